@@ -1,0 +1,167 @@
+"""Batches of normalised images, by two loaders under one contract.
+
+Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labels int64 [B] on the device. What they
+give depends on the seed and the epoch alone, so a resumed run sees the batches it would have seen; with augmentation
+off both give equal labels and pixels, in the same order. A last batch of a single image is dropped in training, where
+batch norm cannot use it.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fastresnet.config import DataConfig
+from fastresnet.data import augment
+from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.errors import UserError
+from fastresnet.vision import import_torchvision
+
+
+class Batches(Protocol):
+    """What the trainer and the evaluation ask of a loader."""
+
+    num_images: int
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
+def make_batches(config: DataConfig, dataset: Dataset, device: torch.device, seed: int) -> tuple[Batches, Batches]:
+    """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
+
+    Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it.
+    """
+    train, test = dataset.train, dataset.test
+    if config.validation_images:
+        train, test = train.hold_out(config.validation_images)
+    train, test = train.subset(config.train_images), test.subset(config.test_images)
+    side = min(train.images.shape[-2:])
+    if config.crop_padding >= side or config.cutout > side:
+        raise UserError(f"crop_padding must be below and cutout at most the images' side, {side}")
+    if min(len(train), config.batch_size) < 2:
+        raise UserError(f"batch_size: batch norm needs batches of at least 2 images, got {min(len(train), config.batch_size)}")
+    loader = TensorBatches if config.loader == "tensor" else WorkerBatches
+    return (
+        loader(config, train, dataset, device, seed, training=True),
+        loader(config, test, dataset, device, seed, training=False),
+    )
+
+
+class _Batches:
+    """What both loaders share: the order of the images and the number of batches."""
+
+    def __init__(
+        self, config: DataConfig, images: ImageSet, dataset: Dataset, device: torch.device, seed: int, *, training: bool
+    ) -> None:
+        self.config, self.device, self.seed, self.training = config, device, seed, training
+        self.batch_size = config.batch_size if training else config.test_batch_size
+        alone = training and len(images) % self.batch_size == 1
+        self.num_images = len(images) - alone
+        self.images = images
+        self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
+
+    def __len__(self) -> int:
+        return -(-self.num_images // self.batch_size)
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+
+    def _order(self, epoch: int) -> Tensor:
+        """Indices of the images in the order of an epoch: shuffled in training, as they are otherwise."""
+        if not self.training:
+            return torch.arange(self.num_images)
+        return torch.randperm(len(self.images), generator=self._generator(epoch))[: self.num_images]
+
+
+class TensorBatches(_Batches):
+    """The whole set as uint8 on the device, augmented a batch at a time."""
+
+    def __init__(
+        self, config: DataConfig, images: ImageSet, dataset: Dataset, device: torch.device, seed: int, *, training: bool
+    ) -> None:
+        super().__init__(config, images, dataset, device, seed, training=training)
+        self._pixels, self._labels = images.images.to(device), images.labels.to(device)
+        self._resize = import_torchvision("transforms.v2.functional").resize if config.image_size else None
+        # one multiplication and one addition from uint8 to normalised pixels
+        self._scale = (1 / (255 * self.std)).to(device)[:, None, None]
+        self._offset = (-self.mean / self.std).to(device)[:, None, None]
+
+    def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of one epoch, the same each time it is asked for."""
+        generator = self._generator(index)
+        for indices in self._order(index).split(self.batch_size):
+            chosen = indices.to(self.device)
+            pixels = self._pixels[chosen]
+            if self.training:
+                pixels = self._augment(pixels, indices, index, generator)
+            if self._resize:
+                pixels = self._resize(pixels, [self.config.image_size] * 2, antialias=True)
+            yield pixels.float().mul_(self._scale).add_(self._offset), self._labels[chosen]
+
+    def _augment(self, pixels: Tensor, indices: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
+        config = self.config
+        if config.crop_padding:
+            pixels = augment.random_crop(pixels, config.crop_padding, generator)
+        if config.flip == "random":
+            pixels = augment.random_flip(pixels, generator)
+        if config.flip == "alternating":
+            pixels = augment.alternating_flip(pixels, indices, epoch)
+        if config.cutout:
+            pixels = augment.cutout(pixels, config.cutout, _mean_colour(self.mean), generator)
+        return pixels
+
+
+class WorkerBatches(_Batches):
+    """The original report's way: a torch DataLoader that transforms one image at a time, in any number of processes."""
+
+    def __init__(
+        self, config: DataConfig, images: ImageSet, dataset: Dataset, device: torch.device, seed: int, *, training: bool
+    ) -> None:
+        super().__init__(config, images, dataset, device, seed, training=training)
+        v2 = import_torchvision("transforms.v2")
+        height, width = images.images.shape[-2:]
+        steps = []
+        if training and config.crop_padding:
+            steps.append(v2.RandomCrop((height, width), padding=config.crop_padding, padding_mode="reflect"))
+        if training and config.flip == "random":
+            steps.append(v2.RandomHorizontalFlip())
+        if training and config.cutout:
+            area = config.cutout**2 / (height * width)
+            colour = _mean_colour(self.mean).tolist()
+            steps.append(v2.RandomErasing(p=1, scale=(area, area), ratio=(1, 1), value=colour))
+        if config.image_size:
+            steps.append(v2.Resize((config.image_size, config.image_size), antialias=True))
+        steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(dataset.mean, dataset.std)]
+        self._transformed = _TransformedImages(images, v2.Compose(steps))
+
+    def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of one epoch; random transforms follow the seed and the number of workers."""
+        loader = DataLoader(
+            self._transformed,
+            batch_size=self.batch_size,
+            sampler=self._order(index).tolist(),
+            num_workers=self.config.num_workers,
+            generator=self._generator(index),
+            pin_memory=self.device.type == "cuda",
+        )
+        for pixels, labels in loader:
+            yield pixels.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+class _TransformedImages(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    def __init__(self, images: ImageSet, transform: torch.nn.Module) -> None:
+        self.images, self.transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.transform(self.images.images[index]), self.images.labels[index]
+
+
+def _mean_colour(mean: Tensor) -> Tensor:
+    return (255 * mean).round().to(torch.uint8)

@@ -1,0 +1,150 @@
+"""Readers of the file formats in which the data sets are published. Each returns uint8 images and int64 labels, or
+raises UserError naming the file that is missing, truncated or altered."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from fastresnet.errors import UserError
+
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images uint8 [N, C, H, W] and labels int64 [N]."""
+
+
+def read_idx(images_file: Path, labels_file: Path) -> Arrays:
+    """Reads a pair of IDX files, gzipped or not: the format of MNIST and FashionMNIST."""
+    images, labels = _idx_array(images_file, ndim=3), _idx_array(labels_file, ndim=1)
+    if len(images) != len(labels):
+        raise UserError(f"{labels_file}: {len(labels)} labels, expected {len(images)} as in {images_file.name}")
+    return images[:, None], labels.astype(np.int64)
+
+
+def _idx_array(file: Path, ndim: int) -> np.ndarray:
+    try:
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (EOFError, OSError) as error:
+        raise UserError(f"{file}: truncated or altered: {error}") from error
+    header = 4 + 4 * ndim
+    # magic number: two zero bytes, 0x08 for unsigned bytes, the number of dimensions; then big-endian sizes
+    if len(content) < header or content[:4] != bytes((0, 0, 8, ndim)):
+        raise UserError(f"{file}: not an IDX file of unsigned bytes in {ndim} dimensions")
+    shape = tuple(int(size) for size in np.frombuffer(content[4:header], ">u4"))
+    if len(content) - header != np.prod(shape):
+        raise UserError(f"{file}: truncated: {len(content) - header} bytes of pixels, expected {np.prod(shape)}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def read_cifar_batches(archive_or_folder: Path, files: dict[str, str], label_key: str) -> Arrays:
+    """Reads CIFAR's pickled batches from the official archive or the folder it unpacks to.
+
+    `files` maps file name to md5. A pickle can run code, so nothing is unpickled before its md5 is right.
+    """
+    images, labels = [], []
+    for name, content in _cifar_files(archive_or_folder, list(files)):
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if found != files[name]:
+            raise UserError(f"{archive_or_folder / name}: truncated or altered: md5 {found}, expected {files[name]}")
+        batch = pickle.loads(content, encoding="latin1")
+        images.append(np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32))
+        labels.append(np.asarray(batch[label_key], np.int64))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _cifar_files(archive_or_folder: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    if archive_or_folder.is_dir():
+        for name in names:
+            if not (archive_or_folder / name).is_file():
+                raise UserError(f"{archive_or_folder / name}: missing")
+            yield name, (archive_or_folder / name).read_bytes()
+        return
+    try:
+        with tarfile.open(archive_or_folder) as archive:
+            members = {Path(member.name).name: member for member in archive if member.isfile()}
+            for name in names:
+                stream = archive.extractfile(members[name])
+                assert stream is not None  # a regular file, by the filter above
+                yield name, stream.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{archive_or_folder}: truncated or altered: {error}") from error
+    except KeyError as error:
+        raise UserError(f"{archive_or_folder}: holds no file {error}") from error
+
+
+def parquet_shards(folder: Path, split: str) -> list[Path]:
+    """The shards `SPLIT-00000-of-0000N.parquet` of a split, anywhere below a folder; empty if there are none.
+
+    Raises UserError naming the first shard that is missing.
+    """
+    shards = sorted(folder.rglob(f"{split}-*-of-*.parquet"))
+    if shards:
+        count = re.search(r"-of-(\d+)", shards[0].name)
+        for index in range(int(count[1]) if count else len(shards)):
+            wanted = re.sub(r"-\d+-of-", f"-{index:05d}-of-", shards[0].name)
+            if not any(shard.name == wanted for shard in shards):
+                raise UserError(f"{shards[0].with_name(wanted)}: missing")
+    return shards
+
+
+def read_parquet(shards: list[Path], label_column: str, progress: bool) -> Arrays:
+    """Reads Hugging Face image shards: a column `img` or `image` of encoded bytes, and a column of labels."""
+    import pyarrow
+    import pyarrow.parquet
+
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for shard in shards:
+        try:
+            table = pyarrow.parquet.read_table(shard)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise UserError(f"{shard}: truncated or altered: {' '.join(str(error).split())}") from error
+        image_column = next((name for name in ("img", "image") if name in table.column_names), None)
+        if image_column is None or label_column not in table.column_names:
+            raise UserError(f"{shard}: expected columns img or image, and {label_column}; got {', '.join(table.column_names)}")
+        encoded = (cell["bytes"].as_py() for cell in table[image_column])
+        bar = tqdm(encoded, desc=f"decoding {shard.name}", total=len(table), unit="image", disable=not progress)
+        images.append(_stack([_decode(content, f"{shard} row {row}") for row, content in enumerate(bar)], shard))
+        labels.append(table[label_column].to_numpy().astype(np.int64))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def read_image_folder(folder: Path) -> tuple[Arrays, tuple[str, ...]]:
+    """Reads CLASS/*.png (or any format that Pillow opens) below a folder; classes in alphabetical order.
+
+    Grey images give one channel, all others are read as RGB. Every image must have the size of the first.
+    """
+    class_names = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir())) if folder.is_dir() else ()
+    if len(class_names) < 2:
+        raise UserError(f"{folder}: expected a folder a class, two at least; found {len(class_names)}")
+    files = [
+        (file, label)
+        for label, name in enumerate(class_names)
+        for file in sorted((folder / name).iterdir())
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    images = [_decode(file.read_bytes(), str(file)) for file, _ in files]
+    return (_stack(images, folder), np.array([label for _, label in files], np.int64)), class_names
+
+
+def _decode(content: bytes, where: str) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise UserError(f"{where}: not an image that can be decoded: {error}") from error
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _stack(images: list[np.ndarray], where: Path) -> np.ndarray:
+    shapes = {image.shape for image in images}
+    if len(shapes) != 1:
+        raise UserError(f"{where}: images must all have one shape [C, H, W], got {sorted(shapes) or 'no image'}")
+    return np.stack(images)

@@ -1,0 +1,132 @@
+"""Images in memory: one uint8 tensor and its labels, and the digest that says which images they are."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastresnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one split: `images` uint8 [N, C, H, W], `labels` int64 [N] in [0, len(class_names))."""
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise UserError(
+                f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise UserError(
+                f"labels must be int64 [{len(self.images)}], got {self.labels.dtype} {list(self.labels.shape)}"
+            )
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            raise UserError(
+                f"labels must lie in [0, {len(self.class_names)}), the number of class names; "
+                f"got {int(self.labels.min())} to {int(self.labels.max())}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """`content_digest` of the images as they are ordered here."""
+        return content_digest(self.images.numpy(), self.labels.numpy())
+
+    def subset(self, num_images: int | None) -> "ImageSet":
+        """The first images of every class, in the classes' own proportions. None keeps all.
+
+        Raises UserError if there are fewer images than asked for.
+        """
+        if num_images is None or num_images == len(self):
+            return self
+        if num_images > len(self):
+            raise UserError(f"asked for {num_images} images; allowed: at most {len(self)}")
+        kept = torch.sort(self._by_class_rank()[:num_images]).values
+        return ImageSet(self.images[kept], self.labels[kept], self.class_names)
+
+    def hold_out(self, num_images: int) -> tuple["ImageSet", "ImageSet"]:
+        """Splits off a stratified validation set: (the rest, the held-out `num_images`).
+
+        Raises UserError if nothing would be left to train on.
+        """
+        if num_images >= len(self):
+            raise UserError(f"validation_images: asked for {num_images} of {len(self)}; allowed: fewer")
+        order = self._by_class_rank()
+        # the subset of a smaller data set takes the first ranks, so hold out the last
+        rest, held_out = (torch.sort(part).values for part in (order[:-num_images], order[-num_images:]))
+        return tuple(ImageSet(self.images[part], self.labels[part], self.class_names) for part in (rest, held_out))  # type: ignore[return-value]
+
+    def _by_class_rank(self) -> Tensor:
+        """Indices ordered so that every prefix holds the classes in proportion."""
+        position = torch.empty(len(self), dtype=torch.float64)
+        for label in self.labels.unique():
+            members = (self.labels == label).nonzero().flatten()
+            position[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+        return torch.argsort(position, stable=True)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test split, the training pixels' channel statistics in [0, 1], and where the bytes came from."""
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+
+
+def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tensors given by the caller") -> Dataset:
+    """A data set of the caller's own tensors, with statistics measured on the training images.
+
+    Raises UserError if the two splits differ in shape or classes.
+    """
+    if train.images.shape[1:] != test.images.shape[1:] or train.class_names != test.class_names:
+        raise UserError(
+            f"{name}: train and test differ: images {list(train.images.shape[1:])} and {list(test.images.shape[1:])}, "
+            f"{len(train.class_names)} and {len(test.class_names)} classes"
+        )
+    mean, std = channel_statistics(train.images)
+    return Dataset(name, train, test, mean, std, source)
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, for pixels scaled to [0, 1]. A constant channel gets std 1."""
+    # from a histogram of the 256 values: exact, and no float copy of the set
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(dim=1):
+        weights = torch.bincount(channel.flatten(), minlength=256).double()
+        mean = (weights * values).sum() / weights.sum()
+        variance = (weights * (values - mean) ** 2).sum() / weights.sum()
+        means.append(float(mean))
+        stds.append(float(variance.sqrt()) or 1.0)
+    return tuple(means), tuple(stds)
+
+
+def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Indices that sort uint8 images [N, ...] by the hash of label and pixels.
+
+    Publishers order the same images differently. After this sort the first n images are the same n whatever the
+    source, and in an order that has nothing to do with their classes.
+    """
+    keys = [hashlib.sha256(label.tobytes() + image.tobytes()).digest() for image, label in zip(images, labels, strict=True)]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+
+def content_digest(images: np.ndarray, labels: np.ndarray) -> str:
+    """SHA-256 over the pixels, then the labels as little-endian int64, in the order given."""
+    digest = hashlib.sha256(np.ascontiguousarray(images))
+    digest.update(np.ascontiguousarray(labels.astype("<i8", copy=False)))
+    return digest.hexdigest()

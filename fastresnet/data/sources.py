@@ -1,0 +1,239 @@
+"""Where the bytes come from: a local folder first, then the official download; checked, decoded once, then cached.
+
+    dataset = load_dataset("cifar10", data_dir=Path("~/data").expanduser())
+
+A local folder is `data_dir`, else the environment variable FASTRESNET_DATA, else a folder in the user's cache. It may
+hold torchvision's official files or Hugging Face Parquet shards. Whatever the source, the decoded images are brought
+into one order and their digest compared with the pinned one, so a wrong file is never trained on.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+
+from fastresnet.data import formats
+from fastresnet.data.download import download, official_files
+from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
+from fastresnet.data.sample import read_sample
+from fastresnet.data.specs import SPECS, DatasetSpec
+from fastresnet.data.standin import draw_standin
+from fastresnet.errors import UserError
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that holds a whole data set: what it is, its files, and how to read a split, with or without a progress bar."""
+
+    description: str
+    files: tuple[Path, ...]
+    read: Callable[[str, bool], formats.Arrays]
+
+    def fingerprint(self) -> str:
+        """Changes when a file is replaced: the decoded copy of another state of the files is never used."""
+        facts = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in self.files]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for fastresnet, XDG_CACHE_HOME respected."""
+    return Path(platformdirs.user_cache_dir("fastresnet"))
+
+
+def data_folders(data_dir: Path | None) -> list[Path]:
+    """The local folders that are searched, first to last. Raises UserError if the one asked for does not exist."""
+    asked_for = data_dir or (Path(os.environ["FASTRESNET_DATA"]) if os.environ.get("FASTRESNET_DATA") else None)
+    if asked_for and not asked_for.is_dir():
+        raise UserError(f"{asked_for}: no such folder; --data-dir or FASTRESNET_DATA must name one that exists")
+    return [folder for folder in (asked_for, cache_folder() / "data") if folder]
+
+
+def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
+    """Loads a data set by name (`fastresnet data list`), `folder:PATH` or `tensors:PATH.npz`.
+
+    Raises UserError naming the file that is missing, truncated or altered, what was expected and how to mend it.
+    """
+    kind, _, path = name.partition(":")
+    if kind == "folder":
+        return _from_folder(name, Path(path))
+    if kind == "tensors":
+        return _from_npz(name, Path(path))
+    spec = find_spec(name)
+    if spec.torchvision_class is None:
+        read = read_sample if name == "fashion-sample" else draw_standin
+        return _checked(spec, {split: read(split) for split in SPLITS}, spec.licence)
+    source = find_source(spec, data_dir)
+    if source is None:
+        download(spec, cache_folder() / "data", progress=progress)
+        source = find_source(spec, data_dir)
+        assert source is not None  # download() raises unless every official file is there
+    cached = cache_folder() / "decoded" / f"{name}-{source.fingerprint()}.npz"
+    if cached.exists():
+        try:
+            return _checked(spec, _read_npz(cached), f"{source.description}, decoded before")
+        except UserError:
+            cached.unlink()  # a damaged cache is no loss: the source is still there
+    dataset = _checked(spec, decode(spec, source, progress=progress), source.description)
+    _write_npz(cached, dataset)
+    return dataset
+
+
+def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
+    """Reads every byte of a local source again, past the cache. Raises UserError if a file is missing or wrong."""
+    spec = find_spec(name)
+    if spec.torchvision_class is None:
+        return load_dataset(name)
+    source = find_source(spec, data_dir)
+    if source is None:
+        places = ", ".join(map(str, data_folders(data_dir)))
+        raise UserError(f"{name}: not found in {places}; get it with: fastresnet data fetch {name}")
+    return _checked(spec, decode(spec, source, progress=progress), source.description)
+
+
+def find_spec(name: str) -> DatasetSpec:
+    """The facts of a named data set. Raises UserError for an unknown name."""
+    if name not in SPECS:
+        raise UserError(f"no data set {name!r}; allowed: {', '.join(SPECS)}, folder:PATH, tensors:PATH.npz")
+    return SPECS[name]
+
+
+def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source | None:
+    """The first local source of a data set, or None. Raises UserError if the first one found is incomplete."""
+    for folder in data_folders(data_dir):
+        source = _official_source(spec, folder) or _parquet_source(spec, folder)
+        if source:
+            return source
+    return None
+
+
+def decode(spec: DatasetSpec, source: Source, *, progress: bool) -> dict[str, formats.Arrays]:
+    """Reads both splits and brings them into canonical order, adding to any error the command that mends it."""
+    try:
+        arrays = {split: source.read(split, progress) for split in SPLITS}
+    except UserError as error:
+        raise UserError(f"{error}; {_mend(spec)}") from error
+    for split, (images, labels) in arrays.items():
+        order = canonical_order(images, labels)
+        arrays[split] = images[order], labels[order]
+    return arrays
+
+
+def _mend(spec: DatasetSpec) -> str:
+    return f"replace or remove that file, or get the official ones with: fastresnet data fetch {spec.name}"
+
+
+def _official_source(spec: DatasetSpec, folder: Path) -> Source | None:
+    if spec.torchvision_class == "FashionMNIST":
+        raw = folder / "FashionMNIST" / "raw"
+        names = {split: (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+                 for split, prefix in (("train", "train"), ("test", "t10k"))}
+        found = {name: next((file for file in (raw / f"{name}.gz", raw / name) if file.is_file()), None)
+                 for pair in names.values() for name in pair}
+        if not any(found.values()):
+            return None
+        for name, file in found.items():
+            if file is None:
+                raise UserError(f"{raw / name}.gz: missing; {_mend(spec)}")
+        files = {name: file for name, file in found.items() if file}
+        return Source(
+            "official IDX files", tuple(files.values()),
+            lambda split, _: formats.read_idx(files[names[split][0]], files[names[split][1]]),
+        )
+    official = official_files(spec)
+    for place in (folder / official.unpacked_folder, folder / official.archive):
+        if place.exists():
+            files_of = {"train": official.train, "test": official.test}
+            parts = tuple(place / name for name in (*official.train, *official.test)) if place.is_dir() else (place,)
+            for part in parts:
+                if not part.is_file():
+                    raise UserError(f"{part}: missing; {_mend(spec)}")
+            label_key = "labels" if spec.name == "cifar10" else "fine_labels"
+            return Source(
+                "official pickled batches", parts,
+                lambda split, _, place=place: formats.read_cifar_batches(place, files_of[split], label_key),  # type: ignore[misc]
+            )
+    return None
+
+
+def _parquet_source(spec: DatasetSpec, folder: Path) -> Source | None:
+    for name in spec.parquet_folders:
+        try:
+            shards = {split: formats.parquet_shards(folder / name, split) for split in SPLITS}
+        except UserError as error:
+            raise UserError(f"{error}; {_mend(spec)}") from error
+        if any(shards.values()):
+            for split in SPLITS:
+                if not shards[split]:
+                    raise UserError(f"{folder / name}: no shard of the {split} split; {_mend(spec)}")
+            return Source(
+                "Hugging Face Parquet shards", (*shards["train"], *shards["test"]),
+                lambda split, progress: formats.read_parquet(shards[split], spec.label_column, progress),
+            )
+    return None
+
+
+def _checked(spec: DatasetSpec, arrays: dict[str, formats.Arrays], source: str) -> Dataset:
+    """Compares count, shape and digest of decoded arrays with the data set's own. Raises UserError."""
+    splits = {}
+    for split, count, pinned in (("train", spec.num_train, spec.train_digest), ("test", spec.num_test, spec.test_digest)):
+        images, labels = arrays[split]
+        shape = (count, spec.channels, spec.image_size, spec.image_size)
+        if images.shape != shape:
+            raise UserError(f"{spec.name}: {split} images from {source} are {images.shape}, expected {shape}; {_mend(spec)}")
+        found = content_digest(images, labels)
+        if pinned not in (None, found):
+            raise UserError(
+                f"{spec.name}: {split} images from {source} are not the published ones: "
+                f"digest {found[:16]}, expected {str(pinned)[:16]}; {_mend(spec)}"
+            )
+        splits[split] = ImageSet(torch.from_numpy(images), torch.from_numpy(labels), spec.class_names)
+    return Dataset(spec.name, splits["train"], splits["test"], spec.mean, spec.std, source)
+
+
+def _from_folder(name: str, folder: Path) -> Dataset:
+    splits, names = {}, {}
+    for split in SPLITS:
+        (images, labels), names[split] = formats.read_image_folder(folder / split)
+        splits[split] = ImageSet(torch.from_numpy(images), torch.from_numpy(labels), names[split])
+    return from_tensors(name, splits["train"], splits["test"], "image folder")
+
+
+def _from_npz(name: str, path: Path) -> Dataset:
+    arrays = _read_npz(path)
+    num_classes = int(max(labels.max() for _, labels in arrays.values())) + 1
+    class_names = tuple(map(str, range(num_classes)))
+    train, test = (ImageSet(*map(torch.from_numpy, arrays[split]), class_names) for split in SPLITS)
+    return from_tensors(name, train, test, "tensor file")
+
+
+def _read_npz(path: Path) -> dict[str, formats.Arrays]:
+    keys = {split: (f"{split}_images", f"{split}_labels") for split in SPLITS}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {split: (file[images], file[labels]) for split, (images, labels) in keys.items()}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        allowed = ", ".join(key for pair in keys.values() for key in pair)
+        raise UserError(f"{path}: not a readable .npz with arrays {allowed}: {error}") from error
+
+
+def _write_npz(path: Path, dataset: Dataset) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(
+            file,
+            train_images=dataset.train.images.numpy(), train_labels=dataset.train.labels.numpy(),
+            test_images=dataset.test.images.numpy(), test_labels=dataset.test.labels.numpy(),
+        )
+    os.replace(partial, path)
+    for old in path.parent.glob(f"{dataset.name}-*.npz"):
+        if old != path:
+            old.unlink(missing_ok=True)

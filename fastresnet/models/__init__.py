@@ -1,0 +1,1 @@
+"""Networks: the study's ResNet."""

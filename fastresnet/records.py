@@ -1,0 +1,99 @@
+"""What is kept of a run: its whole configuration, every epoch, and what it ran on. Free of torch."""
+
+from datetime import datetime
+from typing import Literal
+
+from fastresnet.config import RunConfig
+from fastresnet.schedules import Frozen
+
+
+class EpochRecord(Frozen):
+    """One epoch. Accuracies in [0, 1], losses in nats.
+
+    A loss that is not a finite number is None; so are the test columns of an epoch that was not evaluated.
+    """
+
+    epoch: int
+    lr: float
+    """Learning rate of the epoch's last step."""
+    train_loss: float | None
+    train_accuracy: float
+    """Over the batches as they came, augmented, while the weights moved."""
+    test_loss: float | None
+    test_accuracy: float | None
+    train_seconds: float
+    evaluate_seconds: float
+
+
+class Seconds(Frozen):
+    """Wall seconds by phase; `fastresnet.timing` says what each counts."""
+
+    build: float
+    prepare: float
+    train: float
+    evaluate: float
+
+
+class Machine(Frozen):
+    """Hardware a run was timed on."""
+
+    processor: str
+    cores: int
+    threads: int
+    memory_gib: int
+    device: Literal["cpu", "cuda", "mps"]
+    gpu: str | None
+    system: str
+
+
+class DataRecord(Frozen):
+    """Which images: the source's kind and the digest of each split as it was used."""
+
+    source: str
+    train_images: int
+    train_digest: str
+    test_images: int
+    test_digest: str
+
+
+class Outcome(Frozen):
+    """How a run ended: `diverged` means that the loss stopped being a finite number."""
+
+    status: Literal["finished", "diverged", "failed"]
+    reason: str | None = None
+
+
+class RunRecord(Frozen):
+    """One run. `config.hash` and `seed` together name it."""
+
+    schema_version: Literal[1] = 1
+    config_hash: str
+    seed: int
+    config: RunConfig
+    outcome: Outcome
+    epochs: tuple[EpochRecord, ...]
+    seconds: Seconds
+    training_flops: float
+    """Operations of all training steps: convolutions and matrix products, forward and backward."""
+    peak_memory_bytes: int
+    parameters: int
+    data: DataRecord | None
+    machine: Machine
+    versions: dict[str, str]
+    source_revision: str
+    """The commit that ran, with "+changes" where the working tree differed from it."""
+    started: datetime
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Accuracy at the end, in [0, 1]; None for a run that never was evaluated."""
+        return self.epochs[-1].test_accuracy if self.epochs else None
+
+    def seconds_to(self, accuracy: float) -> float | None:
+        """Training seconds until an evaluation first reached an accuracy; None if none did."""
+        elapsed = 0.0
+        for epoch in self.epochs:
+            elapsed += epoch.train_seconds
+            if epoch.test_accuracy is not None and epoch.test_accuracy >= accuracy:
+                return elapsed
+        return None

@@ -1,0 +1,176 @@
+"""One run, from configuration and seed to record and network.
+
+    result = fastresnet.train(config, seed=0)
+    result.record.test_accuracy
+"""
+
+import functools
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fastresnet.config import RunConfig
+from fastresnet.data.batches import Batches, make_batches
+from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.data.sources import load_dataset
+from fastresnet.errors import UserError
+from fastresnet.models.resnet import build_model, check_image_size
+from fastresnet.progress import ProgressBar
+from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds
+from fastresnet.timing import Timer, peak_memory_bytes, reset_peak_memory, training_flops_per_image
+from fastresnet.trainer import choose_device, fit, warn_if_autocast_is_slow
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The record to keep and the trained network, on the device it was trained on."""
+
+    record: RunRecord
+    model: nn.Module
+
+
+def train(
+    config: RunConfig,
+    seed: int = 0,
+    *,
+    dataset: Dataset | None = None,
+    data_dir: Path | None = None,
+    device: str | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+) -> RunResult:
+    """Trains one network as configured.
+
+    `dataset` replaces the one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever
+    `fastresnet.data.sources` says. `checkpoint` makes the run resumable. Raises UserError, before any training, if the
+    configuration does not fit the data or the device.
+    """
+    started = datetime.now(UTC)
+    chosen_device = choose_device(device)
+    timer = Timer(chosen_device)
+    reset_peak_memory(chosen_device)
+    with timer.phase("prepare"):
+        dataset = dataset or load_dataset(config.data.name, data_dir, progress=progress)
+        _check_fit(config, dataset)
+        batches, test_batches = make_batches(config.data, dataset, chosen_device, seed)
+    warn_if_autocast_is_slow(config.train, chosen_device)
+    with timer.phase("build"):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        model = build_model(config.model, seed)
+        flops = training_flops_per_image(model, _image_shape(config, dataset.train))
+        model.to(chosen_device)
+    total_images = round(config.train.epochs * batches.num_images)
+    bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if progress else None
+    try:
+        fitted = fit(
+            config.train, model, batches, test_batches,
+            timer=timer, checkpoint=checkpoint, identity=f"{config.hash}-seed{seed}", bar=bar,
+        )
+    finally:
+        if bar:
+            bar.close()
+    record = RunRecord(
+        config_hash=config.hash,
+        seed=seed,
+        config=config,
+        outcome=fitted.outcome,
+        epochs=fitted.epochs,
+        seconds=Seconds(**timer.seconds),
+        training_flops=flops * fitted.images_trained,
+        peak_memory_bytes=peak_memory_bytes(chosen_device),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        data=_data_record(dataset, batches, test_batches),
+        machine=describe_machine(chosen_device),
+        versions=versions(),
+        source_revision=source_revision(),
+        started=started,
+    )
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return RunResult(record, fitted.model)
+
+
+def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:
+    """The record of a run that raised: what was asked, where, and why it ended."""
+    return RunRecord(
+        config_hash=config.hash, seed=seed, config=config, outcome=Outcome(status="failed", reason=reason), epochs=(),
+        seconds=Seconds(build=0, prepare=0, train=0, evaluate=0), training_flops=0, peak_memory_bytes=0, parameters=0,
+        data=None, machine=describe_machine(choose_device(device)), versions=versions(),
+        source_revision=source_revision(), started=started,
+    )
+
+
+def _check_fit(config: RunConfig, dataset: Dataset) -> None:
+    channels, classes = dataset.train.images.shape[1], len(dataset.train.class_names)
+    if (config.model.in_channels, config.model.num_classes) != (channels, classes):
+        raise UserError(
+            f"{dataset.name} has {channels} channels and {classes} classes; the model is configured for "
+            f"{config.model.in_channels} and {config.model.num_classes} (model.in_channels, model.num_classes)"
+        )
+    check_image_size(config.model, min(_image_shape(config, dataset.train)[1:]))
+
+
+def _image_shape(config: RunConfig, images: ImageSet) -> tuple[int, int, int]:
+    channels, height, width = images.images.shape[1:]
+    side = config.data.image_size
+    return (channels, side, side) if side else (channels, height, width)
+
+
+def _data_record(dataset: Dataset, batches: Batches, test_batches: Batches) -> DataRecord:
+    train, test = batches.images, test_batches.images
+    return DataRecord(
+        source=dataset.source,
+        train_images=batches.num_images, train_digest=train.digest,
+        test_images=test_batches.num_images, test_digest=test.digest,
+    )
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """The hardware under this process; names the processor and the GPU, never the host."""
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30) if hasattr(os, "sysconf") else 0,
+        device=device.type,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        system=f"{platform.system()} {platform.machine()}",
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {"python": platform.python_version()} | {
+        package: metadata.version(package) for package in ("fastresnet", "torch", "torchvision", "numpy")
+    }
+
+
+@functools.cache
+def source_revision() -> str:
+    """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ("git", "-C", str(Path(__file__).parent), *arguments)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

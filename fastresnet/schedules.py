@@ -1,0 +1,214 @@
+"""Learning-rate schedules: pure functions of the step, free of torch.
+
+Every schedule is called as `schedule(step, total_steps, epoch_losses)` and returns the learning rate of that step, with
+`step` counted from 0 and `epoch_losses` the mean training loss of each finished epoch (only `Plateau` looks at it).
+Where torch has a scheduler of the same name the values are equal, step by step; the tests hold them side by side.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+LearningRate = Annotated[float, Field(ge=0)]
+
+
+class Frozen(BaseModel):
+    """A value object: unknown keys, wrong types and impossible values are refused, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Schedule(Frozen):
+    """What every schedule answers."""
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        """Learning rate of a step."""
+        raise NotImplementedError
+
+    def momentum(self, step: int, total_steps: int) -> float | None:
+        """Momentum of a step, or None where the schedule leaves it alone."""
+        return None
+
+
+class Constant(_Schedule):
+    """The same learning rate throughout."""
+
+    kind: Literal["constant"] = "constant"
+    lr: PositiveFloat
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        return self.lr
+
+
+class MultiStep(_Schedule):
+    """`lr` multiplied by `factor` at each milestone, a fraction of the run. torch: MultiStepLR."""
+
+    kind: Literal["multi-step"] = "multi-step"
+    lr: PositiveFloat
+    milestones: Annotated[tuple[Fraction, ...], Field(min_length=1)]
+    factor: PositiveFloat = 0.1
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        passed = bisect_right([round(at * total_steps) for at in sorted(self.milestones)], step)
+        return self.lr * self.factor**passed
+
+
+class Linear(_Schedule):
+    """A straight line from `start_lr` to `end_lr`. torch: LinearLR."""
+
+    kind: Literal["linear"] = "linear"
+    start_lr: LearningRate
+    end_lr: LearningRate = 0.0
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        return _blend(self.start_lr, self.end_lr, min(1.0, step / total_steps))
+
+
+class PiecewiseLinear(_Schedule):
+    """Straight lines between hand-made `points`, each (fraction of the run, learning rate)."""
+
+    kind: Literal["piecewise-linear"] = "piecewise-linear"
+    points: Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "PiecewiseLinear":
+        positions = [position for position, _ in self.points]
+        if any(after <= before for before, after in zip(positions, positions[1:], strict=False)):
+            raise ValueError(f"points must have strictly increasing fractions, got {positions}")
+        return self
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        progress = step / total_steps
+        if progress <= self.points[0][0]:
+            return self.points[0][1]
+        for (left, left_lr), (right, right_lr) in zip(self.points, self.points[1:], strict=False):
+            if progress <= right:
+                return _blend(left_lr, right_lr, (progress - left) / (right - left))
+        return self.points[-1][1]
+
+
+class Cosine(_Schedule):
+    """Half a cosine from `lr` down to `end_lr`. torch: CosineAnnealingLR with T_max the number of steps."""
+
+    kind: Literal["cosine"] = "cosine"
+    lr: PositiveFloat
+    end_lr: LearningRate = 0.0
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        return _cosine_blend(self.lr, self.end_lr, step / total_steps)
+
+
+class OneCycle(_Schedule):
+    """Up to `max_lr`, then down to almost nothing (Smith and Topin, 2017). torch: OneCycleLR, its defaults included.
+
+    `momentum_range` (low, high) moves the momentum against the learning rate, as torch does unless told not to.
+    """
+
+    kind: Literal["one-cycle"] = "one-cycle"
+    max_lr: PositiveFloat
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    anneal: Literal["cosine", "linear"] = "cosine"
+    div_factor: PositiveFloat = 25.0
+    final_div_factor: PositiveFloat = 1e4
+    momentum_range: tuple[Fraction, Fraction] | None = None
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        start_lr = self.max_lr / self.div_factor
+        return self._anneal(step, total_steps, start_lr, self.max_lr, start_lr / self.final_div_factor)
+
+    def momentum(self, step: int, total_steps: int) -> float | None:
+        if self.momentum_range is None:
+            return None
+        low, high = self.momentum_range
+        return self._anneal(step, total_steps, high, low, high)
+
+    def _anneal(self, step: int, total_steps: int, start: float, peak: float, end: float) -> float:
+        # torch counts both phases in whole steps from 0, so each ends one step earlier than its share of the total
+        peak_step, last_step = self.warmup * total_steps - 1, total_steps - 1
+        blend = _cosine_blend if self.anneal == "cosine" else _blend
+        if step <= peak_step and peak_step > 0:
+            return blend(start, peak, step / peak_step)
+        return blend(peak, end, (step - max(peak_step, 0)) / max(last_step - max(peak_step, 0), 1))
+
+
+class OneCycleTail(OneCycle):
+    """One cycle that, from `tail_start` on, holds `tail_lr` instead of annealing to nothing.
+
+    The original report's last idea: for the final quarter a constant, slightly higher learning rate.
+    """
+
+    kind: Literal["one-cycle-tail"] = "one-cycle-tail"  # type: ignore[assignment]
+    tail_lr: PositiveFloat
+    tail_start: Fraction = 0.75
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        if step >= self.tail_start * total_steps:
+            return self.tail_lr
+        return super().__call__(step, total_steps, epoch_losses)
+
+
+class Cyclic(_Schedule):
+    """`num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). torch: CyclicLR, mode "triangular"."""
+
+    kind: Literal["cyclic"] = "cyclic"
+    min_lr: LearningRate
+    max_lr: PositiveFloat
+    num_cycles: Annotated[int, Field(ge=1)] = 1
+    momentum_range: tuple[Fraction, Fraction] | None = None
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        return _blend(self.min_lr, self.max_lr, self._height(step, total_steps))
+
+    def momentum(self, step: int, total_steps: int) -> float | None:
+        if self.momentum_range is None:
+            return None
+        low, high = self.momentum_range
+        return _blend(high, low, self._height(step, total_steps))
+
+    def _height(self, step: int, total_steps: int) -> float:
+        position = step * self.num_cycles / total_steps % 1
+        return 2 * min(position, 1 - position)
+
+
+class Plateau(_Schedule):
+    """`lr` multiplied by `factor` once the loss has not improved for more than `patience` epochs.
+
+    torch: ReduceLROnPlateau. It watches the training loss: letting the test loss steer the learning rate would tune on
+    the test set.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    lr: PositiveFloat
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience: Annotated[int, Field(ge=0)] = 10
+    threshold: Annotated[float, Field(ge=0)] = 1e-4
+    min_lr: LearningRate = 0.0
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        lr, best, bad_epochs = self.lr, math.inf, 0
+        for loss in epoch_losses:
+            if loss < best * (1 - self.threshold):
+                best, bad_epochs = loss, 0
+            else:
+                bad_epochs += 1
+            if bad_epochs > self.patience:
+                lr, bad_epochs = max(lr * self.factor, self.min_lr), 0
+        return lr
+
+
+Schedule = Annotated[
+    Constant | MultiStep | Linear | PiecewiseLinear | Cosine | OneCycle | OneCycleTail | Cyclic | Plateau,
+    Field(discriminator="kind"),
+]
+
+
+def _blend(start: float, end: float, fraction: float) -> float:
+    return start + (end - start) * fraction
+
+
+def _cosine_blend(start: float, end: float, fraction: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2

@@ -1,0 +1,82 @@
+"""Records on a disk: one JSON file a run, written in one move, found by configuration hash and seed. Free of torch."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from fastresnet.errors import UserError
+from fastresnet.records import RunRecord
+
+
+class Store:
+    """Folders of records, STUDY/EXPERIMENT/VARIANT-HASH-seedN.json below each. New ones go into the first folder."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(dict.fromkeys(folders))
+
+    def find(self, config_hash: str, seed: int) -> RunRecord | None:
+        """The record of a run that has ended by itself, `finished` or `diverged`; None if there is none."""
+        for folder in self.folders:
+            for path in sorted(folder.glob(f"*/*/*-{config_hash}-seed{seed}.json")):
+                record = read_record(path)
+                if record.outcome.status != "failed":
+                    return record
+        return None
+
+    def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Path:
+        """Writes a record so that a reader finds all of it or none."""
+        slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+        path = self.folders[0] / study / experiment / f"{slug}-{record.config_hash}-seed{record.seed}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+        return path
+
+
+def read_record(path: Path) -> RunRecord:
+    """Reads one record. Raises UserError naming the file if it is not a whole, valid one."""
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: not a valid record: {place}: {first['msg']}") from error
+
+
+def load_frame(folder: Path) -> pd.DataFrame:
+    """Every record below a folder as one row: study, experiment, variant, seed, figures, and the configuration as
+    `data.*`, `model.*` and `train.*` columns."""
+    rows = []
+    for path in sorted(folder.glob("*/*/*.json")):
+        study, experiment = path.relative_to(folder).parts[:2]
+        variant = path.name.rsplit("-", 2)[0]
+        rows.append({"study": study, "experiment": experiment, "variant": variant, **_row(read_record(path))})
+    return pd.DataFrame(rows)
+
+
+def _row(record: RunRecord) -> dict[str, object]:
+    config = record.config.model_dump(mode="json")
+    return {
+        "seed": record.seed,
+        "config_hash": record.config_hash,
+        "outcome": record.outcome.status,
+        "epochs": len(record.epochs),
+        "test_accuracy": record.test_accuracy,
+        "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
+        **{f"{phase}_seconds": seconds for phase, seconds in record.seconds.model_dump().items()},
+        "training_flops": record.training_flops,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "parameters": record.parameters,
+        "processor": record.machine.processor,
+        "device": record.machine.device,
+        "gpu": record.machine.gpu,
+        "torch": record.versions.get("torch"),
+        "source_revision": record.source_revision,
+        "started": record.started,
+        **{f"{section}.{key}": value for section, values in config.items() for key, value in values.items()},
+    }

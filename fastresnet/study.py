@@ -1,0 +1,229 @@
+"""Studies: experiments declared as variants times seeds, of which only those runs are trained that no record answers.
+
+    study = open_study("fashionmnist_speed", edition="cpu")
+    results = study.run("F8")
+
+Everything is imported here without torch; it is loaded when a run is really missing. A run is a pure function of its
+configuration and seed that saves its own record, so it can be repeated, interrupted and spread over processes at will.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastresnet.config import RunConfig, parse, read_yaml
+from fastresnet.errors import UserError
+from fastresnet.project import EDITIONS, committed_results, own_results, parameter_file
+from fastresnet.records import RunRecord
+from fastresnet.store import Store
+from fastresnet.studies import STUDIES
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question put to the machine: named configurations, each run with every seed."""
+
+    id: str
+    question: str
+    variants: Mapping[str, RunConfig]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an experiment."""
+
+    study: str
+    experiment: str
+    variant: str
+    config: RunConfig
+    seed: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """An experiment with the record of every run, variants and seeds in the order in which they were declared."""
+
+    experiment: Experiment
+    edition: str
+    records: Mapping[str, tuple[RunRecord, ...]]
+
+    def frame(self) -> pd.DataFrame:
+        """One row a run: variant, seed, final accuracies in [0, 1], training seconds in all and an epoch."""
+        return pd.DataFrame(
+            {
+                "variant": variant,
+                "seed": record.seed,
+                "outcome": record.outcome.status,
+                "test_accuracy": record.test_accuracy,
+                "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
+                "train_seconds": record.seconds.train,
+                "epoch_seconds": record.seconds.train / record.config.train.epochs,
+                "images_per_second": _images_trained(record) / record.seconds.train,
+            }
+            for variant, records in self.records.items()
+            for record in records
+        )
+
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch: variant, seed and the columns of `EpochRecord`."""
+        return pd.DataFrame(
+            {"variant": variant, "seed": record.seed, **epoch.model_dump()}
+            for variant, records in self.records.items()
+            for record in records
+            for epoch in record.epochs
+        )
+
+
+def _images_trained(record: RunRecord) -> float:
+    return record.config.train.epochs * (record.data.train_images if record.data else 0)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The experiments of a chapter, as its parameters ask for them, and where their records are."""
+
+    name: str
+    edition: str
+    experiments: Mapping[str, Experiment]
+    store: Store
+    data_dir: Path | None = None
+    device: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """An experiment by its id. Raises UserError for an unknown one."""
+        if experiment_id not in self.experiments:
+            raise UserError(f"{self.name}: no experiment {experiment_id!r}; allowed: {', '.join(self.experiments)}")
+        return self.experiments[experiment_id]
+
+    def runs(self, only: str | None = None) -> list[Run]:
+        """Every run wanted, of one experiment or of all, seeds outermost: an interrupted study has all variants."""
+        chosen = [self.experiment(only)] if only else list(self.experiments.values())
+        return [
+            Run(self.name, experiment.id, variant, config, seed)
+            for experiment in chosen
+            for seed in experiment.seeds
+            for variant, config in experiment.variants.items()
+        ]
+
+    def missing(self, only: str | None = None) -> list[Run]:
+        """The runs that no record answers; of runs with equal configuration and seed, the first."""
+        wanted = {(run.config.hash, run.seed): run for run in reversed(self.runs(only))}
+        absent = [run for key, run in reversed(wanted.items()) if self.store.find(*key) is None]
+        return absent
+
+    def train_missing(self, only: str | None = None, *, progress: bool = False) -> Iterator[tuple[Run, RunRecord]]:
+        """Trains the missing runs one after the other, yielding each with its record once that is saved.
+
+        Raises RuntimeError after a run that failed; its record says why.
+        """
+        for run in self.missing(only):
+            yield run, train_and_save(run, self.store, self.data_dir, self.device, progress=progress)
+
+    def recorded(self, experiment_id: str) -> Results | None:
+        """An experiment's records if all of them are there, else None."""
+        experiment = self.experiment(experiment_id)
+        records: dict[str, tuple[RunRecord, ...]] = {}
+        for variant, config in experiment.variants.items():
+            found = [self.store.find(config.hash, seed) for seed in experiment.seeds]
+            if None in found:
+                return None
+            records[variant] = tuple(record for record in found if record)
+        return Results(experiment, self.edition, records)
+
+    def run(self, experiment_id: str) -> Results:
+        """An experiment's results, after training what was missing."""
+        for _ in self.train_missing(experiment_id):
+            pass
+        results = self.recorded(experiment_id)
+        assert results is not None  # train_missing() raises unless every record is there
+        return results
+
+    def strongest(self, experiment_id: str) -> Results:
+        """What a page shows. The quick edition defers to the strongest edition whose records are complete; any other
+        edition, and a quick one that has nothing to defer to, shows its own."""
+        if self.edition == "quick":
+            for edition in reversed(EDITIONS[1:]):
+                if parameter_file(self.name, edition).exists():
+                    results = open_study(self.name, edition=edition).recorded(experiment_id)
+                    if results:
+                        return results
+        return self.run(experiment_id)
+
+    def status(self) -> list[dict[str, Any]]:
+        """For each experiment: runs wanted, recorded, diverged, missing."""
+        rows = []
+        for experiment in self.experiments:
+            wanted = self.runs(experiment)
+            found = [record for run in wanted if (record := self.store.find(run.config.hash, run.seed))]
+            rows.append(
+                {
+                    "study": self.name,
+                    "edition": self.edition,
+                    "experiment": experiment,
+                    "wanted": len(wanted),
+                    "recorded": len(found),
+                    "diverged": sum(record.outcome.status == "diverged" for record in found),
+                    "missing": len(wanted) - len(found),
+                }
+            )
+        return rows
+
+
+def open_study(
+    name: str,
+    *,
+    edition: str = "quick",
+    results: Path | None = None,
+    data_dir: Path | None = None,
+    **parameters: Any,
+) -> Study:
+    """A study with an edition's parameters, some of them replaced.
+
+    Raises UserError for an unknown study, edition or parameter, or a value that is not allowed.
+    """
+    declaration = find_study(name)
+    path = parameter_file(name, edition)
+    values = {**(read_yaml(path) if path.exists() else {}), "edition": edition, **parameters}
+    checked = parse(values, declaration.Parameters, str(path) if not parameters else f"parameters of {name}")
+    experiments = {experiment.id: experiment for experiment in declaration.experiments(checked)}
+    folders: Sequence[Path] = [folder for folder in (results, own_results(edition), committed_results()) if folder]
+    return Study(name, edition, experiments, Store(folders), data_dir, checked.device, checked.model_dump(mode="json"))
+
+
+def find_study(name: str) -> Any:
+    """The module that declares a study: its `Parameters` and `experiments`. Raises UserError for an unknown name."""
+    if name not in STUDIES:
+        raise UserError(f"no study {name!r}; allowed: {', '.join(STUDIES)}")
+    return importlib.import_module(f"fastresnet.studies.{name}")
+
+
+def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | None, *, progress: bool) -> RunRecord:
+    """Trains one run from its checkpoint, if it has one, and saves its record.
+
+    A run that raises is recorded as failed and raises RuntimeError. A request that cannot be served raises UserError
+    and records nothing.
+    """
+    from fastresnet.data.sources import cache_folder
+    from fastresnet.runs import failed_record, train
+
+    started = datetime.now(UTC)
+    checkpoint = cache_folder() / "checkpoints" / f"{run.config.hash}-seed{run.seed}.pt"
+    try:
+        record = train(
+            run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress
+        ).record
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        path = store.save(failed_record(run.config, run.seed, reason, device, started), run.study, run.experiment, run.variant)
+        raise RuntimeError(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; recorded in {path}") from error
+    store.save(record, run.study, run.experiment, run.variant)
+    return record

@@ -1,0 +1,102 @@
+"""What a run costs: seconds by phase, floating-point operations, memory.
+
+The clock counts four phases: `build` (network, optimiser, operation count), `prepare` (loading and checking the data,
+moving it to the device), `train` (every training step and its batches) and `evaluate`. The device is synchronised at
+both ends of each. Saving checkpoints and drawing the progress bar count in none of them.
+"""
+
+import copy
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+Phase = Literal["build", "prepare", "train", "evaluate"]
+
+
+class Timer:
+    """Adds up the seconds of each phase on one device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[Phase, float] = {"build": 0.0, "prepare": 0.0, "train": 0.0, "evaluate": 0.0}
+
+    @contextmanager
+    def phase(self, name: Phase) -> Iterator[None]:
+        """Counts the block's seconds under `name`, also when it raises."""
+        synchronise(self.device)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            synchronise(self.device)
+            self.seconds[name] += time.perf_counter() - start
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def training_flops_per_image(model: nn.Module, image_shape: tuple[int, int, int]) -> float:
+    """Floating-point operations of one forward and backward pass, an image's share (two to a multiply-accumulate).
+
+    Counted by torch's own counter, which sees convolutions and matrix products; nothing is computed.
+    """
+    shadow = copy.deepcopy(model).to("meta").train()
+    images = torch.empty(2, *image_shape, device="meta")  # two: batch norm refuses one
+    with FlopCounterMode(display=False) as counter:
+        shadow(images).sum().backward()
+    return counter.get_total_flops() / 2
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Starts a new measurement of peak memory, as far as the system allows."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # not Linux, or not allowed: peak_memory_bytes then covers the process's whole life
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Peak memory since the reset: the GPU's allocated bytes there, the process's resident bytes elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource  # not on Windows
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def autocast_slowdown(device: torch.device, dtype: torch.dtype) -> float:
+    """Seconds of a convolution under autocast to `dtype` over its seconds in fp32, measured here in a blink."""
+    layer = nn.Conv2d(32, 32, 3, padding=1).to(device)
+    images = torch.randn(16, 32, 16, 16, device=device)
+
+    def seconds(enabled: bool) -> float:
+        times = []
+        for _ in range(4):  # the first is the warm-up
+            synchronise(device)
+            start = time.perf_counter()
+            with torch.no_grad(), torch.autocast(device.type, dtype, enabled=enabled):
+                layer(images)
+            synchronise(device)
+            times.append(time.perf_counter() - start)
+        return min(times[1:])
+
+    return seconds(True) / seconds(False)

@@ -1,0 +1,116 @@
+"""Every schedule that torch has too gives torch's values, step by step."""
+
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from fastresnet.schedules import (
+    Constant,
+    Cosine,
+    Cyclic,
+    Linear,
+    MultiStep,
+    OneCycle,
+    OneCycleTail,
+    PiecewiseLinear,
+    Plateau,
+)
+
+TOTAL_STEPS = 40
+
+
+def torch_values(make_scheduler, lr):
+    """Learning rate and momentum of every step, as torch sets them."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=0.9)
+    scheduler = make_scheduler(optimizer)
+    values = []
+    for _ in range(TOTAL_STEPS):
+        values.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["momentum"]))
+        optimizer.step()
+        scheduler.step()
+    return values
+
+
+@pytest.mark.parametrize(
+    ("schedule", "make_scheduler", "lr"),
+    [
+        (Constant(lr=0.1), lambda o: lr_scheduler.ConstantLR(o, factor=1.0), 0.1),
+        (
+            MultiStep(lr=0.1, milestones=(0.5, 0.75), factor=0.2),
+            lambda o: lr_scheduler.MultiStepLR(o, [20, 30], gamma=0.2),
+            0.1,
+        ),
+        (Linear(start_lr=0.1, end_lr=0.02), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.2, total_iters=TOTAL_STEPS), 0.1),
+        (Cosine(lr=0.1, end_lr=0.01), lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL_STEPS, eta_min=0.01), 0.1),
+        (
+            PiecewiseLinear(points=((0, 0.02), (0.5, 0.1), (1, 0.05))),
+            lambda o: lr_scheduler.SequentialLR(
+                o,
+                [lr_scheduler.LinearLR(o, 0.2, 1.0, total_iters=20), lr_scheduler.LinearLR(o, 1.0, 0.5, total_iters=20)],
+                milestones=[20],
+            ),
+            0.1,
+        ),
+        (
+            OneCycle(max_lr=0.1, momentum_range=(0.85, 0.95)),
+            lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=TOTAL_STEPS + 1),
+            0.1,
+        ),
+        (
+            OneCycle(max_lr=0.3, warmup=0.25, anneal="linear", div_factor=10, final_div_factor=100),
+            lambda o: lr_scheduler.OneCycleLR(
+                o, 0.3, total_steps=TOTAL_STEPS + 1, pct_start=0.25, anneal_strategy="linear",
+                div_factor=10, final_div_factor=100, cycle_momentum=False,
+            ),
+            0.1,
+        ),
+        (
+            Cyclic(min_lr=0.01, max_lr=0.1, num_cycles=2, momentum_range=(0.8, 0.9)),
+            lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=TOTAL_STEPS // 4),
+            0.1,
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "kind") else "",
+)
+def test_schedule_equals_torch(schedule, make_scheduler, lr):
+    # OneCycleLR refuses a step past its total, so torch gets one step more than is compared
+    total = TOTAL_STEPS + 1 if isinstance(schedule, OneCycle) else TOTAL_STEPS
+    for step, (lr_wanted, momentum_wanted) in enumerate(torch_values(make_scheduler, lr)):
+        assert schedule(step, total) == pytest.approx(lr_wanted, abs=1e-12), step
+        momentum = schedule.momentum(step, total)
+        if momentum is not None:
+            assert momentum == pytest.approx(momentum_wanted, abs=1e-12), step
+
+
+def test_plateau_equals_torch():
+    losses = [1.0, 0.9, 0.91, 0.92, 0.93, 0.90, 0.5, 0.51, 0.52, 0.53, 0.54, 0.55, 0.4]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, min_lr=0.01)
+    schedule = Plateau(lr=0.1, factor=0.5, patience=2, min_lr=0.01)
+    for epoch, loss in enumerate(losses):
+        scheduler.step(loss)
+        assert schedule(epoch, len(losses), losses[: epoch + 1]) == pytest.approx(optimizer.param_groups[0]["lr"])
+    assert optimizer.param_groups[0]["lr"] < 0.1  # the losses above do make it act
+
+
+def test_tail_holds_its_rate_after_one_cycle():
+    cycle, tail = OneCycle(max_lr=0.1), OneCycleTail(max_lr=0.1, tail_lr=0.03, tail_start=0.75)
+    assert [tail(step, 100) for step in range(75)] == [cycle(step, 100) for step in range(75)]
+    assert {tail(step, 100) for step in range(75, 100)} == {0.03}
+
+
+def test_one_cycle_ends_almost_at_nothing():
+    schedule = OneCycle(max_lr=0.1)
+    assert schedule(99, 100) == pytest.approx(0.1 / 25 / 1e4)
+    assert max(schedule(step, 100) for step in range(100)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 3, 4])
+def test_one_cycle_of_a_few_steps_is_finite(total_steps):
+    rates = [OneCycle(max_lr=0.1)(step, total_steps) for step in range(total_steps)]
+    assert all(0 <= rate <= 0.1 for rate in rates)
+
+
+def test_points_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="strictly increasing"):
+        PiecewiseLinear(points=((0.5, 0.1), (0.2, 0.1)))

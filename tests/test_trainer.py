@@ -1,0 +1,152 @@
+"""The training loop: every precision, exact resumption, divergence, averages."""
+
+import copy
+
+import pytest
+import torch
+
+from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from fastresnet.errors import UserError
+from fastresnet.runs import train
+from fastresnet.schedules import Constant, OneCycle
+from fastresnet.trainer import choose_device
+
+TINY = RunConfig(
+    data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
+    model=ModelConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1, dropout=0.2),
+    train=TrainConfig(epochs=4, schedule=OneCycle(max_lr=0.1), momentum=0.9, nesterov=True, weight_decay=5e-4),
+)
+
+
+def same_weights(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def figures(record):
+    """What must be equal: everything about the epochs but their seconds."""
+    return [epoch.model_dump(exclude={"train_seconds", "evaluate_seconds"}) for epoch in record.epochs]
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train.ema_decay": 0.9, "data.flip": "alternating"},
+        {"train.precision": "fp16"},
+        {"train.schedule": {"kind": "plateau", "lr": 0.05, "patience": 0}},
+        {"data.loader": "worker"},
+    ],
+    ids=["plain", "ema", "fp16", "plateau", "worker"],
+)
+@pytest.mark.filterwarnings("ignore:precision")
+def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
+    config = TINY.with_changes(changes)
+    whole = train(config, seed=3)
+    checkpoint = tmp_path / "run.pt"
+    from fastresnet import trainer
+
+    save = trainer._Loop.save
+
+    def save_and_stop(loop, *arguments):
+        save(loop, *arguments)
+        if len(loop.epochs) == 2:
+            raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._Loop, "save", save_and_stop)
+        with pytest.raises(Stopped):
+            train(config, seed=3, checkpoint=checkpoint)
+    torch.rand(7)  # whatever else drew random numbers in between
+    resumed = train(config, seed=3, checkpoint=checkpoint)
+    assert figures(resumed.record) == figures(whole.record)
+    assert same_weights(resumed.model, whole.model)
+    assert resumed.record.training_flops == whole.record.training_flops
+    assert not checkpoint.exists()
+
+
+def test_seed_decides():
+    assert figures(train(TINY, seed=1).record) == figures(train(TINY, seed=1).record)
+    assert figures(train(TINY, seed=1).record) != figures(train(TINY, seed=2).record)
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path):
+    checkpoint = tmp_path / "run.pt"
+    torch.save({"identity": "another"}, checkpoint)
+    with pytest.raises(UserError, match="a checkpoint of run another"):
+        train(TINY, checkpoint=checkpoint)
+    checkpoint.write_bytes(b"cut off")
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        train(TINY, checkpoint=checkpoint)
+
+
+def test_infinite_loss_ends_the_run_as_diverged():
+    config = TINY.with_changes({"train.schedule": {"kind": "constant", "lr": 1e30}})
+    record = train(config).record
+    assert record.outcome.status == "diverged"
+    assert record.epochs[-1].train_loss is None
+    assert len(record.epochs) < config.train.epochs
+
+
+def test_fraction_of_an_epoch_trains_its_share():
+    record = train(TINY.with_changes({"train.epochs": 0.5})).record
+    whole = train(TINY.with_changes({"train.epochs": 1})).record
+    assert record.training_flops == whole.training_flops / 2
+    assert record.epochs[-1].test_accuracy is not None
+
+
+@pytest.mark.filterwarnings("ignore:precision")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_precision_learns(precision):
+    config = TINY.with_changes({"train.precision": precision, "train.epochs": 6, "model.dropout": 0.0})
+    epochs = train(config).record.epochs
+    assert epochs[-1].train_loss < epochs[0].train_loss - 0.1
+
+
+@pytest.mark.filterwarnings("ignore:precision")
+def test_half_precision_computes_in_half_precision():
+    single = train(TINY).record
+    half = train(TINY.with_changes({"train.precision": "bf16"})).record
+    assert figures(half) != figures(single)
+    assert abs(half.epochs[-1].train_loss - single.epochs[-1].train_loss) < 0.3
+
+
+def test_slow_autocast_is_announced_with_its_cost(monkeypatch):
+    from fastresnet import trainer
+
+    monkeypatch.setattr(trainer, "autocast_slowdown", lambda device, dtype: 37.0)
+    with pytest.warns(UserWarning, match=r"bf16 is slower than fp32.*37\.0 times"):
+        trainer.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
+
+
+def test_average_of_the_weights_is_what_is_evaluated():
+    config = TINY.with_changes({"train.ema_decay": 0.5, "train.epochs": 1})
+    plain = train(config.with_changes({"train.ema_decay": None}))
+    averaged = train(config)
+    assert figures(averaged.record)[0]["train_loss"] == figures(plain.record)[0]["train_loss"]
+    assert not same_weights(averaged.model, plain.model)
+
+
+def test_average_follows_its_formula():
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    model = torch.nn.Linear(2, 2)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    average.update_parameters(model)
+    first = copy.deepcopy(model.weight.data)
+    model.weight.data += 1
+    average.update_parameters(model)
+    torch.testing.assert_close(average.module.weight.data, 0.9 * first + 0.1 * (first + 1))
+
+
+def test_unusable_device_is_refused():
+    with pytest.raises(UserError, match="allowed: .*cpu"):
+        choose_device("tpu")
+
+
+def test_constant_schedule_is_recorded():
+    record = train(TINY.with_changes({"train.schedule": Constant(lr=0.05).model_dump()})).record
+    assert {epoch.lr for epoch in record.epochs} == {0.05}
