@@ -2,40 +2,181 @@
 
 import json
 import sys
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastresnet import __version__
 from fastresnet.errors import UserError
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Fast, honest, re-runnable training of small ResNets.",
-)
-data_app = typer.Typer(no_args_is_help=True, help="Data sets: what there is, fetching and checking it.")
-study_app = typer.Typer(no_args_is_help=True, help="The study's experiments: run what is missing, see what is there.")
-chapter_app = typer.Typer(no_args_is_help=True, help="Chapters of the book: run one with parameters of your own.")
-book_app = typer.Typer(no_args_is_help=True, help="The book: every chapter run, checked and rendered.")
-app.add_typer(data_app, name="data")
-app.add_typer(study_app, name="study")
+if TYPE_CHECKING:
+    from fastresnet.records import RunRecord
 
-DataDir = Annotated[Path | None, typer.Option(help="Folder with official files or Parquet shards; also FASTRESNET_DATA.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")
+]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the fastest there is.")]
 Edition = Annotated[str, typer.Option(help="Scale of the work: quick, cpu or gpu.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Assignments = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A value of your own; repeatable.")]
+
+_HELP: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+app = typer.Typer(help="Fast, honest, re-runnable training of small ResNets.", **_HELP)
+data_app = typer.Typer(help="Data sets: list, fetch, verify.", **_HELP)
+study_app = typer.Typer(help="The study's experiments: list, run what is missing, see what is there.", **_HELP)
+chapter_app = typer.Typer(help="Chapters of the book: run one with parameters of your own.", **_HELP)
+book_app = typer.Typer(help="The book: every chapter run, checked and rendered.", **_HELP)
+for name, group in (("data", data_app), ("study", study_app), ("chapter", chapter_app), ("book", book_app)):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
-    """Runs the command line; a request that cannot be served ends in one line and exit code 2."""
+    """Runs the command line. Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C."""
+    warnings.showwarning = lambda message, *_: print(f"fastresnet: warning: {message}", file=sys.stderr)
     try:
         app()
     except UserError as error:
-        print(f"fastresnet: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _stop(str(error), 2)
+    except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
+        _stop(str(error), 1)
     except KeyboardInterrupt:
-        print("fastresnet: interrupted; run the same command again to continue", file=sys.stderr)
-        raise SystemExit(130) from None
+        _stop("interrupted; finished runs are recorded, and the same command goes on from there", 130)
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"fastresnet: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fastresnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file with sections data, model and train.")],
+    changes: Annotated[list[str] | None, typer.Option("-p", metavar="SECTION.KEY=VALUE", help="Replace a value.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    data_dir: DataDir = None,
+    device: Device = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here every epoch, and resume from it.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
+) -> None:
+    """Train one network as a YAML file configures it."""
+    from fastresnet.config import RunConfig, load_yaml
+
+    run_config = load_yaml(config, RunConfig).with_changes(dict(_split(change) for change in changes or []))
+    if record and not record.parent.is_dir():
+        raise UserError(f"--record {record}: no folder {record.parent}")
+    from fastresnet import runs
+
+    result = runs.train(
+        run_config, seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=sys.stderr.isatty()
+    ).record
+    if record:
+        record.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    print(_summary(result))
+
+
+def _split(change: str) -> tuple[str, Any]:
+    from fastresnet.chapters import parse_assignment
+
+    path, equals, value = change.partition("=")
+    if not equals:
+        raise UserError(f"-p {change}: expected SECTION.KEY=VALUE")
+    return path, parse_assignment(f"value={value}")[1]
+
+
+def _summary(record: "RunRecord") -> str:
+    seconds = record.seconds
+    lines = [
+        f"{record.outcome.status}{f': {record.outcome.reason}' if record.outcome.reason else ''}",
+        f"test accuracy {'-' if record.test_accuracy is None else f'{record.test_accuracy:.2%}'}, seed {record.seed}",
+        f"training {seconds.train:.1f} s ({record.training_flops / 1e12:.2f} TFLOP, "
+        f"{record.training_flops / max(seconds.train, 1e-9) / 1e9:.0f} GFLOP/s), evaluation {seconds.evaluate:.1f} s, "
+        f"data {seconds.prepare:.1f} s, network {seconds.build:.1f} s",
+        f"peak memory {record.peak_memory_bytes / 2**30:.2f} GiB, {record.parameters:,} parameters",
+        f"on {record.machine.gpu or record.machine.processor}, {record.machine.threads} threads, "
+        f"torch {record.versions['torch']}, data from {record.data.source if record.data else '-'}",
+    ]
+    return "\n".join(lines)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """What there is, its size and its licence."""
+    from fastresnet.data.specs import SPECS
+
+    rows = [
+        (spec.name, f"{spec.num_train:,} + {spec.num_test:,}", f"{spec.channels}x{spec.image_size}x{spec.image_size}",
+         str(spec.num_classes), spec.title, spec.licence)
+        for spec in SPECS.values()
+    ]
+    _table(("name", "train + test", "pixels", "classes", "title", "licence"), rows)
+    print("Your own: folder:PATH (train/CLASS/*.png, test/CLASS/*.png) or tensors:PATH.npz "
+          "(train_images, train_labels, test_images, test_labels)")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    name: str,
+    data_dir: Annotated[Path | None, typer.Option(help="Where to put it; default: the cache.")] = None,
+) -> None:
+    """Download the official files, going on from where an earlier try broke off, and check them."""
+    from fastresnet.data import sources
+    from fastresnet.data.download import download
+
+    spec = sources.find_spec(name)
+    if spec.torchvision_class is None:
+        print(f"{name}: nothing to fetch, {spec.licence}")
+        return
+    folder = data_dir or sources.cache_folder() / "data"
+    for file in download(spec, folder, progress=sys.stderr.isatty()):
+        print(f"{name}: {file}")
+    print(_checked(sources.verify(name, folder, progress=sys.stderr.isatty())))
+
+
+@data_app.command("verify")
+def data_verify(
+    name: Annotated[str | None, typer.Argument(help="Default: every data set that is found.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Read every byte of a data set again and compare it with what was published."""
+    from fastresnet.data import sources
+    from fastresnet.data.specs import SPECS
+
+    found = [name] if name else [
+        spec.name for spec in SPECS.values() if not spec.torchvision_class or sources.find_source(spec, data_dir)
+    ]
+    failures = []
+    for each in found:
+        try:
+            print(_checked(sources.verify(each, data_dir, progress=sys.stderr.isatty())), flush=True)
+        except UserError as error:
+            failures.append(str(error))
+    if failures:
+        raise UserError("; ".join(failures))
+    for absent in sorted(set(SPECS) - set(found)) if not name else []:
+        print(f"{absent}: not here; get it with: fastresnet data fetch {absent}")
+
+
+def _checked(dataset: Any) -> str:
+    from fastresnet.data.specs import SPECS
+
+    pinned = "content as published" if SPECS[dataset.name].train_digest else "files whole; no digest of the content is pinned"
+    return f"{dataset.name}: {len(dataset.train):,} + {len(dataset.test):,} images, {pinned} ({dataset.source})"
 
 
 @study_app.command("list")
@@ -44,9 +185,9 @@ def study_list() -> None:
     from fastresnet.studies import STUDIES
     from fastresnet.study import open_study
 
-    for name in STUDIES:
-        print(name)
-        for experiment in open_study(name, edition="cpu").experiments.values():
+    for study in STUDIES:
+        print(study)
+        for experiment in open_study(study, edition="cpu").experiments.values():
             print(f"  {experiment.id:4} {experiment.question}")
 
 
@@ -55,21 +196,100 @@ def study_run(
     name: str,
     edition: Edition = "quick",
     only: Annotated[str | None, typer.Option(metavar="EXPERIMENT", help="One experiment, by its id.")] = None,
+    changes: Assignments = None,
     data_dir: DataDir = None,
     device: Device = None,
-    results: Annotated[Path | None, typer.Option(help="Folder for new records.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder for new records; default: the study's own.")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread the runs: a Dask scheduler, or local.")] = None,
 ) -> None:
     """Train the runs of a study that no record answers; an interrupted study continues where it stopped."""
+    from fastresnet.chapters import parse_assignment
     from fastresnet.study import open_study
 
-    overrides: dict[str, Any] = {"device": device} if device else {}
-    study = open_study(name, edition=edition, results=results, data_dir=data_dir, **overrides)
+    parameters = dict(parse_assignment(change) for change in changes or [])
+    if device:
+        parameters["device"] = device
+    study = open_study(name, edition=edition, results=results, data_dir=data_dir, **parameters)
     total, missing = len(study.runs(only)), len(study.missing(only))
-    print(f"{name}, {edition} edition: {total} runs wanted, {total - missing} recorded, {missing} to train", flush=True)
-    for done, (run, record) in enumerate(study.train_missing(only, progress=sys.stderr.isatty()), 1):
+    print(f"{name}, {edition} edition: {total} runs wanted, {missing} to train", flush=True)
+    for done, (run, record) in enumerate(study.train_missing(only, progress=sys.stderr.isatty(), dask=dask), 1):
         accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
         print(
             f"[{done}/{missing}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
             f"accuracy {accuracy}, {record.seconds.train:.1f} s of training",
             flush=True,
         )
+
+
+@study_app.command("status")
+def study_status(as_json: AsJson = False, results: Annotated[Path | None, typer.Option(help="Folder of more records.")] = None) -> None:
+    """Runs wanted and recorded, by study, edition and experiment."""
+    from fastresnet.project import EDITIONS
+    from fastresnet.studies import STUDIES
+    from fastresnet.study import open_study
+
+    rows = [row for study in STUDIES for edition in EDITIONS for row in open_study(study, edition=edition, results=results).status()]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        _table(tuple(rows[0]), [tuple(map(str, row.values())) for row in rows])
+
+
+@chapter_app.command("list")
+def chapter_list() -> None:
+    """Chapters and their parameters, with the values of the quick edition."""
+    from fastresnet.chapters import chapter_parameters
+    from fastresnet.studies import STUDIES
+
+    for chapter in STUDIES:
+        print(chapter)
+        for key, value in chapter_parameters(chapter, "quick", {}).items():
+            print(f"  {key} = {json.dumps(value)}")
+
+
+@chapter_app.command("run")
+def chapter_run(
+    name: str,
+    edition: Edition = "quick",
+    changes: Assignments = None,
+    file: Annotated[Path | None, typer.Option("-f", metavar="FILE.yml", help="More values, before those of -p.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="OUT.ipynb", help="Default: _build/chapters/NAME-EDITION.ipynb.")] = None,
+    data_dir: DataDir = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, none otherwise.")] = None,
+) -> None:
+    """Run a chapter into a new notebook, training what its parameters ask for and no record answers."""
+    from fastresnet import book, chapters
+    from fastresnet.project import project_root
+
+    chapters.chapter_file(name)
+    parameters = chapters.chapter_parameters(name, edition, dict(map(chapters.parse_assignment, changes or [])), file)
+    if data_dir and not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir}: no such folder")
+    output = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
+    if time_limit is None and edition == "quick":
+        time_limit = book.TIME_LIMIT_SECONDS
+    done = chapters.run_chapter(
+        name, output, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty()
+    )
+    print(done)
+
+
+@book_app.command("build")
+def book_build(
+    lenient: Annotated[bool, typer.Option("--lenient", help="Let warnings of Jupyter Book pass.")] = False,
+) -> None:
+    """Run every chapter in the quick edition and render the book; print where it lies and what each step took."""
+    from fastresnet.book import build_book
+
+    page, seconds = build_book(strict=not lenient)
+    for step, taken in seconds.items():
+        print(f"{step:32} {taken:6.1f} s")
+    print(page)
+
+
+def _table(header: Iterable[str], rows: list[tuple[str, ...]]) -> None:
+    """Plain aligned columns, the same in a terminal and in a file."""
+    lines = [tuple(header), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -18,6 +18,7 @@ import pandas as pd
 
 from fastresnet.config import RunConfig, parse, read_yaml
 from fastresnet.errors import UserError
+from fastresnet.executors import train_with_dask
 from fastresnet.project import EDITIONS, committed_results, own_results, parameter_file
 from fastresnet.records import RunRecord
 from fastresnet.store import Store
@@ -118,11 +119,17 @@ class Study:
         absent = [run for key, run in reversed(wanted.items()) if self.store.find(*key) is None]
         return absent
 
-    def train_missing(self, only: str | None = None, *, progress: bool = False) -> Iterator[tuple[Run, RunRecord]]:
-        """Trains the missing runs one after the other, yielding each with its record once that is saved.
+    def train_missing(
+        self, only: str | None = None, *, progress: bool = False, dask: str | None = None
+    ) -> Iterator[tuple[Run, RunRecord]]:
+        """Trains the missing runs, yielding each with its record once that is saved: one after the other, or, with
+        `dask`, spread by the Dask scheduler of that address.
 
         Raises RuntimeError after a run that failed; its record says why.
         """
+        if dask:
+            yield from train_with_dask(self.missing(only), self.store, self.data_dir, self.device, dask)
+            return
         for run in self.missing(only):
             yield run, train_and_save(run, self.store, self.data_dir, self.device, progress=progress)
 

@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.errors import UserError
-from fastresnet.evaluate import Score, evaluate
+from fastresnet.evaluation import Score, evaluate
 from fastresnet.progress import ProgressBar
 from fastresnet.records import EpochRecord, Outcome
 from fastresnet.timing import Timer, autocast_slowdown

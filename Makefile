@@ -1,0 +1,41 @@
+# make book: the environment, every chapter, the book.   make test: lint, types, tests.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# a kernel of the same name in the user's own folder must not take over
+export JUPYTER_PREFER_ENV_PATH := 1
+export MPLBACKEND := agg
+
+.PHONY: book test lint lock clean
+
+book: $(VENV)/installed
+	@$(BIN)/fastresnet book build
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "Python 3.11 to 3.13 is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@start=$$(date +%s); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock \
+	&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . \
+	&& printf '%-32s %6d s\n' environment $$(($$(date +%s) - start))
+	@touch $@
+
+# resolves pyproject.toml anew; run the tests before you commit the result
+lock:
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[book,dask,dev]'
+	@{ sed -n '/^#/p' requirements.lock; \
+	  $(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|nvidia-|triton)' | sed 's/+[a-z0-9]*$$//' | sort -f; \
+	} > requirements.new && mv requirements.new requirements.lock
+	@touch $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) _build

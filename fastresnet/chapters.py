@@ -1,0 +1,182 @@
+"""Running a chapter: papermill with its gaps closed.
+
+Parameters are checked before a kernel starts, against the chapter's own types. The output appears under its name only
+if every cell ran, without error and with the parameters asked for; until then it is a file with the suffix `.partial`,
+and after a failure one with the suffix `.failed.ipynb`, for whoever wants to look. The notebook's own claim to have
+completed counts for nothing: it makes it after a time-out, a killed kernel and Ctrl-C as well.
+"""
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from fastresnet.config import parse, read_yaml
+from fastresnet.errors import UserError
+from fastresnet.project import parameter_file, project_root
+from fastresnet.studies import STUDIES
+from fastresnet.study import find_study
+
+PARAMETERS_TAG = "parameters"
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter did not run to its end: the message says where it stopped and where its remains are."""
+
+
+def chapter_file(name: str) -> Path:
+    """The notebook of a chapter. Raises UserError for an unknown name."""
+    if name not in STUDIES:
+        raise UserError(f"no chapter {name!r}; allowed: {', '.join(STUDIES)}")
+    return project_root() / "book" / f"{name}.ipynb"
+
+
+def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
+    """A chapter's parameters: its edition's, then those of `file`, then `changes`.
+
+    Raises UserError naming each unknown parameter or value that is not allowed.
+    """
+    edition_file = parameter_file(name, edition)
+    if not edition_file.exists():
+        raise UserError(f"{edition_file}: missing; the {name} chapter has no {edition} edition")
+    declaration = find_study(name).Parameters
+    values = read_yaml(edition_file)
+    parse(values, declaration, str(edition_file))
+    for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
+        values |= layer
+        if layer:
+            parse(values, declaration, where)
+    return values
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Reads `key=value`, the value as YAML: `flag=true` is a truth value and `sizes=[1, 2]` a list.
+
+    Raises UserError if there is no key or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise UserError(f"-p {text}: expected KEY=VALUE")
+    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
+        return key, float(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def run_chapter(
+    name: str,
+    output: Path,
+    parameters: Mapping[str, Any],
+    *,
+    data_dir: Path | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+) -> Path:
+    """Executes a chapter with checked parameters and returns the executed notebook, `output`.
+
+    `time_limit` is for the whole chapter, in seconds. Raises ChapterFailed if a cell fails or the time is over, and
+    KeyboardInterrupt if it is interrupted; in each case whatever was under the output's name before is still there.
+    """
+    import papermill
+    from papermill.exceptions import PapermillException
+
+    source = chapter_file(name)
+    check_source(source, parameters)
+    if output.suffix != ".ipynb" or output.is_dir():
+        raise UserError(f"{output}: the output must be named .ipynb")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f"{output.stem}.{os.getpid()}.partial.ipynb")
+    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    if data_dir:
+        os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
+    try:
+        with _limit(time_limit) as limit:
+            papermill.execute_notebook(
+                source, partial, dict(parameters), kernel_name="python3", cwd=project_root(), progress_bar=progress,
+                log_output=False,
+            )
+        check_executed(partial, parameters)
+    except BaseException as error:
+        if partial.exists():
+            os.replace(partial, failed)
+        remains = f"; as far as it got: {failed}" if failed.exists() else ""
+        if limit.expired:
+            raise ChapterFailed(f"{name}: not done after {time_limit:g} s, stopped{remains}") from None
+        if isinstance(error, PapermillException | ChapterFailed | RuntimeError):
+            raise ChapterFailed(f"{name}: {_last_line(error)}{remains}") from error
+        raise
+    os.replace(partial, output)
+    failed.unlink(missing_ok=True)
+    return output
+
+
+def _last_line(error: BaseException) -> str:
+    """The cause, without the coloured traceback around it."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line for line in plain.splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+class _Limit:
+    expired = False
+
+
+@contextmanager
+def _limit(seconds: float | None) -> Iterator[_Limit]:
+    """Interrupts the main thread after a time, and turns SIGTERM into an interruption, so that kernels are shut down."""
+    limit = _Limit()
+
+    def expire() -> None:
+        limit.expired = True
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    timer = threading.Timer(seconds, expire) if seconds else None
+    before = signal.signal(signal.SIGTERM, terminate)
+    if timer:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield limit
+    finally:
+        if timer:
+            timer.cancel()
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Raises UserError unless a notebook has exactly one parameters cell, which names exactly these parameters."""
+    cells = [cell for cell in nbformat.read(notebook, 4).cells if PARAMETERS_TAG in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise UserError(f"{notebook}: {len(cells)} cells are tagged {PARAMETERS_TAG!r}, exactly one is allowed")
+    names = set(re.findall(r"^(\w+)\s*=", cells[0].source, re.MULTILINE))
+    unknown = sorted(set(parameters) - names)
+    if unknown:
+        raise UserError(f"{notebook}: no parameter {', '.join(unknown)} in its parameters cell; it has {', '.join(sorted(names))}")
+
+
+def check_executed(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Raises ChapterFailed unless every cell of an executed notebook ran, without error, with these parameters."""
+    executed = nbformat.read(notebook, 4)
+    for number, cell in enumerate(executed.cells, 1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        if cell.execution_count is None:
+            raise ChapterFailed(f"{notebook}: cell {number} was never executed")
+        for out in cell.outputs:
+            if out.output_type == "error":
+                raise ChapterFailed(f"{notebook}: cell {number} ended in {out.ename}: {out.evalue}")
+    used = executed.metadata.get("papermill", {}).get("parameters")
+    if used != dict(parameters):
+        raise ChapterFailed(f"{notebook}: was executed with other parameters than asked for")

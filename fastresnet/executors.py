@@ -1,0 +1,47 @@
+"""Where missing runs are trained: in this process, or by the workers of a Dask cluster.
+
+A run saves its own record and hands back its path, so that a run lost with its worker costs no more than itself and a
+run that was done already costs nothing. Workers need this package and the same paths for the records and the data.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastresnet.errors import UserError
+from fastresnet.records import RunRecord
+from fastresnet.store import Store
+
+if TYPE_CHECKING:
+    from fastresnet.study import Run
+
+
+def train_with_dask(
+    runs: "list[Run]", store: Store, data_dir: Path | None, device: str | None, address: str
+) -> "Iterator[tuple[Run, RunRecord]]":
+    """Trains runs on the cluster of a Dask scheduler, yielding each with its record as it ends.
+
+    `address` is the scheduler's, or "local" for a worker process a processor core on this machine. Raises UserError if
+    Dask is not installed or no scheduler answers.
+    """
+    try:
+        from distributed import Client, LocalCluster, as_completed
+    except ImportError as error:
+        raise UserError("--dask: Dask is not installed; get it with: pip install 'fastresnet[dask]'") from error
+    try:
+        client = Client(LocalCluster(threads_per_worker=1)) if address == "local" else Client(address, timeout=20)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--dask {address}: no scheduler answers there ({error}); allowed: tcp://HOST:PORT or local") from error
+    with client:
+        # impure, so that Dask never takes an older result of the same run for this one's
+        futures = {client.submit(_train, run, store.folders, data_dir, device, pure=False): run for run in runs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _train(run: "Run", folders: tuple[Path, ...], data_dir: Path | None, device: str | None) -> RunRecord:
+    from fastresnet.study import train_and_save
+
+    store = Store(folders)
+    # a scheduler that lost a worker hands its runs out again, also those whose record it had saved
+    return store.find(run.config.hash, run.seed) or train_and_save(run, store, data_dir, device, progress=False)

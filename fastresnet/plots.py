@@ -1,0 +1,98 @@
+"""Figures: results in, Axes out. Nothing here reads a file or shows a window.
+
+Colours are Okabe and Ito's, told apart with any colour vision; each variant has a marker and a dash of its own as well,
+so that a figure survives black-and-white print.
+"""
+
+import itertools
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from fastresnet.study import Results
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
+
+def styles() -> itertools.cycle:
+    """Keyword arguments that tell one variant from the next."""
+    return itertools.cycle(
+        {"color": colour, "marker": marker, "linestyle": dash}
+        for colour, marker, dash in zip(COLOURS, MARKERS, DASHES, strict=True)
+    )
+
+
+def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
+    """Test accuracy against epochs: the mean of the seeds as a line, their range as a band."""
+    return _curves(results, ax, against="epoch", label="epoch")
+
+
+def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
+    """Test accuracy against seconds of training, evaluation not counted."""
+    return _curves(results, ax, against="elapsed", label="seconds of training")
+
+
+def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
+    epochs = results.epochs()
+    epochs["elapsed"] = epochs.groupby(["variant", "seed"])["train_seconds"].cumsum()
+    evaluated = epochs.dropna(subset="test_accuracy")
+    for (variant, style) in zip(results.records, styles(), strict=False):
+        rows = evaluated[evaluated["variant"] == variant].groupby("epoch")
+        position, accuracy = rows[against].mean(), 100 * rows["test_accuracy"].mean()
+        ax.plot(position, accuracy, label=variant, markersize=5, **style)
+        low, high = 100 * rows["test_accuracy"].min(), 100 * rows["test_accuracy"].max()
+        ax.fill_between(position, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    ax.set_xlabel(label)
+    ax.set_ylabel("test accuracy, %")
+    return _finish(ax)
+
+
+def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
+    """One dot a run, one bar a mean, a row a variant: `column` of `Results.frame()`, times `scale`."""
+    frame = results.frame()
+    for position, (variant, style) in enumerate(zip(results.records, styles(), strict=False)):
+        values = scale * frame.loc[frame["variant"] == variant, column].astype(float)
+        ax.plot(values, [position] * len(values), style["marker"], color=style["color"], alpha=0.7, markersize=6)
+        ax.vlines(values.mean(), position - 0.3, position + 0.3, color=style["color"], linewidth=2)
+    ax.set_yticks(range(len(results.records)), list(results.records))
+    ax.invert_yaxis()
+    ax.set_xlabel(label)
+    return _finish(ax, legend=False)
+
+
+def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch_seconds", label: str) -> Axes:
+    """Final test accuracy against cost, one dot a run and a larger one the mean."""
+    frame = results.frame()
+    for variant, style in zip(results.records, styles(), strict=False):
+        rows = frame[frame["variant"] == variant]
+        seconds, accuracy = rows[column], 100 * rows["test_accuracy"].astype(float)
+        ax.plot(seconds, accuracy, style["marker"], color=style["color"], alpha=0.45, markersize=5)
+        ax.plot(seconds.mean(), accuracy.mean(), style["marker"], color=style["color"], markersize=10, label=variant)
+    ax.set_xlabel(label)
+    ax.set_ylabel("test accuracy, %")
+    return _finish(ax)
+
+
+def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
+    """Gradient norm against weight scale, both relative, one line a layer, and the line that theory draws."""
+    for _, rows in measured.groupby("layer", sort=False):
+        ax.plot(rows["scale"], rows["gradient"], "o", color=COLOURS[0], alpha=0.4, markersize=6)
+    scales = sorted(measured["scale"].unique())
+    ax.plot(scales, [1 / scale for scale in scales], "--", color=COLOURS[1], label="1 / r")
+    ax.plot(scales, scales, ":", color=COLOURS[2], label="r")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.set_xlabel("factor r on the weights")
+    ax.set_ylabel("factor on the gradient's norm")
+    return _finish(ax)
+
+
+def _finish(ax: Axes, *, legend: bool = True) -> Axes:
+    ax.grid(alpha=0.3)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if legend:
+        ax.legend(frameon=False)
+    return ax

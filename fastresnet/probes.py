@@ -1,0 +1,42 @@
+"""Small exact measurements that need no training."""
+
+import copy
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor, scales: Sequence[float]) -> pd.DataFrame:
+    """How each convolution's gradient changes when its weights are multiplied by r, in double precision.
+
+    Takes images [N, C, H, W] and labels [N]. Returns a row a scale and layer: scale, layer, `gradient` (norm at scale r
+    over norm at 1) and `loss` (the loss at scale r minus that at 1). Every convolution must be followed by batch norm,
+    as all of the study's are; its epsilon is set to nothing for the measurement, so that invariance is exact.
+    """
+    model = copy.deepcopy(model).double().train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-30
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    original = {name: module.weight.detach().clone() for name, module in convolutions.items()}
+
+    def measure(scale: float) -> tuple[float, dict[str, float]]:
+        for name, module in convolutions.items():
+            module.weight.data = original[name] * scale
+        model.zero_grad()
+        loss = functional.cross_entropy(model(images.double()), labels)
+        loss.backward()
+        return float(loss), {name: float(module.weight.grad.norm()) for name, module in convolutions.items()}
+
+    loss_at_one, norm_at_one = measure(1.0)
+    rows = []
+    for scale in scales:
+        loss, norms = measure(scale)
+        rows += [
+            {"scale": scale, "layer": name, "gradient": norm / norm_at_one[name], "loss": loss - loss_at_one}
+            for name, norm in norms.items()
+        ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,130 @@
+"""Tables and captions of a chapter: results in, DataFrames and sentences out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from fastresnet.original import OriginalEpoch
+from fastresnet.records import RunRecord
+from fastresnet.study import Results
+
+
+def caption(results: Results) -> str:
+    """Edition, scale, hardware, versions and revision of the runs shown, as one Markdown paragraph."""
+    records = [record for group in results.records.values() for record in group]
+    first = records[0]
+    seeds = len(results.experiment.seeds)
+    images = sorted({f"{record.data.train_images:,}" for record in records if record.data})
+    tested = sorted({f"{record.data.test_images:,}" for record in records if record.data})
+    return (
+        f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
+        f"{_join(images)} images for {_join(_unique(f'{record.config.train.epochs:g}' for record in records))} epochs, tested on "
+        f"{_join(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
+        f"{_join(_unique(_hardware(record) for record in records))}; "
+        f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
+        f"revision {_join(_unique(record.source_revision for record in records))}.*"
+    )
+
+
+def _hardware(record: RunRecord) -> str:
+    machine = record.machine
+    return machine.gpu or f"{machine.processor}, {machine.threads} thread{'s' * (machine.threads != 1)}"
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _join(values: Sequence[str]) -> str:
+    return " or ".join(values)
+
+
+def summary(results: Results) -> pd.DataFrame:
+    """A row a variant: final test accuracy, seconds an epoch and images a second, each as mean ± standard deviation."""
+    frame = results.frame()
+    rows = {}
+    for variant in results.records:
+        runs = frame[frame["variant"] == variant]
+        rows[variant] = {
+            "test accuracy, %": spread(100 * runs["test_accuracy"].astype(float), 2),
+            "seconds an epoch": spread(runs["epoch_seconds"], 2),
+            "images a second": spread(runs["images_per_second"], 0),
+            "runs": len(runs),
+        }
+        if (runs["outcome"] != "finished").any():
+            rows[variant]["outcome"] = ", ".join(sorted(set(runs["outcome"])))
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+
+
+def beside_original(results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2) -> pd.DataFrame:
+    """The table "original against here": what the original prints, and mean ± standard deviation of a column here."""
+    frame = results.frame()
+    return pd.DataFrame(
+        {
+            "original": [original.get(variant, "not printed") for variant in results.records],
+            "here": [
+                spread(scale * frame.loc[frame["variant"] == variant, column].astype(float), digits)
+                for variant in results.records
+            ],
+            "runs": [len(records) for records in results.records.values()],
+        },
+        index=pd.Index(results.records, name="variant"),
+    )
+
+
+def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
+    """A row an epoch; for each variant test accuracy in % and seconds, original and mean ± standard deviation here."""
+    epochs = results.epochs()
+    columns: dict[tuple[str, str, str], pd.Series] = {}
+    for variant in results.records:
+        rows = epochs[epochs["variant"] == variant].groupby("epoch")
+        printed = pd.DataFrame(original.get(variant, ()), columns=OriginalEpoch._fields).set_index("epoch")
+        columns[variant, "accuracy, %", "original"] = printed["test_accuracy"].map(lambda value: f"{100 * value:.2f}")
+        columns[variant, "accuracy, %", "here"] = rows["test_accuracy"].apply(lambda values: spread(100 * values, 1))
+        columns[variant, "seconds", "original"] = printed["seconds"].map("{:.2f}".format)
+        columns[variant, "seconds", "here"] = rows["train_seconds"].apply(lambda values: spread(values, 2))
+    return pd.DataFrame(columns).fillna("not printed").rename_axis("epoch")
+
+
+def values(results: Results, variant: str, column: str) -> list[float]:
+    """A column of `Results.frame()` for the runs of one variant, seeds in order. Empty for a variant not run."""
+    frame = results.frame()
+    return frame.loc[frame["variant"] == variant, column].dropna().astype(float).tolist()
+
+
+def quickest(results: Results, *, besides: str) -> str:
+    """The variant with the shortest mean epoch, one left out; "" where there is no other."""
+    means = results.frame().groupby("variant")["epoch_seconds"].mean().drop(besides, errors="ignore")
+    return str(means.idxmin()) if len(means) else ""
+
+
+def most_accurate(results: Results, *, besides: str) -> str:
+    """The variant with the highest mean test accuracy, one left out; "" where there is no other."""
+    means = results.frame().groupby("variant")["test_accuracy"].mean().drop(besides, errors="ignore").dropna()
+    return str(means.idxmax()) if len(means) else ""
+
+
+def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:
+    """Training seconds to an accuracy, for the runs of one variant that reach it."""
+    reached = (record.seconds_to(accuracy) for record in results.records.get(variant, ()))
+    return [seconds for seconds in reached if seconds is not None]
+
+
+def seconds_to(results: Results, accuracy: float) -> pd.DataFrame:
+    """A row a variant: training seconds to an accuracy, and how many runs got there."""
+    rows = {}
+    for variant, records in results.records.items():
+        reached = seconds_reached(results, variant, accuracy)
+        rows[variant] = {
+            f"seconds to {accuracy:.0%}": spread(pd.Series(reached, dtype=float), 1),
+            "runs that reach it": f"{len(reached)} of {len(records)}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+
+
+def spread(values: pd.Series, digits: int) -> str:
+    """Mean ± standard deviation; the value alone where there is one; a dash where there is none."""
+    values = values.dropna()
+    if len(values) < 2:
+        return f"{values.iloc[0]:.{digits}f}" if len(values) else "—"
+    return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"

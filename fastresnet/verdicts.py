@@ -1,0 +1,133 @@
+"""Does the record bear out a claim? Three answers, each from an interval that is printed beside it.
+
+All tests compare two samples of runs by the 95 % confidence interval of a difference of means: Welch's for runs with
+nothing in common, the paired one for runs that share their seeds. A claim is `confirmed` if the whole interval lies on
+its side of the margin, `not confirmed` if the whole interval lies on the other, and otherwise it cannot be told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+Status = Literal["confirmed", "not confirmed", "cannot tell"]
+MIN_RUNS = 3
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, the answer, and the figures that the answer rests on."""
+
+    claim: str
+    status: Status
+    evidence: str
+
+    def _repr_markdown_(self) -> str:
+        return f"**Verdict: {self.status}.** {self.claim} {self.evidence}"
+
+
+@dataclass(frozen=True)
+class VerdictList:
+    """Several verdicts, shown as a list."""
+
+    verdicts: tuple[Verdict, ...]
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts)
+
+
+def as_list(verdicts: Sequence[Verdict]) -> VerdictList:
+    """Shows verdicts as one list in a notebook."""
+    return VerdictList(tuple(verdicts))
+
+
+def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: float = 0.0, paired: bool = False) -> Verdict:
+    """Tests that `high` has the larger mean, by more than `margin`, both as fractions shown in percentage points.
+
+    A negative margin tests that it is not smaller by more than that. `paired` pairs the values in order.
+    """
+    too_few = _too_few(claim, high, low)
+    if too_few:
+        return too_few
+    difference, lower, upper, p, effect = _compare(high, low, paired)
+    name = "paired t-test" if paired else "Welch's t-test"
+    evidence = (
+        f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
+        f"(margin {100 * margin:+.1f}; {name}, p = {_p(p)}, effect size {effect:.1f}, n = {len(high)} and {len(low)})."
+    )
+    return Verdict(claim, _status(lower, upper, margin), evidence)
+
+
+def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: float = 1.0) -> Verdict:
+    """Tests that `slow` takes more than `by` times the seconds of `fast`, on the logarithm, as ratios want.
+
+    With `by` below 1 it tests that `fast` takes at most 1/by times the seconds of `slow`.
+    """
+    too_few = _too_few(claim, fast, slow)
+    if too_few:
+        return too_few
+    difference, lower, upper, p, effect = _compare(np.log(slow), np.log(fast), paired=False)
+    evidence = (
+        f"Ratio of seconds {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
+        f"(margin {by:.2f}; Welch's t-test on the logarithm, p = {_p(p)}, effect size {effect:.1f}, "
+        f"n = {len(slow)} and {len(fast)})."
+    )
+    return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
+
+
+def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
+    """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
+    too_few = _too_few(claim, one, other)
+    if too_few:
+        return too_few
+    difference, lower, upper, p, effect = _compare(one, other, paired=False)
+    inside, outside = -margin < lower and upper < margin, lower > margin or upper < -margin
+    status: Status = "confirmed" if inside else "not confirmed" if outside else "cannot tell"
+    evidence = (
+        f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
+        f"(margin ±{100 * margin:.1f}; Welch's t-test, p = {_p(p)}, effect size {effect:.1f}, "
+        f"n = {len(one)} and {len(other)})."
+    )
+    return Verdict(claim, status, evidence)
+
+
+def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
+    """Tests that measured values equal the expected ones, relative error at most `tolerance`; for what has no noise."""
+    error = float(np.max(np.abs(np.asarray(measured) / np.asarray(expected) - 1)))
+    evidence = f"Largest relative error {error:.1e} over {len(measured)} values, {tolerance:.0e} allowed."
+    return Verdict(claim, "confirmed" if error <= tolerance else "not confirmed", evidence)
+
+
+def _compare(one: Sequence[float], other: Sequence[float], paired: bool) -> tuple[float, float, float, float, float]:
+    """Difference of means, its interval, two-sided p, and the difference in standard deviations."""
+    first, second = np.asarray(one, float), np.asarray(other, float)
+    difference = float(first.mean() - second.mean())
+    if paired:
+        spread = float((first - second).std(ddof=1))
+    else:
+        spread = float(np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2))
+    if spread == 0:  # no spread at all: the t statistic is not defined, and there is nothing to be uncertain about
+        return difference, difference, difference, float(difference == 0), float("inf") if difference else 0.0
+    test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
+    interval = test.confidence_interval(CONFIDENCE)
+    return difference, float(interval.low), float(interval.high), float(test.pvalue), difference / spread
+
+
+def _status(lower: float, upper: float, margin: float) -> Status:
+    if lower > margin:
+        return "confirmed"
+    return "not confirmed" if upper <= margin else "cannot tell"
+
+
+def _too_few(claim: str, one: Sequence[float], other: Sequence[float]) -> Verdict | None:
+    fewest = min(len(one), len(other))
+    if fewest >= MIN_RUNS:
+        return None
+    return Verdict(claim, "cannot tell", f"n too small: {fewest} run{'s' * (fewest != 1)} a side, {MIN_RUNS} are needed.")
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

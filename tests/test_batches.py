@@ -1,0 +1,159 @@
+"""Both loaders keep one contract; augmentation does what its name says."""
+
+import pytest
+import torch
+
+from fastresnet.config import DataConfig
+from fastresnet.data import augment
+from fastresnet.data.batches import make_batches
+from fastresnet.data.images import ImageSet, from_tensors
+from fastresnet.data.sources import load_dataset
+from fastresnet.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def batches_of(seed=0, dataset=None, **config):
+    config = DataConfig(**{"name": "cifar10-standin", "train_images": 90, "test_images": 40, "batch_size": 32, **config})
+    return make_batches(config, dataset or load_dataset(config.name), CPU, seed)
+
+
+def gathered(batches, epoch=0):
+    images, labels = zip(*batches.epoch(epoch), strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+@pytest.mark.parametrize("image_size", [None, 24, 48])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_loaders_give_equal_labels_and_pixels(num_workers, image_size):
+    tensor = batches_of(image_size=image_size)
+    worker = batches_of(image_size=image_size, loader="worker", num_workers=num_workers)
+    for one, other in zip(tensor, worker, strict=True):
+        assert len(one) == len(other)
+        (images, labels), (worker_images, worker_labels) = gathered(one, 1), gathered(other, 1)
+        assert torch.equal(labels, worker_labels)
+        torch.testing.assert_close(images, worker_images, atol=1e-5, rtol=0)
+
+
+def test_pixels_are_normalised_by_the_data_sets_statistics():
+    dataset = from_tensors("mine", *(load_dataset("cifar10-standin").__getattribute__(split) for split in ("train", "test")))
+    train, _ = batches_of(train_images=None, dataset=dataset)
+    images, _ = gathered(train)
+    torch.testing.assert_close(images.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(images.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("loader", ["tensor", "worker"])
+def test_an_epoch_depends_on_seed_and_number_alone(loader):
+    config = {"loader": loader, "flip": "random", "crop_padding": 4, "cutout": 8}
+
+    def epoch(seed, number):
+        torch.manual_seed(0)  # a worker loader in the training process draws from the global generator
+        return gathered(batches_of(seed, **config)[0], number)[0]
+
+    assert torch.equal(epoch(1, 3), epoch(1, 3))
+    assert not torch.equal(epoch(1, 3), epoch(1, 4))
+    assert not torch.equal(epoch(1, 3), epoch(2, 3))
+
+
+def test_every_image_comes_once_an_epoch_and_a_lone_last_one_is_dropped():
+    train, test = batches_of(train_images=97, batch_size=32)  # 3 batches and one image
+    assert (len(train), train.num_images, len(test)) == (3, 96, 1)
+    images, labels = gathered(train)
+    assert len(images) == len(labels) == 96
+    assert len(torch.unique(images.flatten(1), dim=0)) == 96
+
+
+def test_held_out_images_are_not_trained_on():
+    train, validation = batches_of(train_images=None, test_images=None, validation_images=500)
+    assert (train.num_images, validation.num_images) == (3500, 500)
+    rows = {image.numpy().tobytes() for image in train.images.images}
+    assert not any(image.numpy().tobytes() in rows for image in validation.images.images)
+    assert torch.bincount(validation.images.labels).tolist() == [50] * 10
+
+
+def test_subsets_are_stratified_and_nested():
+    images = load_dataset("cifar10-standin").train
+    small, large = images.subset(105), images.subset(1000)
+    assert torch.bincount(large.labels).tolist() == [100] * 10
+    assert set(torch.bincount(small.labels).tolist()) == {10, 11}
+    rows = {image.numpy().tobytes() for image in large.images}
+    assert all(image.numpy().tobytes() in rows for image in small.images)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"train_images": 5000}, "asked for 5000 images; allowed: at most 4000"),
+        ({"train_images": None, "validation_images": 4000}, "validation_images: asked for 4000 of 4000"),
+        ({"batch_size": 1}, "batches of at least 2"),
+        ({"crop_padding": 32}, "crop_padding must be below"),
+    ],
+)
+def test_impossible_batches_are_refused(config, message):
+    with pytest.raises(UserError, match=message):
+        batches_of(**config)
+
+
+def test_wrong_tensors_are_refused():
+    pixels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    for images, labels, message in (
+        (pixels.float(), torch.zeros(4, dtype=torch.int64), "images must be uint8"),
+        (pixels, torch.zeros(3, dtype=torch.int64), "labels must be int64"),
+        (pixels, torch.full((4,), 2), r"labels must lie in \[0, 2\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ImageSet(images, labels, ("a", "b"))
+
+
+IMAGES = torch.arange(6 * 3 * 8 * 8).reshape(6, 3, 8, 8).remainder(251).to(torch.uint8)
+
+
+def test_random_flip_mirrors_about_half():
+    many = IMAGES[:1].expand(400, -1, -1, -1)
+    flipped = augment.random_flip(many, torch.Generator().manual_seed(0))
+    mirrored = (flipped == many.flip(-1)).flatten(1).all(1)
+    assert ((flipped == many).flatten(1).all(1) | mirrored).all()
+    assert 150 < int(mirrored.sum()) < 250
+
+
+def test_alternating_flip_shows_both_forms_in_two_epochs():
+    indices = torch.arange(6)
+    first, second, third = (augment.alternating_flip(IMAGES, indices, epoch) for epoch in range(3))
+    assert torch.equal(first, second.flip(-1))
+    assert torch.equal(first, third)
+    many = torch.arange(1000)
+    half = augment.alternating_flip(IMAGES[:1].expand(1000, -1, -1, -1), many, 0)
+    assert 400 < int((half == IMAGES[:1].flip(-1)).flatten(1).all(1).sum()) < 600
+
+
+def test_random_crop_equals_a_window_of_the_reflected_image():
+    cropped = augment.random_crop(IMAGES, 3, torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(IMAGES.float(), (3, 3, 3, 3), mode="reflect")
+    offsets = []
+    for index, crop in enumerate(cropped):
+        windows = {
+            (top, left): padded[index, :, top : top + 8, left : left + 8] for top in range(7) for left in range(7)
+        }
+        offsets += [offset for offset, window in windows.items() if torch.equal(window, crop.float())]
+    assert len(offsets) == len(IMAGES)
+    assert len(set(offsets)) > 1
+
+
+def test_cutout_paints_one_square_a_side_wide():
+    painted = augment.cutout(IMAGES, 3, torch.tensor([252, 253, 254], dtype=torch.uint8), torch.Generator().manual_seed(0))
+    for image, original in zip(painted, IMAGES, strict=True):
+        hole = image[0] == 252
+        rows, columns = hole.any(1).nonzero().flatten(), hole.any(0).nonzero().flatten()
+        assert int(hole.sum()) == 9
+        assert len(rows) == len(columns) == 3
+        assert (image[1][hole] == 253).all()
+        assert torch.equal(image[:, ~hole], original[:, ~hole])
+
+
+def test_worker_cutout_paints_a_square_of_the_mean_colour():
+    train, _ = batches_of(loader="worker", cutout=8)
+    plain, _ = batches_of(loader="worker")
+    changed = (gathered(train)[0] != gathered(plain)[0]).any(dim=1)
+    assert (changed.sum(dim=(1, 2)) <= 64).all()
+    assert int(changed.sum(dim=(1, 2)).max()) > 55

@@ -1,0 +1,100 @@
+"""Configurations refuse what they do not know, and their hash names what a result depends on."""
+
+import pytest
+from pydantic import ValidationError
+
+from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig, load_yaml, parse
+from fastresnet.errors import UserError
+from fastresnet.schedules import OneCycle
+from fastresnet.store import read_record
+
+from .conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train": {"epoch": 2}}, r"train\.epoch: unknown key \(did you mean epochs\?\); allowed: epochs, schedule"),
+        ({"trains": {}}, r"trains: unknown key \(did you mean train\?\); allowed: data, model, train"),
+        ({"train": {"epochs": "2"}}, r"train\.epochs: .*valid number, got the text '2'"),
+        ({"train": {"weight_decay": "5e-4"}}, r"write 5\.0e-4"),
+        ({"train": {"epochs": 0}}, r"train\.epochs: .*greater than 0, got 0"),
+        ({"train": {"nesterov": True}}, r"nesterov: needs momentum > 0"),
+        ({"train": {"schedule": {"kind": "one-cycle", "max_lr": 1, "peak": 2}}}, r"peak: unknown key.*allowed: kind, max_lr"),
+        ({"train": {"schedule": {"kind": "steps"}}}, r"train\.schedule: .*'constant', 'multi-step'"),
+        ({"model": {"depth": 19}}, r"model\.depth: Input should be 10, 18 or 34, got 19"),
+        ({"model": {"channels": [1, 2, 3]}}, r"model\.channels"),
+        ({"model": {"in_channels": 1}}, r"model\.in_channels: cifar10 images have 3, got 1"),
+        ({"model": {"num_classes": 100}}, r"model\.num_classes: cifar10 has 10, got 100"),
+        ({"data": {"name": "cifar"}}, r"no data set 'cifar'; allowed: fashion-mnist, cifar10"),
+        ({"data": {"loader": "worker", "flip": "alternating"}}, r"'alternating' needs loader 'tensor'"),
+        ({"data": {"num_workers": 2}}, r"loader 'tensor' has no workers"),
+    ],
+)
+def test_refusal_names_the_key_and_what_is_allowed(values, message):
+    with pytest.raises(UserError, match=rf"^run\.yml: .*{message}"):
+        parse(values, RunConfig, "run.yml")
+
+
+def test_yaml_errors_name_the_file(tmp_path):
+    file = tmp_path / "run.yml"
+    with pytest.raises(UserError, match=r"run\.yml: cannot be read: No such file"):
+        load_yaml(file, RunConfig)
+    file.write_text("train: [")
+    with pytest.raises(UserError, match=r"run\.yml: not valid YAML: .*line 1"):
+        load_yaml(file, RunConfig)
+    file.write_text("- 1")
+    with pytest.raises(UserError, match=r"run\.yml: expected a mapping"):
+        load_yaml(file, RunConfig)
+
+
+def test_yaml_gives_the_configuration_it_spells(tmp_path):
+    file = tmp_path / "run.yml"
+    file.write_text("model: {channels: [8, 16, 32, 64]}\ntrain: {epochs: 3, schedule: {kind: one-cycle, max_lr: 1.0e-1}}\n")
+    expected = RunConfig(
+        model=ModelConfig(channels=(8, 16, 32, 64)), train=TrainConfig(epochs=3, schedule=OneCycle(max_lr=0.1))
+    )
+    assert load_yaml(file, RunConfig) == expected
+
+
+def test_configuration_is_frozen():
+    with pytest.raises(ValidationError):
+        RunConfig().train.epochs = 3
+
+
+def test_changes_derive_a_checked_copy():
+    config = RunConfig()
+    changed = config.with_changes({"train.epochs": 3, "model.dropout": 0.5})
+    assert (changed.train.epochs, changed.model.dropout) == (3, 0.5)
+    assert config.train.epochs == 10
+    for path in ("epochs", "train.epoch", "nothing.epochs"):
+        with pytest.raises(UserError, match="unknown key"):
+            config.with_changes({path: 3})
+
+
+def test_hash_tells_configurations_apart_and_survives_json():
+    hashes = {
+        RunConfig().hash,
+        RunConfig(data=DataConfig(batch_size=256)).hash,
+        RunConfig(train=TrainConfig(epochs=11)).hash,
+        RunConfig(train=TrainConfig(schedule=OneCycle(max_lr=0.1))).hash,
+        RunConfig(train=TrainConfig(schedule=OneCycle(max_lr=0.2))).hash,
+        RunConfig(model=ModelConfig(dropout=0.1)).hash,
+    }
+    assert len(hashes) == 6
+    config = RunConfig(train=TrainConfig(schedule=OneCycle(max_lr=0.1), epochs=3))
+    assert RunConfig.model_validate_json(config.model_dump_json()).hash == config.hash
+
+
+def test_hash_of_a_value_spelled_out_is_that_of_the_default():
+    assert RunConfig(train=TrainConfig(momentum=0.0)).hash == RunConfig().hash
+
+
+def test_committed_records_keep_their_hash():
+    """Fails if a default changes: records made under the old one would then serve requests for the new one."""
+    files = list((ROOT / "results").glob("*/*/*.json"))
+    assert files
+    for file in files:
+        record = read_record(file)
+        assert record.config.hash == record.config_hash, file
+        assert file.name.endswith(f"-{record.config_hash}-seed{record.seed}.json"), file
