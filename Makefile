@@ -16,6 +16,7 @@ test: lint
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -9,24 +9,9 @@ A name is imported when it is first used, so that what needs no torch does not w
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
-
-if TYPE_CHECKING:
-    from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig, load_yaml
-    from fastresnet.data.batches import TensorBatches, WorkerBatches, make_batches
-    from fastresnet.data.images import Dataset, ImageSet, from_tensors
-    from fastresnet.data.sources import load_dataset
-    from fastresnet.errors import UserError
-    from fastresnet.evaluation import evaluate
-    from fastresnet.models.resnet import ResNet, build_model
-    from fastresnet.records import EpochRecord, RunRecord
-    from fastresnet.runs import RunResult, train
-    from fastresnet.store import Store, load_frame
-    from fastresnet.study import Experiment, Results, Study, open_study
-    from fastresnet.timing import Timer
-    from fastresnet.trainer import fit
 
 _MODULES = {
     "config": ("DataConfig", "ModelConfig", "RunConfig", "TrainConfig", "load_yaml"),

@@ -101,20 +101,26 @@ def run_chapter(
     try:
         with _limit(time_limit) as limit:
             papermill.execute_notebook(
-                source, partial, dict(parameters), kernel_name="python3", cwd=project_root(), progress_bar=progress,
+                source,
+                partial,
+                dict(parameters),
+                kernel_name="python3",
+                cwd=project_root(),
+                progress_bar=progress,
                 log_output=False,
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each start warns that loopback is not encrypted
             )
         check_executed(partial, parameters)
     except BaseException as error:
         if partial.exists():
-            os.replace(partial, failed)
+            partial.replace(failed)
         remains = f"; as far as it got: {failed}" if failed.exists() else ""
         if limit.expired:
             raise ChapterFailed(f"{name}: not done after {time_limit:g} s, stopped{remains}") from None
         if isinstance(error, PapermillException | ChapterFailed | RuntimeError):
             raise ChapterFailed(f"{name}: {_last_line(error)}{remains}") from error
         raise
-    os.replace(partial, output)
+    partial.replace(output)
     failed.unlink(missing_ok=True)
     return output
 
@@ -163,7 +169,7 @@ def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
     names = set(re.findall(r"^(\w+)\s*=", cells[0].source, re.MULTILINE))
     unknown = sorted(set(parameters) - names)
     if unknown:
-        raise UserError(f"{notebook}: no parameter {', '.join(unknown)} in its parameters cell; it has {', '.join(sorted(names))}")
+        raise UserError(f"{notebook}: no parameter {', '.join(unknown)}; its cell has {', '.join(sorted(names))}")
 
 
 def check_executed(notebook: Path, parameters: Mapping[str, Any]) -> None:

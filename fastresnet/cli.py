@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,13 +120,21 @@ def data_list() -> None:
     from fastresnet.data.specs import SPECS
 
     rows = [
-        (spec.name, f"{spec.num_train:,} + {spec.num_test:,}", f"{spec.channels}x{spec.image_size}x{spec.image_size}",
-         str(spec.num_classes), spec.title, spec.licence)
+        (
+            spec.name,
+            f"{spec.num_train:,} + {spec.num_test:,}",
+            f"{spec.channels}x{spec.image_size}x{spec.image_size}",
+            str(spec.num_classes),
+            spec.title,
+            spec.licence,
+        )
         for spec in SPECS.values()
     ]
     _table(("name", "train + test", "pixels", "classes", "title", "licence"), rows)
-    print("Your own: folder:PATH (train/CLASS/*.png, test/CLASS/*.png) or tensors:PATH.npz "
-          "(train_images, train_labels, test_images, test_labels)")
+    print(
+        "Your own: folder:PATH (train/CLASS/*.png, test/CLASS/*.png) or tensors:PATH.npz "
+        "(train_images, train_labels, test_images, test_labels)"
+    )
 
 
 @data_app.command("fetch")
@@ -157,9 +165,11 @@ def data_verify(
     from fastresnet.data import sources
     from fastresnet.data.specs import SPECS
 
-    found = [name] if name else [
-        spec.name for spec in SPECS.values() if not spec.torchvision_class or sources.find_source(spec, data_dir)
-    ]
+    found = (
+        [name]
+        if name
+        else [spec.name for spec in SPECS.values() if not spec.torchvision_class or sources.find_source(spec, data_dir)]
+    )
     failures = []
     for each in found:
         try:
@@ -222,13 +232,17 @@ def study_run(
 
 
 @study_app.command("status")
-def study_status(as_json: AsJson = False, results: Annotated[Path | None, typer.Option(help="Folder of more records.")] = None) -> None:
+def study_status(
+    as_json: AsJson = False,
+    results: Annotated[Path | None, typer.Option(help="Folder of more records.")] = None,
+) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
     from fastresnet.project import EDITIONS
     from fastresnet.studies import STUDIES
     from fastresnet.study import open_study
 
-    rows = [row for study in STUDIES for edition in EDITIONS for row in open_study(study, edition=edition, results=results).status()]
+    studies = [open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS]
+    rows = [row for study in studies for row in study.status()]
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -253,9 +267,13 @@ def chapter_run(
     edition: Edition = "quick",
     changes: Assignments = None,
     file: Annotated[Path | None, typer.Option("-f", metavar="FILE.yml", help="More values, before those of -p.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", metavar="OUT.ipynb", help="Default: _build/chapters/NAME-EDITION.ipynb.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", metavar="OUT.ipynb", help="Default: _build/chapters/NAME-EDITION.ipynb.")
+    ] = None,
     data_dir: DataDir = None,
-    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, none otherwise.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, else none.")
+    ] = None,
 ) -> None:
     """Run a chapter into a new notebook, training what its parameters ask for and no record answers."""
     from fastresnet import book, chapters
@@ -268,9 +286,7 @@ def chapter_run(
     output = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if time_limit is None and edition == "quick":
         time_limit = book.TIME_LIMIT_SECONDS
-    done = chapters.run_chapter(
-        name, output, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty()
-    )
+    done = chapters.run_chapter(name, output, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
     print(done)
 
 
@@ -287,7 +303,7 @@ def book_build(
     print(page)
 
 
-def _table(header: Iterable[str], rows: list[tuple[str, ...]]) -> None:
+def _table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:
     """Plain aligned columns, the same in a terminal and in a file."""
     lines = [tuple(header), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

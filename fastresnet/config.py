@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 
 from fastresnet.data.specs import SPECS
 from fastresnet.errors import UserError
-from fastresnet.schedules import Constant, Fraction, Frozen, Schedule
+from fastresnet.schedules import Constant, Frozen, Schedule
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -131,9 +131,7 @@ class RunConfig(Frozen):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this configuration."""
-        changed = {
-            part: _non_defaults(getattr(self, part)) for part in type(self).model_fields
-        }
+        changed = {part: _non_defaults(getattr(self, part)) for part in type(self).model_fields}
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
@@ -217,4 +215,4 @@ def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
             model = kinds[location[-2]]
             break
         model = field.annotation  # type: ignore[assignment]
-    return [name for name in model.model_fields]
+    return list(model.model_fields)

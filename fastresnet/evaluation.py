@@ -30,7 +30,8 @@ def evaluate(
     `test_flip` averages the logits of each image and its mirror image, at twice the cost.
     """
     model.eval()
-    loss_sum, num_correct, num_images = 0.0, 0, 0
+    loss_sum, num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+    num_images = 0
     layout = torch.channels_last if channels_last else torch.contiguous_format
     for images, labels in batches.epoch(0):
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
@@ -39,7 +40,8 @@ def evaluate(
             if test_flip:
                 logits = (logits + model(images.flip(-1))) / 2
         logits = logits.float()
-        loss_sum += functional.cross_entropy(logits, labels, reduction="sum")
-        num_correct += (logits.argmax(dim=1) == labels).sum()
+        # summed where the device is, so that nothing waits for it until the end
+        loss_sum = loss_sum.to(logits.device) + functional.cross_entropy(logits, labels, reduction="sum")
+        num_correct = num_correct.to(logits.device) + (logits.argmax(dim=1) == labels).sum()
         num_images += len(labels)
     return Score(float(loss_sum) / num_images, float(num_correct) / num_images)

@@ -38,7 +38,7 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
     epochs = results.epochs()
     epochs["elapsed"] = epochs.groupby(["variant", "seed"])["train_seconds"].cumsum()
     evaluated = epochs.dropna(subset="test_accuracy")
-    for (variant, style) in zip(results.records, styles(), strict=False):
+    for variant, style in zip(results.records, styles(), strict=False):
         rows = evaluated[evaluated["variant"] == variant].groupby("epoch")
         position, accuracy = rows[against].mean(), 100 * rows["test_accuracy"].mean()
         ax.plot(position, accuracy, label=variant, markersize=5, **style)

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Sequence
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,7 +28,8 @@ def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor
         model.zero_grad()
         loss = functional.cross_entropy(model(images.double()), labels)
         loss.backward()
-        return float(loss), {name: float(module.weight.grad.norm()) for name, module in convolutions.items()}
+        norms = {name: module.weight.grad for name, module in convolutions.items()}
+        return float(loss), {name: float(gradient.norm()) for name, gradient in norms.items() if gradient is not None}
 
     loss_at_one, norm_at_one = measure(1.0)
     rows = []

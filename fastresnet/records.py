@@ -41,7 +41,8 @@ class Machine(Frozen):
     cores: int
     threads: int
     memory_gib: int
-    device: Literal["cpu", "cuda", "mps"]
+    device: str
+    """torch's name of its type: cpu, cuda, mps."""
     gpu: str | None
     system: str
 

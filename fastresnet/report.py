@@ -56,7 +56,9 @@ def summary(results: Results) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
 
 
-def beside_original(results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2) -> pd.DataFrame:
+def beside_original(
+    results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2
+) -> pd.DataFrame:
     """The table "original against here": what the original prints, and mean ± standard deviation of a column here."""
     frame = results.frame()
     return pd.DataFrame(

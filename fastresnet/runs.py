@@ -1,7 +1,7 @@
 """One run, from configuration and seed to record and network.
 
-    result = fastresnet.train(config, seed=0)
-    result.record.test_accuracy
+result = fastresnet.train(config, seed=0)
+result.record.test_accuracy
 """
 
 import functools
@@ -70,8 +70,14 @@ def train(
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if progress else None
     try:
         fitted = fit(
-            config.train, model, batches, test_batches,
-            timer=timer, checkpoint=checkpoint, identity=f"{config.hash}-seed{seed}", bar=bar,
+            config.train,
+            model,
+            batches,
+            test_batches,
+            timer=timer,
+            checkpoint=checkpoint,
+            identity=f"{config.hash}-seed{seed}",
+            bar=bar,
         )
     finally:
         if bar:
@@ -100,10 +106,20 @@ def train(
 def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:
     """The record of a run that raised: what was asked, where, and why it ended."""
     return RunRecord(
-        config_hash=config.hash, seed=seed, config=config, outcome=Outcome(status="failed", reason=reason), epochs=(),
-        seconds=Seconds(build=0, prepare=0, train=0, evaluate=0), training_flops=0, peak_memory_bytes=0, parameters=0,
-        data=None, machine=describe_machine(choose_device(device)), versions=versions(),
-        source_revision=source_revision(), started=started,
+        config_hash=config.hash,
+        seed=seed,
+        config=config,
+        outcome=Outcome(status="failed", reason=reason),
+        epochs=(),
+        seconds=Seconds(build=0, prepare=0, train=0, evaluate=0),
+        training_flops=0,
+        peak_memory_bytes=0,
+        parameters=0,
+        data=None,
+        machine=describe_machine(choose_device(device)),
+        versions=versions(),
+        source_revision=source_revision(),
+        started=started,
     )
 
 
@@ -127,8 +143,10 @@ def _data_record(dataset: Dataset, batches: Batches, test_batches: Batches) -> D
     train, test = batches.images, test_batches.images
     return DataRecord(
         source=dataset.source,
-        train_images=batches.num_images, train_digest=train.digest,
-        test_images=test_batches.num_images, test_digest=test.digest,
+        train_images=batches.num_images,
+        train_digest=train.digest,
+        test_images=test_batches.num_images,
+        test_digest=test.digest,
     )
 
 

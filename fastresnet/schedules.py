@@ -8,6 +8,7 @@ Where torch has a scheduler of the same name the values are equal, step by step;
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
@@ -77,7 +78,7 @@ class PiecewiseLinear(_Schedule):
     @model_validator(mode="after")
     def _in_order(self) -> "PiecewiseLinear":
         positions = [position for position, _ in self.points]
-        if any(after <= before for before, after in zip(positions, positions[1:], strict=False)):
+        if any(after <= before for before, after in pairwise(positions)):
             raise ValueError(f"points must have strictly increasing fractions, got {positions}")
         return self
 
@@ -85,7 +86,7 @@ class PiecewiseLinear(_Schedule):
         progress = step / total_steps
         if progress <= self.points[0][0]:
             return self.points[0][1]
-        for (left, left_lr), (right, right_lr) in zip(self.points, self.points[1:], strict=False):
+        for (left, left_lr), (right, right_lr) in pairwise(self.points):
             if progress <= right:
                 return _blend(left_lr, right_lr, (progress - left) / (right - left))
         return self.points[-1][1]

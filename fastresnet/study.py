@@ -116,8 +116,7 @@ class Study:
     def missing(self, only: str | None = None) -> list[Run]:
         """The runs that no record answers; of runs with equal configuration and seed, the first."""
         wanted = {(run.config.hash, run.seed): run for run in reversed(self.runs(only))}
-        absent = [run for key, run in reversed(wanted.items()) if self.store.find(*key) is None]
-        return absent
+        return [run for key, run in reversed(wanted.items()) if self.store.find(*key) is None]
 
     def train_missing(
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None
@@ -223,9 +222,7 @@ def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | 
     started = datetime.now(UTC)
     checkpoint = cache_folder() / "checkpoints" / f"{run.config.hash}-seed{run.seed}.pt"
     try:
-        record = train(
-            run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress
-        ).record
+        record = train(run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress).record
     except UserError:
         raise
     except Exception as error:

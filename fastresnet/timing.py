@@ -9,7 +9,7 @@ import copy
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -63,10 +63,9 @@ def reset_peak_memory(device: torch.device) -> None:
     """Starts a new measurement of peak memory, as far as the system allows."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    try:
+    # where this is not Linux, or not allowed, peak_memory_bytes covers the process's whole life
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # not Linux, or not allowed: peak_memory_bytes then covers the process's whole life
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -6,11 +6,9 @@ Nothing in the loop waits for the device: losses stay there until the epoch ends
 longer a finite number is noticed, and the run ends as `diverged`.
 """
 
-import json
 import math
 import os
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,13 +99,11 @@ def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
 class _Loop:
     """A fit in progress: everything that a checkpoint has to hold."""
 
-    def __init__(
-        self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None
-    ) -> None:
+    def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
         self.config, self.model, self.batches, self.timer, self.bar = config, model, batches, timer, bar
         device = timer.device
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        model.to(device, memory_format=self.layout)
+        model.to(device).to(memory_format=self.layout)  # type: ignore[call-overload]  # missing from torch's stubs
         self.optimizer = torch.optim.SGD(
             model.parameters(),
             lr=config.schedule(0, self.total_steps),
@@ -237,7 +233,7 @@ class _Loop:
             "seconds": dict(self.timer.seconds),
         }
         torch.save(state, partial)
-        os.replace(partial, path)
+        partial.replace(path)
 
     def restore(self, path: Path, identity: str) -> None:
         """Takes up a saved state. Raises UserError if the file is damaged or of another run."""

@@ -69,7 +69,7 @@ def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: floa
     too_few = _too_few(claim, fast, slow)
     if too_few:
         return too_few
-    difference, lower, upper, p, effect = _compare(np.log(slow), np.log(fast), paired=False)
+    difference, lower, upper, p, effect = _compare(np.log(slow).tolist(), np.log(fast).tolist(), paired=False)
     evidence = (
         f"Ratio of seconds {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
         f"(margin {by:.2f}; Welch's t-test on the logarithm, p = {_p(p)}, effect size {effect:.1f}, "
@@ -105,10 +105,8 @@ def _compare(one: Sequence[float], other: Sequence[float], paired: bool) -> tupl
     """Difference of means, its interval, two-sided p, and the difference in standard deviations."""
     first, second = np.asarray(one, float), np.asarray(other, float)
     difference = float(first.mean() - second.mean())
-    if paired:
-        spread = float((first - second).std(ddof=1))
-    else:
-        spread = float(np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2))
+    variance = (first - second).var(ddof=1) if paired else (first.var(ddof=1) + second.var(ddof=1)) / 2
+    spread = float(np.sqrt(variance))
     if spread == 0:  # no spread at all: the t statistic is not defined, and there is nothing to be uncertain about
         return difference, difference, difference, float(difference == 0), float("inf") if difference else 0.0
     test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)

@@ -42,7 +42,11 @@ def command(*arguments, cwd=ROOT, **environment):
     """Runs the command line as a user would."""
     return subprocess.run(
         [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=300,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=300,
     )
 
 

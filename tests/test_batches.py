@@ -132,9 +132,7 @@ def test_random_crop_equals_a_window_of_the_reflected_image():
     padded = torch.nn.functional.pad(IMAGES.float(), (3, 3, 3, 3), mode="reflect")
     offsets = []
     for index, crop in enumerate(cropped):
-        windows = {
-            (top, left): padded[index, :, top : top + 8, left : left + 8] for top in range(7) for left in range(7)
-        }
+        windows = {(top, left): padded[index, :, top : top + 8, left : left + 8] for top in range(7) for left in range(7)}
         offsets += [offset for offset, window in windows.items() if torch.equal(window, crop.float())]
     assert len(offsets) == len(IMAGES)
     assert len(set(offsets)) > 1

@@ -51,9 +51,7 @@ def test_yaml_errors_name_the_file(tmp_path):
 def test_yaml_gives_the_configuration_it_spells(tmp_path):
     file = tmp_path / "run.yml"
     file.write_text("model: {channels: [8, 16, 32, 64]}\ntrain: {epochs: 3, schedule: {kind: one-cycle, max_lr: 1.0e-1}}\n")
-    expected = RunConfig(
-        model=ModelConfig(channels=(8, 16, 32, 64)), train=TrainConfig(epochs=3, schedule=OneCycle(max_lr=0.1))
-    )
+    expected = RunConfig(model=ModelConfig(channels=(8, 16, 32, 64)), train=TrainConfig(epochs=3, schedule=OneCycle(max_lr=0.1)))
     assert load_yaml(file, RunConfig) == expected
 
 

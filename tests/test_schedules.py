@@ -59,8 +59,14 @@ def torch_values(make_scheduler, lr):
         (
             OneCycle(max_lr=0.3, warmup=0.25, anneal="linear", div_factor=10, final_div_factor=100),
             lambda o: lr_scheduler.OneCycleLR(
-                o, 0.3, total_steps=TOTAL_STEPS + 1, pct_start=0.25, anneal_strategy="linear",
-                div_factor=10, final_div_factor=100, cycle_momentum=False,
+                o,
+                0.3,
+                total_steps=TOTAL_STEPS + 1,
+                pct_start=0.25,
+                anneal_strategy="linear",
+                div_factor=10,
+                final_div_factor=100,
+                cycle_momentum=False,
             ),
             0.1,
         ),

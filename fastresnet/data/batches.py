@@ -23,6 +23,7 @@ from fastresnet.vision import import_torchvision
 class Batches(Protocol):
     """What the trainer and the evaluation ask of a loader."""
 
+    images: ImageSet
     num_images: int
 
     def __len__(self) -> int: ...

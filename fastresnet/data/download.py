@@ -1,7 +1,6 @@
 """The official files: names, md5 sums and addresses as torchvision knows them, fetched so that a break costs little."""
 
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -71,7 +70,7 @@ def fetch_file(file: Path, md5: str, addresses: tuple[str, ...], *, progress: bo
             continue
         found = _md5(partial)
         if found == md5:
-            os.replace(partial, file)
+            partial.replace(file)
             return file
         partial.unlink()
         failures.append(f"{address}: md5 {found}, expected {md5}")
@@ -95,8 +94,14 @@ def _resume(address: str, partial: Path, *, progress: bool) -> None:
         if response.status != 206:  # the server sends the whole file again
             have = 0
         length = int(response.headers.get("Content-Length") or 0)
-        bar = tqdm(desc=f"fetching {partial.stem}", total=have + length or None, initial=have,
-                   unit="B", unit_scale=True, disable=not progress)
+        bar = tqdm(
+            desc=f"fetching {partial.stem}",
+            total=have + length or None,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            disable=not progress,
+        )
         with bar, partial.open("ab" if have else "wb") as out:
             while chunk := response.read(_CHUNK_BYTES):
                 out.write(chunk)

@@ -7,7 +7,7 @@ import io
 import pickle
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +94,7 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
     return shards
 
 
-def read_parquet(shards: list[Path], label_column: str, progress: bool) -> Arrays:
+def read_parquet(shards: Sequence[Path], label_column: str, progress: bool) -> Arrays:
     """Reads Hugging Face image shards: a column `img` or `image` of encoded bytes, and a column of labels."""
     import pyarrow
     import pyarrow.parquet

@@ -21,13 +21,9 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise UserError(
-                f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
-            )
+            raise UserError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise UserError(
-                f"labels must be int64 [{len(self.images)}], got {self.labels.dtype} {list(self.labels.shape)}"
-            )
+            raise UserError(f"labels must be int64 [{len(self.images)}], got {self.labels.dtype} {list(self.labels.shape)}")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             raise UserError(
                 f"labels must lie in [0, {len(self.class_names)}), the number of class names; "
@@ -127,6 +123,6 @@ def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def content_digest(images: np.ndarray, labels: np.ndarray) -> str:
     """SHA-256 over the pixels, then the labels as little-endian int64, in the order given."""
-    digest = hashlib.sha256(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(labels.astype("<i8", copy=False)))
+    digest = hashlib.sha256(np.ascontiguousarray(images).data)
+    digest.update(np.ascontiguousarray(labels.astype("<i8", copy=False)).data)
     return digest.hexdigest()

@@ -22,6 +22,8 @@ def write_sample(fashion_mnist: Dataset, path: Path, num_train: int, num_test: i
     train, test = fashion_mnist.train.subset(num_train), fashion_mnist.test.subset(num_test)
     np.savez_compressed(
         path,
-        train_images=train.images.numpy(), train_labels=train.labels.numpy().astype(np.uint8),
-        test_images=test.images.numpy(), test_labels=test.labels.numpy().astype(np.uint8),
+        train_images=train.images.numpy(),
+        train_labels=train.labels.numpy().astype(np.uint8),
+        test_images=test.images.numpy(),
+        test_labels=test.labels.numpy().astype(np.uint8),
     )

@@ -10,7 +10,7 @@ into one order and their digest compared with the pinned one, so a wrong file is
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +34,13 @@ class Source:
     """A place that holds a whole data set: what it is, its files, and how to read a split, with or without a progress bar."""
 
     description: str
-    files: tuple[Path, ...]
+    files: Mapping[str, tuple[Path, ...]]
     read: Callable[[str, bool], formats.Arrays]
 
     def fingerprint(self) -> str:
         """Changes when a file is replaced: the decoded copy of another state of the files is never used."""
-        facts = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in self.files]
+        files = (file for split in SPLITS for file in self.files[split])
+        facts = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -78,10 +79,10 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
     cached = cache_folder() / "decoded" / f"{name}-{source.fingerprint()}.npz"
     if cached.exists():
         try:
-            return _checked(spec, _read_npz(cached), f"{source.description}, decoded before")
+            return _checked(spec, _read_npz(cached), f"{source.description}, decoded before", source.files)
         except UserError:
             cached.unlink()  # a damaged cache is no loss: the source is still there
-    dataset = _checked(spec, decode(spec, source, progress=progress), source.description)
+    dataset = _checked(spec, decode(spec, source, progress=progress), source.description, source.files)
     _write_npz(cached, dataset)
     return dataset
 
@@ -95,7 +96,7 @@ def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -
     if source is None:
         places = ", ".join(map(str, data_folders(data_dir)))
         raise UserError(f"{name}: not found in {places}; get it with: fastresnet data fetch {name}")
-    return _checked(spec, decode(spec, source, progress=progress), source.description)
+    return _checked(spec, decode(spec, source, progress=progress), source.description, source.files)
 
 
 def find_spec(name: str) -> DatasetSpec:
@@ -133,10 +134,15 @@ def _mend(spec: DatasetSpec) -> str:
 def _official_source(spec: DatasetSpec, folder: Path) -> Source | None:
     if spec.torchvision_class == "FashionMNIST":
         raw = folder / "FashionMNIST" / "raw"
-        names = {split: (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-                 for split, prefix in (("train", "train"), ("test", "t10k"))}
-        found = {name: next((file for file in (raw / f"{name}.gz", raw / name) if file.is_file()), None)
-                 for pair in names.values() for name in pair}
+        names = {
+            split: (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+            for split, prefix in (("train", "train"), ("test", "t10k"))
+        }
+        found = {
+            name: next((file for file in (raw / f"{name}.gz", raw / name) if file.is_file()), None)
+            for pair in names.values()
+            for name in pair
+        }
         if not any(found.values()):
             return None
         for name, file in found.items():
@@ -144,55 +150,62 @@ def _official_source(spec: DatasetSpec, folder: Path) -> Source | None:
                 raise UserError(f"{raw / name}.gz: missing; {_mend(spec)}")
         files = {name: file for name, file in found.items() if file}
         return Source(
-            "official IDX files", tuple(files.values()),
+            "official IDX files",
+            {split: (files[images], files[labels]) for split, (images, labels) in names.items()},
             lambda split, _: formats.read_idx(files[names[split][0]], files[names[split][1]]),
         )
     official = official_files(spec)
-    for place in (folder / official.unpacked_folder, folder / official.archive):
-        if place.exists():
-            files_of = {"train": official.train, "test": official.test}
-            parts = tuple(place / name for name in (*official.train, *official.test)) if place.is_dir() else (place,)
-            for part in parts:
-                if not part.is_file():
-                    raise UserError(f"{part}: missing; {_mend(spec)}")
-            label_key = "labels" if spec.name == "cifar10" else "fine_labels"
-            return Source(
-                "official pickled batches", parts,
-                lambda split, _, place=place: formats.read_cifar_batches(place, files_of[split], label_key),  # type: ignore[misc]
-            )
-    return None
+    place = next((place for place in (folder / official.unpacked_folder, folder / official.archive) if place.exists()), None)
+    if place is None:
+        return None
+    md5_of = {"train": official.train, "test": official.test}
+    parts = {split: tuple(place / name for name in md5) if place.is_dir() else (place,) for split, md5 in md5_of.items()}
+    for part in (*parts["train"], *parts["test"]):
+        if not part.is_file():
+            raise UserError(f"{part}: missing; {_mend(spec)}")
+    label_key = "labels" if spec.name == "cifar10" else "fine_labels"
+    return Source("official pickled batches", parts, lambda split, _: formats.read_cifar_batches(place, md5_of[split], label_key))
 
 
 def _parquet_source(spec: DatasetSpec, folder: Path) -> Source | None:
-    for name in spec.parquet_folders:
-        try:
-            shards = {split: formats.parquet_shards(folder / name, split) for split in SPLITS}
-        except UserError as error:
-            raise UserError(f"{error}; {_mend(spec)}") from error
-        if any(shards.values()):
-            for split in SPLITS:
-                if not shards[split]:
-                    raise UserError(f"{folder / name}: no shard of the {split} split; {_mend(spec)}")
-            return Source(
-                "Hugging Face Parquet shards", (*shards["train"], *shards["test"]),
-                lambda split, progress: formats.read_parquet(shards[split], spec.label_column, progress),
-            )
-    return None
+    try:
+        shards = {split: _shards(spec, folder, split) for split in SPLITS}
+    except UserError as error:
+        raise UserError(f"{error}; {_mend(spec)}") from error
+    if not any(shards.values()):
+        return None
+    for split in SPLITS:
+        if not shards[split]:
+            other = next(file for files in shards.values() for file in files)
+            raise UserError(f"{other.parent}: no shard of the {split} split; {_mend(spec)}")
+    return Source(
+        "Hugging Face Parquet shards",
+        shards,
+        lambda split, progress: formats.read_parquet(shards[split], spec.label_column, progress),
+    )
 
 
-def _checked(spec: DatasetSpec, arrays: dict[str, formats.Arrays], source: str) -> Dataset:
-    """Compares count, shape and digest of decoded arrays with the data set's own. Raises UserError."""
+def _shards(spec: DatasetSpec, folder: Path, split: str) -> tuple[Path, ...]:
+    found = (formats.parquet_shards(folder / name, split) for name in spec.parquet_folders)
+    return tuple(next(filter(None, found), ()))
+
+
+def _checked(
+    spec: DatasetSpec, arrays: dict[str, formats.Arrays], source: str, files: Mapping[str, tuple[Path, ...]] | None = None
+) -> Dataset:
+    """Compares count, shape and digest of decoded arrays with the data set's own. Raises UserError naming the files."""
     splits = {}
     for split, count, pinned in (("train", spec.num_train, spec.train_digest), ("test", spec.num_test, spec.test_digest)):
         images, labels = arrays[split]
+        where = ", ".join(map(str, files[split])) if files else f"{spec.name} ({source})"
         shape = (count, spec.channels, spec.image_size, spec.image_size)
         if images.shape != shape:
-            raise UserError(f"{spec.name}: {split} images from {source} are {images.shape}, expected {shape}; {_mend(spec)}")
+            raise UserError(f"{where}: {split} images are {images.shape}, expected {shape}; {_mend(spec)}")
         found = content_digest(images, labels)
         if pinned not in (None, found):
             raise UserError(
-                f"{spec.name}: {split} images from {source} are not the published ones: "
-                f"digest {found[:16]}, expected {str(pinned)[:16]}; {_mend(spec)}"
+                f"{where}: altered: these are not the published {split} images of {spec.title}: digest {found[:16]}, "
+                f"expected {str(pinned)[:16]}; {_mend(spec)}"
             )
         splits[split] = ImageSet(torch.from_numpy(images), torch.from_numpy(labels), spec.class_names)
     return Dataset(spec.name, splits["train"], splits["test"], spec.mean, spec.std, source)
@@ -210,7 +223,10 @@ def _from_npz(name: str, path: Path) -> Dataset:
     arrays = _read_npz(path)
     num_classes = int(max(labels.max() for _, labels in arrays.values())) + 1
     class_names = tuple(map(str, range(num_classes)))
-    train, test = (ImageSet(*map(torch.from_numpy, arrays[split]), class_names) for split in SPLITS)
+    train, test = (
+        ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names)
+        for images, labels in (arrays[split] for split in SPLITS)
+    )
     return from_tensors(name, train, test, "tensor file")
 
 
@@ -230,10 +246,12 @@ def _write_npz(path: Path, dataset: Dataset) -> None:
     with partial.open("wb") as file:
         np.savez(
             file,
-            train_images=dataset.train.images.numpy(), train_labels=dataset.train.labels.numpy(),
-            test_images=dataset.test.images.numpy(), test_labels=dataset.test.labels.numpy(),
+            train_images=dataset.train.images.numpy(),
+            train_labels=dataset.train.labels.numpy(),
+            test_images=dataset.test.images.numpy(),
+            test_labels=dataset.test.labels.numpy(),
         )
-    os.replace(partial, path)
+    partial.replace(path)
     for old in path.parent.glob(f"{dataset.name}-*.npz"):
         if old != path:
             old.unlink(missing_ok=True)

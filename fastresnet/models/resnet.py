@@ -72,13 +72,15 @@ class ResNet(nn.Module):
         self.activation = _ACTIVATIONS[config.activation]()
         self.pool = _POOLS[config.stem_pool]()
         in_channels = first
-        for stage, (channels, blocks) in enumerate(zip(config.channels, BLOCKS_PER_STAGE[config.depth], strict=True), 1):
-            strides = [1 if stage == 1 else 2] + [1] * (blocks - 1)
+        stages: list[nn.Sequential] = []
+        for channels, blocks in zip(config.channels, BLOCKS_PER_STAGE[config.depth], strict=True):
+            strides = [2 if stages else 1] + [1] * (blocks - 1)
             layers = []
             for stride in strides:
                 layers.append(BasicBlock(in_channels, channels, stride, config))
                 in_channels = channels
-            self.add_module(f"layer{stage}", nn.Sequential(*layers))
+            stages.append(nn.Sequential(*layers))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.dropout = nn.Dropout(config.dropout)
         self.fc = nn.Linear(last, config.num_classes)
         self.apply(_initialise)
@@ -87,8 +89,10 @@ class ResNet(nn.Module):
         """Logits [N, num_classes] of images [N, in_channels, H, W]."""
         x = self.activation(self.bn1(self.conv1(images)))  # H/2 after a 7x7/2 stem
         x = self.pool(x)  # halved again unless "none"
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)  # halved by all but the first
+        x = self.layer1(x)
+        x = self.layer2(x)  # halved by this stage and the two after it
+        x = self.layer3(x)
+        x = self.layer4(x)
         x = x.mean(dim=(2, 3))
         return self.fc(self.dropout(x))
 

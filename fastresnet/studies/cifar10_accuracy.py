@@ -19,7 +19,10 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "3x3 stem": {"stem": "3x3/1", "stem_padding": False},
     "3x3 stem, no pool": {"stem": "3x3/1", "stem_padding": False, "stem_pool": "none"},
     "3x3 stem, no pool, quarter width": {
-        "stem": "3x3/1", "stem_padding": False, "stem_pool": "none", "channels": QUARTER,
+        "stem": "3x3/1",
+        "stem_padding": False,
+        "stem_pool": "none",
+        "channels": QUARTER,
     },
 }
 """The report's base and variants 1 to 5 (of the fifth, "fewer channels", it prints no widths)."""
@@ -61,18 +64,14 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "constant": Constant(lr=parameters.c7_constant_lr),
         "plateau": Plateau(lr=parameters.c7_max_lr, patience=2),
         # torch's two cycling schedulers move the momentum too unless told not to; these are their default ranges
-        "cyclic": Cyclic(
-            min_lr=parameters.c7_max_lr / 10, max_lr=parameters.c7_max_lr, num_cycles=2, momentum_range=(0.8, 0.9)
-        ),
+        "cyclic": Cyclic(min_lr=parameters.c7_max_lr / 10, max_lr=parameters.c7_max_lr, num_cycles=2, momentum_range=(0.8, 0.9)),
         "one-cycle": OneCycle(max_lr=parameters.c7_max_lr, momentum_range=(0.85, 0.95)),
     }
-    c7 = {
+    c7: dict[str, RunConfig] = {
         name: RunConfig(
             data=c7_data,
             model=ModelConfig(channels=HALF),
-            train=train.model_copy(
-                update={"epochs": parameters.c7_epochs, "schedule": schedules[name], "evaluate_every": 2}
-            ),
+            train=train.model_copy(update={"epochs": parameters.c7_epochs, "schedule": schedules[name], "evaluate_every": 2}),
         )
         for name in parameters.c7_schedules
     }
@@ -83,7 +82,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             "evaluate_every": 3,
         }
     )
-    c13 = {
+    c13: dict[str, RunConfig] = {
         name: RunConfig(
             data=c7_data.model_copy(
                 update={

@@ -1,0 +1,153 @@
+"""The built book: every chapter in it, nothing fetched from elsewhere, readable at any width."""
+
+import functools
+import json
+import re
+import shutil
+import threading
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fastresnet import book
+from fastresnet.chapters import ChapterFailed
+from fastresnet.project import project_root
+from fastresnet.studies import STUDIES
+
+CHROMIUM = shutil.which("chromium")
+PAGES = ("preface", *STUDIES, "reproduce")
+
+
+@pytest.fixture(scope="session")
+def html():
+    """The book, built as `make book` builds it."""
+    page, seconds = book.build_book()
+    assert set(seconds) == {*(f"chapter {name}" for name in STUDIES), "book"}
+    return page.parent
+
+
+class Links(HTMLParser):
+    """Everything a page makes a browser fetch by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched = []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag in ("script", "img", "iframe", "source", "video"):
+            self.fetched.append(values.get("src"))
+        if tag == "link" and values.get("rel") in ("stylesheet", "preload", "icon", "shortcut icon", "preconnect"):
+            self.fetched.append(values.get("href"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_names_nothing_that_lies_elsewhere(html, name):
+    text = (html / "book" / f"{name}.html").read_text()
+    links = Links()
+    links.feed(text)
+    assert links.fetched
+    assert not [link for link in links.fetched if link and re.match(r"(https?:)?//", link)]
+    assert "unpkg.com" not in text
+    assert "cdn.jsdelivr" not in text
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_chapter_shows_figures_tables_and_verdicts(html, name):
+    text = (html / "book" / f"{name}.html").read_text()
+    assert text.count("<img") >= 2
+    assert "<table" in text
+    assert "Verdict: " in text
+    assert re.search(r"<strong>(cpu|gpu) edition</strong>", text)
+    assert "Traceback" not in text
+
+
+def test_chapter_that_was_not_executed_stops_the_book(html, tmp_path):
+    root = project_root()
+    build = tmp_path / "build"
+    shutil.copytree(root / "_build" / "chapters", build / "chapters")
+    path = build / "chapters" / f"{STUDIES[0]}.ipynb"
+    notebook = json.loads(path.read_text())
+    next(cell for cell in reversed(notebook["cells"]) if cell["cell_type"] == "code")["execution_count"] = None
+    path.write_text(json.dumps(notebook))
+    with pytest.raises(ChapterFailed, match="was never executed"):
+        book.stage(root, build)
+
+
+def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(project_root() / "_build" / "source", source)
+    preface = source / "book" / "preface.md"
+    preface.write_text(preface.read_text() + "\n\n[nowhere](#nothing-of-that-name)\n")
+    with pytest.raises(ChapterFailed, match="nothing-of-that-name"):
+        book.render(source, tmp_path / "out", strict=True)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def served(html):
+    """The book's address on this machine."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(html)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 1400])
+def test_page_makes_no_outside_request_and_fits_its_window(browser, served, name, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    requests, errors = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
+    assert len(requests) > 3
+    assert not [url for url in requests if not url.startswith((served, "data:", "blob:"))]
+    assert not errors
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    loaded = page.evaluate("[...document.querySelectorAll('article img')].map(image => image.naturalWidth)")
+    assert all(loaded)
+    page.close()
+
+
+@pytest.mark.browser
+def test_formulas_are_set_by_the_mathjax_that_ships_with_the_page(browser, served):
+    page = browser.new_page()
+    page.goto(f"{served}/book/myrtle_notes.html", wait_until="networkidle")
+    page.wait_for_selector("mjx-container", timeout=10_000)
+    page.close()
+
+
+@pytest.mark.browser
+def test_page_opens_from_the_disk(browser, html):
+    page = browser.new_page()
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((Path(html) / "book" / "fashionmnist_speed.html").as_uri(), wait_until="load")
+    assert "80 %" in page.title()
+    assert not [url for url in requests if url.startswith("http")]
+    page.close()

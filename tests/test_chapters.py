@@ -1,0 +1,195 @@
+"""A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from fastresnet import chapters
+from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, check_source, parse_assignment, run_chapter
+from fastresnet.errors import UserError
+from fastresnet.studies import STUDIES
+from fastresnet.study import find_study
+
+from .conftest import ROOT, command, refused
+
+
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """Makes a chapter of the code given and runs it."""
+
+    def run(*cells, time_limit=None, parameters=None):
+        notebook = nbformat.v4.new_notebook()
+        first = nbformat.v4.new_code_cell("number = 1")
+        first.metadata["tags"] = ["parameters"]
+        notebook.cells = [first, *map(nbformat.v4.new_code_cell, cells)]
+        nbformat.write(notebook, tmp_path / "source.ipynb")
+        monkeypatch.setattr(chapters, "chapter_file", lambda name: tmp_path / "source.ipynb")
+        return run_chapter("trial", tmp_path / "out.ipynb", parameters or {"number": 2}, time_limit=time_limit)
+
+    return run
+
+
+def test_executed_chapter_has_its_parameters(chapter):
+    out = nbformat.read(chapter("number * 21"), 4)
+    assert out.cells[-1].outputs[0].data["text/plain"] == "42"
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import os; os._exit(3)", "[Kk]ernel died"),
+    ],
+)
+def test_failed_chapter_leaves_the_earlier_output_alone(chapter, tmp_path, cell, message):
+    chapter("number")
+    before = (tmp_path / "out.ipynb").read_bytes()
+    with pytest.raises(ChapterFailed, match=rf"trial: .*{message}.*as far as it got: .*out\.failed\.ipynb"):
+        chapter(cell)
+    assert (tmp_path / "out.ipynb").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.failed.ipynb", "out.ipynb"]
+    chapter("number")
+    assert not (tmp_path / "out.failed.ipynb").exists()
+
+
+def test_time_limit_is_for_the_whole_chapter(chapter, tmp_path):
+    start = time.monotonic()
+    with pytest.raises(ChapterFailed, match="trial: not done after 4 s, stopped"):
+        chapter(*["import time; time.sleep(3)"] * 20, time_limit=4)
+    assert time.monotonic() - start < 30
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
+    output = tmp_path / "out.ipynb"
+    arguments = ["chapter", "run", "fashionmnist_speed", "-o", output, "-p", "f8_epochs=500"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kernel = _wait_for(lambda: _children(process.pid, "ipykernel"))
+    time.sleep(1)
+    process.send_signal(how)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == (130 if how != signal.SIGKILL else -signal.SIGKILL), error
+    assert not output.exists()
+    _wait_for(lambda: _state(kernel[0]) in ("gone", "Z"))
+
+
+def _children(parent, word):
+    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
+    return [int(pid) for pid, ppid, arguments in rows if int(ppid) == parent and word in arguments]
+
+
+def _state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "gone"
+
+
+def _wait_for(condition):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+def test_unexecuted_or_failed_notebooks_do_not_pass(chapter, tmp_path):
+    good = chapter("number", "number + 1")
+    parameters = {"number": 2}
+    check_executed(good, parameters)
+    error = nbformat.v4.new_output("error", ename="E", evalue="v", traceback=[])
+    for spoil, message in (
+        (lambda nb: nb.cells[-1].update(execution_count=None), "was never executed"),
+        (lambda nb: nb.cells[-1].outputs.append(error), "ended in E: v"),
+        (lambda nb: nb.metadata.papermill.parameters.update(number=3), "other parameters"),
+    ):
+        notebook = nbformat.read(good, 4)
+        spoil(notebook)
+        nbformat.write(notebook, tmp_path / "spoiled.ipynb")
+        with pytest.raises(ChapterFailed, match=message):
+            check_executed(tmp_path / "spoiled.ipynb", parameters)
+
+
+@pytest.mark.parametrize("num_cells", [0, 2])
+def test_exactly_one_parameters_cell_is_allowed(tmp_path, num_cells):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("a = 1") for _ in range(3)])
+    for cell in notebook.cells[:num_cells]:
+        cell.metadata["tags"] = ["parameters"]
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    with pytest.raises(UserError, match=f"{num_cells} cells are tagged 'parameters', exactly one"):
+        check_source(tmp_path / "n.ipynb", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a=1", 1), ("a=true", True), ("a=5e-4", 5e-4), ("a=1e-3", 1e-3), ("a=[1, 2]", [1, 2]), ("a=null", None), ("a=x=y", "x=y")],
+)
+def test_assignments_are_read_as_yaml(text, expected):
+    assert parse_assignment(text) == ("a", expected)
+
+
+@pytest.mark.parametrize("text", ["a", "=1", "a b=1", "a=["])
+def test_wrong_assignments_are_refused(text):
+    with pytest.raises(UserError, match="-p "):
+        parse_assignment(text)
+
+
+def test_later_parameters_win(tmp_path):
+    file = tmp_path / "mine.yml"
+    file.write_text("f8_epochs: 7\nseeds: [5]\n")
+    parameters = chapter_parameters("fashionmnist_speed", "quick", {"f8_epochs": 9}, file)
+    assert (parameters["f8_epochs"], parameters["seeds"]) == (9, [5])
+
+
+def test_misspelt_parameter_gives_one_line_before_any_work(tmp_path):
+    output = tmp_path / "out.ipynb"
+    line = refused(command("chapter", "run", "fashionmnist_speed", "-p", "f8_epoch=2", "-o", output))
+    assert "f8_epoch: unknown key (did you mean f8_epochs?); allowed: edition, " in line
+    line = refused(command("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=two", "-o", output))
+    assert "f8_epochs: Input should be a valid number, got the text 'two'" in line
+    (tmp_path / "mine.yml").write_text("epochs: 3\n")
+    line = refused(command("chapter", "run", "fashionmnist_speed", "-f", tmp_path / "mine.yml", "-o", output))
+    assert f"{tmp_path / 'mine.yml'}: epochs: unknown key" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yml"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_committed_chapter_is_clean(name):
+    notebook = nbformat.read(ROOT / "book" / f"{name}.ipynb", 4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    parameter_lines = [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(parameter_lines) == 1
+    for cell in code:
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert not any(line.startswith(("def ", "class ", "for ")) and "batches" in line for line in lines)
+        assert not any(line.startswith(("def ", "class ")) for line in lines)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_parameters_cell_is_the_quick_edition(name):
+    notebook = nbformat.read(ROOT / "book" / f"{name}.ipynb", 4)
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    names = {}
+    exec(cell.source, names)
+    del names["__builtins__"]
+    declaration = find_study(name).Parameters
+    quick = yaml.safe_load((ROOT / "params" / "quick" / f"{name}.yml").read_text())
+    assert list(names) == list(declaration.model_fields)
+    assert names == {**{key: declaration.model_fields[key].default for key in names if key not in quick}, **quick}

@@ -1,0 +1,84 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from fastresnet.records import RunRecord
+
+from .conftest import command, refused
+
+RUN = {
+    "data": {"name": "fashion-sample", "train_images": 128, "test_images": 50, "batch_size": 32},
+    "model": {"depth": 10, "channels": [4, 4, 8, 8], "in_channels": 1},
+    "train": {"epochs": 1, "schedule": {"kind": "one-cycle", "max_lr": 0.1}},
+}
+
+
+@pytest.fixture
+def run_file(tmp_path):
+    path = tmp_path / "run.yml"
+    path.write_text(yaml.safe_dump(RUN))
+    return path
+
+
+def test_help_and_list_commands_do_not_load_torch():
+    """What half a second is spent on: torch alone takes longer to import."""
+    for arguments in (["--help"], ["data", "list"], ["study", "status"], ["study", "list"], ["chapter", "list"]):
+        code = (
+            "import sys\nfrom fastresnet.cli import app\n"
+            f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
+            "sys.exit(bool({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
+        )
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0, arguments
+
+
+def test_train_prints_and_writes_the_record(run_file, tmp_path):
+    done = command("train", run_file, "-p", "train.epochs=2", "--seed", "3", "--record", tmp_path / "record.json")
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy " in done.stdout
+    record = RunRecord.model_validate_json((tmp_path / "record.json").read_bytes())
+    assert (len(record.epochs), record.seed) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "RUN", "-p", "train.epoch=2"], "train.epoch: unknown key (did you mean epochs?)"),
+        (["train", "RUN", "-p", "train.epochs"], "expected SECTION.KEY=VALUE"),
+        (["train", "RUN", "--device", "tpu"], "device: torch"),
+        (["train", "nowhere.yml"], "nowhere.yml: cannot be read"),
+        (["train", "RUN", "--record", "nowhere/record.json"], "no folder nowhere"),
+        (["train", "RUN", "-p", "data.train_images=5000"], "asked for 5000 images; allowed: at most 4000"),
+        (["train", "RUN", "--data-dir", "nowhere", "-p", "data.name=fashion-mnist"], "nowhere: no such folder"),
+        (["data", "verify", "mnist"], "no data set 'mnist'; allowed: fashion-mnist"),
+        (["data", "verify", "cifar100"], "get it with: fastresnet data fetch cifar100"),
+        (["data", "fetch", "mnist"], "no data set 'mnist'"),
+        (["study", "run", "myrtle"], "no study 'myrtle'; allowed: myrtle_notes"),
+        (["study", "run", "myrtle_notes", "--only", "M9"], "no experiment 'M9'; allowed: M2a, M8i"),
+        (["chapter", "run", "nothing"], "no chapter 'nothing'; allowed: myrtle_notes"),
+        (["chapter", "run", "myrtle_notes", "-o", "out.html"], "the output must be named .ipynb"),
+    ],
+)
+def test_bad_request_gets_one_line_and_exit_code_2(arguments, message, run_file):
+    arguments = [run_file if argument == "RUN" else argument for argument in arguments]
+    assert message in refused(command(*arguments))
+
+
+def test_unknown_yaml_key_gets_one_line_and_exit_code_2(run_file):
+    run_file.write_text(yaml.safe_dump({**RUN, "optimiser": {"name": "adam"}}))
+    assert "run.yml: optimiser: unknown key; allowed: data, model, train" in refused(command("train", run_file))
+
+
+def test_data_verify_reports_what_is_there():
+    done = command("data", "verify", "fashion-sample")
+    assert done.stdout.startswith("fashion-sample: 4,000 + 1,000 images, content as published")
+
+
+def test_study_status_is_json():
+    rows = json.loads(command("study", "status", "--json").stdout)
+    assert {"study", "edition", "experiment", "wanted", "recorded", "diverged", "missing"} == set(rows[0])
+    assert {row["experiment"] for row in rows} >= {"M2a", "M8i", "F1", "F8", "C7", "C13"}

@@ -1,0 +1,114 @@
+"""Clocks, operation counts, evaluation and probes against what can be worked out by hand."""
+
+import time
+import types
+
+import pytest
+import torch
+from torch import nn
+
+from fastresnet import vision
+from fastresnet.config import DataConfig, ModelConfig
+from fastresnet.data.batches import make_batches
+from fastresnet.data.sources import load_dataset
+from fastresnet.evaluation import evaluate
+from fastresnet.models.resnet import build_model
+from fastresnet.probes import gradient_under_weight_scale
+from fastresnet.timing import Timer, autocast_slowdown, peak_memory_bytes, reset_peak_memory, training_flops_per_image
+
+CPU = torch.device("cpu")
+
+
+def test_timer_adds_up_each_phase_also_of_blocks_that_raise():
+    timer = Timer(CPU)
+    for _ in range(2):
+        with pytest.raises(KeyError), timer.phase("train"):
+            time.sleep(0.02)
+            raise KeyError
+    assert timer.seconds["train"] >= 0.04
+    assert timer.seconds["evaluate"] == 0
+
+
+def test_flops_are_those_of_the_layers():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(8 * 16 * 16, 10, bias=False))
+    forward = 2 * 3 * 9 * 8 * 16 * 16 + 2 * 8 * 16 * 16 * 10
+    first_layer_input_gradient = 2 * 3 * 9 * 8 * 16 * 16  # not needed, so not computed
+    assert training_flops_per_image(model, (3, 16, 16)) == 3 * forward - first_layer_input_gradient
+
+
+def test_peak_memory_sees_an_allocation_and_can_be_reset():
+    reset_peak_memory(CPU)
+    before = peak_memory_bytes(CPU)
+    block = torch.ones(64 * 2**20)
+    during = peak_memory_bytes(CPU)
+    assert during - before > 200 * 2**20
+    del block
+
+
+def test_autocast_slowdown_is_a_ratio():
+    assert 0.01 < autocast_slowdown(CPU, torch.bfloat16) < 10_000
+
+
+class Fixed(nn.Module):
+    """Answers class 0 for images whose left half is brighter, class 1 for the others."""
+
+    def forward(self, images):
+        left, right = images[..., : images.shape[-1] // 2], images[..., images.shape[-1] // 2 :]
+        return torch.stack([left.mean(dim=(1, 2, 3)), right.mean(dim=(1, 2, 3))], dim=1)
+
+
+def test_evaluation_counts_and_averages_over_the_flip():
+    config = DataConfig(name="fashion-sample", test_images=200, test_batch_size=64)
+    _, batches = make_batches(config, load_dataset("fashion-sample"), CPU, 0)
+    images, labels = (torch.cat(part) for part in zip(*batches.epoch(0), strict=True))
+    expected = (Fixed()(images).argmax(1) == labels).float().mean()
+    assert evaluate(Fixed(), batches).accuracy == pytest.approx(float(expected))
+    flipped = evaluate(nn.Sequential(Fixed(), nn.ConstantPad1d((0, 8), -9.0)), batches, test_flip=True)
+    assert flipped.accuracy == pytest.approx(float((labels == 0).float().mean()))  # both halves tie, the first class wins
+
+
+def test_gradient_shrinks_as_the_weights_before_batch_norm_grow():
+    _, batches = make_batches(DataConfig(name="cifar10-standin"), load_dataset("cifar10-standin"), CPU, 0)
+    images, labels = next(batches.epoch(0))
+    measured = gradient_under_weight_scale(
+        build_model(ModelConfig(channels=(4, 4, 8, 8)), seed=0), images[:16], labels[:16], [0.5, 4.0]
+    )
+    assert (measured["gradient"] * measured["scale"]).tolist() == pytest.approx([1.0] * len(measured), rel=1e-6)
+    assert measured["loss"].abs().max() < 1e-9
+
+
+def test_torchvision_is_imported_beside_a_cpu_only_torch(monkeypatch):
+    """Acts out both kinds of torch: one that has torchvision's operators, and one that lacks them until declared."""
+    declared = []
+    module = types.ModuleType("torchvision.datasets")
+
+    def import_module(name):
+        if lacking and not declared:
+            raise RuntimeError("operator torchvision::nms does not exist")
+        return module
+
+    class Library:
+        def __init__(self, *arguments):
+            pass
+
+        def define(self, schema):
+            declared.append(schema)
+
+    monkeypatch.setattr(vision.importlib, "import_module", import_module)
+    monkeypatch.setattr(vision.torch.library, "Library", Library)
+    monkeypatch.setattr(vision, "_declared", [])
+    lacking = False
+    assert vision.import_torchvision("datasets") is module
+    assert declared == []
+    lacking = True
+    assert vision.import_torchvision("datasets") is module
+    assert [schema.partition("(")[0] for schema in declared] == ["nms", "qnms"]
+
+
+def test_other_import_errors_of_torchvision_are_passed_on(monkeypatch):
+    def import_module(name):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(vision.importlib, "import_module", import_module)
+    with pytest.raises(RuntimeError, match="something else"):
+        vision.import_torchvision("datasets")

@@ -1,0 +1,65 @@
+"""The files that say what is installed agree with each other and with what is installed."""
+
+import re
+import tomllib
+from importlib import metadata
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import fastresnet
+
+from .conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+LOCK = {
+    canonicalize_name(name): version
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+}
+
+
+def required():
+    lines = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
+    return [Requirement(line) for line in lines if not line.startswith("fastresnet")]
+
+
+@pytest.mark.parametrize("requirement", required(), ids=lambda requirement: requirement.name)
+def test_lock_satisfies_the_project_and_is_what_is_installed(requirement):
+    name = canonicalize_name(requirement.name)
+    assert LOCK[name] in requirement.specifier
+    assert metadata.version(name).partition("+")[0] == LOCK[name]
+
+
+def test_extras_are_those_that_are_documented():
+    assert set(EXTRAS) == {"book", "dask", "dev"}
+
+
+def test_conda_environment_is_the_lock():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert pip == {"pip": ["-r requirements.lock", "--editable .[book,dask,dev]"]}
+    (python,) = (line for line in conda if line.startswith("python"))
+    assert SpecifierSet(python.removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
+
+
+def test_torch_is_at_least_2_11_and_python_3_11_to_3_13():
+    requirements = {requirement.name: requirement.specifier for requirement in required()}
+    assert "2.11" in requirements["torch"]
+    assert "2.10.9" not in requirements["torch"]
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    assert [version for version in ("3.10", "3.11", "3.12", "3.13", "3.14") if version in allowed] == ["3.11", "3.12", "3.13"]
+
+
+def test_every_public_name_resolves_and_is_documented():
+    for name in fastresnet.__all__:
+        assert getattr(fastresnet, name).__doc__, name
+
+
+def test_version_is_the_same_everywhere():
+    assert metadata.version("fastresnet") == fastresnet.__version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == fastresnet.__version__
+    assert f"## {fastresnet.__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,296 @@
+"""Every way in which a data set can come, and every way in which it can be damaged."""
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import pickle
+import tarfile
+import time
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from PIL import Image
+
+from fastresnet.data import download, sources, specs
+from fastresnet.data.images import canonical_order, content_digest
+from fastresnet.data.sample import read_sample, write_sample
+from fastresnet.data.sources import load_dataset, verify
+from fastresnet.errors import UserError
+
+from .conftest import command, refused
+
+CIFAR_COUNTS = {"train": 100, "test": 20}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache, so that nothing decoded before is found."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("FASTRESNET_DATA", raising=False)
+    return tmp_path / "cache" / "fastresnet"
+
+
+def pin(monkeypatch, name, arrays, **facts):
+    """Lets a small made-up set pass for a published one, digest and all."""
+    digests = {}
+    for split, (images, labels) in arrays.items():
+        order = canonical_order(images, labels)
+        digests |= {f"num_{split}": len(labels), f"{split}_digest": content_digest(images[order], labels[order])}
+    spec = dataclasses.replace(specs.SPECS[name], **digests, **facts)
+    monkeypatch.setitem(specs.SPECS, name, spec)
+    return spec
+
+
+def idx(array, ndim):
+    header = bytes((0, 0, 8, ndim)) + np.array(array.shape, ">u4").tobytes()
+    return header + array.tobytes()
+
+
+@pytest.fixture
+def fashion(tmp_path, monkeypatch, cache):
+    """A folder with FashionMNIST's four files, holding the embedded sample."""
+    arrays = {split: read_sample(split) for split in ("train", "test")}
+    pin(monkeypatch, "fashion-mnist", arrays)
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        images, labels = arrays[split]
+        (raw / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:, 0], 3)))
+        (raw / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels.astype(np.uint8), 1)))
+    return tmp_path / "data"
+
+
+def cifar_arrays():
+    generator = np.random.default_rng(0)
+    return {
+        split: (generator.integers(0, 256, (count, 3, 32, 32), np.uint8), np.arange(count) % 10)
+        for split, count in CIFAR_COUNTS.items()
+    }
+
+
+def write_shard(path, images, labels):
+    def encode(image):
+        buffer = io.BytesIO()
+        Image.fromarray(image.transpose(1, 2, 0)).save(buffer, "PNG")
+        return {"bytes": buffer.getvalue(), "path": None}
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pyarrow.table({"img": [encode(image) for image in images], "label": labels.tolist()})
+    pyarrow.parquet.write_table(table, path)
+
+
+@pytest.fixture
+def shards(tmp_path, monkeypatch, cache):
+    """A folder with CIFAR-10 as Hugging Face shards, 120 made-up images."""
+    arrays = cifar_arrays()
+    pin(monkeypatch, "cifar10", arrays)
+    folder = tmp_path / "data"
+    (images, labels), test = arrays["train"], arrays["test"]
+    write_shard(folder / "cifar10" / "train-00000-of-00002.parquet", images[:60], labels[:60])
+    write_shard(folder / "cifar10" / "train-00001-of-00002.parquet", images[60:], labels[60:])
+    write_shard(folder / "cifar10" / "test-00000-of-00001.parquet", *test)
+    return folder
+
+
+@pytest.fixture
+def batches(tmp_path, monkeypatch, cache):
+    """A folder with CIFAR-10's official archive, the same 120 images in another order."""
+    arrays = cifar_arrays()
+    pin(monkeypatch, "cifar10", arrays)
+    train, test = {}, {}
+    contents = {}
+    for index in range(5):
+        part = slice(80 - 20 * index, 100 - 20 * index)
+        images, labels = (array[part] for array in arrays["train"])
+        contents[f"data_batch_{index + 1}"] = pickle.dumps({"data": images.reshape(20, -1), "labels": labels.tolist()})
+    images, labels = arrays["test"]
+    contents["test_batch"] = pickle.dumps({"data": images.reshape(20, -1), "labels": labels.tolist()})
+    for name, content in contents.items():
+        (test if name == "test_batch" else train)[name] = hashlib.md5(content).hexdigest()
+    folder = tmp_path / "data"
+    (folder / "cifar-10-batches-py").mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / "cifar-10-batches-py" / name).write_bytes(content)
+    official = download.OfficialFiles(
+        downloads={}, archive="cifar-10-python.tar.gz", unpacked_folder="cifar-10-batches-py", train=train, test=test
+    )
+    monkeypatch.setattr(sources, "official_files", lambda spec: official)
+    return folder
+
+
+def test_idx_files_are_read_and_named_as_the_source(fashion):
+    dataset = load_dataset("fashion-mnist", fashion)
+    assert dataset.source == "official IDX files"
+    assert dataset.train.images.shape == (4000, 1, 28, 28)
+
+
+def test_unpacked_idx_files_are_read_too(fashion):
+    for file in (fashion / "FashionMNIST" / "raw").iterdir():
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    assert load_dataset("fashion-mnist", fashion).train.digest == specs.SPECS["fashion-mnist"].train_digest
+
+
+def test_folder_may_come_from_the_environment(fashion, monkeypatch):
+    monkeypatch.setenv("FASTRESNET_DATA", str(fashion))
+    assert len(load_dataset("fashion-mnist").test) == 1000
+
+
+def test_second_opening_is_served_from_the_cache_and_equal(shards, cache, monkeypatch):
+    first = load_dataset("cifar10", shards)
+    monkeypatch.setattr(sources, "decode", lambda *_, **__: pytest.fail("decoded again"))
+    second = load_dataset("cifar10", shards)
+    assert second.source == "Hugging Face Parquet shards, decoded before"
+    assert torch.equal(first.train.images, second.train.images)
+    assert torch.equal(first.train.labels, second.train.labels)
+
+
+def test_every_source_gives_the_same_images_in_the_same_order(shards, batches, tmp_path):
+    pickled = load_dataset("cifar10", batches)
+    assert pickled.source == "official pickled batches"
+    archive = tmp_path / "other" / "cifar-10-python.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(batches / "cifar-10-batches-py", "cifar-10-batches-py")
+    packed = load_dataset("cifar10", archive.parent)
+    (batches / "cifar-10-batches-py").rename(tmp_path / "elsewhere")
+    parquet = load_dataset("cifar10", shards)
+    assert parquet.source == "Hugging Face Parquet shards"
+    for split in ("train", "test"):
+        assert getattr(pickled, split).digest == getattr(packed, split).digest == getattr(parquet, split).digest
+
+
+def damage(file, how):
+    content = bytearray(file.read_bytes())
+    if how == "missing":
+        file.unlink()
+        return
+    if how == "truncated":
+        content = content[: len(content) // 2]
+    if how == "altered":
+        content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "altered"])
+@pytest.mark.parametrize(
+    ("fixture", "name", "file"),
+    [
+        ("fashion", "fashion-mnist", "FashionMNIST/raw/t10k-images-idx3-ubyte.gz"),
+        ("shards", "cifar10", "cifar10/train-00001-of-00002.parquet"),
+        ("batches", "cifar10", "cifar-10-batches-py/data_batch_3"),
+    ],
+)
+def test_damaged_file_is_named_with_the_command_that_mends_it(fixture, name, file, how, request):
+    folder = request.getfixturevalue(fixture)
+    load_dataset(name, folder)  # a decoded copy of the whole files must not hide the damage
+    damage(folder / file, how)
+    for attempt in (load_dataset, verify):
+        with pytest.raises(UserError, match=f"fastresnet data fetch {name}") as caught:
+            attempt(name, folder)
+        assert file in str(caught.value)
+
+
+def test_well_formed_files_with_other_images_are_refused(shards):
+    images, labels = cifar_arrays()["test"]
+    images[3, 0, 5, 5] ^= 1
+    write_shard(shards / "cifar10" / "test-00000-of-00001.parquet", images, labels)
+    with pytest.raises(UserError, match=r"test-00000-of-00001\.parquet: altered: .*published test images of CIFAR-10: digest"):
+        load_dataset("cifar10", shards)
+
+
+def test_damaged_cache_is_made_anew(shards, cache):
+    expected = load_dataset("cifar10", shards).train.digest
+    (cached,) = (cache / "decoded").iterdir()
+    damage(cached, "altered")
+    assert load_dataset("cifar10", shards).train.digest == expected
+
+
+def test_pickle_of_unknown_content_is_never_opened(batches, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "exploded"), "w"))
+
+    (batches / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match="data_batch_1: truncated or altered: md5"):
+        load_dataset("cifar10", batches)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_image_folder_of_your_own(tmp_path):
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 2)):
+        for name in ("cats", "dogs", "newts"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 256, (20, 20, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / split / name / f"{index}.png")
+    dataset = load_dataset(f"folder:{tmp_path}")
+    assert dataset.train.class_names == ("cats", "dogs", "newts")
+    assert dataset.train.images.shape == (18, 3, 20, 20)
+    assert dataset.mean == pytest.approx(tuple((dataset.train.images.float() / 255).mean(dim=(0, 2, 3)).tolist()), abs=1e-6)
+    (tmp_path / "train" / "cats" / "0.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"cats/0\.png: not an image"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_tensor_file_of_your_own(tmp_path):
+    arrays = {
+        f"{split}_{kind}": array
+        for split in ("train", "test")
+        for kind, array in zip(("images", "labels"), read_sample(split), strict=True)
+    }
+    np.savez(tmp_path / "mine.npz", **arrays)
+    assert len(load_dataset(f"tensors:{tmp_path / 'mine.npz'}").train) == 4000
+    del arrays["test_labels"]
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(UserError, match=r"mine\.npz: not a readable \.npz with arrays train_images"):
+        load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
+
+
+def test_sample_ships_within_its_size_and_is_stratified():
+    sample = load_dataset("fashion-sample")
+    assert torch.bincount(sample.train.labels).tolist() == [400] * 10
+    assert torch.bincount(sample.test.labels).tolist() == [100] * 10
+    from importlib import resources
+
+    assert len(resources.files("fastresnet.data").joinpath("fashion_sample.npz").read_bytes()) < 4 * 2**20
+
+
+def test_missing_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        load_dataset("cifar10", tmp_path / "nowhere")
+
+
+def test_truncated_shard_gives_one_line_and_exit_code_2(shards):
+    damage(shards / "cifar10" / "test-00000-of-00001.parquet", "truncated")
+    line = refused(command("data", "verify", "cifar10", "--data-dir", shards))
+    assert "test-00000-of-00001.parquet: truncated or altered" in line
+
+
+def test_full_data_sets_are_the_published_ones(real_data, tmp_path, cache):
+    for name, counts in (("fashion-mnist", (60_000, 10_000)), ("cifar10", (50_000, 10_000))):
+        dataset = load_dataset(name, real_data)
+        assert (len(dataset.train), len(dataset.test)) == counts
+        spec = specs.SPECS[name]
+        pixels = dataset.train.images.float() / 255
+        assert pixels.mean(dim=(0, 2, 3)).tolist() == pytest.approx(spec.mean, abs=1e-4)
+        assert pixels.std(dim=(0, 2, 3)).tolist() == pytest.approx(spec.std, abs=1e-4)
+        del pixels
+    start = time.perf_counter()
+    again = load_dataset("cifar10", real_data)
+    print(f"CIFAR-10 opened from the cache in {time.perf_counter() - start:.2f} s")
+    assert again.train.images.nbytes + again.test.images.nbytes == 184_320_000
+
+
+def test_shipped_sample_is_made_from_the_full_data_set(real_data, tmp_path, cache):
+    write_sample(load_dataset("fashion-mnist", real_data), tmp_path / "sample.npz", 4000, 1000)
+    with np.load(tmp_path / "sample.npz") as made:
+        for split in ("train", "test"):
+            images, labels = read_sample(split)
+            assert np.array_equal(made[f"{split}_images"], images)
+            assert np.array_equal(made[f"{split}_labels"], labels)

@@ -1,0 +1,208 @@
+"""A study trains exactly the runs that no record answers, and survives being stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from fastresnet.errors import UserError
+from fastresnet.project import committed_results
+from fastresnet.runs import train
+from fastresnet.store import Store, load_frame, read_record
+from fastresnet.studies import STUDIES
+from fastresnet.study import Experiment, Study, open_study
+
+from .conftest import ROOT, command, refused
+
+
+@pytest.fixture
+def study(tiny, tmp_path):
+    variants = {"one": tiny, "two": tiny.with_changes({"train.momentum": 0.5})}
+    experiments = {
+        "A": Experiment("A", "?", variants, (0, 1)),
+        "B": Experiment("B", "?", {"same as one": tiny, "three": tiny.with_changes({"train.epochs": 1})}, (0,)),
+    }
+    return Study("trial", "cpu", experiments, Store([tmp_path]))
+
+
+def test_only_missing_runs_are_trained_and_equal_ones_once(study, tmp_path):
+    trained = [(run.experiment, run.variant, run.seed) for run, _ in study.train_missing()]
+    assert trained == [("A", "one", 0), ("A", "two", 0), ("A", "one", 1), ("A", "two", 1), ("B", "three", 0)]
+    assert list(study.train_missing()) == []
+    (tmp_path / "trial" / "A").joinpath(
+        next(path.name for path in (tmp_path / "trial" / "A").iterdir() if path.name.startswith("two") and "seed1" in path.name)
+    ).unlink()
+    assert [(run.variant, run.seed) for run, _ in study.train_missing()] == [("two", 1)]
+
+
+def test_results_keep_variants_and_seeds_apart(study):
+    results = study.run("A")
+    frame = results.frame()
+    assert frame[["variant", "seed"]].values.tolist() == [["one", 0], ["one", 1], ["two", 0], ["two", 1]]
+    assert len(results.epochs()) == 8
+    assert study.run("B").records["same as one"][0] == results.records["one"][0]
+
+
+def test_a_changed_parameter_is_not_served_by_an_old_record(study, tiny):
+    study.run("A")
+    assert study.store.find(tiny.hash, 0)
+    assert study.store.find(tiny.with_changes({"train.epochs": 3}).hash, 0) is None
+    assert study.store.find(tiny.hash, 2) is None
+
+
+def test_record_survives_the_disk_and_holds_what_it_should(tiny, tmp_path):
+    record = train(tiny, seed=4).record
+    path = Store([tmp_path]).save(record, "s", "e", "A variant, 3x3/1")
+    assert path.name == f"a-variant-3x3-1-{tiny.hash}-seed4.json"
+    assert read_record(path) == record
+    assert record.training_flops > 0
+    assert record.peak_memory_bytes > 50 * 2**20
+    assert record.seconds.train == pytest.approx(sum(epoch.train_seconds for epoch in record.epochs), rel=0.01)
+    assert record.data.train_images == 128
+    assert set(record.versions) == {"python", "fastresnet", "torch", "torchvision", "numpy"}
+    assert record.machine.device in ("cpu", "cuda", "mps")
+
+
+def test_frame_has_a_row_a_run_with_the_configuration_in_columns(study, tmp_path):
+    study.run("A")
+    frame = load_frame(tmp_path)
+    assert isinstance(frame, pd.DataFrame)
+    assert len(frame) == 4
+    assert frame.loc[frame["variant"] == "two", "train.momentum"].tolist() == [0.5, 0.5]
+
+
+def test_committed_records_load_as_one_frame():
+    frame = load_frame(committed_results())
+    assert set(frame["study"]) <= set(STUDIES)
+    assert frame["test_accuracy"].between(0, 1).all()
+    assert not frame["source_revision"].str.contains("changes").any()
+
+
+def test_half_a_record_is_named(tmp_path, tiny):
+    path = Store([tmp_path]).save(train(tiny).record, "s", "e", "v")
+    path.write_text(path.read_text()[:500])
+    with pytest.raises(UserError, match=r"seed0\.json: not a valid record"):
+        load_frame(tmp_path)
+
+
+def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypatch, tmp_path):
+    from fastresnet import runs
+
+    def out_of_memory(*_, **__):
+        raise MemoryError("no room for 1 GB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "fit", out_of_memory)
+        with pytest.raises(RuntimeError, match="A one seed 0 failed: MemoryError: no room for 1 GB; recorded in"):
+            study.run("A")
+    (path,) = tmp_path.glob("*/*/*.json")
+    assert read_record(path).outcome.reason == "MemoryError: no room for 1 GB"
+    assert len(study.run("A").records["one"]) == 2
+
+
+def test_diverged_run_is_recorded_and_not_tried_again(tiny, tmp_path):
+    wild = tiny.with_changes({"train.schedule": {"kind": "constant", "lr": 1e30}})
+    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"wild": wild}, (0,))}, Store([tmp_path]))
+    assert [record.outcome.status for _, record in study.train_missing()] == ["diverged"]
+    assert study.missing() == []
+    assert study.status()[0]["diverged"] == 1
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("edition", ["quick", "cpu", "gpu"])
+def test_every_edition_asks_the_same_questions(name, edition):
+    study = open_study(name, edition=edition)
+    assert {key: experiment.question for key, experiment in study.experiments.items()} == {
+        key: experiment.question for key, experiment in open_study(name, edition="cpu").experiments.items()
+    }
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_cpu_edition_is_recorded_whole_on_the_full_test_sets(name):
+    study = open_study(name, edition="cpu")
+    for row in study.status():
+        assert row["missing"] == 0, row
+        for records in study.recorded(row["experiment"]).records.values():
+            assert all(record.data.test_images == 10_000 for record in records)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UserError, match="no study 'x'; allowed: myrtle_notes"):
+        open_study("x")
+    with pytest.raises(UserError, match="no edition 'x'; allowed: quick, cpu, gpu"):
+        open_study("myrtle_notes", edition="x")
+    with pytest.raises(UserError, match="no experiment 'F2'; allowed: F1, F8"):
+        open_study("fashionmnist_speed").run("F2")
+    with pytest.raises(UserError, match=r"f8_epoch: unknown key \(did you mean f8_epochs\?\)"):
+        open_study("fashionmnist_speed", f8_epoch=1)
+
+
+def test_quick_edition_shows_the_strongest_record_and_others_their_own():
+    assert open_study("fashionmnist_speed", edition="quick").strongest("F8").edition in ("cpu", "gpu")
+    assert open_study("fashionmnist_speed", edition="cpu").strongest("F8").edition == "cpu"
+
+
+def test_killed_study_continues_from_its_checkpoint(tmp_path):
+    arguments = [
+        "study",
+        "run",
+        "fashionmnist_speed",
+        "--only",
+        "F8",
+        "--results",
+        tmp_path / "results",
+        "-p",
+        "f8_epochs=6",
+        "-p",
+        "f8_stem_channels=[16]",
+    ]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = tmp_path / "cache" / "fastresnet" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*.pt")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (checkpoint,) = checkpoints.glob("*.pt")
+    assert not list((tmp_path / "results").rglob("*.json"))
+    import torch
+
+    epochs_done = len(torch.load(checkpoint, weights_only=True)["epochs"])
+    done = command(*arguments, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "results").rglob("*.json")
+    continued = read_record(path)
+    assert 0 < epochs_done < len(continued.epochs) == 6
+    whole = train(continued.config, continued.seed).record
+    assert [epoch.test_loss for epoch in continued.epochs] == [epoch.test_loss for epoch in whole.epochs]
+    assert not checkpoint.exists()
+
+
+def test_dask_workers_train_the_same_runs(study, tmp_path):
+    from distributed import LocalCluster
+
+    expected = {(run.variant, run.seed): record.epochs[-1].test_loss for run, record in study.train_missing("A")}
+    elsewhere = Study("trial", "cpu", study.experiments, Store([tmp_path / "dask"]))
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        trained = {
+            (run.variant, run.seed): record.epochs[-1].test_loss
+            for run, record in elsewhere.train_missing("A", dask=cluster.scheduler_address)
+        }
+    assert trained == pytest.approx(expected, rel=1e-4)
+    assert elsewhere.missing("A") == []
+
+
+def test_absent_scheduler_is_refused():
+    line = refused(command("study", "run", "myrtle_notes", "--results", "/nonexistent", "--dask", "nonsense://x"))
+    assert "no scheduler answers there" in line

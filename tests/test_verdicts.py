@@ -1,0 +1,68 @@
+"""Verdicts say what the numbers say, and nothing where there are too few of them."""
+
+import pytest
+from scipy import stats
+
+from fastresnet import verdicts
+
+HIGH, LOW = [0.90, 0.91, 0.905], [0.80, 0.81, 0.805]
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "margin", "status"),
+    [
+        (HIGH, LOW, 0.0, "confirmed"),
+        (LOW, HIGH, 0.0, "not confirmed"),
+        (HIGH, LOW, 0.2, "not confirmed"),
+        (LOW, LOW, -0.05, "confirmed"),
+        ([0.70, 0.90, 0.95], LOW, 0.0, "cannot tell"),
+        (HIGH[:2], LOW, 0.0, "cannot tell"),
+        ([], LOW, 0.0, "cannot tell"),
+    ],
+)
+def test_higher(high, low, margin, status):
+    assert verdicts.higher("claim", high, low, margin=margin).status == status
+
+
+def test_too_few_runs_are_named_as_the_reason():
+    assert "n too small: 1 run a side" in verdicts.higher("claim", [0.9], LOW).evidence
+
+
+def test_interval_is_that_of_scipy():
+    interval = stats.ttest_ind(HIGH, LOW, equal_var=False).confidence_interval(0.95)
+    expected = f"interval {100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
+    assert expected in verdicts.higher("claim", HIGH, LOW).evidence
+
+
+def test_pairing_finds_what_the_spread_between_seeds_hides():
+    one, other = [0.70, 0.80, 0.90], [0.691, 0.790, 0.889]
+    assert verdicts.higher("claim", one, other).status == "cannot tell"
+    assert verdicts.higher("claim", one, other, paired=True).status == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "by", "status"),
+    [
+        ([1.0, 1.01, 0.99], [2.0, 2.02, 1.98], 1.0, "confirmed"),
+        ([1.0, 1.01, 0.99], [2.0, 2.02, 1.98], 3.0, "not confirmed"),
+        ([1.0, 1.01, 0.99], [1.0, 1.01, 0.99], 1 / 1.1, "confirmed"),
+        ([1.2, 1.21, 1.19], [1.0, 1.01, 0.99], 1 / 1.1, "not confirmed"),
+    ],
+)
+def test_faster(fast, slow, by, status):
+    assert verdicts.faster("claim", fast, slow, by=by).status == status
+
+
+def test_equivalent():
+    assert verdicts.equivalent("claim", HIGH, HIGH, margin=0.05).status == "confirmed"
+    assert verdicts.equivalent("claim", HIGH, LOW, margin=0.05).status == "not confirmed"
+    assert verdicts.equivalent("claim", HIGH, LOW, margin=0.1).status == "cannot tell"
+
+
+def test_exact():
+    assert verdicts.exact("claim", [1.0, 2.0], [1.0, 2.0], tolerance=1e-9).status == "confirmed"
+    assert verdicts.exact("claim", [1.0, 2.1], [1.0, 2.0], tolerance=1e-2).status == "not confirmed"
+
+
+def test_values_without_spread_need_no_test():
+    assert verdicts.higher("claim", [0.9] * 3, [0.8] * 3).status == "confirmed"
