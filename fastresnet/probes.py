@@ -29,7 +29,7 @@ def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor
         loss = functional.cross_entropy(model(images.double()), labels)
         loss.backward()
         norms = {name: module.weight.grad for name, module in convolutions.items()}
-        return float(loss), {name: float(gradient.norm()) for name, gradient in norms.items() if gradient is not None}
+        return float(loss.detach()), {name: float(gradient.norm()) for name, gradient in norms.items() if gradient is not None}
 
     loss_at_one, norm_at_one = measure(1.0)
     rows = []

@@ -115,8 +115,10 @@ class Study:
 
     def missing(self, only: str | None = None) -> list[Run]:
         """The runs that no record answers; of runs with equal configuration and seed, the first."""
-        wanted = {(run.config.hash, run.seed): run for run in reversed(self.runs(only))}
-        return [run for key, run in reversed(wanted.items()) if self.store.find(*key) is None]
+        wanted: dict[tuple[str, int], Run] = {}
+        for run in self.runs(only):
+            wanted.setdefault((run.config.hash, run.seed), run)
+        return [run for key, run in wanted.items() if self.store.find(*key) is None]
 
     def train_missing(
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None

@@ -107,7 +107,7 @@ def _compare(one: Sequence[float], other: Sequence[float], paired: bool) -> tupl
     difference = float(first.mean() - second.mean())
     variance = (first - second).var(ddof=1) if paired else (first.var(ddof=1) + second.var(ddof=1)) / 2
     spread = float(np.sqrt(variance))
-    if spread == 0:  # no spread at all: the t statistic is not defined, and there is nothing to be uncertain about
+    if spread < 1e-12:  # equal to rounding: the t statistic is not defined, and there is nothing to be uncertain about
         return difference, difference, difference, float(difference == 0), float("inf") if difference else 0.0
     test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
     interval = test.confidence_interval(CONFIDENCE)

@@ -28,6 +28,7 @@ def chapter(tmp_path, monkeypatch):
         first = nbformat.v4.new_code_cell("number = 1")
         first.metadata["tags"] = ["parameters"]
         notebook.cells = [first, *map(nbformat.v4.new_code_cell, cells)]
+        notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(notebook, tmp_path / "source.ipynb")
         monkeypatch.setattr(chapters, "chapter_file", lambda name: tmp_path / "source.ipynb")
         return run_chapter("trial", tmp_path / "out.ipynb", parameters or {"number": 2}, time_limit=time_limit)

@@ -49,22 +49,27 @@ def test_autocast_slowdown_is_a_ratio():
     assert 0.01 < autocast_slowdown(CPU, torch.bfloat16) < 10_000
 
 
-class Fixed(nn.Module):
-    """Answers class 0 for images whose left half is brighter, class 1 for the others."""
+class BrighterHalf(nn.Module):
+    """Of ten classes, answers 0 for images whose left half is brighter and 1 for the others."""
 
     def forward(self, images):
-        left, right = images[..., : images.shape[-1] // 2], images[..., images.shape[-1] // 2 :]
-        return torch.stack([left.mean(dim=(1, 2, 3)), right.mean(dim=(1, 2, 3))], dim=1)
+        halves = images.chunk(2, dim=-1)
+        logits = torch.stack([half.mean(dim=(1, 2, 3)) for half in halves], dim=1)
+        return nn.functional.pad(logits, (0, 8), value=-9.0)
 
 
 def test_evaluation_counts_and_averages_over_the_flip():
     config = DataConfig(name="fashion-sample", test_images=200, test_batch_size=64)
     _, batches = make_batches(config, load_dataset("fashion-sample"), CPU, 0)
     images, labels = (torch.cat(part) for part in zip(*batches.epoch(0), strict=True))
-    expected = (Fixed()(images).argmax(1) == labels).float().mean()
-    assert evaluate(Fixed(), batches).accuracy == pytest.approx(float(expected))
-    flipped = evaluate(nn.Sequential(Fixed(), nn.ConstantPad1d((0, 8), -9.0)), batches, test_flip=True)
-    assert flipped.accuracy == pytest.approx(float((labels == 0).float().mean()))  # both halves tie, the first class wins
+    logits = BrighterHalf()(images)
+    score = evaluate(BrighterHalf(), batches)
+    assert score.accuracy == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+    assert score.loss == pytest.approx(float(nn.functional.cross_entropy(logits, labels)), rel=1e-5)
+    flipped = (logits + BrighterHalf()(images.flip(-1))) / 2
+    averaged = evaluate(BrighterHalf(), batches, test_flip=True)
+    assert averaged.loss == pytest.approx(float(nn.functional.cross_entropy(flipped, labels)), rel=1e-5)
+    assert averaged.loss != pytest.approx(score.loss, rel=1e-3)
 
 
 def test_gradient_shrinks_as_the_weights_before_batch_norm_grow():
