@@ -5,15 +5,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from fastresnet import __version__
 from fastresnet.errors import UserError
-
-if TYPE_CHECKING:
-    from fastresnet.records import RunRecord
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")
@@ -80,14 +77,14 @@ def train(
     run_config = load_yaml(config, RunConfig).with_changes(dict(_split(change) for change in changes or []))
     if record and not record.parent.is_dir():
         raise UserError(f"--record {record}: no folder {record.parent}")
-    from fastresnet import runs
+    from fastresnet import report, runs
 
     result = runs.train(
         run_config, seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=sys.stderr.isatty()
     ).record
     if record:
         record.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    print(_summary(result))
+    print(report.describe_run(result))
 
 
 def _split(change: str) -> tuple[str, Any]:
@@ -97,21 +94,6 @@ def _split(change: str) -> tuple[str, Any]:
     if not equals:
         raise UserError(f"-p {change}: expected SECTION.KEY=VALUE")
     return path, parse_assignment(f"value={value}")[1]
-
-
-def _summary(record: "RunRecord") -> str:
-    seconds = record.seconds
-    lines = [
-        f"{record.outcome.status}{f': {record.outcome.reason}' if record.outcome.reason else ''}",
-        f"test accuracy {'-' if record.test_accuracy is None else f'{record.test_accuracy:.2%}'}, seed {record.seed}",
-        f"training {seconds.train:.1f} s ({record.training_flops / 1e12:.2f} TFLOP, "
-        f"{record.training_flops / max(seconds.train, 1e-9) / 1e9:.0f} GFLOP/s), evaluation {seconds.evaluate:.1f} s, "
-        f"data {seconds.prepare:.1f} s, network {seconds.build:.1f} s",
-        f"peak memory {record.peak_memory_bytes / 2**30:.2f} GiB, {record.parameters:,} parameters",
-        f"on {record.machine.gpu or record.machine.processor}, {record.machine.threads} threads, "
-        f"torch {record.versions['torch']}, data from {record.data.source if record.data else '-'}",
-    ]
-    return "\n".join(lines)
 
 
 @data_app.command("list")

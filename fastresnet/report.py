@@ -39,6 +39,22 @@ def _join(values: Sequence[str]) -> str:
     return " or ".join(values)
 
 
+def describe_run(record: RunRecord) -> str:
+    """Outcome, accuracy, cost and machine of one run, a line each."""
+    seconds = record.seconds
+    lines = [
+        f"{record.outcome.status}{f': {record.outcome.reason}' if record.outcome.reason else ''}",
+        f"test accuracy {'-' if record.test_accuracy is None else f'{record.test_accuracy:.2%}'}, seed {record.seed}",
+        f"training {seconds.train:.1f} s ({record.training_flops / 1e12:.2f} TFLOP, "
+        f"{record.training_flops / max(seconds.train, 1e-9) / 1e9:.0f} GFLOP/s), evaluation {seconds.evaluate:.1f} s, "
+        f"data {seconds.prepare:.1f} s, network {seconds.build:.1f} s",
+        f"peak memory {record.peak_memory_bytes / 2**30:.2f} GiB, {record.parameters:,} parameters",
+        f"on {record.machine.gpu or record.machine.processor}, {record.machine.threads} threads, "
+        f"torch {record.versions['torch']}, data from {record.data.source if record.data else '-'}",
+    ]
+    return "\n".join(lines)
+
+
 def summary(results: Results) -> pd.DataFrame:
     """A row a variant: final test accuracy, seconds an epoch and images a second, each as mean ± standard deviation."""
     frame = results.frame()
@@ -53,7 +69,7 @@ def summary(results: Results) -> pd.DataFrame:
         }
         if (runs["outcome"] != "finished").any():
             rows[variant]["outcome"] = ", ".join(sorted(set(runs["outcome"])))
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
 def beside_original(
@@ -70,8 +86,8 @@ def beside_original(
             ],
             "runs": [len(records) for records in results.records.values()],
         },
-        index=pd.Index(results.records, name="variant"),
-    )
+        index=list(results.records),
+    ).rename_axis(columns="variant")
 
 
 def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
@@ -121,7 +137,7 @@ def seconds_to(results: Results, accuracy: float) -> pd.DataFrame:
             f"seconds to {accuracy:.0%}": spread(pd.Series(reached, dtype=float), 1),
             "runs that reach it": f"{len(reached)} of {len(records)}",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
 def spread(values: pd.Series, digits: int) -> str:

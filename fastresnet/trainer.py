@@ -1,6 +1,6 @@
 """The training loop: one for every precision and device.
 
-    result = fit(config.train, model, train_batches, test_batches, seed=0)
+    result = fit(config.train, model, train_batches, test_batches, timer=Timer(device))
 
 Nothing in the loop waits for the device: losses stay there until the epoch ends. That is also when a loss that is no
 longer a finite number is noticed, and the run ends as `diverged`.

@@ -1,9 +1,9 @@
 """Batches of normalised images, by two loaders under one contract.
 
-Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labels int64 [B] on the device. What they
-give depends on the seed and the epoch alone, so a resumed run sees the batches it would have seen; with augmentation
-off both give equal labels and pixels, in the same order. A last batch of a single image is dropped in training, where
-batch norm cannot use it.
+Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labels int64 [B] on the device. Their order,
+and the augmentation of `TensorBatches`, depend on the seed and the epoch alone, so a resumed run sees the batches it
+would have seen; with augmentation off both give equal labels and pixels. A last batch of a single image is dropped in
+training, where batch norm cannot use it.
 """
 
 from collections.abc import Iterator
@@ -140,7 +140,8 @@ class WorkerBatches(_Batches):
         self._transformed = _TransformedImages(images, v2.Compose(steps))
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch; random transforms follow the seed and the number of workers."""
+        """Batches of one epoch. The transforms of worker processes draw from seeds of their own, made of seed and epoch;
+        without workers they draw from torch's global generator."""
         loader = DataLoader(
             self._transformed,
             batch_size=self.batch_size,

@@ -27,6 +27,7 @@ from fastresnet.data.standin import draw_standin
 from fastresnet.errors import UserError
 
 SPLITS = ("train", "test")
+_BUILT_IN = {"fashion-sample": ("inside the package", read_sample), "cifar10-standin": ("drawn by a formula", draw_standin)}
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
         return _from_npz(name, Path(path))
     spec = find_spec(name)
     if spec.torchvision_class is None:
-        read = read_sample if name == "fashion-sample" else draw_standin
-        return _checked(spec, {split: read(split) for split in SPLITS}, spec.licence)
+        description, read = _BUILT_IN[name]
+        return _checked(spec, {split: read(split) for split in SPLITS}, description)
     source = find_source(spec, data_dir)
     if source is None:
         download(spec, cache_folder() / "data", progress=progress)
