@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, run_chapter
-from fastresnet.project import own_results, project_root
+from fastresnet.project import live_results, project_root
 from fastresnet.studies import STUDIES
 
 TIME_LIMIT_SECONDS = 600.0
@@ -38,7 +38,7 @@ def build_book(*, strict: bool = True) -> tuple[Path, dict[str, float]]:
     """
     root = project_root()
     build = root / "_build"
-    for stale in (build / "html", build / "source", build / "chapters", own_results("quick")):
+    for stale in (build / "html", build / "source", build / "chapters", live_results()):
         shutil.rmtree(stale, ignore_errors=True)
     steps = Steps()
     for name in STUDIES:

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import yaml
 
-from fastresnet.config import parse, read_yaml
+from fastresnet.config import read_yaml
 from fastresnet.errors import UserError
-from fastresnet.project import parameter_file, project_root
+from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
-from fastresnet.study import find_study
+from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
 
@@ -41,35 +40,15 @@ def chapter_file(name: str) -> Path:
 def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
     """A chapter's parameters: its edition's, then those of `file`, then `changes`.
 
-    Raises UserError naming each unknown parameter or value that is not allowed.
+    Raises UserError naming each unknown parameter, value that is not allowed, or experiment that cannot be run so.
     """
-    edition_file = parameter_file(name, edition)
-    if not edition_file.exists():
-        raise UserError(f"{edition_file}: missing; the {name} chapter has no {edition} edition")
-    declaration = find_study(name).Parameters
-    values = read_yaml(edition_file)
-    parse(values, declaration, str(edition_file))
+    values = edition_parameters(name, edition)
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
+        if "edition" in layer and layer["edition"] != edition:
+            raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
         values |= layer
-        if layer:
-            parse(values, declaration, where)
+        declare(name, values, where)
     return values
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Reads `key=value`, the value as YAML: `flag=true` is a truth value and `sizes=[1, 2]` a list.
-
-    Raises UserError if there is no key or the value is not YAML.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise UserError(f"-p {text}: expected KEY=VALUE")
-    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
-        return key, float(value)
-    try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def run_chapter(
@@ -98,6 +77,7 @@ def run_chapter(
     failed = output.with_name(f"{output.stem}.failed.ipynb")
     if data_dir:
         os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
+    failed.unlink(missing_ok=True)
     try:
         with _limit(time_limit) as limit:
             papermill.execute_notebook(
@@ -121,7 +101,6 @@ def run_chapter(
             raise ChapterFailed(f"{name}: {_last_line(error)}{remains}") from error
         raise
     partial.replace(output)
-    failed.unlink(missing_ok=True)
     return output
 
 

@@ -30,6 +30,9 @@ for name, group in (("data", data_app), ("study", study_app), ("chapter", chapte
     app.add_typer(group, name=name)
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Runs the command line. Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C."""
     warnings.showwarning = lambda message, *_: print(f"fastresnet: warning: {message}", file=sys.stderr)
@@ -39,8 +42,12 @@ def main() -> None:
         _stop(str(error), 2)
     except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
         _stop(str(error), 1)
-    except KeyboardInterrupt:
-        _stop("interrupted; finished runs are recorded, and the same command goes on from there", 130)
+    except OSError as error:  # a disk that is full, a file where a folder should be
+        _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
+    except SystemExit as done:
+        if done.code == _INTERRUPTED:  # typer has made an exit of the interruption
+            _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
+        raise
 
 
 def _stop(message: str, code: int) -> None:
@@ -72,28 +79,21 @@ def train(
     record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
 ) -> None:
     """Train one network as a YAML file configures it."""
-    from fastresnet.config import RunConfig, load_yaml
+    from fastresnet.config import RunConfig, load_yaml, parse_assignment
 
-    run_config = load_yaml(config, RunConfig).with_changes(dict(_split(change) for change in changes or []))
-    if record and not record.parent.is_dir():
-        raise UserError(f"--record {record}: no folder {record.parent}")
-    from fastresnet import report, runs
+    run_config = load_yaml(config, RunConfig).with_changes(dict(map(parse_assignment, changes or [])))
+    if record and (record.is_dir() or not record.parent.is_dir()):
+        raise UserError(f"--record {record}: must name a file in a folder that exists")
+    from fastresnet import report, runs, store
 
     result = runs.train(
         run_config, seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=sys.stderr.isatty()
     ).record
     if record:
-        record.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        store.write_record(result, record)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
     print(report.describe_run(result))
-
-
-def _split(change: str) -> tuple[str, Any]:
-    from fastresnet.chapters import parse_assignment
-
-    path, equals, value = change.partition("=")
-    if not equals:
-        raise UserError(f"-p {change}: expected SECTION.KEY=VALUE")
-    return path, parse_assignment(f"value={value}")[1]
 
 
 @data_app.command("list")
@@ -147,27 +147,25 @@ def data_verify(
     from fastresnet.data import sources
     from fastresnet.data.specs import SPECS
 
-    found = (
-        [name]
-        if name
-        else [spec.name for spec in SPECS.values() if not spec.torchvision_class or sources.find_source(spec, data_dir)]
-    )
+    if name:
+        print(_checked(sources.verify(name, data_dir, progress=sys.stderr.isatty())))
+        return
     failures = []
-    for each in found:
+    for each in SPECS:
         try:
             print(_checked(sources.verify(each, data_dir, progress=sys.stderr.isatty())), flush=True)
+        except sources.NotHere as absent:
+            print(absent)
         except UserError as error:
             failures.append(str(error))
     if failures:
         raise UserError("; ".join(failures))
-    for absent in sorted(set(SPECS) - set(found)) if not name else []:
-        print(f"{absent}: not here; get it with: fastresnet data fetch {absent}")
 
 
 def _checked(dataset: Any) -> str:
     from fastresnet.data.specs import SPECS
 
-    pinned = "content as published" if SPECS[dataset.name].train_digest else "files whole; no digest of the content is pinned"
+    pinned = "content as published" if SPECS[dataset.name].train_digest else "files as published"
     return f"{dataset.name}: {len(dataset.train):,} + {len(dataset.test):,} images, {pinned} ({dataset.source})"
 
 
@@ -191,17 +189,23 @@ def study_run(
     changes: Assignments = None,
     data_dir: DataDir = None,
     device: Device = None,
-    results: Annotated[Path | None, typer.Option(help="Folder for new records; default: the study's own.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder to look for records and to keep new ones in, instead of the study's own.")
+    ] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread the runs: a Dask scheduler, or local.")] = None,
 ) -> None:
     """Train the runs of a study that no record answers; an interrupted study continues where it stopped."""
-    from fastresnet.chapters import parse_assignment
+    from fastresnet.config import parse_assignment
     from fastresnet.study import open_study
 
-    parameters = dict(parse_assignment(change) for change in changes or [])
+    parameters = dict(map(parse_assignment, changes or []))
+    if "edition" in parameters:
+        raise UserError("-p edition: choose the edition with --edition")
     if device:
         parameters["device"] = device
-    study = open_study(name, edition=edition, results=results, data_dir=data_dir, **parameters)
+    if results and results.exists() and not results.is_dir():
+        raise UserError(f"--results {results}: must name a folder")
+    study = open_study(name, edition=edition, parameters=parameters, results=results, data_dir=data_dir)
     total, missing = len(study.runs(only)), len(study.missing(only))
     print(f"{name}, {edition} edition: {total} runs wanted, {missing} to train", flush=True)
     for done, (run, record) in enumerate(study.train_missing(only, progress=sys.stderr.isatty(), dask=dask), 1):
@@ -216,7 +220,7 @@ def study_run(
 @study_app.command("status")
 def study_status(
     as_json: AsJson = False,
-    results: Annotated[Path | None, typer.Option(help="Folder of more records.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of records to count, instead of the study's own.")] = None,
 ) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
     from fastresnet.project import EDITIONS
@@ -259,10 +263,11 @@ def chapter_run(
 ) -> None:
     """Run a chapter into a new notebook, training what its parameters ask for and no record answers."""
     from fastresnet import book, chapters
+    from fastresnet.config import parse_assignment
     from fastresnet.project import project_root
 
     chapters.chapter_file(name)
-    parameters = chapters.chapter_parameters(name, edition, dict(map(chapters.parse_assignment, changes or [])), file)
+    parameters = chapters.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     output = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"

@@ -10,6 +10,7 @@ and a new switch defaults to what was done before it existed: old records then k
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -168,11 +169,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
     return values
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Reads `key=value`, the value as YAML: `flag=true` is a truth value and `sizes=[1, 2]` a list.
+
+    Raises UserError if there is no key or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"\w+(\.\w+)?", key):
+        raise UserError(f"-p {text}: expected KEY=VALUE")
+    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
+        return key, float(value)
+    try:
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:

@@ -1,10 +1,11 @@
 """Where missing runs are trained: in this process, or by the workers of a Dask cluster.
 
-A run saves its own record and hands back its path, so that a run lost with its worker costs no more than itself and a
+A run saves its own record before it hands it back, so that a run lost with its worker costs no more than itself and a
 run that was done already costs nothing. Workers need this package and the same paths for the records and the data.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,14 @@ def train_with_dask(
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
         raise UserError("--dask: Dask is not installed; get it with: pip install 'fastresnet[dask]'") from error
-    try:
-        client = Client(LocalCluster(threads_per_worker=1)) if address == "local" else Client(address, timeout=20)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--dask {address}: no scheduler answers there ({error}); allowed: tcp://HOST:PORT or local") from error
-    with client:
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(LocalCluster(threads_per_worker=1)) if address == "local" else address
+            client = stack.enter_context(Client(cluster, timeout=20))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"--dask {address}: no scheduler answers there ({error}); allowed: tcp://HOST:PORT or local"
+            ) from error
         # impure, so that Dask never takes an older result of the same run for this one's
         futures = {client.submit(_train, run, store.folders, data_dir, device, pure=False): run for run in runs}
         for future in as_completed(futures):

@@ -32,6 +32,11 @@ def committed_results() -> Path:
     return project_root() / "results"
 
 
-def own_results(edition: str) -> Path:
-    """Where new runs of an edition are recorded: quick ones are build products, the others are the study's record."""
-    return project_root() / "_build" / "results" if edition == "quick" else committed_results()
+def live_results() -> Path:
+    """Where the quick edition's runs are recorded: build products, made anew with each book."""
+    return project_root() / "_build" / "live"
+
+
+def own_results() -> Path:
+    """Where runs with parameters of one's own are recorded: kept, but no part of the study's record."""
+    return project_root() / "_build" / "results"

@@ -90,6 +90,16 @@ class RunRecord(Frozen):
         """Accuracy at the end, in [0, 1]; None for a run that never was evaluated."""
         return self.epochs[-1].test_accuracy if self.epochs else None
 
+    @property
+    def epochs_trained(self) -> float:
+        """Epochs, also where the last is a fraction or the run ended before its time."""
+        return min(len(self.epochs), self.config.train.epochs)
+
+    @property
+    def images_trained(self) -> float:
+        """Images of all training steps, each time that one was used."""
+        return self.epochs_trained * (self.data.train_images if self.data else 0)
+
     def seconds_to(self, accuracy: float) -> float | None:
         """Training seconds until an evaluation first reached an accuracy; None if none did."""
         elapsed = 0.0

@@ -105,9 +105,10 @@ def epochs_beside_original(results: Results, original: Mapping[str, Sequence[Ori
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:
-    """A column of `Results.frame()` for the runs of one variant, seeds in order. Empty for a variant not run."""
+    """A column of `Results.frame()` for the runs of one variant, seeds in order, NaN for a run that has none. Empty for a
+    variant not run."""
     frame = results.frame()
-    return frame.loc[frame["variant"] == variant, column].dropna().astype(float).tolist()
+    return frame.loc[frame["variant"] == variant, column].astype(float).tolist()
 
 
 def quickest(results: Results, *, besides: str) -> str:

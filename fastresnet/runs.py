@@ -49,10 +49,11 @@ def train(
     """Trains one network as configured.
 
     `dataset` replaces the one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever
-    `fastresnet.data.sources` says. `checkpoint` makes the run resumable. Raises UserError, before any training, if the
-    configuration does not fit the data or the device.
+    `fastresnet.data.sources` says. `checkpoint` makes the run resumable; remove the file once the record is safe. Raises
+    UserError, before any training, if the configuration does not fit the data or the device.
     """
     started = datetime.now(UTC)
+    revision = source_revision()  # before anybody commits or edits while the run goes on
     chosen_device = choose_device(device)
     timer = Timer(chosen_device)
     reset_peak_memory(chosen_device)
@@ -76,7 +77,7 @@ def train(
             test_batches,
             timer=timer,
             checkpoint=checkpoint,
-            identity=f"{config.hash}-seed{seed}",
+            identity=f"{config.hash}-seed{seed}-{batches.images.digest[:12]}",  # a folder's images may change
             bar=bar,
         )
     finally:
@@ -95,11 +96,9 @@ def train(
         data=_data_record(dataset, batches, test_batches),
         machine=describe_machine(chosen_device),
         versions=versions(),
-        source_revision=source_revision(),
+        source_revision=revision,
         started=started,
     )
-    if checkpoint:
-        checkpoint.unlink(missing_ok=True)
     return RunResult(record, fitted.model)
 
 
@@ -189,6 +188,7 @@ def source_revision() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # an environment may lie inside another checkout
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -19,10 +19,15 @@ class Store:
         self.folders = tuple(dict.fromkeys(folders))
 
     def find(self, config_hash: str, seed: int) -> RunRecord | None:
-        """The record of a run that has ended by itself, `finished` or `diverged`; None if there is none."""
+        """The record of a run that has ended by itself, `finished` or `diverged`; None if there is none.
+
+        Raises UserError naming a file that is no whole record, or one of another run.
+        """
         for folder in self.folders:
             for path in sorted(folder.glob(f"*/*/*-{config_hash}-seed{seed}.json")):
                 record = read_record(path)
+                if (record.config_hash, record.config.hash, record.seed) != (config_hash, config_hash, seed):
+                    raise UserError(f"{path}: holds another run than its name says; remove it or give it back its name")
                 if record.outcome.status != "failed":
                     return record
         return None
@@ -32,10 +37,14 @@ class Store:
         slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
         path = self.folders[0] / study / experiment / f"{slug}-{record.config_hash}-seed{record.seed}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-        return path
+        return write_record(record, path)
+
+
+def write_record(record: RunRecord, path: Path) -> Path:
+    """Writes a record in one move: whatever had its name before is there until it is whole."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return partial.replace(path)
 
 
 def read_record(path: Path) -> RunRecord:

@@ -8,18 +8,19 @@ configuration and seed that saves its own record, so it can be repeated, interru
 """
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from fastresnet.config import RunConfig, parse, read_yaml
 from fastresnet.errors import UserError
 from fastresnet.executors import train_with_dask
-from fastresnet.project import EDITIONS, committed_results, own_results, parameter_file
+from fastresnet.project import EDITIONS, committed_results, live_results, own_results, parameter_file
 from fastresnet.records import RunRecord
 from fastresnet.store import Store
 from fastresnet.studies import STUDIES
@@ -64,8 +65,8 @@ class Results:
                 "test_accuracy": record.test_accuracy,
                 "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
                 "train_seconds": record.seconds.train,
-                "epoch_seconds": record.seconds.train / record.config.train.epochs,
-                "images_per_second": _images_trained(record) / record.seconds.train,
+                "epoch_seconds": record.seconds.train / record.epochs_trained,
+                "images_per_second": record.images_trained / record.seconds.train,
             }
             for variant, records in self.records.items()
             for record in records
@@ -81,10 +82,6 @@ class Results:
         )
 
 
-def _images_trained(record: RunRecord) -> float:
-    return record.config.train.epochs * (record.data.train_images if record.data else 0)
-
-
 @dataclass(frozen=True)
 class Study:
     """The experiments of a chapter, as its parameters ask for them, and where their records are."""
@@ -95,7 +92,8 @@ class Study:
     store: Store
     data_dir: Path | None = None
     device: str | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    changed: bool = False
+    """Whether a parameter differs from its edition's."""
 
     def experiment(self, experiment_id: str) -> Experiment:
         """An experiment by its id. Raises UserError for an unknown one."""
@@ -126,13 +124,20 @@ class Study:
         """Trains the missing runs, yielding each with its record once that is saved: one after the other, or, with
         `dask`, spread by the Dask scheduler of that address.
 
-        Raises RuntimeError after a run that failed; its record says why.
+        Raises RunFailed at the end if some failed; their records say why.
         """
+        missing = self.missing(only)
         if dask:
-            yield from train_with_dask(self.missing(only), self.store, self.data_dir, self.device, dask)
+            yield from train_with_dask(missing, self.store, self.data_dir, self.device, dask)
             return
-        for run in self.missing(only):
-            yield run, train_and_save(run, self.store, self.data_dir, self.device, progress=progress)
+        failures = []
+        for run in missing:
+            try:
+                yield run, train_and_save(run, self.store, self.data_dir, self.device, progress=progress)
+            except RunFailed as error:  # the others may well succeed
+                failures.append(str(error))
+        if failures:
+            raise RunFailed("; ".join(failures))
 
     def recorded(self, experiment_id: str) -> Results | None:
         """An experiment's records if all of them are there, else None."""
@@ -154,9 +159,9 @@ class Study:
         return results
 
     def strongest(self, experiment_id: str) -> Results:
-        """What a page shows. The quick edition defers to the strongest edition whose records are complete; any other
-        edition, and a quick one that has nothing to defer to, shows its own."""
-        if self.edition == "quick":
+        """What a page shows. The quick edition as it stands defers to the strongest edition whose records are complete.
+        Any other edition, and a quick one with parameters of one's own, shows what it asks for."""
+        if self.edition == "quick" and not self.changed:
             for edition in reversed(EDITIONS[1:]):
                 if parameter_file(self.name, edition).exists():
                     results = open_study(self.name, edition=edition).recorded(experiment_id)
@@ -184,25 +189,58 @@ class Study:
         return rows
 
 
+class RunFailed(RuntimeError):
+    """A run ended in an exception: the message says which, why, and where that is recorded."""
+
+
 def open_study(
     name: str,
     *,
     edition: str = "quick",
+    parameters: Mapping[str, Any] | None = None,
     results: Path | None = None,
     data_dir: Path | None = None,
-    **parameters: Any,
 ) -> Study:
     """A study with an edition's parameters, some of them replaced.
 
-    Raises UserError for an unknown study, edition or parameter, or a value that is not allowed.
+    Records are looked for, and new ones kept, in `results` alone; without it in the study's own record, where runs of
+    the quick edition, and those that only your parameters ask for, are kept among the build products instead. Raises
+    UserError for an unknown study, edition or parameter, or a value that is not allowed.
     """
-    declaration = find_study(name)
+    original = edition_parameters(name, edition)
+    values = {**original, **(parameters or {}), "edition": edition}
+    checked, experiments = declare(name, values, f"parameters of {name}")
+    # where the runs are made is no part of what is asked
+    changed = any(values.get(key) != value for key, value in original.items() if key != "device")
+    committed = committed_results()
+    own = live_results() if edition == "quick" and not changed else own_results() if changed else committed
+    store = Store([results] if results else [own, committed])
+    return Study(name, edition, {each.id: each for each in experiments}, store, data_dir, checked.device, changed)
+
+
+def named_parameters(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's parameters as a chapter's own variables spell them: `named_parameters(name, globals())`."""
+    return {key: namespace[key] for key in find_study(name).Parameters.model_fields if key in namespace}
+
+
+def edition_parameters(name: str, edition: str) -> dict[str, Any]:
+    """The parameters of an edition, checked. Raises UserError for an unknown study or edition, or a faulty file."""
+    find_study(name)
     path = parameter_file(name, edition)
-    values = {**(read_yaml(path) if path.exists() else {}), "edition": edition, **parameters}
-    checked = parse(values, declaration.Parameters, str(path) if not parameters else f"parameters of {name}")
-    experiments = {experiment.id: experiment for experiment in declaration.experiments(checked)}
-    folders: Sequence[Path] = [folder for folder in (results, own_results(edition), committed_results()) if folder]
-    return Study(name, edition, experiments, Store(folders), data_dir, checked.device, checked.model_dump(mode="json"))
+    values = read_yaml(path)
+    checked, _ = declare(name, values, str(path))
+    return checked.model_dump(mode="json")
+
+
+def declare(name: str, values: Mapping[str, Any], where: str) -> tuple[Any, tuple[Experiment, ...]]:
+    """A study's parameters and experiments. Raises UserError, naming `where`, if either cannot be what is asked for."""
+    study = find_study(name)
+    checked = parse(values, study.Parameters, where)
+    try:
+        return checked, study.experiments(checked)
+    except ValidationError as error:
+        reasons = dict.fromkeys(line["msg"].removeprefix("Value error, ") for line in error.errors())
+        raise UserError(f"{where}: these values do not go together: {'; '.join(reasons)}") from error
 
 
 def find_study(name: str) -> Any:
@@ -215,7 +253,7 @@ def find_study(name: str) -> Any:
 def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | None, *, progress: bool) -> RunRecord:
     """Trains one run from its checkpoint, if it has one, and saves its record.
 
-    A run that raises is recorded as failed and raises RuntimeError. A request that cannot be served raises UserError
+    A run that raises is recorded as failed and raises RunFailed. A request that cannot be served raises UserError
     and records nothing.
     """
     from fastresnet.data.sources import cache_folder
@@ -230,6 +268,7 @@ def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | 
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         path = store.save(failed_record(run.config, run.seed, reason, device, started), run.study, run.experiment, run.variant)
-        raise RuntimeError(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; recorded in {path}") from error
+        raise RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; recorded in {path}") from error
     store.save(record, run.study, run.experiment, run.variant)
+    checkpoint.unlink(missing_ok=True)
     return record

@@ -126,7 +126,10 @@ class _Loop:
 
     @property
     def diverged(self) -> bool:
-        return bool(self.epochs) and self.epochs[-1].train_loss is None
+        if not self.epochs:
+            return False
+        last = self.epochs[-1]
+        return last.train_loss is None or (last.test_accuracy is not None and last.test_loss is None)
 
     @property
     def finished(self) -> bool:
@@ -241,8 +244,8 @@ class _Loop:
             state: dict[str, Any] = torch.load(path, map_location=self.timer.device, weights_only=True)
         except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
             raise UserError(f"{path}: not a readable checkpoint ({error}); remove it to start the run again") from error
-        if state["identity"] != identity:
-            raise UserError(f"{path}: a checkpoint of run {state['identity']}, not of {identity}; name another file")
+        if state.get("identity") != identity:
+            raise UserError(f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; name another file")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])

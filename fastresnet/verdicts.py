@@ -5,6 +5,7 @@ nothing in common, the paired one for runs that share their seeds. A claim is `c
 its side of the margin, `not confirmed` if the whole interval lies on the other, and otherwise it cannot be told.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -49,6 +50,7 @@ def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: f
 
     A negative margin tests that it is not smaller by more than that. `paired` pairs the values in order.
     """
+    high, low, note = _with_values(high, low, paired)
     too_few = _too_few(claim, high, low)
     if too_few:
         return too_few
@@ -56,7 +58,7 @@ def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: f
     name = "paired t-test" if paired else "Welch's t-test"
     evidence = (
         f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
-        f"(margin {100 * margin:+.1f}; {name}, p = {_p(p)}, effect size {effect:.1f}, n = {len(high)} and {len(low)})."
+        f"(margin {100 * margin:+.1f}; {name}, p = {_p(p)}, effect size {effect:.1f}, n = {len(high)} and {len(low)}){note}."
     )
     return Verdict(claim, _status(lower, upper, margin), evidence)
 
@@ -66,6 +68,7 @@ def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: floa
 
     With `by` below 1 it tests that `fast` takes at most 1/by times the seconds of `slow`.
     """
+    fast, slow, note = _with_values(fast, slow)
     too_few = _too_few(claim, fast, slow)
     if too_few:
         return too_few
@@ -73,13 +76,14 @@ def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: floa
     evidence = (
         f"Ratio of seconds {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
         f"(margin {by:.2f}; Welch's t-test on the logarithm, p = {_p(p)}, effect size {effect:.1f}, "
-        f"n = {len(slow)} and {len(fast)})."
+        f"n = {len(slow)} and {len(fast)}){note}."
     )
     return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
 
 
 def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
     """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
+    one, other, note = _with_values(one, other)
     too_few = _too_few(claim, one, other)
     if too_few:
         return too_few
@@ -89,7 +93,7 @@ def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, marg
     evidence = (
         f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
         f"(margin ±{100 * margin:.1f}; Welch's t-test, p = {_p(p)}, effect size {effect:.1f}, "
-        f"n = {len(one)} and {len(other)})."
+        f"n = {len(one)} and {len(other)}){note}."
     )
     return Verdict(claim, status, evidence)
 
@@ -118,6 +122,17 @@ def _status(lower: float, upper: float, margin: float) -> Status:
     if lower > margin:
         return "confirmed"
     return "not confirmed" if upper <= margin else "cannot tell"
+
+
+def _with_values(one: Sequence[float], other: Sequence[float], paired: bool = False) -> tuple[list[float], list[float], str]:
+    """Both samples without the runs that have no value (NaN: they diverged), whole pairs if paired; and how many those were."""
+    if paired:
+        pairs = [pair for pair in zip(one, other, strict=True) if not any(map(math.isnan, pair))]
+        kept, rest = [first for first, _ in pairs], [second for _, second in pairs]
+    else:
+        kept, rest = ([value for value in sample if not math.isnan(value)] for sample in (one, other))
+    dropped = len(one) + len(other) - len(kept) - len(rest)
+    return kept, rest, f"; {dropped} runs without a value left out" if dropped else ""
 
 
 def _too_few(claim: str, one: Sequence[float], other: Sequence[float]) -> Verdict | None:

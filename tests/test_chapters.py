@@ -1,5 +1,6 @@
 """A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 import yaml
 
 from fastresnet import chapters
-from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, check_source, parse_assignment, run_chapter
+from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
+from fastresnet.config import parse_assignment
 from fastresnet.errors import UserError
 from fastresnet.studies import STUDIES
 from fastresnet.study import find_study
@@ -179,8 +181,8 @@ def test_committed_chapter_is_clean(name):
     assert len(parameter_lines) == 1
     for cell in code:
         lines = [line for line in cell.source.splitlines() if line.strip()]
-        assert not any(line.startswith(("def ", "class ", "for ")) and "batches" in line for line in lines)
-        assert not any(line.startswith(("def ", "class ")) for line in lines)
+        assert not any(line.startswith(("def ", "class ", "while ")) for line in lines)
+        assert not any("epoch(" in line and line.lstrip().startswith("for ") for line in lines)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -194,3 +196,22 @@ def test_parameters_cell_is_the_quick_edition(name):
     quick = yaml.safe_load((ROOT / "params" / "quick" / f"{name}.yml").read_text())
     assert list(names) == list(declaration.model_fields)
     assert names == {**{key: declaration.model_fields[key].default for key in names if key not in quick}, **quick}
+
+
+@pytest.mark.parametrize("assignment", ["edition=cpu", "dataset=cifar10", "dataset=mnist", "f1_image_size=4"])
+def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, tmp_path):
+    refused(command("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb"))
+    refused(command("study", "run", "fashionmnist_speed", "-p", assignment, "--results", tmp_path / "results"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_changed_parameter_changes_the_figures(tmp_path):
+    """The page of a reader's own parameters shows their runs, not the committed record."""
+    changes = ["-p", "f8_epochs=1", "-p", "f8_stem_channels=[8]", "-p", "f1_batch_sizes=[512]"]
+    done = command("chapter", "run", "fashionmnist_speed", *changes, "-o", tmp_path / "mine.ipynb")
+    assert done.returncode == 0, done.stderr
+    text = json.dumps(nbformat.read(tmp_path / "mine.ipynb", 4))
+    assert "**quick edition**: fashion-sample" in text
+    assert "**cpu edition**" not in text
+    assert "8-16-32-64" in text
+    assert "n too small: 0 runs" in text

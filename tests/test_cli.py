@@ -48,10 +48,10 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
     ("arguments", "message"),
     [
         (["train", "RUN", "-p", "train.epoch=2"], "train.epoch: unknown key (did you mean epochs?)"),
-        (["train", "RUN", "-p", "train.epochs"], "expected SECTION.KEY=VALUE"),
+        (["train", "RUN", "-p", "train.epochs"], "-p train.epochs: expected KEY=VALUE"),
         (["train", "RUN", "--device", "tpu"], "device: torch"),
         (["train", "nowhere.yml"], "nowhere.yml: cannot be read"),
-        (["train", "RUN", "--record", "nowhere/record.json"], "no folder nowhere"),
+        (["train", "RUN", "--record", "nowhere/record.json"], "must name a file in a folder that exists"),
         (["train", "RUN", "-p", "data.train_images=5000"], "asked for 5000 images; allowed: at most 4000"),
         (["train", "RUN", "--data-dir", "nowhere", "-p", "data.name=fashion-mnist"], "nowhere: no such folder"),
         (["data", "verify", "mnist"], "no data set 'mnist'; allowed: fashion-mnist"),

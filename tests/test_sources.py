@@ -164,6 +164,42 @@ def test_every_source_gives_the_same_images_in_the_same_order(shards, batches, t
         assert getattr(pickled, split).digest == getattr(packed, split).digest == getattr(parquet, split).digest
 
 
+def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
+    for split in ("train", "test"):
+        specs.SPECS["cifar10"] = dataclasses.replace(specs.SPECS["cifar10"], **{f"{split}_digest": None})
+    with pytest.raises(UserError, match=r"SHA256SUMS: missing; CIFAR-10 as Parquet shards can only be checked"):
+        load_dataset("cifar10", shards)
+    files = sorted((shards / "cifar10").iterdir())
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  cifar10/{file.name}\n" for file in files]
+    (shards / "SHA256SUMS").write_text("".join(lines))
+    assert len(load_dataset("cifar10", shards).train) == 100
+    (shards / "SHA256SUMS").write_text("".join(["0" + line[1:] for line in lines]).replace("00", "11"))
+    with pytest.raises(UserError, match=r"parquet: altered: sha256"):
+        load_dataset("cifar10", shards)
+
+
+@pytest.mark.parametrize("byte", range(40, 400, 30))
+def test_every_altered_byte_of_a_compressed_file_is_noticed(fashion, byte):
+    file = fashion / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
+    content = bytearray(file.read_bytes())
+    content[byte] ^= 0x55
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="t10k-labels"):
+        load_dataset("fashion-mnist", fashion)
+
+
+def test_mending_command_mends(batches, monkeypatch, tmp_path):
+    """Acts out the fetch with an archive made of the undamaged files."""
+    archive = tmp_path / "archive.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(batches / "cifar-10-batches-py", "cifar-10-batches-py")
+    damage(batches / "cifar-10-batches-py" / "data_batch_3", "altered")
+    with pytest.raises(UserError, match="data_batch_3"):
+        load_dataset("cifar10", batches)
+    archive.rename(batches / "cifar-10-python.tar.gz")
+    assert len(load_dataset("cifar10", batches).train) == 100
+
+
 def damage(file, how):
     content = bytearray(file.read_bytes())
     if how == "missing":
@@ -190,7 +226,7 @@ def test_damaged_file_is_named_with_the_command_that_mends_it(fixture, name, fil
     load_dataset(name, folder)  # a decoded copy of the whole files must not hide the damage
     damage(folder / file, how)
     for attempt in (load_dataset, verify):
-        with pytest.raises(UserError, match=f"fastresnet data fetch {name}") as caught:
+        with pytest.raises(UserError, match=f"fastresnet data fetch {name} --data-dir {folder}") as caught:
             attempt(name, folder)
         assert file in str(caught.value)
 
@@ -249,6 +285,12 @@ def test_tensor_file_of_your_own(tmp_path):
     del arrays["test_labels"]
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(UserError, match=r"mine\.npz: not a readable \.npz with arrays train_images"):
+        load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
+    (tmp_path / "mine.npz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"mine\.npz: not a readable"):
+        load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
+    np.savez(tmp_path / "mine.npz", **{**arrays, "test_labels": np.array(["a"] * 1000)})
+    with pytest.raises(UserError, match=r"test_labels whole numbers"):
         load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
 
 

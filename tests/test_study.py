@@ -14,7 +14,7 @@ from fastresnet.project import committed_results
 from fastresnet.runs import train
 from fastresnet.store import Store, load_frame, read_record
 from fastresnet.studies import STUDIES
-from fastresnet.study import Experiment, Study, open_study
+from fastresnet.study import Experiment, RunFailed, Study, open_study
 
 from .conftest import ROOT, command, refused
 
@@ -78,7 +78,8 @@ def test_frame_has_a_row_a_run_with_the_configuration_in_columns(study, tmp_path
 def test_committed_records_load_as_one_frame():
     frame = load_frame(committed_results())
     assert set(frame["study"]) <= set(STUDIES)
-    assert frame["test_accuracy"].between(0, 1).all()
+    finished = frame[frame["outcome"] == "finished"]
+    assert finished["test_accuracy"].between(0, 1).all()
     assert not frame["source_revision"].str.contains("changes").any()
 
 
@@ -97,10 +98,10 @@ def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(runs, "fit", out_of_memory)
-        with pytest.raises(RuntimeError, match="A one seed 0 failed: MemoryError: no room for 1 GB; recorded in"):
+        with pytest.raises(RunFailed, match="A one seed 0 failed: MemoryError: no room for 1 GB; recorded in .*A two seed 1"):
             study.run("A")
-    (path,) = tmp_path.glob("*/*/*.json")
-    assert read_record(path).outcome.reason == "MemoryError: no room for 1 GB"
+    records = [read_record(path) for path in tmp_path.glob("*/*/*.json")]
+    assert [record.outcome.reason for record in records] == ["MemoryError: no room for 1 GB"] * 4
     assert len(study.run("A").records["one"]) == 2
 
 
@@ -138,12 +139,26 @@ def test_unknown_names_are_refused():
     with pytest.raises(UserError, match="no experiment 'F2'; allowed: F1, F8"):
         open_study("fashionmnist_speed").run("F2")
     with pytest.raises(UserError, match=r"f8_epoch: unknown key \(did you mean f8_epochs\?\)"):
-        open_study("fashionmnist_speed", f8_epoch=1)
+        open_study("fashionmnist_speed", parameters={"f8_epoch": 1})
 
 
 def test_quick_edition_shows_the_strongest_record_and_others_their_own():
     assert open_study("fashionmnist_speed", edition="quick").strongest("F8").edition in ("cpu", "gpu")
     assert open_study("fashionmnist_speed", edition="cpu").strongest("F8").edition == "cpu"
+
+
+def test_own_parameters_leave_the_studys_record_alone():
+    own = open_study("fashionmnist_speed", edition="cpu", parameters={"f8_epochs": 3})
+    assert committed_results() not in own.store.folders[:1]
+    assert open_study("fashionmnist_speed", edition="cpu", parameters={"f8_epochs": 10}).store.folders[0] == committed_results()
+
+
+def test_renamed_record_does_not_serve(study, tiny, tmp_path):
+    study.run("B")
+    path = next((tmp_path / "trial" / "B").glob("three-*"))
+    path.rename(path.with_name(f"three-{tiny.with_changes({'train.epochs': 7}).hash}-seed0.json"))
+    with pytest.raises(UserError, match="holds another run than its name says"):
+        study.store.find(tiny.with_changes({"train.epochs": 7}).hash, 0)
 
 
 def test_killed_study_continues_from_its_checkpoint(tmp_path):

@@ -64,5 +64,12 @@ def test_exact():
     assert verdicts.exact("claim", [1.0, 2.1], [1.0, 2.0], tolerance=1e-2).status == "not confirmed"
 
 
+def test_runs_without_a_value_are_left_out_in_pairs_and_counted():
+    nan = float("nan")
+    verdict = verdicts.higher("claim", [*HIGH, nan, 0.9], [*LOW, 0.8, nan], paired=True)
+    assert "n = 3 and 3); 4 runs without a value left out." in verdict.evidence
+    assert "; 1 runs without a value left out" in verdicts.higher("claim", [*HIGH, nan], LOW).evidence
+
+
 def test_values_without_spread_need_no_test():
     assert verdicts.higher("claim", [0.9] * 3, [0.8] * 3).status == "confirmed"

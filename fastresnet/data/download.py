@@ -1,6 +1,7 @@
 """The official files: names, md5 sums and addresses as torchvision knows them, fetched so that a break costs little."""
 
 import hashlib
+import http.client
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def fetch_file(file: Path, md5: str, addresses: tuple[str, ...], *, progress: bo
     for address in addresses:
         try:
             _resume(address, partial, progress=progress)
-        except OSError as error:  # URLError, HTTPError and timeouts are OSErrors
+        except (OSError, http.client.HTTPException) as error:  # URLError, HTTPError and timeouts are OSErrors
             failures.append(f"{address}: {getattr(error, 'reason', None) or error}")
             continue
         found = _md5(partial)

@@ -7,6 +7,8 @@ import io
 import pickle
 import re
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def read_idx(images_file: Path, labels_file: Path) -> Arrays:
 def _idx_array(file: Path, ndim: int) -> np.ndarray:
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise UserError(f"{file}: truncated or altered: {error}") from error
     header = 4 + 4 * ndim
     # magic number: two zero bytes, 0x08 for unsigned bytes, the number of dimensions; then big-endian sizes
@@ -73,10 +75,43 @@ def _cifar_files(archive_or_folder: Path, names: list[str]) -> Iterator[tuple[st
                 stream = archive.extractfile(members[name])
                 assert stream is not None  # a regular file, by the filter above
                 yield name, stream.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise UserError(f"{archive_or_folder}: truncated or altered: {error}") from error
     except KeyError as error:
         raise UserError(f"{archive_or_folder}: holds no file {error}") from error
+
+
+def read_tensor_file(path: Path) -> dict[str, Arrays]:
+    """Reads an .npz file with the arrays SPLIT_images and SPLIT_labels of the splits train and test."""
+    keys = {split: (f"{split}_images", f"{split}_labels") for split in ("train", "test")}
+    allowed = ", ".join(key for pair in keys.values() for key in pair)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {split: (file[images], file[labels]) for split, (images, labels) in keys.items()}
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not a readable .npz with arrays {allowed}: {error}") from error
+    for split, (images, labels) in arrays.items():
+        if images.dtype != np.uint8 or labels.dtype.kind not in "iu" or len(images) == 0:
+            raise UserError(
+                f"{path}: {split}_images must be uint8 [N, C, H, W] and {split}_labels whole numbers [N], with N > 0; got "
+                f"{images.dtype} {list(images.shape)} and {labels.dtype} {list(labels.shape)}"
+            )
+    return {split: (images, labels.astype(np.int64)) for split, (images, labels) in arrays.items()}
+
+
+def check_sums(files: Sequence[Path], sums: Path) -> None:
+    """Compares files with the lines of a SHA256SUMS file (digest, name relative to its folder).
+
+    Raises UserError naming a file that is not listed or not what the list says.
+    """
+    lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
+    listed = {name: digest for digest, name in lines}
+    for file in files:
+        wanted = listed.get(file.relative_to(sums.parent).as_posix())
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != wanted:
+            raise UserError(f"{file}: altered: sha256 {found[:16]}, {sums} says {wanted[:16] if wanted else 'nothing of it'}")
 
 
 def parquet_shards(folder: Path, split: str) -> list[Path]:

@@ -9,8 +9,9 @@ into one order and their digest compared with the pinned one, so a wrong file is
 
 import hashlib
 import os
-import zipfile
-from collections.abc import Callable, Mapping
+import shlex
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,16 @@ SPLITS = ("train", "test")
 _BUILT_IN = {"fashion-sample": ("inside the package", read_sample), "cifar10-standin": ("drawn by a formula", draw_standin)}
 
 
+class NotHere(UserError):
+    """No local folder holds the data set."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A place that holds a whole data set: what it is, its files, and how to read a split, with or without a progress bar."""
 
     description: str
+    folder: Path
     files: Mapping[str, tuple[Path, ...]]
     read: Callable[[str, bool], formats.Arrays]
 
@@ -72,32 +78,38 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
     if spec.torchvision_class is None:
         description, read = _BUILT_IN[name]
         return _checked(spec, {split: read(split) for split in SPLITS}, description)
-    source = find_source(spec, data_dir)
+    source = find_source(spec, data_folders(data_dir))
     if source is None:
         download(spec, cache_folder() / "data", progress=progress)
-        source = find_source(spec, data_dir)
+        source = find_source(spec, data_folders(data_dir))
         assert source is not None  # download() raises unless every official file is there
     cached = cache_folder() / "decoded" / f"{name}-{source.fingerprint()}.npz"
     if cached.exists():
         try:
-            return _checked(spec, _read_npz(cached), f"{source.description}, decoded before", source.files)
+            return _checked(spec, formats.read_tensor_file(cached), f"{source.description}, decoded before", source)
         except UserError:
-            cached.unlink()  # a damaged cache is no loss: the source is still there
-    dataset = _checked(spec, decode(spec, source, progress=progress), source.description, source.files)
-    _write_npz(cached, dataset)
+            cached.unlink(missing_ok=True)  # a damaged cache is no loss: the source is still there
+    dataset = _checked(spec, decode(spec, source, progress=progress), source.description, source)
+    try:
+        _write_npz(cached, dataset)
+    except OSError as error:
+        warnings.warn(f"{cached}: not kept ({error.strerror}): the next start has to decode {name} again", stacklevel=2)
     return dataset
 
 
 def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
-    """Reads every byte of a local source again, past the cache. Raises UserError if a file is missing or wrong."""
+    """Reads every byte of a local source again, past the cache; of `data_dir` alone, if it is given.
+
+    Raises NotHere if there is no local source, and UserError if a file is missing or wrong.
+    """
     spec = find_spec(name)
     if spec.torchvision_class is None:
         return load_dataset(name)
-    source = find_source(spec, data_dir)
+    places = data_folders(data_dir)[:1] if data_dir else data_folders(None)
+    source = find_source(spec, places)
     if source is None:
-        places = ", ".join(map(str, data_folders(data_dir)))
-        raise UserError(f"{name}: not found in {places}; get it with: fastresnet data fetch {name}")
-    return _checked(spec, decode(spec, source, progress=progress), source.description, source.files)
+        raise NotHere(f"{name}: not found in {', '.join(map(str, places))}; get it with: fastresnet data fetch {name}")
+    return _checked(spec, decode(spec, source, progress=progress), source.description, source)
 
 
 def find_spec(name: str) -> DatasetSpec:
@@ -107,9 +119,9 @@ def find_spec(name: str) -> DatasetSpec:
     return SPECS[name]
 
 
-def find_source(spec: DatasetSpec, data_dir: Path | None) -> Source | None:
-    """The first local source of a data set, or None. Raises UserError if the first one found is incomplete."""
-    for folder in data_folders(data_dir):
+def find_source(spec: DatasetSpec, folders: Sequence[Path]) -> Source | None:
+    """The first of some folders' sources of a data set, or None. Raises UserError if that one is incomplete."""
+    for folder in folders:
         source = _official_source(spec, folder) or _parquet_source(spec, folder)
         if source:
             return source
@@ -121,69 +133,96 @@ def decode(spec: DatasetSpec, source: Source, *, progress: bool) -> dict[str, fo
     try:
         arrays = {split: source.read(split, progress) for split in SPLITS}
     except UserError as error:
-        raise UserError(f"{error}; {_mend(spec)}") from error
+        raise UserError(f"{error}; {_mend(spec, source.folder)}") from error
     for split, (images, labels) in arrays.items():
         order = canonical_order(images, labels)
         arrays[split] = images[order], labels[order]
     return arrays
 
 
-def _mend(spec: DatasetSpec) -> str:
-    return f"replace or remove that file, or get the official ones with: fastresnet data fetch {spec.name}"
+def _mend(spec: DatasetSpec, folder: Path) -> str:
+    # the folder is named because it is searched first: official files fetched elsewhere would not be found
+    command = f"fastresnet data fetch {spec.name} --data-dir {shlex.quote(str(folder))}"
+    return f"replace that file, or get the official ones with: {command}"
 
 
 def _official_source(spec: DatasetSpec, folder: Path) -> Source | None:
-    if spec.torchvision_class == "FashionMNIST":
-        raw = folder / "FashionMNIST" / "raw"
-        names = {
-            split: (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-            for split, prefix in (("train", "train"), ("test", "t10k"))
-        }
-        found = {
-            name: next((file for file in (raw / f"{name}.gz", raw / name) if file.is_file()), None)
-            for pair in names.values()
-            for name in pair
-        }
-        if not any(found.values()):
-            return None
-        for name, file in found.items():
-            if file is None:
-                raise UserError(f"{raw / name}.gz: missing; {_mend(spec)}")
-        files = {name: file for name, file in found.items() if file}
-        return Source(
-            "official IDX files",
-            {split: (files[images], files[labels]) for split, (images, labels) in names.items()},
-            lambda split, _: formats.read_idx(files[names[split][0]], files[names[split][1]]),
-        )
+    return (_idx_source if spec.torchvision_class == "FashionMNIST" else _pickled_source)(spec, folder)
+
+
+def _idx_source(spec: DatasetSpec, folder: Path) -> Source | None:
+    raw = folder / "FashionMNIST" / "raw"
+    names = {
+        split: (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+        for split, prefix in (("train", "train"), ("test", "t10k"))
+    }
+    found = {
+        name: next((file for file in (raw / f"{name}.gz", raw / name) if file.is_file()), None)
+        for pair in names.values()
+        for name in pair
+    }
+    if not any(found.values()):
+        return None
+    for name, file in found.items():
+        if file is None:
+            raise UserError(f"{raw / name}.gz: missing; {_mend(spec, folder)}")
+    files = {name: file for name, file in found.items() if file}
+    return Source(
+        "official IDX files",
+        folder,
+        {split: (files[images], files[labels]) for split, (images, labels) in names.items()},
+        lambda split, _: formats.read_idx(files[names[split][0]], files[names[split][1]]),
+    )
+
+
+def _pickled_source(spec: DatasetSpec, folder: Path) -> Source | None:
     official = official_files(spec)
-    place = next((place for place in (folder / official.unpacked_folder, folder / official.archive) if place.exists()), None)
+    # the archive first: it is what a fetch renews
+    place = next((place for place in (folder / official.archive, folder / official.unpacked_folder) if place.exists()), None)
     if place is None:
         return None
     md5_of = {"train": official.train, "test": official.test}
     parts = {split: tuple(place / name for name in md5) if place.is_dir() else (place,) for split, md5 in md5_of.items()}
     for part in (*parts["train"], *parts["test"]):
         if not part.is_file():
-            raise UserError(f"{part}: missing; {_mend(spec)}")
+            raise UserError(f"{part}: missing; {_mend(spec, folder)}")
     label_key = "labels" if spec.name == "cifar10" else "fine_labels"
-    return Source("official pickled batches", parts, lambda split, _: formats.read_cifar_batches(place, md5_of[split], label_key))
+    return Source(
+        "official pickled batches",
+        folder,
+        parts,
+        lambda split, _: formats.read_cifar_batches(place, md5_of[split], label_key),
+    )
 
 
 def _parquet_source(spec: DatasetSpec, folder: Path) -> Source | None:
     try:
         shards = {split: _shards(spec, folder, split) for split in SPLITS}
+        if not any(shards.values()):
+            return None
+        for split in SPLITS:
+            if not shards[split]:
+                raise UserError(f"{folder}: no Parquet shard of the {split} split of {spec.name}")
+        if spec.train_digest is None:
+            _check_unpinned(spec, folder, [file for files in shards.values() for file in files])
     except UserError as error:
-        raise UserError(f"{error}; {_mend(spec)}") from error
-    if not any(shards.values()):
-        return None
-    for split in SPLITS:
-        if not shards[split]:
-            other = next(file for files in shards.values() for file in files)
-            raise UserError(f"{other.parent}: no shard of the {split} split; {_mend(spec)}")
+        raise UserError(f"{error}; {_mend(spec, folder)}") from error
     return Source(
         "Hugging Face Parquet shards",
+        folder,
         shards,
         lambda split, progress: formats.read_parquet(shards[split], spec.label_column, progress),
     )
+
+
+def _check_unpinned(spec: DatasetSpec, folder: Path, files: list[Path]) -> None:
+    """Parquet files carry no checksum of their own: where no digest of the images is pinned, a list has to vouch for them."""
+    sums = folder / "SHA256SUMS"
+    if not sums.is_file():
+        raise UserError(
+            f"{sums}: missing; {spec.title} as Parquet shards can only be checked against such a list (sha256, file name)"
+        )
+    formats.check_sums(files, sums)
 
 
 def _shards(spec: DatasetSpec, folder: Path, split: str) -> tuple[Path, ...]:
@@ -191,25 +230,24 @@ def _shards(spec: DatasetSpec, folder: Path, split: str) -> tuple[Path, ...]:
     return tuple(next(filter(None, found), ()))
 
 
-def _checked(
-    spec: DatasetSpec, arrays: dict[str, formats.Arrays], source: str, files: Mapping[str, tuple[Path, ...]] | None = None
-) -> Dataset:
+def _checked(spec: DatasetSpec, arrays: dict[str, formats.Arrays], description: str, source: Source | None = None) -> Dataset:
     """Compares count, shape and digest of decoded arrays with the data set's own. Raises UserError naming the files."""
     splits = {}
     for split, count, pinned in (("train", spec.num_train, spec.train_digest), ("test", spec.num_test, spec.test_digest)):
         images, labels = arrays[split]
-        where = ", ".join(map(str, files[split])) if files else f"{spec.name} ({source})"
+        where = ", ".join(map(str, source.files[split])) if source else f"{spec.name} ({description})"
+        mend = _mend(spec, source.folder) if source else "install the package again"
         shape = (count, spec.channels, spec.image_size, spec.image_size)
         if images.shape != shape:
-            raise UserError(f"{where}: {split} images are {images.shape}, expected {shape}; {_mend(spec)}")
+            raise UserError(f"{where}: {split} images are {images.shape}, expected {shape}; {mend}")
         found = content_digest(images, labels)
         if pinned not in (None, found):
             raise UserError(
                 f"{where}: altered: these are not the published {split} images of {spec.title}: digest {found[:16]}, "
-                f"expected {str(pinned)[:16]}; {_mend(spec)}"
+                f"expected {str(pinned)[:16]}; {mend}"
             )
         splits[split] = ImageSet(torch.from_numpy(images), torch.from_numpy(labels), spec.class_names)
-    return Dataset(spec.name, splits["train"], splits["test"], spec.mean, spec.std, source)
+    return Dataset(spec.name, splits["train"], splits["test"], spec.mean, spec.std, description)
 
 
 def _from_folder(name: str, folder: Path) -> Dataset:
@@ -221,7 +259,7 @@ def _from_folder(name: str, folder: Path) -> Dataset:
 
 
 def _from_npz(name: str, path: Path) -> Dataset:
-    arrays = _read_npz(path)
+    arrays = formats.read_tensor_file(path)
     num_classes = int(max(labels.max() for _, labels in arrays.values())) + 1
     class_names = tuple(map(str, range(num_classes)))
     train, test = (
@@ -229,16 +267,6 @@ def _from_npz(name: str, path: Path) -> Dataset:
         for images, labels in (arrays[split] for split in SPLITS)
     )
     return from_tensors(name, train, test, "tensor file")
-
-
-def _read_npz(path: Path) -> dict[str, formats.Arrays]:
-    keys = {split: (f"{split}_images", f"{split}_labels") for split in SPLITS}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {split: (file[images], file[labels]) for split, (images, labels) in keys.items()}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        allowed = ", ".join(key for pair in keys.values() for key in pair)
-        raise UserError(f"{path}: not a readable .npz with arrays {allowed}: {error}") from error
 
 
 def _write_npz(path: Path, dataset: Dataset) -> None:

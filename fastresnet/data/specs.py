@@ -12,8 +12,8 @@ class DatasetSpec:
     """Shape, classes and pinned content of a data set.
 
     `mean` and `std` are the training set's channel statistics for pixels scaled to [0, 1]. A digest of None means that
-    no digest of the decoded images has been pinned: files are then checked one by one and by shape, and the digest
-    found is written into every record.
+    none has been pinned for the decoded images: their files are then checked one by one, against torchvision's md5 sums
+    or a SHA256SUMS list, and the digest found is written into every record.
     """
 
     name: str
