@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from fastresnet.schedules import OneCycle
@@ -21,6 +21,12 @@ class Parameters(ChapterParameters):
     large_batch_lr: PositiveFloat
     m6a_scales: Annotated[tuple[PositiveFloat, ...], Some]
     """Factors by which convolution weights are multiplied; nothing is trained for it."""
+
+    @model_validator(mode="after")
+    def _two_sizes(self) -> "Parameters":
+        if self.large_batch_size <= self.small_batch_size:
+            raise ValueError(f"large_batch_size: must be above small_batch_size, {self.small_batch_size}")
+        return self
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
