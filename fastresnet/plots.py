@@ -8,6 +8,7 @@ import itertools
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
 
 from fastresnet.study import Results
 
@@ -63,13 +64,16 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
 
 
 def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch_seconds", label: str) -> Axes:
-    """Final test accuracy against cost, one dot a run and a larger one the mean."""
+    """Final test accuracy against cost, on a logarithmic axis; one dot a run and a larger one the mean."""
     frame = results.frame()
     for variant, style in zip(results.records, styles(), strict=False):
         rows = frame[frame["variant"] == variant]
         seconds, accuracy = rows[column], 100 * rows["test_accuracy"].astype(float)
         ax.plot(seconds, accuracy, style["marker"], color=style["color"], alpha=0.45, markersize=5)
         ax.plot(seconds.mean(), accuracy.mean(), style["marker"], color=style["color"], markersize=10, label=variant)
+    ax.set_xscale("log")
+    for axis_formatter in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+        axis_formatter(ScalarFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
     return _finish(ax)

@@ -245,7 +245,9 @@ class _Loop:
         except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
             raise UserError(f"{path}: not a readable checkpoint ({error}); remove it to start the run again") from error
         if state.get("identity") != identity:
-            raise UserError(f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; name another file")
+            raise UserError(
+                f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; remove it or name another file"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])

@@ -58,7 +58,7 @@ def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: f
     name = "paired t-test" if paired else "Welch's t-test"
     evidence = (
         f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
-        f"(margin {100 * margin:+.1f}; {name}, p = {_p(p)}, effect size {effect:.1f}, n = {len(high)} and {len(low)}){note}."
+        f"(margin {100 * margin:+.1f}; {name}, {_p(p)}, effect size {effect:.1f}, n = {len(high)} and {len(low)}){note}."
     )
     return Verdict(claim, _status(lower, upper, margin), evidence)
 
@@ -75,7 +75,7 @@ def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: floa
     difference, lower, upper, p, effect = _compare(np.log(slow).tolist(), np.log(fast).tolist(), paired=False)
     evidence = (
         f"Ratio of seconds {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
-        f"(margin {by:.2f}; Welch's t-test on the logarithm, p = {_p(p)}, effect size {effect:.1f}, "
+        f"(margin {by:.2f}; Welch's t-test on the logarithm, {_p(p)}, effect size {effect:.1f}, "
         f"n = {len(slow)} and {len(fast)}){note}."
     )
     return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
@@ -92,7 +92,7 @@ def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, marg
     status: Status = "confirmed" if inside else "not confirmed" if outside else "cannot tell"
     evidence = (
         f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
-        f"(margin ±{100 * margin:.1f}; Welch's t-test, p = {_p(p)}, effect size {effect:.1f}, "
+        f"(margin ±{100 * margin:.1f}; Welch's t-test, {_p(p)}, effect size {effect:.1f}, "
         f"n = {len(one)} and {len(other)}){note}."
     )
     return Verdict(claim, status, evidence)
@@ -143,4 +143,4 @@ def _too_few(claim: str, one: Sequence[float], other: Sequence[float]) -> Verdic
 
 
 def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
