@@ -4,7 +4,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # a kernel of the same name in the user's own folder must not take over
 export JUPYTER_PREFER_ENV_PATH := 1
-export MPLBACKEND := agg
 
 .PHONY: book test lint lock clean
 

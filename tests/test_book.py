@@ -22,8 +22,10 @@ PAGES = ("preface", *STUDIES, "reproduce")
 
 @pytest.fixture(scope="session")
 def html():
-    """The book, built as `make book` builds it."""
-    page, seconds = book.build_book()
+    """The book, built as `make book` builds it, for a user whose shell asks matplotlib not to show figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLBACKEND", "agg")
+        page, seconds = book.build_book()
     assert set(seconds) == {*(f"chapter {name}" for name in STUDIES), "book"}
     return page.parent
 
