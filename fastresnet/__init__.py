@@ -14,13 +14,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
-    "config": ("DataConfig", "ModelConfig", "RunConfig", "TrainConfig", "load_yaml"),
+    "config": ("DataConfig", "MuonConfig", "ResNetConfig", "RunConfig", "SpeedNetConfig", "TrainConfig"),
     "data.batches": ("TensorBatches", "WorkerBatches", "make_batches"),
     "data.images": ("Dataset", "ImageSet", "from_tensors"),
     "data.sources": ("load_dataset",),
     "errors": ("UserError",),
     "evaluation": ("evaluate",),
-    "models.resnet": ("ResNet", "build_model"),
+    "models.build": ("build_model",),
+    "models.resnet": ("ResNet",),
+    "models.speednet": ("SpeedNet",),
+    "parsing": ("load_yaml",),
     "records": ("EpochRecord", "RunRecord"),
     "runs": ("RunResult", "train"),
     "store": ("Store", "load_frame"),

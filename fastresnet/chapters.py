@@ -17,8 +17,8 @@ from typing import Any
 
 import nbformat
 
-from fastresnet.config import read_yaml
 from fastresnet.errors import UserError
+from fastresnet.parsing import read_yaml
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters

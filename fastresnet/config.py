@@ -1,28 +1,37 @@
 """What a run is: frozen, strict models of its data, network and training, and the hash that names it. Free of torch.
 
-    config = load_yaml(Path("run.yml"), RunConfig)
+    config = parsing.load_yaml(Path("run.yml"), RunConfig)
     shorter = config.with_changes({"train.epochs": 2})
 
 The hash covers only values that differ from their default. A default therefore never changes its value or its meaning,
 and a new switch defaults to what was done before it existed: old records then keep serving the requests they served.
 """
 
-import difflib
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
 from fastresnet.data.specs import SPECS
 from fastresnet.errors import UserError
-from fastresnet.schedules import Constant, Frozen, Schedule
+from fastresnet.parsing import parse
+from fastresnet.schedules import Constant, Fraction, Frozen, Schedule
 
-Model = TypeVar("Model", bound=BaseModel)
+ImageSize = Annotated[int, Field(ge=8)]
+Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
 
 
 class DataConfig(Frozen):
@@ -39,8 +48,10 @@ class DataConfig(Frozen):
     """Stratified subset of the test images; None takes all."""
     validation_images: NonNegativeInt = 0
     """Held out of the training images and evaluated on in place of the test set, for tuning."""
-    image_size: Annotated[int, Field(ge=8)] | None = None
+    image_size: ImageSize | None = None
     """Side in pixels after a bilinear resize; None keeps the images as they are."""
+    size_curriculum: tuple[tuple[NonNegativeFloat, ImageSize], ...] = ()
+    """(epoch, side): from that epoch on, a fraction allowed, training images are resized to that side. `tensor` only."""
     batch_size: PositiveInt = 128
     test_batch_size: PositiveInt = 500
     loader: Literal["tensor", "worker"] = "tensor"
@@ -62,12 +73,17 @@ class DataConfig(Frozen):
             raise ValueError("flip: 'alternating' needs loader 'tensor'; with 'worker' allowed: none, random")
         if self.loader == "tensor" and self.num_workers:
             raise ValueError("num_workers: loader 'tensor' has no workers; allowed: 0, or loader 'worker'")
+        if self.loader == "worker" and self.size_curriculum:
+            raise ValueError("size_curriculum: needs loader 'tensor'")
+        if any(after <= before for (before, _), (after, _) in pairwise(self.size_curriculum)):
+            raise ValueError(f"size_curriculum: epochs must strictly increase, got {list(self.size_curriculum)}")
         return self
 
 
-class ModelConfig(Frozen):
+class ResNetConfig(Frozen):
     """The original report's ResNet and the switches it tried; the defaults are torchvision's `resnet18`."""
 
+    kind: Literal["resnet"] = "resnet"
     depth: Literal[10, 18, 34] = 18
     """Weighted layers on the main path: one, two, or three to six basic blocks a stage."""
     channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512)
@@ -79,15 +95,85 @@ class ModelConfig(Frozen):
     """Pooling 3x3/2 after the stem."""
     extra_conv: bool = False
     """One more convolution, norm and activation in every residual branch."""
-    activation: Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"] = "relu"
+    activation: Activation = "relu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability of dropping a feature before the classifier."""
     in_channels: PositiveInt = 3
     num_classes: Annotated[int, Field(ge=2)] = 10
 
 
+class SpeedNetConfig(Frozen):
+    """A network for reaching an accuracy soon: whitened patches, a few groups that halve the image, a scaled head.
+
+    The ingredients are Page's and Jordan's (2018 to 2024); each can be switched off to see what it is worth.
+    """
+
+    kind: Literal["speednet"] = "speednet"
+    patch: Annotated[int, Field(ge=1)] = 2
+    """Side in pixels of the patches that the first layer looks at, without padding."""
+    patch_stride: PositiveInt = 1
+    whitened: bool = True
+    """First-layer filters are the whitening directions of the training set's patches and stay so; else they are learned."""
+    patch_directions: PositiveInt | None = None
+    """Leading directions kept, each with both signs; None keeps all of them."""
+    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 256, 256)
+    """Channels of each group. A group is convolution, 2x2 max pool, norm, activation, then more convolutions."""
+    convolutions: tuple[PositiveInt, ...] | PositiveInt = 2
+    """Convolutions of each group, or of all. From the third on, a group adds the first's output to the last's."""
+    identity_start: bool = True
+    """Convolutions start by passing their input channels through (Dirac), as far as there are output channels."""
+    activation: Activation = "gelu"
+    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the newest batch in batch norm's running statistics."""
+    final_pool: Literal["max", "average"] = "max"
+    """Pooling over what the last group leaves of the image."""
+    in_channels: PositiveInt = 3
+    num_classes: Annotated[int, Field(ge=2)] = 10
+
+    @model_validator(mode="after")
+    def _possible(self) -> "SpeedNetConfig":
+        if isinstance(self.convolutions, tuple) and len(self.convolutions) != len(self.widths):
+            raise ValueError(f"convolutions: one number for all groups or one for each of {len(self.widths)}")
+        directions = self.in_channels * self.patch**2
+        if self.patch_directions and self.patch_directions > directions:
+            raise ValueError(f"patch_directions: patches have {directions}, got {self.patch_directions}")
+        return self
+
+    @property
+    def group_convolutions(self) -> tuple[int, ...]:
+        """Convolutions of each group."""
+        many = self.convolutions
+        return many if isinstance(many, tuple) else (many,) * len(self.widths)
+
+    @property
+    def num_patch_filters(self) -> int:
+        """Output channels of the first layer: every kept direction with both signs."""
+        return 2 * (self.patch_directions or self.in_channels * self.patch**2)
+
+
+def _model_kind(value: Any) -> str:
+    return str(value.get("kind", "resnet") if isinstance(value, dict) else getattr(value, "kind", "resnet"))
+
+
+ModelConfig = Annotated[
+    Annotated[ResNetConfig, Tag("resnet")] | Annotated[SpeedNetConfig, Tag("speednet")], Discriminator(_model_kind)
+]
+"""`kind: resnet`, which may be left out, or `kind: speednet`."""
+
+
+class MuonConfig(Frozen):
+    """Muon for the convolutions (Jordan, 2024): momentum, then the nearest semi-orthogonal matrix as the update.
+
+    The schedule's learning rate is Muon's; weights are kept at the norm of an orthogonal matrix, so none decay.
+    """
+
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    iterations: PositiveInt = 3
+    """Newton-Schulz iterations."""
+
+
 class TrainConfig(Frozen):
-    """SGD, its schedule, and the numerics of the loop."""
+    """Optimiser, schedule, and the numerics of the loop."""
 
     epochs: Annotated[float, Field(gt=0)] = 10.0
     """May be a fraction: 0.5 trains on half of the batches of one epoch."""
@@ -95,6 +181,21 @@ class TrainConfig(Frozen):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
     weight_decay: NonNegativeFloat = 0.0
+    """Each step takes this share, times the schedule's learning rate, off the weights of SGD."""
+    bias_lr_factor: PositiveFloat = 1.0
+    """Learning rate of every bias, batch norm's included, over the schedule's (Page, 2019)."""
+    head_lr_factor: PositiveFloat = 1.0
+    """Learning rate of the classifier's weights over the schedule's."""
+    muon: MuonConfig | None = None
+    """Muon for the convolutions, SGD for the rest; None takes SGD for all."""
+    micro_batch: Annotated[int, Field(ge=4)] | None = None
+    """A batch is computed in equal pieces of at most this many images, whose gradients add up, so that activations stay in
+    the processor's cache. Batch norm sees a piece at a time."""
+    lookahead: PositiveInt | None = None
+    """Steps between two moves of Lookahead's slow weights (Zhang et al., 2019), whose pull fades as the run goes on."""
+    freeze: tuple[tuple[Fraction, PositiveInt], ...] = ()
+    """(share of the run, parts): from there on the network's first parts are no longer trained. The stem is one part,
+    each group or stage another."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     """`fp16` and `bf16` run under autocast; `fp16` scales the loss."""
@@ -103,6 +204,12 @@ class TrainConfig(Frozen):
     """Evaluate an exponential moving average of the weights, updated every step."""
     test_flip: bool = False
     """Average the logits of every test image and its mirror image."""
+    test_shift: NonNegativeInt = 0
+    """Average also over the image moved by this many pixels to the upper left and to the lower right, half the weight."""
+    test_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Average over those views only for this share of the images, the least confident ones; the others have one view."""
+    compile: bool = False
+    """Train through torch.compile: faster steps after a compilation that the clock counts as training."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
 
@@ -110,6 +217,8 @@ class TrainConfig(Frozen):
     def _possible(self) -> "TrainConfig":
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: needs momentum > 0")
+        if any(after <= before for before, after in pairwise(self.freeze)):
+            raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self
 
 
@@ -117,7 +226,7 @@ class RunConfig(Frozen):
     """All that a run's result depends on, save its seed and the machine."""
 
     data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = ResNetConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
@@ -132,7 +241,7 @@ class RunConfig(Frozen):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name this configuration."""
-        changed = {part: _non_defaults(getattr(self, part)) for part in type(self).model_fields}
+        changed = {part: _non_defaults(getattr(self, part), implied=ResNetConfig) for part in type(self).model_fields}
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
@@ -149,87 +258,11 @@ class RunConfig(Frozen):
         return parse(values, RunConfig, "changes")
 
 
-def _non_defaults(part: BaseModel) -> dict[str, Any]:
+def _non_defaults(part: BaseModel, implied: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Values that differ from their default, and which of several models this is, unless it is the `implied` one."""
     kept = {}
     for name, field in type(part).model_fields.items():
         value = getattr(part, name)
-        if name == "kind" or value != field.default:
+        if value != field.default or (name == "kind" and type(part) is not implied):
             kept[name] = _non_defaults(value) if isinstance(value, BaseModel) else value
     return kept
-
-
-def load_yaml(path: Path, model: type[Model]) -> Model:
-    """Reads and checks a YAML file. Raises UserError naming file, key and what is allowed."""
-    return parse(read_yaml(path), model, str(path))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads a YAML mapping. Raises UserError naming the file, and the line where it is not YAML."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
-    return values
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """Reads `key=value`, the value as YAML: `flag=true` is a truth value and `sizes=[1, 2]` a list.
-
-    Raises UserError if there is no key or the value is not YAML.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"\w+(\.\w+)?", key):
-        raise UserError(f"-p {text}: expected KEY=VALUE")
-    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
-        return key, float(value)
-    try:
-        return key, yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """Checks values as strictly as JSON would be: 2 passes for a float, "2" for nothing but a string.
-
-    Raises UserError with one line that names each bad key and what is allowed there.
-    """
-    try:
-        return model.model_validate_json(json.dumps(values))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            raise UserError("; ".join(f"{where}: {_explain(line, model)}" for line in error.errors())) from error
-        raise UserError(f"{where}: {error}") from error
-
-
-def _explain(error: Any, model: type[BaseModel]) -> str:
-    location = [str(part) for part in error["loc"]]
-    key = ".".join(location)
-    if error["type"] == "extra_forbidden":
-        allowed = _keys_beside(model, location)
-        close = difflib.get_close_matches(location[-1], allowed, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "float_type" and isinstance(error["input"], str):
-        message += f", got the text {error['input']!r} (YAML reads 5e-4 as text: write 5.0e-4)"
-    elif "input" in error and not isinstance(error["input"], dict):
-        message += f", got {error['input']!r}"
-    return f"{key}: {message}" if key else message
-
-
-def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
-    """The keys allowed where an unknown one was found; a schedule's location also names its kind."""
-    for part in location[:-1]:
-        field = model.model_fields.get(part)
-        if field is None:
-            break
-        if part == "schedule":
-            kinds = {kind.model_fields["kind"].default: kind for kind in field.annotation.__args__}  # type: ignore[union-attr]
-            model = kinds[location[-2]]
-            break
-        model = field.annotation  # type: ignore[assignment]
-    return list(model.model_fields)

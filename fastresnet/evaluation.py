@@ -1,9 +1,10 @@
 """Loss and accuracy of a network on a set of images."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.data.batches import Batches
@@ -24,24 +25,55 @@ def evaluate(
     precision: torch.dtype = torch.float32,
     channels_last: bool = True,
     test_flip: bool = False,
+    test_shift: int = 0,
+    test_share: float = 1.0,
 ) -> Score:
     """Scores a network, put into evaluation mode for it and left so.
 
-    `test_flip` averages the logits of each image and its mirror image, at twice the cost.
+    `test_flip` averages the logits of each image and its mirror image, `test_shift` also those of the image moved; of
+    every batch, only the `test_share` of images with the least confident first view gets the others.
     """
     model.eval()
     loss_sum, num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
     num_images = 0
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    for images, labels in batches.epoch(0):
+
+    def forward(images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-            images = images.contiguous(memory_format=layout)
-            logits = model(images)
-            if test_flip:
-                logits = (logits + model(images.flip(-1))) / 2
-        logits = logits.float()
+            return model(images.contiguous(memory_format=layout)).float()
+
+    for images, labels in batches.epoch(0):
+        logits = forward(images)
+        if test_flip or test_shift:
+            doubtful = least_confident(logits, test_share)
+            logits[doubtful] = average_views(forward, images[doubtful], logits[doubtful], flip=test_flip, shift=test_shift)
         # summed where the device is, so that nothing waits for it until the end
         loss_sum = loss_sum.to(logits.device) + functional.cross_entropy(logits, labels, reduction="sum")
         num_correct = num_correct.to(logits.device) + (logits.argmax(dim=1) == labels).sum()
         num_images += len(labels)
     return Score(float(loss_sum) / num_images, float(num_correct) / num_images)
+
+
+def least_confident(logits: Tensor, share: float) -> Tensor:
+    """Indices of the given share of logits [N, classes], rounded up, whose two largest values are closest."""
+    first, second = logits.topk(2, dim=1).values.unbind(dim=1)
+    return (first - second).argsort()[: -int(-len(logits) * share // 1)]
+
+
+def average_views(forward: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor, *, flip: bool, shift: int) -> Tensor:
+    """Mean logits over views of images [N, C, H, W], of which `logits` are those of the images as they are.
+
+    Moved images have half of the weight; what comes in over the edge is a reflection.
+    """
+
+    def with_mirror(view: Tensor, first: Tensor | None = None) -> Tensor:
+        first = forward(view) if first is None else first
+        return (first + forward(view.flip(-1))) / 2 if flip else first
+
+    centre = with_mirror(images, logits)
+    if not shift:
+        return centre
+    height, width = images.shape[-2:]
+    padded = functional.pad(images, (shift,) * 4, mode="reflect")
+    upper_left, lower_right = padded[..., 2 * shift :, 2 * shift :], padded[..., :height, :width]
+    return centre / 2 + (with_mirror(upper_left) + with_mirror(lower_right)) / 4

@@ -5,11 +5,14 @@ so that a figure survives black-and-white print.
 """
 
 import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
+from fastresnet.frontier import Published
+from fastresnet.records import RunRecord
 from fastresnet.study import Results
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -76,6 +79,35 @@ def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch
         axis_formatter(ScalarFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
+    return _finish(ax)
+
+
+def frontier(
+    results: Mapping[str, Results],
+    published: Sequence[Published],
+    ax: Axes,
+    *,
+    cost: Callable[[RunRecord], float],
+    published_cost: str,
+    label: str,
+) -> Axes:
+    """Test error against cost, both on logarithmic axes: a dot a run of ours, named by its experiment, and crosses for what
+    others have published, whose cost is the field `published_cost`."""
+    for (name, found), style in zip(results.items(), styles(), strict=False):
+        records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
+        costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
+        ax.plot(costs, errors, style["marker"], color=style["color"], alpha=0.7, markersize=6, label=name)
+    for point in published:
+        value = getattr(point, published_cost)
+        if value is not None:
+            ax.plot(value, 100 * (1 - point.accuracy), "x", color="0.3", markersize=7)
+            ax.annotate(point.name, (value, 100 * (1 - point.accuracy)), (6, 4), textcoords="offset points", fontsize=7)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(ScalarFormatter())
+    ax.set_xlabel(label)
+    ax.set_ylabel("test error, %")
     return _finish(ax)
 
 

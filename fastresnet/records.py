@@ -84,6 +84,8 @@ class RunRecord(Frozen):
     source_revision: str
     """The commit that ran, with "+changes" where the working tree differed from it."""
     started: datetime
+    started_from: str | None = None
+    """Digest of the saved weights that training began with; None for a fresh network."""
 
     @property
     def test_accuracy(self) -> float | None:

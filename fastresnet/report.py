@@ -55,6 +55,31 @@ def describe_run(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
+def describe_briefly(record: RunRecord) -> str:
+    """Seed, outcome, accuracy and seconds of one run, on one line."""
+    accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
+    seconds = record.seconds
+    return (
+        f"seed {record.seed}: {record.outcome.status}, test accuracy {accuracy}, training {seconds.train:.2f} s, "
+        f"evaluation {seconds.evaluate:.2f} s"
+    )
+
+
+def describe_runs(records: Sequence[RunRecord]) -> str:
+    """Accuracy, seconds, operations, hardware and versions of runs of one configuration, as one sentence."""
+    accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+    seconds = pd.Series([record.seconds.train for record in records])
+    evaluation = pd.Series([record.seconds.evaluate for record in records])
+    flops = sum(record.training_flops for record in records) / len(records)
+    digits = 2 if seconds.median() < 10 else 0
+    return (
+        f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {spread(seconds, digits)} s of training and "
+        f"{spread(evaluation, digits)} s of evaluation, {flops / 1e12:.3g} TFLOP; "
+        f"{_join(_unique(_hardware(record) for record in records))}, "
+        f"torch {_join(_unique(record.versions['torch'] for record in records))}."
+    )
+
+
 def summary(results: Results) -> pd.DataFrame:
     """A row a variant: final test accuracy, seconds an epoch and images a second, each as mean ± standard deviation."""
     frame = results.frame()

@@ -20,41 +20,50 @@ from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
+from fastresnet.device import choose_device, warn_if_autocast_is_slow
 from fastresnet.errors import UserError
-from fastresnet.models.resnet import build_model, check_image_size
+from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.saved import SavedModel, transfer
+from fastresnet.models.speednet import WHITENING_IMAGES
 from fastresnet.progress import ProgressBar
+from fastresnet.recipes import find_recipe
 from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds
-from fastresnet.timing import Timer, peak_memory_bytes, reset_peak_memory, training_flops_per_image
-from fastresnet.trainer import choose_device, fit, warn_if_autocast_is_slow
+from fastresnet.timing import Timer, peak_memory_bytes, reset_peak_memory
+from fastresnet.trainer import fit
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The record to keep and the trained network, on the device it was trained on."""
+    """The record to keep, the trained network on the device it was trained on, and the same ready to be kept."""
 
     record: RunRecord
     model: nn.Module
+    saved: SavedModel
 
 
 def train(
-    config: RunConfig,
+    config: RunConfig | str,
     seed: int = 0,
     *,
     dataset: Dataset | None = None,
+    start: SavedModel | None = None,
     data_dir: Path | None = None,
     device: str | None = None,
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> RunResult:
-    """Trains one network as configured.
+    """Trains one network as configured, or as the recipe of that name says for the device.
 
-    `dataset` replaces the one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever
-    `fastresnet.data.sources` says. `checkpoint` makes the run resumable; remove the file once the record is safe. Raises
-    UserError, before any training, if the configuration does not fit the data or the device.
+    `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` replaces the
+    one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever `fastresnet.data.sources`
+    says. `checkpoint` makes the run resumable; remove the file once the record is safe. Raises UserError, before any
+    training, if the configuration does not fit the data or the device.
     """
     started = datetime.now(UTC)
     revision = source_revision()  # before anybody commits or edits while the run goes on
     chosen_device = choose_device(device)
+    if isinstance(config, str):
+        config = find_recipe(config).config(chosen_device.type)
     timer = Timer(chosen_device)
     reset_peak_memory(chosen_device)
     with timer.phase("prepare"):
@@ -65,8 +74,12 @@ def train(
     with timer.phase("build"):
         torch.manual_seed(seed)  # dropout draws from the global generator
         model = build_model(config.model, seed)
-        flops = training_flops_per_image(model, _image_shape(config, dataset.train))
+        if start:
+            transfer(model, start.model)
         model.to(chosen_device)
+    if not start:
+        with timer.phase("train"):  # what looks at the training images is training
+            model.prepare(batches.first_images(WHITENING_IMAGES))
     total_images = round(config.train.epochs * batches.num_images)
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if progress else None
     try:
@@ -77,7 +90,7 @@ def train(
             test_batches,
             timer=timer,
             checkpoint=checkpoint,
-            identity=f"{config.hash}-seed{seed}-{batches.images.digest[:12]}",  # a folder's images may change
+            identity=_identity(config, seed, batches.images, start),
             bar=bar,
         )
     finally:
@@ -90,7 +103,7 @@ def train(
         outcome=fitted.outcome,
         epochs=fitted.epochs,
         seconds=Seconds(**timer.seconds),
-        training_flops=flops * fitted.images_trained,
+        training_flops=fitted.training_flops,
         peak_memory_bytes=peak_memory_bytes(chosen_device),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         data=_data_record(dataset, batches, test_batches),
@@ -98,8 +111,11 @@ def train(
         versions=versions(),
         source_revision=revision,
         started=started,
+        started_from=start.weights_digest if start else None,
     )
-    return RunResult(record, fitted.model)
+    shape = _image_shape(config, dataset.train)
+    saved = SavedModel(config, fitted.model, dataset.train.class_names, shape, dataset.mean, dataset.std)
+    return RunResult(record, fitted.model, saved)
 
 
 def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:
@@ -120,6 +136,12 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
         source_revision=source_revision(),
         started=started,
     )
+
+
+def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None) -> str:
+    """What a checkpoint must have been made by: also the images, since those of a folder may change."""
+    parts = [config.hash, f"seed{seed}", images.digest[:12]]
+    return "-".join([*parts, start.weights_digest] if start else parts)
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from fastresnet.config import RunConfig, parse, read_yaml
+from fastresnet.config import RunConfig
 from fastresnet.errors import UserError
 from fastresnet.executors import train_with_dask
+from fastresnet.parsing import parse, read_yaml
 from fastresnet.project import EDITIONS, committed_results, live_results, own_results, parameter_file
 from fastresnet.records import RunRecord
 from fastresnet.store import Store
@@ -168,6 +169,18 @@ class Study:
                     if results:
                         return results
         return self.run(experiment_id)
+
+    def all_strongest(self) -> dict[str, Results]:
+        """What a page shows of every experiment, as `strongest` says, also of those that only a stronger edition has."""
+        chosen: dict[str, Results] = {}
+        if self.edition == "quick" and not self.changed:
+            for edition in reversed(EDITIONS[1:]):
+                stronger = open_study(self.name, edition=edition)
+                for experiment in stronger.experiments:
+                    results = None if experiment in chosen else stronger.recorded(experiment)
+                    if results:
+                        chosen[experiment] = results
+        return {**{experiment: self.run(experiment) for experiment in self.experiments if experiment not in chosen}, **chosen}
 
     def status(self) -> list[dict[str, Any]]:
         """For each experiment: runs wanted, recorded, diverged, missing."""

@@ -1,6 +1,6 @@
 """What a run costs: seconds by phase, floating-point operations, memory.
 
-The clock counts four phases: `build` (network, optimiser, operation count), `prepare` (loading and checking the data,
+The clock counts four phases: `build` (the network), `prepare` (loading and checking the data,
 moving it to the device), `train` (every training step and its batches) and `evaluate`. The device is synchronised at
 both ends of each. Saving checkpoints and drawing the progress bar count in none of them.
 """
@@ -47,10 +47,11 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def training_flops_per_image(model: nn.Module, image_shape: tuple[int, int, int]) -> float:
+def training_flops_per_image(model: nn.Module, image_shape: tuple[int, ...]) -> float:
     """Floating-point operations of one forward and backward pass, an image's share (two to a multiply-accumulate).
 
-    Counted by torch's own counter, which sees convolutions and matrix products; nothing is computed.
+    Counted by torch's own counter, which sees convolutions and matrix products; nothing is computed. Parts that are
+    frozen have no backward pass.
     """
     shadow = copy.deepcopy(model).to("meta").train()
     images = torch.empty(2, *image_shape, device="meta")  # two: batch norm refuses one

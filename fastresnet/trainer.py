@@ -6,10 +6,12 @@ Nothing in the loop waits for the device: losses stay there until the epoch ends
 longer a finite number is noticed, and the run ends as `diverged`.
 """
 
+import copy
 import math
 import os
-import warnings
+from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
+from fastresnet.device import PRECISIONS
 from fastresnet.errors import UserError
 from fastresnet.evaluation import Score, evaluate
+from fastresnet.optim import Lookahead, make_optimizers, set_rates
 from fastresnet.progress import ProgressBar
 from fastresnet.records import EpochRecord, Outcome
-from fastresnet.timing import Timer, autocast_slowdown
-
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from fastresnet.timing import Timer, training_flops_per_image
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class FitResult:
 
     epochs: tuple[EpochRecord, ...]
     outcome: Outcome
-    images_trained: int
+    training_flops: float
     model: nn.Module
 
 
@@ -66,34 +68,13 @@ def fit(
     outcome = Outcome(status="finished")
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
-    return FitResult(tuple(loop.epochs), outcome, loop.images_trained, loop.evaluated_model)
+    return FitResult(tuple(loop.epochs), outcome, loop.training_flops(), loop.evaluated_model)
 
 
-def choose_device(name: str | None = None) -> torch.device:
-    """The device asked for, or the fastest there is: cuda, mps, cpu. Raises UserError if torch cannot use it here."""
-    available = [
-        kind
-        for kind, usable in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True))
-        if usable
-    ]
-    if name is None:
-        return torch.device(available[0])
-    if name.partition(":")[0] not in available:
-        raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(available)}")
-    return torch.device(name)
-
-
-def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
-    """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
-    if config.precision == "fp32" or device.type != "cpu":
-        return
-    slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
-    if slowdown > 1:
-        warnings.warn(
-            f"precision {config.precision} is slower than fp32 on this processor: a 3x3 convolution took {slowdown:.1f} "
-            "times as long just now; use fp32 unless it is half precision itself that you study",
-            stacklevel=2,
-        )
+def _freeze(model: nn.Module, parts: int) -> None:
+    """Stops training the first parts of a network; those frozen before stay so."""
+    for part in islice(model.parts(), parts) if parts else ():  # type: ignore[operator]
+        part.requires_grad_(False)
 
 
 class _Loop:
@@ -104,13 +85,10 @@ class _Loop:
         device = timer.device
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self.layout)  # type: ignore[call-overload]  # missing from torch's stubs
-        self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=config.schedule(0, self.total_steps),
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
-        )
+        self.optimizers = make_optimizers(config, model)
+        self.forward = torch.compile(model) if config.compile else model
+        self.lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
+        self.lr = 0.0
         # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self.average: AveragedModel | None = None
@@ -118,7 +96,10 @@ class _Loop:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
         self.epochs: list[EpochRecord] = []
         self.step = 0
-        self.images_trained = 0
+        self.frozen_parts = 0
+        # images trained on, by what one costs: its shape [C, H, W], and the parts that were frozen
+        self.images_trained: Counter[tuple[tuple[int, ...], int]] = Counter()
+        self._shadow = copy.deepcopy(model).to("meta")
 
     @property
     def total_steps(self) -> int:
@@ -153,7 +134,7 @@ class _Loop:
         self.epochs.append(
             EpochRecord(
                 epoch=index + 1,
-                lr=self.optimizer.param_groups[0]["lr"],
+                lr=self.lr,
                 train_loss=loss if math.isfinite(loss) else None,
                 train_accuracy=accuracy,
                 test_loss=score.loss if score and math.isfinite(score.loss) else None,
@@ -176,38 +157,59 @@ class _Loop:
             losses.append(loss * len(labels))
             correct.append((logits.argmax(dim=1) == labels).sum())
             num_images += len(labels)
+            self.images_trained[tuple(images.shape[1:]), self.frozen_parts] += len(labels)
             if self.bar:
                 self.bar.step_done(len(labels), loss)
             if self.step >= self.total_steps:
                 break
-        self.images_trained += num_images
         # the one transfer of the epoch
         total_loss, num_correct = torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()]).tolist()
         return total_loss / num_images, num_correct / num_images
 
     def _train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        config = self.config
-        self._set_learning_rate()
-        images = images.contiguous(memory_format=self.layout)
-        with torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32"):
-            logits = self.model(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.step(self.optimizer)
+        """Takes one optimiser step; returns the batch's mean loss and its logits."""
+        self._follow_schedule()
+        self.model.zero_grad(set_to_none=True)
+        num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
+        pieces = [
+            self._backward(*piece, share=len(piece[1]) / len(labels))
+            for piece in zip(images.tensor_split(num_pieces), labels.tensor_split(num_pieces), strict=True)
+        ]
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
         self.scaler.update()
+        self.step += 1
+        if self.lookahead is not None:
+            self.lookahead.step_done(self.step, self.total_steps)
         if self.average is not None:
             self.average.update_parameters(self.model)
-        self.step += 1
+        return torch.stack([loss for loss, _ in pieces]).sum(), torch.cat([logits for _, logits in pieces])
+
+    def _backward(self, images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Adds a piece's gradients; returns its share of the batch's loss, and its logits."""
+        config = self.config
+        images = images.contiguous(memory_format=self.layout)
+        with torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32"):
+            logits = self.forward(images)
+            loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing) * share
+        self.scaler.scale(loss).backward()
         return loss.detach(), logits.detach()
 
-    def _set_learning_rate(self) -> None:
-        schedule = self.config.schedule
-        group = self.optimizer.param_groups[0]
-        group["lr"] = schedule(self.step, self.total_steps, [epoch.train_loss or 0.0 for epoch in self.epochs])
-        momentum = schedule.momentum(self.step, self.total_steps)
-        if momentum is not None:
-            group["momentum"] = momentum
+    def _follow_schedule(self) -> None:
+        """Sets what the coming step is taken with: learning rate, momentum, the parts that are still trained."""
+        schedule, step, total_steps = self.config.schedule, self.step, self.total_steps
+        self.lr = schedule(step, total_steps, [epoch.train_loss or 0.0 for epoch in self.epochs])
+        set_rates(self.optimizers, self.lr, schedule.momentum(step, total_steps))
+        self.frozen_parts = max((parts for share, parts in self.config.freeze if step >= share * total_steps), default=0)
+        _freeze(self.model, self.frozen_parts)
+
+    def training_flops(self) -> float:
+        """Operations of all training steps so far."""
+        total = 0.0
+        for (shape, frozen), num_images in sorted(self.images_trained.items(), key=lambda item: item[0][1]):
+            _freeze(self._shadow, frozen)
+            total += num_images * training_flops_per_image(self._shadow, shape)
+        return total
 
     def _evaluate(self, batches: Batches) -> Score:
         return evaluate(
@@ -216,6 +218,8 @@ class _Loop:
             precision=PRECISIONS[self.config.precision],
             channels_last=self.config.channels_last,
             test_flip=self.config.test_flip,
+            test_shift=self.config.test_shift,
+            test_share=self.config.test_share,
         )
 
     def save(self, path: Path, identity: str) -> None:
@@ -225,12 +229,13 @@ class _Loop:
         state = {
             "identity": identity,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "lookahead": self.lookahead and self.lookahead.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "epochs": [epoch.model_dump_json() for epoch in self.epochs],
             "step": self.step,
-            "images_trained": self.images_trained,
+            "images_trained": [[list(shape), frozen, count] for (shape, frozen), count in self.images_trained.items()],
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
             "seconds": dict(self.timer.seconds),
@@ -249,12 +254,16 @@ class _Loop:
                 f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; remove it or name another file"
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if self.lookahead:
+            self.lookahead.load_state_dict(state["lookahead"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.load_state_dict(state["average"])
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
-        self.step, self.images_trained = state["step"], state["images_trained"]
+        self.step = state["step"]
+        self.images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
         torch.set_rng_state(state["random"].cpu())
         if state["device_random"] is not None:
             torch.cuda.set_rng_state(state["device_random"].cpu(), self.timer.device)

@@ -13,8 +13,8 @@ import yaml
 
 from fastresnet import chapters
 from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
-from fastresnet.config import parse_assignment
 from fastresnet.errors import UserError
+from fastresnet.parsing import parse_assignment
 from fastresnet.studies import STUDIES
 from fastresnet.study import find_study
 

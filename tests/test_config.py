@@ -3,8 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig, load_yaml, parse
+from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
 from fastresnet.errors import UserError
+from fastresnet.parsing import load_yaml, parse
 from fastresnet.schedules import OneCycle
 from fastresnet.store import read_record
 
@@ -51,7 +52,7 @@ def test_yaml_errors_name_the_file(tmp_path):
 def test_yaml_gives_the_configuration_it_spells(tmp_path):
     file = tmp_path / "run.yml"
     file.write_text("model: {channels: [8, 16, 32, 64]}\ntrain: {epochs: 3, schedule: {kind: one-cycle, max_lr: 1.0e-1}}\n")
-    expected = RunConfig(model=ModelConfig(channels=(8, 16, 32, 64)), train=TrainConfig(epochs=3, schedule=OneCycle(max_lr=0.1)))
+    expected = RunConfig(model=ResNetConfig(channels=(8, 16, 32, 64)), train=TrainConfig(epochs=3, schedule=OneCycle(max_lr=0.1)))
     assert load_yaml(file, RunConfig) == expected
 
 
@@ -77,7 +78,7 @@ def test_hash_tells_configurations_apart_and_survives_json():
         RunConfig(train=TrainConfig(epochs=11)).hash,
         RunConfig(train=TrainConfig(schedule=OneCycle(max_lr=0.1))).hash,
         RunConfig(train=TrainConfig(schedule=OneCycle(max_lr=0.2))).hash,
-        RunConfig(model=ModelConfig(dropout=0.1)).hash,
+        RunConfig(model=ResNetConfig(dropout=0.1)).hash,
     }
     assert len(hashes) == 6
     config = RunConfig(train=TrainConfig(schedule=OneCycle(max_lr=0.1), epochs=3))

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from fastresnet import vision
-from fastresnet.config import DataConfig, ModelConfig
+from fastresnet.config import DataConfig, ResNetConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.evaluation import evaluate
-from fastresnet.models.resnet import build_model
+from fastresnet.models.build import build_model
 from fastresnet.probes import gradient_under_weight_scale
 from fastresnet.timing import Timer, autocast_slowdown, peak_memory_bytes, reset_peak_memory, training_flops_per_image
 
@@ -76,7 +76,7 @@ def test_gradient_shrinks_as_the_weights_before_batch_norm_grow():
     _, batches = make_batches(DataConfig(name="cifar10-standin"), load_dataset("cifar10-standin"), CPU, 0)
     images, labels = next(batches.epoch(0))
     measured = gradient_under_weight_scale(
-        build_model(ModelConfig(channels=(4, 4, 8, 8)), seed=0), images[:16], labels[:16], [0.5, 4.0]
+        build_model(ResNetConfig(channels=(4, 4, 8, 8)), seed=0), images[:16], labels[:16], [0.5, 4.0]
     )
     assert (measured["gradient"] * measured["scale"]).tolist() == pytest.approx([1.0] * len(measured), rel=1e-6)
     assert measured["loss"].abs().max() < 1e-9

@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from fastresnet import device
+from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.runs import train
 from fastresnet.schedules import Constant, OneCycle
-from fastresnet.trainer import choose_device
 
 TINY = RunConfig(
     data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
-    model=ModelConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1, dropout=0.2),
+    model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1, dropout=0.2),
     train=TrainConfig(epochs=4, schedule=OneCycle(max_lr=0.1), momentum=0.9, nesterov=True, weight_decay=5e-4),
 )
 
@@ -112,11 +113,9 @@ def test_half_precision_computes_in_half_precision():
 
 
 def test_slow_autocast_is_announced_with_its_cost(monkeypatch):
-    from fastresnet import trainer
-
-    monkeypatch.setattr(trainer, "autocast_slowdown", lambda device, dtype: 37.0)
+    monkeypatch.setattr(device, "autocast_slowdown", lambda device, dtype: 37.0)
     with pytest.warns(UserWarning, match=r"bf16 is slower than fp32.*37\.0 times"):
-        trainer.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
+        device.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
 
 
 def test_average_of_the_weights_is_what_is_evaluated():

@@ -30,6 +30,8 @@ class Batches(Protocol):
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]: ...
 
+    def first_images(self, num_images: int) -> Tensor: ...
+
 
 def make_batches(config: DataConfig, dataset: Dataset, device: torch.device, seed: int) -> tuple[Batches, Batches]:
     """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
@@ -68,6 +70,11 @@ class _Batches:
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
 
+    def first_images(self, num_images: int) -> Tensor:
+        """The first images, normalised, neither shuffled nor augmented: float32 [num_images or fewer, C, H, W]."""
+        pixels = self.images.images[:num_images].float() / 255
+        return ((pixels - self.mean[:, None, None]) / self.std[:, None, None]).to(self.device)
+
     def _generator(self, epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
 
@@ -86,7 +93,7 @@ class TensorBatches(_Batches):
     ) -> None:
         super().__init__(config, images, dataset, device, seed, training=training)
         self._pixels, self._labels = images.images.to(device), images.labels.to(device)
-        self._resize = import_torchvision("transforms.v2.functional").resize if config.image_size else None
+        self._resize = import_torchvision("transforms.v2.functional").resize
         # one multiplication and one addition from uint8 to normalised pixels
         self._scale = (1 / (255 * self.std)).to(device)[:, None, None]
         self._offset = (-self.mean / self.std).to(device)[:, None, None]
@@ -94,14 +101,20 @@ class TensorBatches(_Batches):
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch, the same each time it is asked for."""
         generator = self._generator(index)
-        for indices in self._order(index).split(self.batch_size):
+        for position, indices in enumerate(self._order(index).split(self.batch_size)):
             chosen = indices.to(self.device)
             pixels = self._pixels[chosen]
             if self.training:
                 pixels = self._augment(pixels, indices, index, generator)
-            if self._resize:
-                pixels = self._resize(pixels, [self.config.image_size] * 2, antialias=True)
+            side = self._side(index + position / len(self))
+            if side:
+                pixels = self._resize(pixels, [side, side], antialias=True)
             yield pixels.float().mul_(self._scale).add_(self._offset), self._labels[chosen]
+
+    def _side(self, epoch: float) -> int | None:
+        """What images are resized to at a point of the training, in epochs; None for their own size."""
+        sides = [side for start, side in self.config.size_curriculum if self.training and start <= epoch]
+        return sides[-1] if sides else self.config.image_size
 
     def _augment(self, pixels: Tensor, indices: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         config = self.config

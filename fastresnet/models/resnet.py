@@ -4,24 +4,14 @@ Module names follow torchvision, so the standard variant loads its `resnet18` an
 logits. With `extra_conv` the added layers have names of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor, nn
 
-from fastresnet.config import ModelConfig
-from fastresnet.errors import UserError
+from fastresnet.config import ResNetConfig
+from fastresnet.models.layers import ACTIVATIONS, conv
 
 BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky-relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "celu": nn.CELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-}
 _POOLS: dict[str, Callable[[], nn.Module]] = {
     "max": lambda: nn.MaxPool2d(3, stride=2, padding=1),
     "average": lambda: nn.AvgPool2d(3, stride=2, padding=1),
@@ -29,27 +19,22 @@ _POOLS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Conv2d:
-    padding = kernel // 2 if padding is None else padding
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
-
-
 class BasicBlock(nn.Module):
     """Two (with `extra_conv` three) 3x3 convolutions with batch norm, around which the input is added back."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, config: ModelConfig) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, config: ResNetConfig) -> None:
         super().__init__()
-        activation = _ACTIVATIONS[config.activation]
-        self.conv1 = _conv(in_channels, out_channels, 3, stride)
+        activation = ACTIVATIONS[config.activation]
+        self.conv1 = conv(in_channels, out_channels, 3, stride)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.extra: nn.Module = nn.Identity()
         if config.extra_conv:
-            self.extra = nn.Sequential(_conv(out_channels, out_channels, 3), nn.BatchNorm2d(out_channels), activation())
-        self.conv2 = _conv(out_channels, out_channels, 3)
+            self.extra = nn.Sequential(conv(out_channels, out_channels, 3), nn.BatchNorm2d(out_channels), activation())
+        self.conv2 = conv(out_channels, out_channels, 3)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+            self.downsample = nn.Sequential(conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,14 +47,14 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """Stem, four stages of basic blocks, global average pool, dropout, linear classifier."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         kernel, stride = (7, 2) if config.stem == "7x7/2" else (3, 1)
         padding = None if config.stem_padding else 0
         first, *_, last = config.channels
-        self.conv1 = _conv(config.in_channels, first, kernel, stride, padding)
+        self.conv1 = conv(config.in_channels, first, kernel, stride, padding)
         self.bn1 = nn.BatchNorm2d(first)
-        self.activation = _ACTIVATIONS[config.activation]()
+        self.activation = ACTIVATIONS[config.activation]()
         self.pool = _POOLS[config.stem_pool]()
         in_channels = first
         stages: list[nn.Sequential] = []
@@ -96,21 +81,15 @@ class ResNet(nn.Module):
         x = x.mean(dim=(2, 3))
         return self.fc(self.dropout(x))
 
+    def parts(self) -> Iterator[nn.Module]:
+        """The parts that can be frozen, first to last."""
+        yield nn.ModuleList([self.conv1, self.bn1])
+        yield from (self.layer1, self.layer2, self.layer3, self.layer4)
+
+    def prepare(self, images: Tensor) -> None:
+        """Nothing of this network is set from the data before training."""
+
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):  # He et al. (2015), as in torchvision
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def build_model(config: ModelConfig, seed: int) -> ResNet:
-    """A freshly initialised network; equal seeds give equal weights and leave torch's global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ResNet(config)
-
-
-def check_image_size(config: ModelConfig, image_size: int) -> None:
-    """Raises UserError if images of this side are too small for the stem."""
-    smallest = 1 if config.stem_padding else (7 if config.stem == "7x7/2" else 3)
-    if image_size < smallest:
-        raise UserError(f"image_size: {image_size} is too small for a {config.stem} stem; allowed: at least {smallest}")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
 from fastresnet.schedules import Constant, Cyclic, OneCycle, Plateau, Schedule
 from fastresnet.studies.parameters import BatchSize, ChapterParameters, Epochs, Some
 from fastresnet.study import Experiment
@@ -70,7 +70,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     c7: dict[str, RunConfig] = {
         name: RunConfig(
             data=c7_data,
-            model=ModelConfig(channels=HALF),
+            model=ResNetConfig(channels=HALF),
             train=train.model_copy(update={"epochs": parameters.c7_epochs, "schedule": schedules[name], "evaluate_every": 2}),
         )
         for name in parameters.c7_schedules
@@ -91,7 +91,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
                     "flip": "random",
                 }
             ),
-            model=ModelConfig(channels=HALF).model_copy(update=ARCHITECTURES[name]),
+            model=ResNetConfig(channels=HALF).model_copy(update=ARCHITECTURES[name]),
             train=c13_train,
         )
         for name in parameters.c13_architectures

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import PositiveInt
 
-from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
 from fastresnet.schedules import Constant
 from fastresnet.studies.parameters import BatchSize, ChapterParameters, Epochs, Some
 from fastresnet.study import Experiment
@@ -38,7 +38,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
                 image_size=parameters.f1_image_size,
                 batch_size=size,
             ),
-            model=ModelConfig(in_channels=1),
+            model=ResNetConfig(in_channels=1),
             train=train.model_copy(update={"epochs": parameters.f1_epochs}),
         )
         for size in parameters.f1_batch_sizes
@@ -52,7 +52,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
                 image_size=parameters.f8_image_size,
                 batch_size=parameters.f8_batch_size,
             ),
-            model=ModelConfig(in_channels=1, channels=channels),
+            model=ResNetConfig(in_channels=1, channels=channels),
             train=train.model_copy(update={"epochs": parameters.f8_epochs}),
         )
         for channels in ((first, 2 * first, 4 * first, 8 * first) for first in parameters.f8_stem_channels)

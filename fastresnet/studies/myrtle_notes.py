@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
 from fastresnet.schedules import OneCycle
 from fastresnet.studies.parameters import BatchSize, ChapterParameters, Epochs, Some
 from fastresnet.study import Experiment
@@ -42,7 +42,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
                 flip="random",
                 crop_padding=4,
             ),
-            model=ModelConfig(channels=(32, 64, 128, 256)),
+            model=ResNetConfig(channels=(32, 64, 128, 256)),
             train=TrainConfig(
                 epochs=parameters.epochs,
                 schedule=OneCycle(max_lr=max_lr),

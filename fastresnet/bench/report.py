@@ -1,0 +1,59 @@
+"""What a benchmark found, as lines, a table of ratios and a JSON file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastresnet.bench.rows import Row
+from fastresnet.runs import describe_machine, source_revision, versions
+
+
+def describe_row(row: Row) -> str:
+    """One contender's figures on one line."""
+    if row.seconds is None:
+        seconds = f"{row.epoch_seconds:.0f} s an epoch, epochs to the target {row.epochs_source}"
+    else:
+        low, high = row.seconds_interval or (row.seconds, row.seconds)
+        seconds = f"{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
+        seconds += "" if row.whole_runs else f", from seconds a step; epochs: {row.epochs_source}"
+    passed = "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
+    return (
+        f"{row.contest:12} {row.contender:22} {seconds}{passed}; {row.images_per_second:,.0f} images/s, "
+        f"{row.gflops_per_second:.0f} GFLOP/s ({row.share_of_peak:.0%} of the convolution peak), "
+        f"batches {row.outside_model:.1%} of the time, peak memory {row.peak_memory_bytes / 2**30:.2f} GiB"
+    )
+
+
+def ratios(rows: Sequence[Row]) -> str:
+    """How many times as long each peer takes to the target as the first contender of its contest, an epoch where that is
+    all that is known."""
+    ours = {row.contest: row for row in reversed(rows) if row.contender == "ours"}
+    lines = []
+    for row in rows:
+        own = ours[row.contest]
+        if row is own:
+            continue
+        if row.seconds and own.seconds:
+            lines.append(f"{row.contest:12} {row.contender:22} {row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}")
+        else:
+            lines.append(f"{row.contest:12} {row.contender:22} {row.epoch_seconds / own.epoch_seconds:8.1f} times ours, an epoch")
+    return "\n".join(lines)
+
+
+def write_json(rows: Sequence[Row], path: Path) -> Path:
+    """Writes the rows with the machine and versions they were measured with."""
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    content = {
+        "machine": describe_machine(device).model_dump(),
+        "versions": versions(),
+        "source_revision": source_revision(),
+        "rows": [row.model_dump() for row in rows],
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"

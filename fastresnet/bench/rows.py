@@ -1,0 +1,31 @@
+"""What is kept of a contender. Free of torch."""
+
+from fastresnet.schedules import Frozen
+
+
+class Row(Frozen):
+    """What was measured of a contender. Times in seconds, accuracies and shares in [0, 1]."""
+
+    contest: str
+    target: float
+    contender: str
+    whole_runs: bool
+    """False: times are seconds a step, over a few steps, times the steps of a whole run."""
+    epochs_source: str
+    rounds: int
+    epoch_seconds: float
+    """Median over the rounds."""
+    seconds: float | None
+    """Training and final evaluation of a whole run, median; training alone where only steps were timed. None where it is
+    not known how many epochs the target takes."""
+    seconds_interval: tuple[float, float] | None
+    """95 % bootstrap interval of that median over the rounds."""
+    passed: float | None
+    """Share of whole runs whose test accuracy is at least the target."""
+    images_per_second: float
+    gflops_per_second: float
+    share_of_peak: float
+    """Of the convolution peak measured in this process."""
+    outside_model: float
+    """Share of the training seconds that the batches take by themselves."""
+    peak_memory_bytes: int

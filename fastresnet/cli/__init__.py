@@ -1,0 +1,49 @@
+"""The command line: the one place that prints, a module for each group of commands."""
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from fastresnet import __version__
+from fastresnet.cli import data, study, training  # noqa: F401  # each adds its commands
+from fastresnet.cli.options import app
+from fastresnet.errors import UserError
+
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C."""
+    warnings.showwarning = lambda message, *_: print(f"fastresnet: warning: {message}", file=sys.stderr)
+    try:
+        app()
+    except UserError as error:
+        _stop(str(error), 2)
+    except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
+        _stop(str(error), 1)
+    except OSError as error:  # a disk that is full, a file where a folder should be
+        _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
+    except SystemExit as done:
+        if done.code == _INTERRUPTED:  # typer has made an exit of the interruption
+            _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
+        raise
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"fastresnet: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fastresnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass

@@ -1,0 +1,34 @@
+"""What the commands share: their groups, their options, a table. Torch is loaded by the commands that need it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")
+]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the fastest there is.")]
+Edition = Annotated[str, typer.Option(help="Scale of the work: quick, cpu or gpu.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Assignments = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A value of your own; repeatable.")]
+
+Changes = Annotated[list[str] | None, typer.Option("-p", metavar="SECTION.KEY=VALUE", help="Replace a value.")]
+
+HELP: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+app = typer.Typer(help="Fast, honest, re-runnable training of small ResNets.", **HELP)
+data_app = typer.Typer(help="Data sets: list, fetch, verify.", **HELP)
+study_app = typer.Typer(help="The study's experiments: list, run what is missing, see what is there.", **HELP)
+chapter_app = typer.Typer(help="Chapters of the book: run one with parameters of your own.", **HELP)
+book_app = typer.Typer(help="The book: every chapter run, checked and rendered.", **HELP)
+for name, group in (("data", data_app), ("study", study_app), ("chapter", chapter_app), ("book", book_app)):
+    app.add_typer(group, name=name)
+
+
+def print_table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """Plain aligned columns, the same in a terminal and in a file."""
+    lines = [tuple(header), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,132 @@
+"""study, chapter and book: the study's runs, its chapters, the whole."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastresnet.cli.options import AsJson, Assignments, DataDir, Device, Edition, book_app, chapter_app, print_table, study_app
+from fastresnet.errors import UserError
+
+
+@study_app.command("list")
+def study_list() -> None:
+    """Studies and the questions of their experiments."""
+    from fastresnet.studies import STUDIES
+    from fastresnet.study import open_study
+
+    for study in STUDIES:
+        print(study)
+        for experiment in open_study(study, edition="cpu").experiments.values():
+            print(f"  {experiment.id:4} {experiment.question}")
+
+
+@study_app.command("run")
+def study_run(
+    name: str,
+    edition: Edition = "quick",
+    only: Annotated[str | None, typer.Option(metavar="EXPERIMENT", help="One experiment, by its id.")] = None,
+    changes: Assignments = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder to look for records and to keep new ones in, instead of the study's own.")
+    ] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread the runs: a Dask scheduler, or local.")] = None,
+) -> None:
+    """Train the runs of a study that no record answers; an interrupted study continues where it stopped."""
+    from fastresnet.parsing import parse_assignment
+    from fastresnet.study import open_study
+
+    parameters = dict(map(parse_assignment, changes or []))
+    if "edition" in parameters:
+        raise UserError("-p edition: choose the edition with --edition")
+    if device:
+        parameters["device"] = device
+    if results and results.exists() and not results.is_dir():
+        raise UserError(f"--results {results}: must name a folder")
+    study = open_study(name, edition=edition, parameters=parameters, results=results, data_dir=data_dir)
+    total, missing = len(study.runs(only)), len(study.missing(only))
+    print(f"{name}, {edition} edition: {total} runs wanted, {missing} to train", flush=True)
+    for done, (run, record) in enumerate(study.train_missing(only, progress=sys.stderr.isatty(), dask=dask), 1):
+        accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
+        print(
+            f"[{done}/{missing}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
+            f"accuracy {accuracy}, {record.seconds.train:.1f} s of training",
+            flush=True,
+        )
+
+
+@study_app.command("status")
+def study_status(
+    as_json: AsJson = False,
+    results: Annotated[Path | None, typer.Option(help="Folder of records to count, instead of the study's own.")] = None,
+) -> None:
+    """Runs wanted and recorded, by study, edition and experiment."""
+    from fastresnet.project import EDITIONS
+    from fastresnet.studies import STUDIES
+    from fastresnet.study import open_study
+
+    studies = [open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS]
+    rows = [row for study in studies for row in study.status()]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print_table(tuple(rows[0]), [tuple(map(str, row.values())) for row in rows])
+
+
+@chapter_app.command("list")
+def chapter_list() -> None:
+    """Chapters and their parameters, with the values of the quick edition."""
+    from fastresnet.chapters import chapter_parameters
+    from fastresnet.studies import STUDIES
+
+    for chapter in STUDIES:
+        print(chapter)
+        for key, value in chapter_parameters(chapter, "quick", {}).items():
+            print(f"  {key} = {json.dumps(value)}")
+
+
+@chapter_app.command("run")
+def chapter_run(
+    name: str,
+    edition: Edition = "quick",
+    changes: Assignments = None,
+    file: Annotated[Path | None, typer.Option("-f", metavar="FILE.yml", help="More values, before those of -p.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", metavar="OUT.ipynb", help="Default: _build/chapters/NAME-EDITION.ipynb.")
+    ] = None,
+    data_dir: DataDir = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, else none.")
+    ] = None,
+) -> None:
+    """Run a chapter into a new notebook, training what its parameters ask for and no record answers."""
+    from fastresnet import book, chapters
+    from fastresnet.parsing import parse_assignment
+    from fastresnet.project import project_root
+
+    chapters.chapter_file(name)
+    parameters = chapters.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
+    if data_dir and not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir}: no such folder")
+    output = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
+    if time_limit is None and edition == "quick":
+        time_limit = book.TIME_LIMIT_SECONDS
+    done = chapters.run_chapter(name, output, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
+    print(done)
+
+
+@book_app.command("build")
+def book_build(
+    lenient: Annotated[bool, typer.Option("--lenient", help="Let warnings of Jupyter Book pass.")] = False,
+) -> None:
+    """Run every chapter in the quick edition and render the book; print where it lies and what each step took."""
+    from fastresnet.book import build_book
+
+    page, seconds = build_book(strict=not lenient)
+    for step, taken in seconds.items():
+        print(f"{step:32} {taken:6.1f} s")
+    print(page)

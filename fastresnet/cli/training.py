@@ -1,0 +1,138 @@
+"""train, recipes, predict, tune, bench."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fastresnet.cli.options import Changes, DataDir, Device, app
+from fastresnet.errors import UserError
+
+
+@app.command()
+def train(
+    what: Annotated[
+        str, typer.Argument(metavar="RECIPE|FILE.yml", help="A recipe, or a file with sections data, model and train.")
+    ],
+    changes: Changes = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Train N times, with seeds from --seed on.")] = 1,
+    data_dir: DataDir = None,
+    device: Device = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here every epoch, and resume from it.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,
+) -> None:
+    """Train a network as a recipe or a YAML file configures it."""
+    for name, file in (("record", record), ("save", save)):
+        if file and (file.is_dir() or not file.parent.is_dir()):
+            raise UserError(f"--{name} {file}: must name a file in a folder that exists")
+        if file and seeds > 1:
+            raise UserError(f"--{name}: names one file, but --seeds {seeds} asks for {seeds} runs; allowed: --seeds 1")
+    if checkpoint and seeds > 1:
+        raise UserError("--checkpoint: holds the state of one run; allowed: --seeds 1")
+    config = _run_config(what, changes or [], device)
+    from fastresnet import report, runs, store
+    from fastresnet.models.saved import load_model, save_model
+
+    origin = load_model(start) if start else None
+    records = []
+    for each in range(seed, seed + seeds):
+        result = runs.train(
+            config, each, start=origin, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=sys.stderr.isatty()
+        )
+        records.append(result.record)
+        print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
+    if record:
+        store.write_record(records[0], record)
+    if save:
+        save_model(result.saved, save)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    if seeds > 1:
+        print(report.describe_runs(records))
+
+
+def _run_config(what: str, changes: list[str], device: str | None) -> Any:
+    """The configuration that a recipe's name or a file's path stands for, changed as asked."""
+    from fastresnet.config import RunConfig
+    from fastresnet.parsing import load_yaml, parse_assignment
+    from fastresnet.recipes import RECIPES, find_recipe
+
+    if what.endswith((".yml", ".yaml")):
+        config = load_yaml(Path(what), RunConfig)
+    elif what in RECIPES:
+        from fastresnet.device import choose_device
+
+        config = find_recipe(what).config(choose_device(device).type)
+    else:
+        raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")
+    return config.with_changes(dict(map(parse_assignment, changes)))
+
+
+@app.command()
+def recipes() -> None:
+    """What each recipe reaches, and what was measured of it."""
+    from fastresnet.recipes import RECIPES
+
+    for recipe in RECIPES.values():
+        print(f"{recipe.name}\n  " + recipe.description.replace("\n", "\n  "))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A network that train --save wrote.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files of any size.")],
+) -> None:
+    """Name what images show: file, class and probability, a line each."""
+    from fastresnet.models.saved import load_model
+
+    saved = load_model(model)
+    pixels = [saved.read_image(image) for image in images]  # all of them before the first answer
+    for image, each in zip(images, pixels, strict=True):
+        probability, label = saved.predict(each)[0].max(dim=0)
+        print(f"{image}\t{saved.class_names[int(label)]}\t{float(probability):.3f}")
+
+
+@app.command()
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A recipe that trains a speed net.")],
+    trials: Annotated[int, typer.Option(min=1)] = 20,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs a trial; each after the first may be pruned.")] = 2,
+    changes: Changes = None,
+    storage: Annotated[Path | None, typer.Option(help="Keep the search here, and go on with the one that is there.")] = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+) -> None:
+    """Search for better settings on images held out of the training set."""
+    config = _run_config(recipe, changes or [], device)
+    from fastresnet.tuning import search
+
+    study = search(config, trials=trials, seeds=seeds, storage=storage, data_dir=data_dir, device=device)
+    print(f"best mean accuracy on held-out images {study.best_value:.2%}, trial {study.best_trial.number} of {len(study.trials)}")
+    for name, value in study.best_params.items():
+        print(f"  {name} = {value:.4g}")
+
+
+@app.command()
+def bench(
+    suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours) or gpu.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each contest.")] = 3,
+    data_dir: DataDir = None,
+) -> None:
+    """Time the recipes against their peers, run after run in one process."""
+    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise UserError(f"--json {json_file}: must name a file in a folder that exists")
+    from fastresnet.bench import report
+    from fastresnet.bench import suite as suites
+
+    rows = []
+    for row in suites.run_suite(suite, data_dir=data_dir, rounds=rounds):
+        rows.append(row)
+        print(report.describe_row(row), flush=True)
+    print(report.ratios(rows))
+    if json_file:
+        report.write_json(rows, json_file)

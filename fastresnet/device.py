@@ -1,0 +1,38 @@
+"""Which device to train on, and in which precision."""
+
+import warnings
+
+import torch
+
+from fastresnet.config import TrainConfig
+from fastresnet.errors import UserError
+from fastresnet.timing import autocast_slowdown
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device asked for, or the fastest there is: cuda, mps, cpu. Raises UserError if torch cannot use it here."""
+    available = [
+        kind
+        for kind, usable in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True))
+        if usable
+    ]
+    if name is None:
+        return torch.device(available[0])
+    if name.partition(":")[0] not in available:
+        raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(available)}")
+    return torch.device(name)
+
+
+def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
+    """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
+    if config.precision == "fp32" or device.type != "cpu":
+        return
+    slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
+    if slowdown > 1:
+        warnings.warn(
+            f"precision {config.precision} is slower than fp32 on this processor: a 3x3 convolution took {slowdown:.1f} "
+            "times as long just now; use fp32 unless it is half precision itself that you study",
+            stacklevel=2,
+        )

@@ -1,0 +1,148 @@
+"""Tables of the frontier chapter: how soon which accuracy is reached, and what each ingredient is worth."""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+from scipy import stats
+
+from fastresnet.bench.rows import Row
+from fastresnet.project import committed_results, project_root
+from fastresnet.recipes import RECIPES
+from fastresnet.records import RunRecord
+from fastresnet.report import spread
+from fastresnet.study import Results
+
+
+class Published(NamedTuple):
+    """A time to an accuracy that somebody else has published."""
+
+    name: str
+    dataset: str
+    accuracy: float
+    seconds: float | None
+    petaflops: float | None
+    hardware: str
+
+
+PUBLISHED = (
+    Published("original report, narrow", "fashion-mnist", 0.80, 16.44, None, "RTX 2060"),
+    Published("original report, ten epochs", "fashion-mnist", 0.8865, 80.2, None, "RTX 2060"),
+    Published("original report, fast", "cifar10", 0.8306, 262, None, "RTX 2060"),
+    Published("original report, accurate", "cifar10", 0.90, 412, None, "RTX 2060"),
+    Published("cifar10-fast (Page)", "cifar10", 0.94, 14.9, 1.14, "A100"),
+    Published("ResNet-18, tuned (Jordan)", "cifar10", 0.94, 52, 4.4, "A100"),
+    Published("hlb-CIFAR10 (Balsam)", "cifar10", 0.94, 6.3, 0.60, "A100"),
+    Published("airbench94 (Jordan)", "cifar10", 0.9401, 3.83, 0.36, "A100"),
+    Published("airbench94 with Muon (Jordan)", "cifar10", 0.9401, 2.59, 0.29, "A100"),
+    Published("airbench95 (Jordan)", "cifar10", 0.9501, 10.4, 1.4, "A100"),
+    Published("airbench96, faster (Jordan)", "cifar10", 0.96, 27.3, 3.1, "A100"),
+)
+"""Means over many seeds, except the original report's single runs."""
+
+
+def total_seconds(record: RunRecord) -> float:
+    """Training and the one evaluation at its end, with all of its views."""
+    return record.seconds.train + record.seconds.evaluate
+
+
+def training_petaflops(record: RunRecord) -> float:
+    """Operations of training, in 10^15."""
+    return record.training_flops / 1e15
+
+
+def recipes_in(results: Mapping[str, Results], dataset: str = "") -> dict[str, Results]:
+    """Those of some experiments that are recipes for a data set (or any), in the recipes' order."""
+    return {name: results[name] for name in RECIPES if name in results and dataset in name}
+
+
+def published_for(dataset: str) -> tuple[Published, ...]:
+    """What others have published for a data set."""
+    return tuple(point for point in PUBLISHED if point.dataset == dataset)
+
+
+def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
+    """A row a recipe: target, accuracy with its interval, runs that pass, seconds, operations, speed, memory."""
+    rows = {}
+    for name, found in recipes_in(results).items():
+        (records,) = found.records.values()
+        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+        train = pd.Series([record.seconds.train for record in records])
+        total = pd.Series([total_seconds(record) for record in records])
+        flops = pd.Series([record.training_flops for record in records])
+        digits = 2 if train.median() < 10 else 0
+        target = RECIPES[name].target
+        rows[name] = {
+            "target, %": f"{100 * target:.2f}",
+            "test accuracy, %": spread(100 * accuracy, 2),
+            "runs that pass": f"{(accuracy >= target).sum()} of {len(records)}",
+            "training, s": spread(train, digits),
+            "with evaluation, s": spread(total, digits),
+            "TFLOP": f"{flops.mean() / 1e12:.3g}",
+            "GFLOP/s": f"{(flops / train).mean() / 1e9:.0f}",
+            "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="recipe")
+
+
+def ablation_table(results: Results) -> pd.DataFrame:
+    """A row a change of the recipe: accuracy and training seconds, and how far from the recipe's, with 95 % intervals.
+
+    Differences are paired by seed. The first variant is the recipe as it is.
+    """
+    (recipe, baseline), *_ = results.records.items()
+    rows = {}
+    for name, records in results.records.items():
+        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+        train = pd.Series([record.seconds.train for record in records])
+        rows[name] = {
+            "test accuracy, %": spread(100 * accuracy, 2),
+            "change, points": "" if name == recipe else _paired_interval(records, baseline),
+            "training, s": spread(train, 2 if train.median() < 10 else 0),
+            "TFLOP": f"{records[0].training_flops / 1e12:.3g}",
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> str:
+    pairs = [(one.test_accuracy, two.test_accuracy) for one, two in zip(records, baseline, strict=True)]
+    differences = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
+    mean = sum(differences) / len(differences) if differences else float("nan")
+    if len(differences) < 3:
+        return f"{mean:+.2f} (n too small)"
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def bench_table(suite: str) -> pd.DataFrame:
+    """A row a contender of the committed benchmark of that name: its time to the target, and that time over ours."""
+    path = committed_results() / "bench" / f"{suite}.json"
+    if not path.is_file():
+        return pd.DataFrame({"not measured yet": [f"fastresnet bench {suite} --json {path.relative_to(project_root())}"]})
+    rows = [Row.model_validate_json(json.dumps(row)) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    ours = {row.contest: row for row in rows if row.contender == "ours"}
+    return pd.DataFrame(
+        {
+            "target": f"{row.contest}, {row.target:.2%}",
+            "contender": row.contender,
+            "seconds": _with_interval(row),
+            "how": "whole runs" if row.whole_runs else "seconds a step",
+            "times ours": f"{row.seconds / own:.1f}" if row.seconds and (own := ours[row.contest].seconds) else "—",
+            "an epoch, s": f"{row.epoch_seconds:.1f}",
+            "GFLOP/s": f"{row.gflops_per_second:.0f}",
+            "of the peak": f"{row.share_of_peak:.0%}",
+            "batches": f"{row.outside_model:.1%}",
+            "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
+        }
+        for row in rows
+    ).set_index("target")
+
+
+def _with_interval(row: Row) -> str:
+    if row.seconds is None or row.seconds_interval is None:
+        return f"epochs {row.epochs_source}"
+    low, high = row.seconds_interval
+    digits = 2 if row.seconds < 10 else 0
+    return f"{row.seconds:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"

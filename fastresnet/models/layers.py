@@ -1,0 +1,21 @@
+"""What the networks are made of."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky-relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "celu": nn.CELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+
+def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Conv2d:
+    """A convolution without bias, padded to keep the size unless told otherwise."""
+    padding = kernel // 2 if padding is None else padding
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)

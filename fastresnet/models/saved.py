@@ -1,0 +1,121 @@
+"""A trained network in a file: weights, configuration and class names; loading it runs no code from it.
+
+save_model(result.saved, Path("model.pt"))
+load_model(Path("model.pt")).predict(images)
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+
+from fastresnet.config import RunConfig
+from fastresnet.errors import UserError
+from fastresnet.models.build import build_model
+from fastresnet.parsing import parse
+
+_FORMAT = 1
+_FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "weights"}
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A network in evaluation mode and what it needs to know of images: shape [C, H, W], channel statistics, classes."""
+
+    config: RunConfig
+    model: nn.Module
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def weights_digest(self) -> str:
+        """Twelve hexadecimal digits that name the weights."""
+        digest = hashlib.sha256()
+        for tensor in self.model.state_dict().values():
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor) -> Tensor:
+        """Probabilities [N, classes] of images uint8 [N, C, H, W] of any size, resized to that of the training images."""
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        pixels = (images.float() / 255 - mean) / std
+        side = self.config.data.image_size
+        size = (side, side) if side else self.image_shape[1:]
+        pixels = nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+        return self.model(pixels).softmax(dim=1)
+
+    def read_image(self, path: Path) -> Tensor:
+        """An image file as uint8 [1, C, H, W], grey or RGB as the network wants it. Raises UserError if it is none."""
+        try:
+            with Image.open(path) as image:
+                pixels = np.array(image.convert("L" if self.image_shape[0] == 1 else "RGB"))
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise UserError(f"{path}: not an image that can be read: {error}") from error
+        return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None]
+
+
+def save_model(saved: SavedModel, path: Path) -> Path:
+    """Writes a network in one move."""
+    state = {
+        "format": _FORMAT,
+        "config": saved.config.model_dump_json(),
+        "class_names": list(saved.class_names),
+        "image_shape": list(saved.image_shape),
+        "mean": list(saved.mean),
+        "std": list(saved.std),
+        "weights": {name: tensor.cpu() for name, tensor in saved.model.state_dict().items()},
+    }
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    torch.save(state, partial)
+    return partial.replace(path)
+
+
+def load_model(path: Path) -> SavedModel:
+    """Reads a network back, onto the CPU. Raises UserError naming the file if it is not a whole one."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
+        raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or set(state) != _FIELDS or state["format"] != _FORMAT:
+        raise UserError(f"{path}: not a model that this version of fastresnet saved")
+    config = parse(json.loads(state["config"]), RunConfig, str(path))
+    model = build_model(config.model, seed=0)
+    try:
+        model.load_state_dict(state["weights"])
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit its configuration: {str(error).splitlines()[0]}") from error
+    return SavedModel(
+        config,
+        model.eval(),
+        tuple(state["class_names"]),
+        tuple(state["image_shape"]),
+        tuple(state["mean"]),
+        tuple(state["std"]),
+    )
+
+
+def transfer(model: nn.Module, start: nn.Module) -> Sequence[str]:
+    """Copies the weights of `start` into `model`, save those whose shape differs: a classifier for other classes.
+
+    Returns the names that were left as they are. Raises UserError if anything but the classifier differs.
+    """
+    weights, own = start.state_dict(), model.state_dict()
+    fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    left = [name for name in own if name not in fitting]
+    if any(not name.startswith(("head.", "fc.")) for name in left):
+        raise UserError(f"the network to start from has another shape: {', '.join(left[:3])} differ")
+    model.load_state_dict({**own, **fitting})
+    return left

@@ -1,0 +1,106 @@
+"""A small network for reaching an accuracy soon.
+
+Whitened patches (Page, 2019), identity initialisation and a head scaled down (Jordan, 2024): with them the first steps
+already move the logits in a useful direction, and a few epochs do. It has no bias before a norm and no scale after one.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastresnet.config import SpeedNetConfig
+from fastresnet.models.layers import ACTIVATIONS, conv
+
+WHITENING_EPSILON = 5e-4
+"""Added to the eigenvalues, in squared units of normalised pixels: what counts as noise (Jordan, 2024)."""
+WHITENING_IMAGES = 5_000
+
+
+class SpeedNet(nn.Module):
+    """Patches, groups of convolutions that each halve the image, global pool, linear head without bias."""
+
+    def __init__(self, config: SpeedNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.stem = nn.Conv2d(
+            config.in_channels, config.num_patch_filters, config.patch, config.patch_stride, bias=config.whitened
+        )
+        self.stem.weight.requires_grad = not config.whitened
+        if self.stem.bias is not None:
+            nn.init.zeros_(self.stem.bias)
+        self.activation = ACTIVATIONS[config.activation]()
+        in_channels = config.num_patch_filters
+        groups = []
+        for width, convolutions in zip(config.widths, config.group_convolutions, strict=True):
+            groups.append(Group(in_channels, width, convolutions, config))
+            in_channels = width
+        self.groups = nn.Sequential(*groups)
+        self.head = nn.Linear(in_channels, config.num_classes, bias=False)
+        # logits start near zero whatever the width, so that the first steps are not spent on unlearning guesses
+        nn.init.uniform_(self.head.weight, -(3**0.5) / in_channels, 3**0.5 / in_channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, num_classes] of normalised images [N, in_channels, H, W]."""
+        x = self.activation(self.stem(images))  # [N, num_patch_filters, H - patch + 1, W - patch + 1] for stride 1
+        x = self.groups(x)  # [N, widths[-1], H / 2^groups, W / 2^groups], rounded down at each
+        x = functional.adaptive_max_pool2d(x, 1) if self.config.final_pool == "max" else functional.adaptive_avg_pool2d(x, 1)
+        return self.head(x.flatten(1))
+
+    def parts(self) -> Iterator[nn.Module]:
+        """The parts that can be frozen, first to last."""
+        yield self.stem
+        yield from self.groups
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> None:
+        """Sets the first layer's filters from normalised training images [N, C, H, W], if the network is `whitened`."""
+        if self.config.whitened:
+            self.stem.weight.copy_(whitening_filters(images[:WHITENING_IMAGES], self.config))
+
+
+class Group(nn.Module):
+    """Convolution, 2x2 max pool, norm, activation; then more convolutions with norm and activation."""
+
+    def __init__(self, in_channels: int, width: int, convolutions: int, config: SpeedNetConfig) -> None:
+        super().__init__()
+        inputs = [in_channels] + [width] * (convolutions - 1)
+        self.convolutions = nn.ModuleList(_conv(channels, width, config) for channels in inputs)
+        self.norms = nn.ModuleList(_norm(width, config) for _ in range(convolutions))
+        self.pool = nn.MaxPool2d(2)
+        self.activation = ACTIVATIONS[config.activation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.convolutions[0](x))  # pooled before the norm, which then has a quarter of the work
+        x = first = self.activation(self.norms[0](x))
+        last = len(self.convolutions) - 1
+        for index in range(1, last + 1):
+            x = self.norms[index](self.convolutions[index](x))
+            x = self.activation(x + first if index == last and last > 1 else x)
+        return x
+
+
+def _conv(in_channels: int, out_channels: int, config: SpeedNetConfig) -> nn.Conv2d:
+    layer = conv(in_channels, out_channels, kernel=3)
+    if config.identity_start:
+        nn.init.dirac_(layer.weight.data[: min(in_channels, out_channels)])
+    return layer
+
+
+def _norm(channels: int, config: SpeedNetConfig) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=config.norm_momentum)
+    norm.weight.requires_grad = False
+    return norm
+
+
+def whitening_filters(images: Tensor, config: SpeedNetConfig) -> Tensor:
+    """Filters [num_patch_filters, C, patch, patch] that turn patches of images [N, C, H, W] into uncorrelated features of
+    unit variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, each with both signs."""
+    patches = functional.unfold(images, config.patch)  # [N, C * patch^2, places]
+    patches = patches.transpose(0, 1).flatten(1).double()
+    covariance = patches @ patches.T / patches.shape[1]
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
+    filters = (eigenvectors / (eigenvalues + WHITENING_EPSILON).sqrt()).T.flip(0)  # largest eigenvalue first
+    kept = filters[: config.num_patch_filters // 2].reshape(-1, config.in_channels, config.patch, config.patch)
+    return torch.cat([kept, -kept]).to(images.dtype)

@@ -1,0 +1,129 @@
+"""Optimisers: SGD in groups, Muon for the convolutions, Lookahead over both.
+
+optimizers = make_optimizers(config.train, model)
+set_rates(optimizers, lr, momentum=None)
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastresnet.config import TrainConfig
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of Muon's quintic iteration (Jordan, 2024): steep at zero, so that small singular values grow fast; it brings all of
+them near one, not to it."""
+_FADING = 0.95
+"""Per step, how much of Lookahead's slow weights stays at the very end of a run (Jordan, 2024)."""
+
+
+def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.Optimizer]:
+    """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
+
+    Groups are told apart by shape: biases are vectors, the classifier a matrix, convolutions all the rest.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    filters = [parameter for parameter in trained if parameter.ndim == 4]
+    groups = [
+        _group([parameter for parameter in trained if parameter.ndim == 1], config.bias_lr_factor, config),
+        _group([parameter for parameter in trained if parameter.ndim == 2], config.head_lr_factor, config),
+    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if config.muon:
+        optimizers.append(Muon(filters, momentum=config.muon.momentum, iterations=config.muon.iterations))
+    else:
+        groups.insert(0, _group(filters, 1.0, config))
+    sgd = torch.optim.SGD(
+        [group for group in groups if group["params"]], lr=1.0, momentum=config.momentum, nesterov=config.nesterov
+    )
+    return [*optimizers, sgd]
+
+
+def _group(parameters: list[nn.Parameter], factor: float, config: TrainConfig) -> dict[str, Any]:
+    # torch multiplies the decay by the group's rate: dividing by the factor leaves the schedule's
+    return {"params": parameters, "factor": factor, "weight_decay": config.weight_decay / factor}
+
+
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: float | None) -> None:
+    """Gives every group its factor times the schedule's learning rate; and SGD a momentum, unless that is None."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group["factor"]
+            if momentum is not None and not isinstance(optimizer, Muon):
+                group["momentum"] = momentum
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix [out, in * H * W].
+
+    Before each step a bank is scaled to the norm sqrt(out) of an orthogonal one, which bounds it without weight decay
+    (Jordan, 2024).
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float = 1.0, *, momentum: float = 0.6, iterations: int = 3) -> None:
+        super().__init__(params, {"lr": lr, "factor": 1.0, "momentum": momentum, "iterations": iterations})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Takes one step; `closure` is there for torch's sake and is not called."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if "average" not in state:
+                    state["average"] = torch.zeros_like(parameter)
+                average = state["average"].mul_(group["momentum"]).add_(parameter.grad)
+                gradient = parameter.grad.add(average, alpha=group["momentum"])
+                update = orthogonalise(gradient.flatten(1), group["iterations"]).view_as(gradient)
+                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+                parameter.add_(update, alpha=-group["lr"])
+
+
+def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
+    """Brings the singular values of a matrix near one by a few Newton-Schulz iterations; half precision on a GPU."""
+    a, b, c = _COEFFICIENTS
+    dtype = torch.bfloat16 if matrix.device.type == "cuda" else matrix.dtype
+    x = (matrix / (matrix.norm() + 1e-7)).to(dtype)
+    tall = x.shape[0] > x.shape[1]
+    if tall:  # the product below is then the smaller of the two
+        x = x.T
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.T if tall else x).to(matrix.dtype)
+
+
+class Lookahead:
+    """Slow copies of the weights, towards which the fast ones are pulled back every few steps (Zhang et al., 2019).
+
+    The share of the slow weights that stays grows with the cube of the run's progress, as in Jordan (2024), so that they
+    average over more and more steps; at the end the fast weights become the slow ones.
+    """
+
+    def __init__(self, model: nn.Module, every: int) -> None:
+        self.every = every
+        self._fast = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+        self.slow = [tensor.clone() for tensor in self._fast]
+
+    @torch.no_grad()
+    def step_done(self, step: int, total_steps: int) -> None:
+        """Moves the slow weights, if their turn has come after `step` steps."""
+        last = step >= total_steps
+        if step % self.every and not last:
+            return
+        kept = 1.0 if last else _FADING**self.every * (step / total_steps) ** 3
+        for slow, fast in zip(self.slow, self._fast, strict=True):
+            slow.lerp_(fast, 1 - kept)
+            fast.copy_(slow)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The slow weights, for a checkpoint."""
+        return {"slow": self.slow}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up the slow weights of a checkpoint."""
+        for slow, saved in zip(self.slow, state["slow"], strict=True):
+            slow.copy_(saved)

@@ -1,0 +1,107 @@
+"""Values from outside, made into checked models: YAML files, `-p KEY=VALUE`, and errors that say what is allowed."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from fastresnet.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: Path, model: type[Model]) -> Model:
+    """Reads and checks a YAML file. Raises UserError naming file, key and what is allowed."""
+    return parse(read_yaml(path), model, str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a YAML mapping. Raises UserError naming the file, and the line where it is not YAML."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
+    return values
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Reads `key=value`, the value as YAML: `flag=true` is a truth value and `sizes=[1, 2]` a list.
+
+    Raises UserError if there is no key or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"\w+(\.\w+)?", key):
+        raise UserError(f"-p {text}: expected KEY=VALUE")
+    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
+        return key, float(value)
+    try:
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
+    """Checks values as strictly as JSON would be: 2 passes for a float, "2" for nothing but a string.
+
+    Raises UserError with one line that names each bad key and what is allowed there.
+    """
+    try:
+        return model.model_validate_json(json.dumps(values))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            raise UserError("; ".join(f"{where}: {_explain(line, model)}" for line in error.errors())) from error
+        raise UserError(f"{where}: {error}") from error
+
+
+def _explain(error: Any, model: type[BaseModel]) -> str:
+    path, beside = _follow(model, [str(part) for part in error["loc"]])
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(path[-1], beside, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"{key}: unknown key{hint}; allowed: {', '.join(beside)}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "float_type" and isinstance(error["input"], str):
+        message += f", got the text {error['input']!r} (YAML reads 5e-4 as text: write 5.0e-4)"
+    elif "input" in error and not isinstance(error["input"], dict):
+        message += f", got {error['input']!r}"
+    return f"{key}: {message}" if key else message
+
+
+def _follow(model: type[BaseModel], location: list[str]) -> tuple[list[str], list[str]]:
+    """The keys on the way to an error as the user wrote them, and the keys allowed beside the last.
+
+    Where a field may be one of several models, pydantic's location also names the kind of the one that was asked for.
+    """
+    path: list[str] = []
+    kinds: dict[str, type[BaseModel]] = {}
+    beside = list(model.model_fields)
+    for part in location:
+        if part in kinds:
+            model, kinds = kinds[part], {}
+            continue
+        path.append(part)
+        beside = list(model.model_fields)
+        if part in model.model_fields:
+            found = list(_models_in(model.model_fields[part].annotation))
+            if len(found) == 1:
+                model = found[0]
+            else:
+                kinds = {each.model_fields["kind"].default: each for each in found}
+    return path, beside
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -1,0 +1,51 @@
+"""Named configurations that reach an accuracy, each with what was measured of it in its docstring. Free of torch.
+
+    find_recipe("cifar10-94").config("cpu")
+
+A recipe has a variant for processors and one for GPUs and picks by the device's type.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastresnet.config import RunConfig
+from fastresnet.errors import UserError
+from fastresnet.recipes import cifar10, fashion
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A name, the test accuracy that it is made for, and the configuration for a type of device."""
+
+    name: str
+    target: float
+    """In [0, 1]; reached on average over seeds."""
+    config: Callable[[str], RunConfig]
+
+    @property
+    def description(self) -> str:
+        """What it reaches, and what was measured where."""
+        return inspect.getdoc(self.config) or ""
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("fashion-80", 0.80, fashion.fashion_80),
+        Recipe("fashion-89", 0.8865, fashion.fashion_89),
+        Recipe("fashion-90", 0.90, fashion.fashion_90),
+        Recipe("fashion-93", 0.93, fashion.fashion_93),
+        Recipe("cifar10-83", 0.8306, cifar10.cifar10_83),
+        Recipe("cifar10-90", 0.90, cifar10.cifar10_90),
+        Recipe("cifar10-91", 0.9142, cifar10.cifar10_91),
+        Recipe("cifar10-94", 0.94, cifar10.cifar10_94),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by its name. Raises UserError for an unknown one."""
+    if name not in RECIPES:
+        raise UserError(f"no recipe {name!r}; allowed: {', '.join(RECIPES)}")
+    return RECIPES[name]

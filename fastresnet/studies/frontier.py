@@ -1,0 +1,78 @@
+"""How soon an accuracy can be reached: every recipe run whole, and what each ingredient of one of them is worth."""
+
+from typing import Annotated, Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from fastresnet.config import RunConfig
+from fastresnet.recipes import RECIPES, find_recipe
+from fastresnet.schedules import Frozen
+from fastresnet.studies.parameters import Some
+from fastresnet.study import Experiment
+
+RecipeName = Literal[
+    "fashion-80", "fashion-89", "fashion-90", "fashion-93", "cifar10-83", "cifar10-90", "cifar10-91", "cifar10-94"
+]
+Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
+
+ABLATIONS: dict[str, dict[str, object]] = {
+    "recipe": {},
+    "learned first layer": {"model.whitened": False},
+    "random start": {"model.identity_start": False},
+    "average pool at the end": {"model.final_pool": "average"},
+    "ReLU": {"model.activation": "relu"},
+    "full-size images": {"data.size_curriculum": []},
+    "nothing frozen": {"train.freeze": []},
+    "one rate for all": {"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0},
+    "SGD for Muon": {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
+    "Lookahead": {"train.lookahead": 5},
+    "no label smoothing": {"train.label_smoothing": 0.0},
+    "alternating flip": {"data.flip": "alternating"},
+    "random flip": {"data.flip": "random"},
+    "crops": {"data.crop_padding": 2},
+    "one view": {"train.test_flip": False, "train.test_shift": 0},
+    "one piece a step": {"train.micro_batch": None},
+    "not channels_last": {"train.channels_last": False},
+}
+"""What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
+
+
+class Parameters(Frozen):
+    """Values of the frontier chapter: for each recipe the seeds it is run with."""
+
+    edition: Literal["quick", "cpu", "gpu"]
+    device: str | None = None
+    """None takes the fastest device there is."""
+    recipes: dict[RecipeName, Seeds]
+    """Seeds of each recipe that is run."""
+    ablated: RecipeName
+    """The recipe that the ablations start from."""
+    ablations: Annotated[tuple[str, ...], Some]
+    ablation_seeds: Seeds
+    dataset: str | None = None
+    """Data set in place of the recipes' own."""
+    train_images: PositiveInt | None = None
+    """Training images in place of all."""
+    epochs: PositiveFloat | None = None
+    """Epochs in place of the recipes' own."""
+
+
+def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
+    """One experiment a recipe, and the ablations."""
+    kind = "cuda" if parameters.edition == "gpu" else "cpu"
+
+    def config(name: str) -> RunConfig:
+        changes = {
+            "data.name": parameters.dataset,
+            "data.train_images": parameters.train_images,
+            "train.epochs": parameters.epochs,
+        }
+        return find_recipe(name).config(kind).with_changes({key: value for key, value in changes.items() if value is not None})
+
+    recipes = [
+        Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
+        for name, seeds in parameters.recipes.items()
+    ]
+    ablated = config(parameters.ablated)
+    variants = {name: ablated.with_changes(ABLATIONS[name]) for name in parameters.ablations}
+    return (*recipes, Experiment("ablations", "What is each ingredient worth?", variants, parameters.ablation_seeds))
