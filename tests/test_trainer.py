@@ -5,10 +5,14 @@ import torch
 
 from fastresnet import device
 from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.data.batches import make_batches
+from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.runs import train
 from fastresnet.schedules import Constant, OneCycle
+from fastresnet.timing import Timer
+from fastresnet.trainer import fit
 
 TINY = RunConfig(
     data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
@@ -38,8 +42,10 @@ class Stopped(Exception):
         {"train.precision": "fp16"},
         {"train.schedule": {"kind": "plateau", "lr": 0.05, "patience": 0}},
         {"data.loader": "worker"},
+        {"train.muon": {"momentum": 0.6}, "train.lookahead": 3, "train.freeze": [[0.3, 1], [0.6, 2]], "train.micro_batch": 20},
+        {"data.size_curriculum": [[0, 20], [2.5, 28]]},
     ],
-    ids=["plain", "ema", "fp16", "plateau", "worker"],
+    ids=["plain", "ema", "fp16", "plateau", "worker", "muon", "curriculum"],
 )
 @pytest.mark.filterwarnings("ignore:precision")
 def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
@@ -143,3 +149,37 @@ def test_unusable_device_is_refused():
 def test_constant_schedule_is_recorded():
     record = train(TINY.with_changes({"train.schedule": Constant(lr=0.05).model_dump()})).record
     assert {epoch.lr for epoch in record.epochs} == {0.05}
+
+
+def test_pieces_of_a_batch_add_up_to_the_whole_batch():
+    """Without batch norm, which sees a piece at a time, the gradients must be those of the whole batch."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    dataset = load_dataset("fashion-sample")
+    data = DataConfig(name="fashion-sample", train_images=70, test_images=50, batch_size=35)
+    weights = []
+    for pieces in (None, 16):
+        torch.manual_seed(0)
+        model[1].reset_parameters()
+        batches, test_batches = make_batches(data, dataset, torch.device("cpu"), seed=0)
+        config = TrainConfig(epochs=1, schedule=Constant(lr=0.1), micro_batch=pieces)
+        fit(config, model, batches, test_batches, timer=Timer(torch.device("cpu")))
+        weights.append(model[1].weight.detach().clone())
+    torch.testing.assert_close(*weights)
+
+
+def test_frozen_parts_stand_still_from_their_share_of_the_run_on():
+    config = TINY.with_changes({"train.freeze": [[0.5, 2]], "train.epochs": 2, "model.dropout": 0.0})
+    half = train(config.with_changes({"train.epochs": 1, "train.freeze": [], "train.schedule": {"kind": "constant", "lr": 0.01}}))
+    whole = train(config.with_changes({"train.schedule": {"kind": "constant", "lr": 0.01}}))
+    one, other = half.model.state_dict(), whole.model.state_dict()
+    assert torch.equal(one["layer1.0.conv1.weight"], other["layer1.0.conv1.weight"])
+    assert torch.equal(one["conv1.weight"], other["conv1.weight"])
+    assert not torch.equal(one["layer2.0.conv1.weight"], other["layer2.0.conv1.weight"])
+
+
+def test_operations_are_counted_at_each_size_and_without_the_backward_pass_of_frozen_parts():
+    plain = train(TINY.with_changes({"train.epochs": 1})).record.training_flops
+    small = train(TINY.with_changes({"train.epochs": 1, "data.size_curriculum": [[0, 14], [0.5, 28]]})).record.training_flops
+    frozen = train(TINY.with_changes({"train.epochs": 1, "train.freeze": [[0, 3]]})).record.training_flops
+    assert 0.5 * plain < small < 0.8 * plain
+    assert plain / 3 < frozen < plain

@@ -1,0 +1,133 @@
+"""The speed net and its optimisers, each against a plain reference."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from fastresnet.config import SpeedNetConfig, TrainConfig
+from fastresnet.data.sources import load_dataset
+from fastresnet.errors import UserError
+from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.speednet import whitening_filters
+from fastresnet.optim import Lookahead, Muon, make_optimizers, orthogonalise, set_rates
+
+SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
+
+
+def sample_images(num_images=200):
+    images = load_dataset("fashion-sample").train.images[:num_images].float() / 255
+    return (images - images.mean()) / images.std()
+
+
+@pytest.mark.parametrize(
+    "config", [SMALL, SMALL.model_copy(update={"patch": 3}), SMALL.model_copy(update={"patch_directions": 3})]
+)
+def test_whitened_features_are_uncorrelated_with_unit_variance(config):
+    images = sample_images()
+    filters = whitening_filters(images, config)
+    half = len(filters) // 2
+    assert torch.equal(filters[:half], -filters[half:])
+    features = functional.conv2d(images, filters[:half]).transpose(0, 1).flatten(1).double()
+    covariance = features @ features.T / features.shape[1]
+    # the smallest directions are damped on purpose, never amplified
+    assert (covariance - torch.diag(covariance.diag())).abs().max() < 1e-4
+    assert covariance.diag().max() <= 1.0 + 1e-6
+    assert covariance[0, 0] > 0.99
+
+
+def test_network_starts_by_passing_its_input_through():
+    config = SMALL.model_copy(update={"activation": "relu"})
+    group = build_model(config, 0).groups[1]
+    weight = group.convolutions[0].weight
+    assert torch.equal(weight[:8], torch.nn.init.dirac_(torch.empty(8, 8, 3, 3)))
+    assert not torch.equal(
+        build_model(config.model_copy(update={"identity_start": False}), 0).groups[1].convolutions[0].weight, weight
+    )
+
+
+def test_group_of_three_convolutions_adds_its_first_output_to_its_last():
+    group = build_model(SMALL.model_copy(update={"convolutions": 3}), 0).groups[0].eval()
+    x = torch.randn(2, 8, 12, 12)
+    first = group.activation(group.norms[0](group.pool(group.convolutions[0](x))))
+    middle = group.activation(group.norms[1](group.convolutions[1](first)))
+    last = group.activation(group.norms[2](group.convolutions[2](middle)) + first)
+    torch.testing.assert_close(group(x), last)
+
+
+def test_smallest_image_is_the_smallest_that_the_network_takes():
+    for config in (
+        SMALL,
+        SMALL.model_copy(update={"patch": 4, "patch_stride": 2}),
+        SMALL.model_copy(update={"widths": (4, 4, 4)}),
+    ):
+        model = build_model(config, 0)
+        side = 2
+        while True:
+            try:
+                check_image_size(config, side)
+                break
+            except UserError:
+                side += 1
+        assert model(torch.randn(2, 1, side, side)).shape == (2, 10)
+        with pytest.raises(RuntimeError):
+            model(torch.randn(2, 1, side - 1, side - 1))
+
+
+@pytest.mark.parametrize("shape", [(16, 72), (72, 16), (8, 8)])
+def test_orthogonalised_matrix_keeps_its_singular_vectors_and_has_values_near_one(shape):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape)
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    found = orthogonalise(matrix, iterations=6)
+    inside = left.T @ found @ right.T
+    assert (inside - torch.diag(inside.diag())).abs().max() < 1e-4
+    assert inside.diag().min() > 0.6
+    assert inside.diag().max() < 1.3
+
+
+def test_muon_step_is_a_rescaled_weight_minus_an_orthogonalised_nesterov_gradient():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
+    gradients = [torch.randn_like(weight) for _ in range(2)]
+    optimizer = Muon([weight], momentum=0.5)
+    set_rates([optimizer], 0.1, None)
+    expected, average = weight.detach().clone(), torch.zeros_like(weight)
+    for gradient in gradients:
+        weight.grad = gradient.clone()
+        optimizer.step()
+        average = 0.5 * average + gradient
+        update = orthogonalise((gradient + 0.5 * average).reshape(4, 27), 3).reshape(4, 3, 3, 3)
+        expected = expected * (2 / expected.norm()) - 0.1 * update
+    torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_every_trained_parameter_is_in_one_group_with_its_factor():
+    config = TrainConfig(
+        momentum=0.9, nesterov=True, bias_lr_factor=10, head_lr_factor=0.5, weight_decay=0.2, muon={"momentum": 0.6}
+    )
+    model = build_model(SMALL, 0)
+    optimizers = make_optimizers(config, model)
+    set_rates(optimizers, 0.1, None)
+    seen = [parameter for each in optimizers for group in each.param_groups for parameter in group["params"]]
+    assert {id(each) for each in seen} == {id(each) for each in model.parameters() if each.requires_grad}
+    assert len(seen) == len({id(each) for each in seen})
+    assert not model.stem.weight.requires_grad
+    rates = {
+        group["params"][0].ndim: (group["lr"], group.get("weight_decay")) for each in optimizers for group in each.param_groups
+    }
+    assert rates == {4: (0.1, None), 1: (1.0, 0.02), 2: (0.05, 0.4)}  # rate times decay is 0.02 for all of SGD's
+
+
+def test_lookahead_pulls_back_and_ends_with_the_slow_weights():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    layer.weight.data.fill_(0.0)
+    lookahead = Lookahead(layer, every=2)
+    layer.weight.data.fill_(1.0)
+    lookahead.step_done(1, 4)
+    assert layer.weight.item() == 1.0  # not its turn
+    lookahead.step_done(2, 4)
+    kept = 0.95**2 * 0.5**3
+    assert layer.weight.item() == pytest.approx(1 - kept)
+    layer.weight.data.fill_(5.0)
+    lookahead.step_done(4, 4)
+    assert layer.weight.item() == pytest.approx(1 - kept)
