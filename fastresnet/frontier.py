@@ -13,6 +13,7 @@ from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
 from fastresnet.report import spread
 from fastresnet.study import Results
+from fastresnet.verdicts import VerdictList, as_list, reaches
 
 
 class Published(NamedTuple):
@@ -84,6 +85,20 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
             "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="recipe")
+
+
+def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
+    """For each recipe: is its mean accuracy at least its target?"""
+    return as_list(
+        [
+            reaches(
+                f"{name} reaches {100 * RECIPES[name].target:.2f} % on average.",
+                [record.test_accuracy or 0.0 for records in found.records.values() for record in records],
+                RECIPES[name].target,
+            )
+            for name, found in recipes_in(results).items()
+        ]
+    )
 
 
 def ablation_table(results: Results) -> pd.DataFrame:

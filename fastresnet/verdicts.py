@@ -98,6 +98,23 @@ def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, marg
     return Verdict(claim, status, evidence)
 
 
+def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
+    """Tests that a mean is at least a target, both as fractions shown in percentage points."""
+    kept, _, note = _with_values(values, [])
+    too_few = _too_few(claim, kept, kept)
+    if too_few:
+        return too_few
+    distances = np.asarray(kept) - target
+    test = stats.ttest_1samp(distances, 0)
+    interval = test.confidence_interval(CONFIDENCE)
+    evidence = (
+        f"Mean {100 * np.mean(kept):.2f} %, {100 * distances.mean():+.2f} points from the target, 95 % interval "
+        f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f} (one-sample t-test, {_p(float(test.pvalue))}, "
+        f"n = {len(kept)}){note}."
+    )
+    return Verdict(claim, _status(float(interval.low), float(interval.high), 0.0), evidence)
+
+
 def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
     """Tests that measured values equal the expected ones, relative error at most `tolerance`; for what has no noise."""
     error = float(np.max(np.abs(np.asarray(measured) / np.asarray(expected) - 1)))

@@ -73,3 +73,11 @@ def test_runs_without_a_value_are_left_out_in_pairs_and_counted():
 
 def test_values_without_spread_need_no_test():
     assert verdicts.higher("claim", [0.9] * 3, [0.8] * 3).status == "confirmed"
+
+
+def test_target_is_reached_when_the_whole_interval_lies_above_it():
+    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.80).status == "confirmed"
+    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.82).status == "cannot tell"
+    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.85).status == "not confirmed"
+    assert verdicts.reaches("A claim.", [0.81, 0.82], 0.80).status == "cannot tell"
+    assert "+2.00 points" in verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.80).evidence

@@ -1,0 +1,115 @@
+"""A network in a file: kept, loaded without running code, used on images, trained further."""
+
+import pickle
+
+import pytest
+import torch
+from PIL import Image
+
+from fastresnet.data.sources import load_dataset
+from fastresnet.errors import UserError
+from fastresnet.models.saved import load_model, save_model
+from fastresnet.runs import train
+
+from .conftest import command, refused
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small network trained on the sample, and the file that holds it."""
+    from fastresnet.config import DataConfig, RunConfig, SpeedNetConfig, TrainConfig
+    from fastresnet.schedules import Constant
+
+    config = RunConfig(
+        data=DataConfig(name="fashion-sample", train_images=1_000, test_images=100, batch_size=50),
+        model=SpeedNetConfig(widths=(8, 16), in_channels=1),
+        train=TrainConfig(epochs=2, schedule=Constant(lr=0.1), momentum=0.9),
+    )
+    result = train(config)
+    return result, save_model(result.saved, tmp_path_factory.mktemp("models") / "model.pt")
+
+
+def test_loaded_network_gives_the_logits_of_the_trained_one(saved):
+    result, path = saved
+    loaded = load_model(path)
+    images = load_dataset("fashion-sample").test.images[:50]
+    expected = result.saved.predict(images)
+    torch.testing.assert_close(loaded.predict(images), expected)
+    assert loaded.class_names == load_dataset("fashion-sample").train.class_names
+    assert loaded.weights_digest == result.saved.weights_digest
+
+
+def test_file_that_would_run_code_is_refused_and_runs_none(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    path = tmp_path / "evil.pt"
+    torch.save({"format": 1, "weights": Evil()}, path, pickle_module=pickle)
+    with pytest.raises(UserError, match="evil.pt: not a model that fastresnet saved"):
+        load_model(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_or_foreign_file_is_refused_by_name(saved, tmp_path):
+    _, path = saved
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match="cut.pt: not a model"):
+        load_model(cut)
+    torch.save({"weights": {}}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="other.pt: not a model that this version"):
+        load_model(tmp_path / "other.pt")
+    with pytest.raises(UserError, match="none.pt: cannot be read"):
+        load_model(tmp_path / "none.pt")
+
+
+def test_predict_names_the_class_of_image_files(saved, tmp_path):
+    result, path = saved
+    test = load_dataset("fashion-sample").test
+    label = result.saved.predict(test.images[:1])[0].argmax()
+    file = tmp_path / "garment.png"
+    Image.fromarray(test.images[0, 0].numpy()).save(file)
+    done = command("predict", path, file)
+    assert done.returncode == 0, done.stderr
+    name, said, probability = done.stdout.strip().split("\t")
+    assert (name, said) == (str(file), test.class_names[label])
+    assert 0 < float(probability) <= 1
+    (tmp_path / "text.png").write_text("no image")
+    assert "text.png: not an image" in refused(command("predict", path, tmp_path / "text.png"))
+
+
+def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(saved, tmp_path):
+    result, path = saved
+    for split in ("train", "test"):
+        for label, name in ((1, "trousers"), (9, "boots"), (8, "bags")):
+            folder = tmp_path / "mine" / split / name
+            folder.mkdir(parents=True)
+            images = load_dataset("fashion-sample").train if split == "train" else load_dataset("fashion-sample").test
+            for index in (images.labels == label).nonzero().flatten()[:20].tolist():
+                Image.fromarray(images.images[index, 0].numpy()).save(folder / f"{index}.png")
+    config = result.record.config.with_changes(
+        {"data.name": f"folder:{tmp_path / 'mine'}", "data.train_images": None, "data.test_images": None, "model.num_classes": 3}
+    )
+    still = train(config.with_changes({"train.schedule": {"kind": "constant", "lr": 1e-12}}), start=load_model(path))
+    torch.testing.assert_close(still.model.groups[0].convolutions[0].weight, result.model.groups[0].convolutions[0].weight)
+    assert still.model.head.weight.shape == (3, 16)
+    assert still.record.started_from == result.saved.weights_digest
+    tuned = train(config.with_changes({"train.epochs": 6}), start=load_model(path))
+    assert tuned.record.test_accuracy > 0.8
+    with pytest.raises(UserError, match="has another shape: "):
+        train(config.with_changes({"model.widths": [8, 24]}), start=load_model(path))
+
+
+def test_command_line_trains_keeps_and_repeats(tmp_path):
+    small = ("-p", "data.name=fashion-sample", "-p", "train.epochs=1", "-p", "data.train_images=500")
+    done = command("train", "fashion-80", *small, "--save", tmp_path / "model.pt")
+    assert done.returncode == 0, done.stderr
+    assert load_model(tmp_path / "model.pt").config.data.name == "fashion-sample"
+    done = command("train", "fashion-80", *small, "--seeds", 2)
+    assert done.returncode == 0, done.stderr
+    assert "seed 0: finished" in done.stdout
+    assert "seed 1: finished" in done.stdout
+    assert "(n = 2)" in done.stdout
+    assert "allowed: --seeds 1" in refused(command("train", "fashion-80", "--seeds", 2, "--save", tmp_path / "model.pt"))
+    assert "neither a recipe nor a .yml file" in refused(command("train", "fashion-81"))
