@@ -205,6 +205,13 @@ def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("assignment", ["ablations=[recipe, nothing]", "ablations=[ReLU]", "recipes={fashion-81: [0]}"])
+def test_frontier_parameters_that_name_nothing_are_refused(assignment, tmp_path):
+    line = refused(command("chapter", "run", "frontier", "-p", assignment, "-o", tmp_path / "out.ipynb"))
+    assert "recipe" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_changed_parameter_changes_the_figures(tmp_path):
     """The page of a reader's own parameters shows their runs, not the committed record."""
     changes = ["-p", "f8_epochs=1", "-p", "f8_stem_channels=[8]", "-p", "f1_batch_sizes=[512]"]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.config import RunConfig
 from fastresnet.recipes import RECIPES, find_recipe
@@ -37,6 +37,9 @@ ABLATIONS: dict[str, dict[str, object]] = {
 """What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
 
 
+SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
+
+
 class Parameters(Frozen):
     """Values of the frontier chapter: for each recipe the seeds it is run with."""
 
@@ -49,12 +52,23 @@ class Parameters(Frozen):
     """The recipe that the ablations start from."""
     ablations: Annotated[tuple[str, ...], Some]
     ablation_seeds: Seeds
-    dataset: str | None = None
-    """Data set in place of the recipes' own."""
+    samples: bool = False
+    """Train on the sample of FashionMNIST and the stand-in for CIFAR-10 that need no download."""
     train_images: PositiveInt | None = None
     """Training images in place of all."""
     epochs: PositiveFloat | None = None
     """Epochs in place of the recipes' own."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "Parameters":
+        unknown = [name for name in self.ablations if name not in ABLATIONS]
+        if unknown:
+            raise ValueError(f"ablations: no ablation {unknown[0]!r}; allowed: {', '.join(ABLATIONS)}")
+        if self.ablations[0] != "recipe":
+            raise ValueError(
+                f"ablations: the first must be 'recipe', which the others are compared with; got {self.ablations[0]!r}"
+            )
+        return self
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
@@ -62,12 +76,13 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     kind = "cuda" if parameters.edition == "gpu" else "cpu"
 
     def config(name: str) -> RunConfig:
+        full = find_recipe(name).config(kind)
         changes = {
-            "data.name": parameters.dataset,
+            "data.name": SAMPLES[full.data.name] if parameters.samples else None,
             "data.train_images": parameters.train_images,
             "train.epochs": parameters.epochs,
         }
-        return find_recipe(name).config(kind).with_changes({key: value for key, value in changes.items() if value is not None})
+        return full.with_changes({key: value for key, value in changes.items() if value is not None})
 
     recipes = [
         Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
