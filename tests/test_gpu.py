@@ -6,6 +6,7 @@ import torch
 from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
+from fastresnet.recipes import find_recipe
 from fastresnet.runs import train
 
 pytestmark = [
@@ -36,3 +37,10 @@ def test_run_with_a_checkpoint_ends_on_the_gpu(tiny, tmp_path):
     record = train(tiny, device="cuda", checkpoint=checkpoint).record
     assert len(record.epochs) == 2
     assert checkpoint.exists()  # of the epoch before the last; whoever saves the record removes it
+
+
+def test_recipe_takes_its_gpu_variant_by_itself():
+    config = find_recipe("fashion-80").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
+    record = train(config, device="cuda").record
+    assert (record.config.train.precision, record.config.train.compile) == ("fp16", True)
+    assert record.test_accuracy > 0.6

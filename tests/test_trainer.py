@@ -183,3 +183,10 @@ def test_operations_are_counted_at_each_size_and_without_the_backward_pass_of_fr
     frozen = train(TINY.with_changes({"train.epochs": 1, "train.freeze": [[0, 3]]})).record.training_flops
     assert 0.5 * plain < small < 0.8 * plain
     assert plain / 3 < frozen < plain
+
+
+@pytest.mark.slow
+def test_compiled_network_learns_what_the_plain_one_learns():
+    config = TINY.with_changes({"train.epochs": 2, "model.dropout": 0.0})
+    plain, compiled = train(config).record, train(config.with_changes({"train.compile": True})).record
+    assert abs(plain.epochs[-1].train_loss - compiled.epochs[-1].train_loss) < 0.05

@@ -7,7 +7,8 @@ from fastresnet.recipes.base import short_run
 def fashion_80(device: str) -> RunConfig:
     """80 % on FashionMNIST: the original report's target, which it reached in 16.44 s on an RTX 2060.
 
-    cpu: not measured yet.
+    cpu: 81.10 ± 0.60 % (n = 10) after 0.91 ± 0.14 s of training and 0.57 ± 0.04 s of evaluation, 0.0497 TFLOP;
+        AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     return short_run(device, {"model.widths": [16, 32, 32], "train.epochs": 0.05, "data.batch_size": 100})
@@ -16,7 +17,8 @@ def fashion_80(device: str) -> RunConfig:
 def fashion_89(device: str) -> RunConfig:
     """88.65 % on FashionMNIST: where the original report's ten epochs ended, after 80.2 s on an RTX 2060.
 
-    cpu: not measured yet.
+    cpu: 88.79 ± 0.30 % (n = 10) after 3.97 ± 0.19 s of training and 0.62 ± 0.06 s of evaluation, 0.298 TFLOP; AMD
+        EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     return short_run(device, {"model.widths": [16, 32, 32], "train.epochs": 0.3, "data.batch_size": 100})
@@ -25,7 +27,8 @@ def fashion_89(device: str) -> RunConfig:
 def fashion_90(device: str) -> RunConfig:
     """90 % on FashionMNIST.
 
-    cpu: not measured yet.
+    cpu: 90.37 ± 0.20 % (n = 10) after 10.16 ± 0.77 s of training and 0.96 ± 0.08 s of evaluation, 1 TFLOP; AMD
+        EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     return short_run(device, {"model.widths": [24, 48, 48], "train.epochs": 0.5, "data.batch_size": 100})

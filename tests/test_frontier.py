@@ -1,0 +1,57 @@
+"""The frontier chapter's tables say what the committed records hold."""
+
+import re
+
+import pytest
+
+from fastresnet import frontier
+from fastresnet.project import committed_results
+from fastresnet.recipes import RECIPES
+from fastresnet.store import load_frame
+from fastresnet.study import open_study
+
+
+@pytest.fixture(scope="module")
+def results():
+    return open_study("frontier").all_strongest()
+
+
+@pytest.fixture(scope="module")
+def frame():
+    frame = load_frame(committed_results())
+    return frame[(frame["study"] == "frontier") & (frame["device"] == "cpu")]
+
+
+def test_every_recipe_has_a_row_with_the_means_of_its_records(results, frame):
+    table = frontier.recipes_table(results)
+    assert list(table.index) == list(RECIPES)
+    for name, row in table.iterrows():
+        runs = frame[(frame["experiment"] == name) & (frame["seed"].isin(results[name].experiment.seeds))]
+        assert row["test accuracy, %"].startswith(f"{100 * runs['test_accuracy'].mean():.2f}")
+        passing = (runs["test_accuracy"] >= RECIPES[name].target).sum()
+        assert row["runs that pass"] == f"{passing} of {len(runs)}"
+
+
+def test_ablation_is_compared_with_the_recipe_seed_by_seed(results):
+    table = frontier.ablation_table(results["ablations"])
+    recipe, *others = table.index
+    assert (recipe, table.loc[recipe, "change, points"]) == ("recipe", "")
+    assert len(others) >= 6
+    accuracy = {name: [record.test_accuracy for record in records] for name, records in results["ablations"].records.items()}
+    for name in others:
+        mean, low, high = map(float, re.findall(r"[+-]\d+\.\d+", table.loc[name, "change, points"]))
+        differences = [100 * (one - two) for one, two in zip(accuracy[name], accuracy["recipe"], strict=True)]
+        assert mean == pytest.approx(sum(differences) / len(differences), abs=0.006)
+        assert low < mean < high
+
+
+def test_published_points_are_those_of_their_data_set():
+    assert {point.dataset for point in frontier.published_for("cifar10")} == {"cifar10"}
+    assert frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2, "ablations": 3}) == {"fashion-80": 2, "cifar10-83": 1}
+    assert list(frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2}, "cifar10")) == ["cifar10-83"]
+
+
+def test_benchmark_that_was_not_recorded_is_said_to_be_missing():
+    table = frontier.bench_table("no-suite")
+    assert table.columns.tolist() == ["not measured yet"]
+    assert "fastresnet bench no-suite" in table.iloc[0, 0]
