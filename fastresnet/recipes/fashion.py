@@ -37,7 +37,8 @@ def fashion_90(device: str) -> RunConfig:
 def fashion_93(device: str) -> RunConfig:
     """93 % on FashionMNIST.
 
-    cpu: not measured yet.
+    cpu: 93.01 ± 0.06 % (n = 3) after 97 ± 7 s of training and 6 ± 0 s of evaluation, 15.4 TFLOP; AMD EPYC
+        (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {
