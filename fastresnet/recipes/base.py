@@ -43,7 +43,8 @@ LONG_RUN = RunConfig(
         evaluate_every=1_000,
     ),
 )
-"""For several epochs of CIFAR-10: the rates of airbench94 with Muon (Jordan, 2025), in this library's terms."""
+"""For several epochs of CIFAR-10: the rates of airbench94 with Muon (Jordan, 2025) in this library's terms. They were made
+for batches of 2,000 and have not been tuned for smaller ones."""
 
 
 def for_device(config: RunConfig, device: str) -> RunConfig:

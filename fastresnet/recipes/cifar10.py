@@ -41,10 +41,11 @@ def cifar10_90(device: str) -> RunConfig:
     return long_run(device, changes)
 
 
-def cifar10_94(device: str) -> RunConfig:
-    """94 % on CIFAR-10.
+def cifar10_93(device: str) -> RunConfig:
+    """93 % on CIFAR-10. It was made for 94 % and did not get there; a recipe that does is still to be found.
 
-    cpu: not measured yet.
+    cpu: 93.04 % (n = 1) after 1216 s of training and 27 s of evaluation, 228 TFLOP; AMD EPYC (AVX512), 2 threads,
+        torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {
