@@ -26,10 +26,12 @@ def cifar10_83(device: str) -> RunConfig:
     return short_run(device, changes)
 
 
-def cifar10_90(device: str) -> RunConfig:
-    """90 % on CIFAR-10: the original report's accurate model, which took about 412 s on an RTX 2060.
+def cifar10_89(device: str) -> RunConfig:
+    """89 % on CIFAR-10. It was made for 90 %, where the original report's accurate model arrived after about 412 s on an
+    RTX 2060, and did not get there; a recipe that does is still to be found.
 
-    cpu: not measured yet.
+    cpu: 89.35 ± 0.08 % (n = 3) after 231 ± 3 s of training and 8 ± 0 s of evaluation, 38.1 TFLOP; AMD EPYC
+        (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {

@@ -10,7 +10,7 @@ from fastresnet.schedules import Frozen
 from fastresnet.studies.parameters import Some
 from fastresnet.study import Experiment
 
-RecipeName = Literal["fashion-80", "fashion-89", "fashion-90", "fashion-93", "cifar10-83", "cifar10-90", "cifar10-93"]
+RecipeName = Literal["fashion-80", "fashion-89", "fashion-90", "fashion-93", "cifar10-83", "cifar10-89", "cifar10-93"]
 Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 ABLATIONS: dict[str, dict[str, object]] = {
