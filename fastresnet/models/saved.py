@@ -83,11 +83,11 @@ def save_model(saved: SavedModel, path: Path) -> Path:
 
 def load_model(path: Path) -> SavedModel:
     """Reads a network back, onto the CPU. Raises UserError naming the file if it is not a whole one."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
+    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError or OSError, others differ
         raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {str(error).splitlines()[0]}") from error
     if not isinstance(state, dict) or set(state) != _FIELDS or state["format"] != _FORMAT:
         raise UserError(f"{path}: not a model that this version of fastresnet saved")
