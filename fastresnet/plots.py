@@ -101,9 +101,12 @@ def frontier(
         value = getattr(point, published_cost)
         if value is not None:
             ax.plot(value, 100 * (1 - point.accuracy), "x", color="0.3", markersize=7)
-            ax.annotate(point.name, (value, 100 * (1 - point.accuracy)), (6, 4), textcoords="offset points", fontsize=7)
+            place = (value, 100 * (1 - point.accuracy))
+            # slanted, because several have the same error
+            ax.annotate(point.name, place, (1, 5), textcoords="offset points", fontsize=7, rotation=55, rotation_mode="anchor")
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.margins(x=0.12, y=0.12)
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(ScalarFormatter())
     ax.set_xlabel(label)
