@@ -138,21 +138,25 @@ def bench_table(suite: str) -> pd.DataFrame:
         return pd.DataFrame({"not measured yet": [f"fastresnet bench {suite} --json {path.relative_to(project_root())}"]})
     rows = [Row.model_validate_json(json.dumps(row)) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
     ours = {row.contest: row for row in rows if row.contender == "ours"}
-    return pd.DataFrame(
-        {
-            "target": f"{row.contest}, {row.target:.2%}",
-            "contender": row.contender,
-            "seconds": _with_interval(row),
-            "how": "whole runs" if row.whole_runs else "seconds a step",
-            "times ours": f"{row.seconds / own:.1f}" if row.seconds and (own := ours[row.contest].seconds) else "—",
-            "an epoch, s": f"{row.epoch_seconds:.1f}",
-            "GFLOP/s": f"{row.gflops_per_second:.0f}",
-            "of the peak": f"{row.share_of_peak:.0%}",
-            "batches": f"{row.outside_model:.1%}",
-            "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
-        }
-        for row in rows
-    ).set_index("target")
+    return (
+        pd.DataFrame(
+            {
+                "target": f"{row.contest}, {row.target:.2%}",
+                "contender": row.contender,
+                "seconds": _with_interval(row),
+                "how": "whole runs" if row.whole_runs else "seconds a step",
+                "times ours": f"{row.seconds / own:.1f}" if row.seconds and (own := ours[row.contest].seconds) else "—",
+                "an epoch, s": f"{row.epoch_seconds:.1f}",
+                "GFLOP/s": f"{row.gflops_per_second:.0f}",
+                "of the peak": f"{row.share_of_peak:.0%}",
+                "batches": f"{row.outside_model:.1%}",
+                "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
+            }
+            for row in rows
+        )
+        .set_index("target")
+        .rename_axis(index=None, columns="target")
+    )
 
 
 def _with_interval(row: Row) -> str:
