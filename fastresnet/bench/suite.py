@@ -6,7 +6,6 @@ proportions as its whole run, and its time to the target is those seconds a step
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +35,6 @@ SECONDS_OF_STEPS = 6.0
 """What a contender timed over a few steps gets in each round, two steps at least."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One round of one contender."""
-
-    record: RunRecord
-    steps_only: bool
-
-
 def run_suite(name: str, *, data_dir: Path | None = None, rounds: int = ROUNDS) -> Iterator[Row]:
     """Runs a suite, yielding a contest's rows once its rounds are done. Raises UserError for an unknown suite."""
     if name not in SUITES:
@@ -68,15 +59,15 @@ def _run_contest(
         seconds_a_step = scout.seconds.train / 2
         whole = seconds_a_step * num_steps(each.config, dataset)
         steps[each.name] = max(2, round(SECONDS_OF_STEPS / seconds_a_step)) if whole > limit else None
-    timings: dict[str, list[Timing]] = {each.name: [] for each in contest.contenders}
+    records: dict[str, list[RunRecord]] = {each.name: [] for each in contest.contenders}
     for index in range(rounds):
         for each in contest.contenders:
             few = steps[each.name]
             config = few_steps(each.config, dataset, few) if few else each.config
-            record = train(config, index, dataset=dataset, device=device.type).record
-            timings[each.name].append(Timing(record, few is not None))
+            records[each.name].append(train(config, index, dataset=dataset, device=device.type).record)
     for each in contest.contenders:
-        yield _row(contest, each, timings[each.name], batch_seconds(each.config, dataset, device), dataset, peak)
+        image_seconds = batch_seconds(each.config, dataset, device)
+        yield _row(contest, each, records[each.name], steps[each.name] is not None, image_seconds, len(dataset.train), peak)
 
 
 def num_steps(config: RunConfig, dataset: Dataset) -> int:
@@ -128,10 +119,14 @@ def convolution_peak(device: torch.device) -> float:
 
 
 def _row(
-    contest: Contest, contender: Contender, timings: list[Timing], seconds_an_image: float, dataset: Dataset, peak: float
+    contest: Contest,
+    contender: Contender,
+    records: list[RunRecord],
+    steps_only: bool,
+    image_seconds: float,
+    num_images: int,
+    peak: float,
 ) -> Row:
-    records = [timing.record for timing in timings]
-    steps_only = timings[0].steps_only
     epoch_seconds = [record.seconds.train / record.config.train.epochs for record in records]
     rates = [record.training_flops / record.seconds.train for record in records]
     seconds: list[float] | None = None
@@ -151,10 +146,10 @@ def _row(
         seconds=float(np.median(seconds)) if seconds else None,
         seconds_interval=median_interval(seconds) if seconds else None,
         passed=None if steps_only else sum(reached) / len(reached),
-        images_per_second=len(dataset.train) / float(np.median(epoch_seconds)),
+        images_per_second=num_images / float(np.median(epoch_seconds)),
         gflops_per_second=float(np.median(rates)) / 1e9,
         share_of_peak=float(np.median(rates)) / peak,
-        outside_model=seconds_an_image * len(dataset.train) / float(np.median(epoch_seconds)),
+        outside_model=image_seconds * num_images / float(np.median(epoch_seconds)),
         peak_memory_bytes=max(record.peak_memory_bytes for record in records),
     )
 

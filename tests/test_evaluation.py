@@ -1,0 +1,49 @@
+"""Averaging over views at test time, against plain loops."""
+
+import pytest
+import torch
+
+from fastresnet.evaluation import average_views, least_confident
+
+
+def forward(images):
+    """Logits that depend on where in the image something is: brightness of the left, the upper and the lower right part."""
+    return torch.stack(
+        [images[..., :2].mean((1, 2, 3)), images[..., :2, :].mean((1, 2, 3)), images[..., 4:, 4:].mean((1, 2, 3))], 1
+    )
+
+
+def moved(image, rows, columns):
+    """The image shifted, reflected at its edges, pixel by pixel."""
+    height, width = image.shape[-2:]
+    out = torch.empty_like(image)
+    for row in range(height):
+        for column in range(width):
+            source = [abs(row + rows), abs(column + columns)]
+            source = [
+                place if place < size else 2 * (size - 1) - place for place, size in zip(source, (height, width), strict=True)
+            ]
+            out[..., row, column] = image[..., source[0], source[1]]
+    return out
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("shift", [0, 1, 2])
+def test_views_are_the_image_its_mirror_image_and_both_moved_with_half_the_weight(flip, shift):
+    torch.manual_seed(0)
+    images = torch.rand(3, 1, 6, 6)
+
+    def both(view):
+        return (forward(view) + forward(view.flip(-1))) / 2 if flip else forward(view)
+
+    expected = both(images)
+    if shift:
+        expected = expected / 2 + (both(moved(images, shift, shift)) + both(moved(images, -shift, -shift))) / 4
+    torch.testing.assert_close(average_views(forward, images, forward(images), flip=flip, shift=shift), expected)
+
+
+def test_least_confident_are_those_whose_two_largest_logits_are_closest():
+    logits = torch.tensor([[5.0, 0.0, 0.0], [1.0, 0.9, 0.0], [0.0, 2.0, 1.0], [3.0, 0.0, 2.5]])
+    assert least_confident(logits, 0.25).tolist() == [1]
+    assert sorted(least_confident(logits, 0.3).tolist()) == [1, 3]  # rounded up
+    assert sorted(least_confident(logits, 1.0).tolist()) == [0, 1, 2, 3]
