@@ -32,6 +32,7 @@ from fastresnet.schedules import Constant, Fraction, Frozen, Schedule
 
 ImageSize = Annotated[int, Field(ge=8)]
 Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
+Precision = Literal["fp32", "fp16", "bf16"]
 
 
 class DataConfig(Frozen):
@@ -197,7 +198,7 @@ class TrainConfig(Frozen):
     """(share of the run, parts): from there on the network's first parts are no longer trained. The stem is one part,
     each group or stage another."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """`fp16` and `bf16` run under autocast; `fp16` scales the loss."""
     channels_last: bool = True
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -20,7 +20,7 @@ from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
-from fastresnet.device import choose_device, warn_if_autocast_is_slow
+from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.saved import SavedModel, transfer
@@ -63,7 +63,7 @@ def train(
     revision = source_revision()  # before anybody commits or edits while the run goes on
     chosen_device = choose_device(device)
     if isinstance(config, str):
-        config = find_recipe(config).config(chosen_device.type)
+        config = find_recipe(config).config(recipe_variant(chosen_device))
     timer = Timer(chosen_device)
     reset_peak_memory(chosen_device)
     with timer.phase("prepare"):

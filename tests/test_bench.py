@@ -33,7 +33,11 @@ def rows():
         ),
     )
     device = choose_device("cpu")
-    return list(suite._run_contest(contest, load_dataset("fashion-sample"), device, 2, 60.0, suite.convolution_peak(device)))
+    return list(
+        suite._run_contest(
+            contest, load_dataset("fashion-sample"), device, 2, 60.0, {"fp32": suite.convolution_peak(device, "fp32")}
+        )
+    )
 
 
 def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
@@ -84,7 +88,7 @@ def test_strong_peer_has_the_published_shape():
     from fastresnet.models.build import build_model
     from fastresnet.timing import training_flops_per_image
 
-    flops = training_flops_per_image(build_model(airbench_muon().model, 0), (3, 32, 32))
+    flops = training_flops_per_image(build_model(airbench_muon("bf16").model, 0), (3, 32, 32))
     assert 0.68e9 < flops < 0.72e9
 
 

@@ -1,12 +1,15 @@
 """Recipes: what their docstrings say is what the committed records hold."""
 
 import re
+from typing import get_args
 
 import pytest
+import torch
 
 from fastresnet import recipes, report
-from fastresnet.config import RunConfig
+from fastresnet.device import recipe_variant
 from fastresnet.errors import UserError
+from fastresnet.recipes.base import Variant
 from fastresnet.study import open_study
 
 NAMES = list(recipes.RECIPES)
@@ -23,13 +26,21 @@ def test_docstring_says_what_the_records_hold(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gpu_variant_differs_from_the_processor_variant(name):
+def test_variants_differ_in_numerics_alone(name):
     recipe = recipes.find_recipe(name)
-    cpu, gpu = recipe.config("cpu"), recipe.config("cuda")
-    assert isinstance(cpu, RunConfig)
-    assert (cpu.train.precision, gpu.train.precision) == ("fp32", "fp16")
-    assert cpu.data == gpu.data
-    assert cpu.hash != gpu.hash
+    variants = [recipe.config(variant) for variant in get_args(Variant)]
+    assert [variant.train.precision for variant in variants] == ["fp32", "bf16", "fp16"]
+    numerics = {"train.precision": "fp32", "train.micro_batch": None, "train.compile": False}
+    assert len({variant.with_changes(numerics).hash for variant in variants}) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "capabilities", "variant"),
+    [("cpu", {"avx512_bf16": True}, "cpu-bf16"), ("cpu", {"avx512_bf16": False}, "cpu"), ("cuda", {}, "cuda")],
+)
+def test_bf16_is_taken_only_where_the_processor_has_it(monkeypatch, device, capabilities, variant):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert recipe_variant(torch.device(device)) == variant
 
 
 def test_no_recipe_touches_the_test_set_before_its_end():
@@ -38,5 +49,5 @@ def test_no_recipe_touches_the_test_set_before_its_end():
 
 
 def test_unknown_recipe_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match="no recipe 'cifar10-95'; allowed: fashion-80, .*cifar10-93"):
-        recipes.find_recipe("cifar10-95")
+    with pytest.raises(UserError, match="no recipe 'cifar10-96'; allowed: fashion-80, .*cifar10-94"):
+        recipes.find_recipe("cifar10-96")

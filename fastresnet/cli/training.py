@@ -64,9 +64,9 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
     if what.endswith((".yml", ".yaml")):
         config = load_yaml(Path(what), RunConfig)
     elif what in RECIPES:
-        from fastresnet.device import choose_device
+        from fastresnet.device import choose_device, recipe_variant
 
-        config = find_recipe(what).config(choose_device(device).type)
+        config = find_recipe(what).config(recipe_variant(choose_device(device)))
     else:
         raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")
     return config.with_changes(dict(map(parse_assignment, changes)))

@@ -6,11 +6,14 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.config import RunConfig
 from fastresnet.recipes import RECIPES, find_recipe
+from fastresnet.recipes.base import Variant
 from fastresnet.schedules import Frozen
 from fastresnet.studies.parameters import Some
 from fastresnet.study import Experiment
 
-RecipeName = Literal["fashion-80", "fashion-89", "fashion-90", "fashion-93", "cifar10-83", "cifar10-89", "cifar10-93"]
+RecipeName = Literal[
+    "fashion-80", "fashion-89", "fashion-90", "fashion-93", "fashion-94", "cifar10-83", "cifar10-90", "cifar10-91", "cifar10-94"
+]
 Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 ABLATIONS: dict[str, dict[str, object]] = {
@@ -42,6 +45,8 @@ class Parameters(Frozen):
     """Values of the frontier chapter: for each recipe the seeds it is run with."""
 
     edition: Literal["quick", "cpu", "gpu"]
+    variant: Variant
+    """Which of its variants a recipe is run in. The records name the machine; a variant runs on any, at its own speed."""
     device: str | None = None
     """None takes the fastest device there is."""
     recipes: dict[RecipeName, Seeds]
@@ -71,10 +76,9 @@ class Parameters(Frozen):
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     """One experiment a recipe, and the ablations."""
-    kind = "cuda" if parameters.edition == "gpu" else "cpu"
 
     def config(name: str) -> RunConfig:
-        full = find_recipe(name).config(kind)
+        full = find_recipe(name).config(parameters.variant)
         changes = {
             "data.name": SAMPLES[full.data.name] if parameters.samples else None,
             "data.train_images": parameters.train_images,
