@@ -54,13 +54,14 @@ def cifar10_94(variant: Variant) -> RunConfig:
     """
     changes = {
         "model.widths": [64, 256, 256],
-        "train.epochs": 8,
+        "train.epochs": 9,
         "train.schedule": {"kind": "linear", "start_lr": 0.1},
         "train.bias_lr_factor": 265,
         "train.head_lr_factor": 0.1,
         "train.weight_decay": 0.01,
         "train.micro_batch": 250,
+        "train.test_share": 0.5,
         "data.batch_size": 500,
-        "data.size_curriculum": [[0, 24], [2.5, 28], [5, 32]],
+        "data.size_curriculum": [[0, 24], [2.75, 28], [5.5, 32]],
     }
     return long_run(variant, changes)

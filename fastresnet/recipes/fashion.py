@@ -62,9 +62,9 @@ def fashion_94(variant: Variant) -> RunConfig:
     """
     changes = {
         "data.name": "fashion-mnist",
-        "data.crop_padding": 0,
+        "data.crop_padding": 1,
         "model.in_channels": 1,
         "model.widths": [32, 128, 128],
-        "train.epochs": 5,
+        "train.epochs": 7,
     }
     return long_run(variant, changes)
