@@ -97,9 +97,13 @@ def _norm(channels: int, config: SpeedNetConfig) -> nn.BatchNorm2d:
 def whitening_filters(images: Tensor, config: SpeedNetConfig) -> Tensor:
     """Filters [num_patch_filters, C, patch, patch] that turn patches of images [N, C, H, W] into uncorrelated features of
     unit variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, each with both signs."""
-    patches = functional.unfold(images, config.patch)  # [N, C * patch^2, places]
-    patches = patches.transpose(0, 1).flatten(1).double()
-    covariance = patches @ patches.T / patches.shape[1]
+    size = config.in_channels * config.patch**2
+    covariance, num_patches = torch.zeros(size, size, dtype=torch.float64, device=images.device), 0
+    for some in images.split(500):  # patches of all images at once would be most of a run's memory
+        patches = functional.unfold(some, config.patch).double()  # [N, C * patch^2, places]
+        covariance += torch.einsum("nip,njp->ij", patches, patches)
+        num_patches += patches.shape[0] * patches.shape[2]
+    covariance /= num_patches
     eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
     filters = (eigenvectors / (eigenvalues + WHITENING_EPSILON).sqrt()).T.flip(0)  # largest eigenvalue first
     kept = filters[: config.num_patch_filters // 2].reshape(-1, config.in_channels, config.patch, config.patch)

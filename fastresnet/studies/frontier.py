@@ -12,7 +12,7 @@ from fastresnet.studies.parameters import Some
 from fastresnet.study import Experiment
 
 RecipeName = Literal[
-    "fashion-80", "fashion-89", "fashion-90", "fashion-93", "fashion-94", "cifar10-83", "cifar10-90", "cifar10-91", "cifar10-94"
+    "fashion-80", "fashion-89", "fashion-90", "fashion-93", "cifar10-83", "cifar10-90", "cifar10-91", "cifar10-94"
 ]
 Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
