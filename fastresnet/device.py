@@ -39,6 +39,8 @@ def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
     """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
     if config.precision == "fp32" or device.type != "cpu":
         return
+    if config.precision == "bf16" and recipe_variant(device) == "cpu-bf16":
+        return
     slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
     if slowdown > 1:
         warnings.warn(

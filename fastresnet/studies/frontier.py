@@ -34,6 +34,7 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "one view": {"train.test_flip": False, "train.test_shift": 0},
     "one piece a step": {"train.micro_batch": None},
     "not channels_last": {"train.channels_last": False},
+    "fp32": {"train.precision": "fp32"},
 }
 """What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
 
