@@ -120,6 +120,7 @@ def test_half_precision_computes_in_half_precision():
 
 def test_slow_autocast_is_announced_with_its_cost(monkeypatch):
     monkeypatch.setattr(device, "autocast_slowdown", lambda device, dtype: 37.0)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {})
     with pytest.warns(UserWarning, match=r"bf16 is slower than fp32.*37\.0 times"):
         device.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
 
