@@ -125,6 +125,12 @@ def test_slow_autocast_is_announced_with_its_cost(monkeypatch):
         device.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
 
 
+def test_native_bf16_is_not_announced(monkeypatch, recwarn):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    device.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
+    assert not recwarn
+
+
 def test_average_of_the_weights_is_what_is_evaluated():
     config = TINY.with_changes({"train.ema_decay": 0.5, "train.epochs": 1})
     plain = train(config.with_changes({"train.ema_decay": None}))
