@@ -131,6 +131,31 @@ def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, 
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
+def growth_table(results: Results) -> pd.DataFrame:
+    """A row a variant: seconds an epoch, operations a second, and the largest peak memory of its runs."""
+    rows = {}
+    for name, records in results.records.items():
+        epoch = pd.Series([record.seconds.train / record.epochs_trained for record in records])
+        speed = pd.Series([record.training_flops / record.seconds.train for record in records])
+        rows[name] = {
+            "seconds an epoch": spread(epoch, 2),
+            "GFLOP/s": spread(speed / 1e9, 0),
+            "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def growth(results: Results) -> pd.DataFrame:
+    """A row a run: what is multiplied, by which factor, and seconds an epoch. Once is a row for each."""
+    frame = results.frame()
+    parts = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
+    frame = frame.assign(what=parts["what"], factor=parts["factor"].astype(int))
+    once = frame[frame["factor"] == 1]
+    others = [once.assign(what=what) for what in frame["what"].unique() if what not in set(once["what"])]
+    return pd.concat([frame, *others], ignore_index=True)[["what", "factor", "seed", "epoch_seconds"]]
+
+
 def bench_table(suite: str) -> pd.DataFrame:
     """A row a contender of the committed benchmark of that name: its time to the target, and that time over ours."""
     path = committed_results() / "bench" / f"{suite}.json"

@@ -114,6 +114,27 @@ def frontier(
     return _finish(ax)
 
 
+def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
+    """Seconds an epoch against the factor by which one thing was multiplied, a dot a run and a line a thing through the means,
+    with thin lines for growth by the factor and by its square."""
+    for (what, runs), style in zip(measured.groupby("what", sort=False), styles(), strict=False):
+        ax.plot(runs["factor"], runs["epoch_seconds"], style["marker"], color=style["color"], alpha=0.5, markersize=5)
+        ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), style["linestyle"], color=style["color"], label=what)
+    once = measured.loc[measured["factor"] == 1, "epoch_seconds"].mean()
+    factors = sorted(measured["factor"].unique())
+    for power, name in ((1, "the factor"), (2, "its square")):
+        reached = [factor for factor in factors if factor**power <= 64]
+        ax.plot(reached, [once * factor**power for factor in reached], color="0.6", linewidth=0.8)
+        ax.annotate(name, (reached[-1], once * reached[-1] ** power), (3, 0), textcoords="offset points", fontsize=8)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.set_xlabel("multiplied by")
+    ax.set_ylabel("seconds an epoch")
+    return _finish(ax)
+
+
 def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
     """Gradient norm against weight scale, both relative, one line a layer, and the line that theory draws."""
     for _, rows in measured.groupby("layer", sort=False):

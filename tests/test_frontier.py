@@ -45,6 +45,18 @@ def test_ablation_is_compared_with_the_recipe_seed_by_seed(results):
         assert low < mean < high
 
 
+def test_growth_is_measured_once_for_all_that_is_multiplied(results):
+    measured = frontier.growth(results["growth"])
+    once = measured[measured["factor"] == 1]
+    seeds = len(results["growth"].experiment.seeds)
+    assert sorted(once["what"]) == sorted(["images", "epochs", "width"] * seeds)
+    assert once["epoch_seconds"].nunique() == seeds
+    table = frontier.growth_table(results["growth"])
+    assert list(table.index) == list(results["growth"].records)
+    sixteen = measured[(measured["what"] == "images") & (measured["factor"] == 16)]
+    assert table.loc["images, 16 times", "seconds an epoch"].startswith(f"{sixteen['epoch_seconds'].mean():.2f}")
+
+
 def test_published_points_are_those_of_their_data_set():
     assert {point.dataset for point in frontier.published_for("cifar10")} == {"cifar10"}
     assert frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2, "ablations": 3}) == {"fashion-80": 2, "cifar10-83": 1}

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config import RunConfig
+from fastresnet.config import RunConfig, SpeedNetConfig
 from fastresnet.recipes import RECIPES, find_recipe
 from fastresnet.recipes.base import Variant
 from fastresnet.schedules import Frozen
@@ -39,6 +39,9 @@ ABLATIONS: dict[str, dict[str, object]] = {
 """What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
 
 
+GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8)}
+"""What is multiplied, and by which factors; once is the same run for all three."""
+
 SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
 
 
@@ -56,6 +59,9 @@ class Parameters(Frozen):
     """The recipe that the ablations start from."""
     ablations: Annotated[tuple[str, ...], Some]
     ablation_seeds: Seeds
+    """Seeds of the ablations and of the growth runs."""
+    growth_images: PositiveInt
+    """Training images of the smallest of the growth runs; the largest has 16 times as many."""
     samples: bool = False
     """Train on the sample of FashionMNIST and the stand-in for CIFAR-10 that need no download."""
     train_images: PositiveInt | None = None
@@ -76,7 +82,7 @@ class Parameters(Frozen):
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """One experiment a recipe, and the ablations."""
+    """One experiment a recipe, the ablations, and what grows with images, epochs and width."""
 
     def config(name: str) -> RunConfig:
         full = find_recipe(name).config(parameters.variant)
@@ -93,4 +99,27 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     ]
     ablated = config(parameters.ablated)
     variants = {name: ablated.with_changes(ABLATIONS[name]) for name in parameters.ablations}
-    return (*recipes, Experiment("ablations", "What is each ingredient worth?", variants, parameters.ablation_seeds))
+    ablations = Experiment("ablations", "What is each ingredient worth?", variants, parameters.ablation_seeds)
+    grown = _grown(config("fashion-80"), parameters.growth_images)
+    growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
+    return (*recipes, ablations, growth)
+
+
+def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
+    """A run of one epoch of `num_images`, and the same with one thing multiplied."""
+    assert isinstance(config.model, SpeedNetConfig)
+    widths = config.model.widths
+
+    def changes(what: str, factor: int) -> dict[str, object]:
+        return {
+            "epochs": {"train.epochs": factor},
+            "images": {"data.train_images": factor * num_images},
+            "width": {"model.widths": [factor * width for width in widths]},
+        }[what]
+
+    one_epoch = config.with_changes({"data.train_images": num_images, "train.epochs": 1})
+    return {
+        f"{what}, {factor} times": one_epoch.with_changes(changes(what, factor))
+        for what, factors in GROWTH.items()
+        for factor in factors
+    }
