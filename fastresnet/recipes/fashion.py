@@ -7,7 +7,7 @@ from fastresnet.recipes.base import Variant, short_run
 def fashion_80(variant: Variant) -> RunConfig:
     """80 % on FashionMNIST: the original report's target, which it reached in 16.44 s on an RTX 2060.
 
-    cpu: 81.10 ± 0.60 % (n = 10) after 0.91 ± 0.14 s of training and 0.57 ± 0.04 s of evaluation, 0.0497 TFLOP;
+    cpu: 81.07 ± 0.91 % (n = 10) after 0.67 ± 0.08 s of training and 0.44 ± 0.07 s of evaluation, 0.0497 TFLOP;
         AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -17,7 +17,7 @@ def fashion_80(variant: Variant) -> RunConfig:
 def fashion_89(variant: Variant) -> RunConfig:
     """88.65 % on FashionMNIST: where the original report's ten epochs ended, after 80.2 s on an RTX 2060.
 
-    cpu: 88.79 ± 0.30 % (n = 10) after 3.97 ± 0.19 s of training and 0.62 ± 0.06 s of evaluation, 0.298 TFLOP; AMD
+    cpu: 88.69 ± 0.26 % (n = 10) after 3.07 ± 0.37 s of training and 0.42 ± 0.07 s of evaluation, 0.298 TFLOP; AMD
         EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -27,7 +27,7 @@ def fashion_89(variant: Variant) -> RunConfig:
 def fashion_90(variant: Variant) -> RunConfig:
     """90 % on FashionMNIST.
 
-    cpu: 90.37 ± 0.20 % (n = 10) after 10.16 ± 0.77 s of training and 0.96 ± 0.08 s of evaluation, 1 TFLOP; AMD
+    cpu: 90.38 ± 0.19 % (n = 10) after 7.71 ± 0.66 s of training and 0.62 ± 0.04 s of evaluation, 1 TFLOP; AMD
         EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -37,7 +37,7 @@ def fashion_90(variant: Variant) -> RunConfig:
 def fashion_93(variant: Variant) -> RunConfig:
     """93 % on FashionMNIST.
 
-    cpu: 93.01 ± 0.06 % (n = 3) after 97 ± 7 s of training and 6 ± 0 s of evaluation, 15.4 TFLOP; AMD EPYC
+    cpu: 93.05 ± 0.16 % (n = 3) after 63 ± 7 s of training and 3 ± 0 s of evaluation, 15.4 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
