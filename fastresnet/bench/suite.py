@@ -7,6 +7,7 @@ proportions as its whole run, and its time to the target is those seconds a step
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def run_suite(name: str, *, data_dir: Path | None = None, rounds: int = ROUNDS) 
     names, limit = SUITES[name]
     chosen = contests(names, recipe_variant(device))
     datasets = {each: load_dataset(each, data_dir) for each in {contest.contenders[0].config.data.name for contest in chosen}}
-    peaks = {precision: convolution_peak(device, precision) for precision in PRECISIONS}
+    peaks = {precision: convolution_peak(device, precision) for precision in get_args(Precision)}
     for contest in chosen:
         dataset = datasets[contest.contenders[0].config.data.name]
         yield from _run_contest(contest, dataset, device, rounds, limit, peaks)

@@ -111,11 +111,12 @@ def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
     widths = config.model.widths
 
     def changes(what: str, factor: int) -> dict[str, object]:
-        return {
+        each: dict[str, dict[str, object]] = {
             "epochs": {"train.epochs": factor},
             "images": {"data.train_images": factor * num_images},
             "width": {"model.widths": [factor * width for width in widths]},
-        }[what]
+        }
+        return each[what]
 
     one_epoch = config.with_changes({"data.train_images": num_images, "train.epochs": 1})
     return {
