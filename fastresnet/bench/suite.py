@@ -7,7 +7,6 @@ proportions as its whole run, and its time to the target is those seconds a step
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -44,14 +43,15 @@ def run_suite(name: str, *, data_dir: Path | None = None, rounds: int = ROUNDS) 
     names, limit = SUITES[name]
     chosen = contests(names, recipe_variant(device))
     datasets = {each: load_dataset(each, data_dir) for each in {contest.contenders[0].config.data.name for contest in chosen}}
-    peaks = {precision: convolution_peak(device, precision) for precision in get_args(Precision)}
+    precisions = {each.config.train.precision for contest in chosen for each in contest.contenders}
+    peaks = {precision: convolution_peak(device, precision) for precision in precisions}
     for contest in chosen:
         dataset = datasets[contest.contenders[0].config.data.name]
         yield from _run_contest(contest, dataset, device, rounds, limit, peaks)
 
 
 def _run_contest(
-    contest: Contest, dataset: Dataset, device: torch.device, rounds: int, limit: float, peaks: Mapping[str, float]
+    contest: Contest, dataset: Dataset, device: torch.device, rounds: int, limit: float, peaks: Mapping[Precision, float]
 ) -> Iterator[Row]:
     steps: dict[str, int | None] = {}
     for each in contest.contenders:
