@@ -174,7 +174,7 @@ def bench_table(suite: str) -> pd.DataFrame:
                 "an epoch, s": f"{row.epoch_seconds:.1f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
                 "of the peak": f"{row.share_of_peak:.0%}",
-                "batches": f"{row.outside_model:.1%}",
+                "batches": "—" if row.outside_model is None else f"{row.outside_model:.1%}",
                 "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
             }
             for row in rows

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fastresnet.errors import UserError
+
 Phase = Literal["build", "prepare", "train", "evaluate"]
 
 
@@ -81,6 +83,19 @@ def peak_memory_bytes(device: torch.device) -> int:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+
+
+def energy_joules(device: torch.device) -> float | None:
+    """What the GPU has used since its driver was loaded, by NVIDIA's counter; None on any other device."""
+    if device.type != "cuda":
+        return None
+    try:
+        import pynvml
+    except ModuleNotFoundError as error:
+        raise UserError("energy needs nvidia-ml-py; pip install 'fastresnet[peers]'") from error
+    pynvml.nvmlInit()
+    uuid = str(torch.cuda.get_device_properties(device).uuid)  # NVML counts GPUs that are hidden from torch, too
+    return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")) / 1e3
 
 
 def autocast_slowdown(device: torch.device, dtype: torch.dtype) -> float:

@@ -1,12 +1,14 @@
 """The benchmark: a few steps stand for the whole run, and a table says which is which."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from fastresnet.bench import report, suite
-from fastresnet.bench.contenders import Contender, Contest, airbench_muon
+from fastresnet.bench.contenders import Contender, Contest, airbench_muon, tutorial
+from fastresnet.bench.programs import Airbench, Fastai, Ours, num_steps, parse_airbench
 from fastresnet.bench.rows import Row
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
@@ -27,9 +29,9 @@ def rows():
         "fashion-80",
         0.3,
         (
-            Contender("ours", config, 1, "the recipe"),
-            Contender("long", slow, 3_000, "told"),
-            Contender("unknown", slow, None, "not recorded"),
+            Contender("ours", Ours(config), 1, "the recipe"),
+            Contender("long", Ours(slow), 3_000, "told"),
+            Contender("unknown", Ours(slow), None, "not recorded"),
         ),
     )
     device = choose_device("cpu")
@@ -69,9 +71,9 @@ def test_json_holds_the_rows_and_the_machine(rows, tmp_path):
 def test_few_steps_have_the_sizes_of_the_whole_run_in_its_proportions():
     config = find_recipe("cifar10-83").config("cpu")
     dataset = load_dataset("cifar10-standin")
-    few = suite.few_steps(config, dataset, 10)
+    few = Ours(config).few_steps(dataset, 10)
     (first, start), (second, end) = few.data.size_curriculum
-    assert suite.num_steps(few, dataset) == 10
+    assert num_steps(Ours(few), dataset) == 10
     assert (first, start, end) == (0, 24, 32)
     assert second / few.train.epochs == pytest.approx(config.data.size_curriculum[1][0] / config.train.epochs)
 
@@ -92,7 +94,46 @@ def test_strong_peer_has_the_published_shape():
     assert 0.68e9 < flops < 0.72e9
 
 
-def test_unknown_suite_is_refused():
+def test_unknown_suite_or_contest_is_refused():
     with pytest.raises(UserError, match="allowed: cpu-quick, cpu-full, gpu"):
         next(suite.run_suite("cpu"))
     assert "no suite 'cpu'" in refused(command("bench", "cpu"))
+    assert "cpu-quick: no contest 'fashion-93'; allowed: fashion-80" in refused(
+        command("bench", "cpu-quick", "--only", "fashion-93")
+    )
+
+
+def test_peer_whose_package_is_missing_is_left_out_with_a_warning(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastai", None)
+    program = Fastai(tutorial("fashion-mnist"), epochs=1)
+    ours = Contender("ours", Ours(tutorial("fashion-mnist")), 1, "the recipe")
+    contest = Contest("fashion-80", 0.8, (ours, Contender("fastai", program, 1, "told")))
+    with pytest.warns(UserWarning, match=r"fastai is left out: fastai is not installed; pip install 'fastresnet\[peers\]'"):
+        assert suite._without_missing(contest, choose_device("cpu")).contenders == (ours,)
+
+
+def test_fastai_trains_on_the_same_images():
+    pytest.importorskip("fastcore", reason="fastai is an extra")
+    dataset = load_dataset("fashion-sample")
+    program = Fastai(tutorial("fashion-mnist"), epochs=1)
+    program.check(choose_device("cpu"))
+    few = program.run(dataset, choose_device("cpu"), seed=0, steps=2)
+    assert few.epochs == pytest.approx(2 * 128 / len(dataset.train))
+    assert 0 < few.train_seconds < few.total_seconds
+
+
+def test_airbench_needs_a_gpu():
+    with pytest.raises(UserError, match="NVIDIA GPU only"):
+        Airbench(94, epochs=9.9).check(choose_device("cpu"))
+
+
+def test_table_of_airbench_is_read():
+    row = "|  {:>6}  |  {:>5}  |  {:>10}  |  {:>9}  |  {:>7}  |  {:>11}  |  {:>18}  |".format
+    printed = [
+        row("run", "epoch", "train_loss", "train_acc", "val_acc", "tta_val_acc", "total_time_seconds"),
+        row("0", "0", "1.9", "0.4", "0.5", "", "0.4000"),
+        row("", "1", "1.2", "0.9", "0.9312", "", "3.7000"),
+        row("", "eval", "1.2", "0.9", "0.9312", "0.9404", "3.8000"),
+        "-" * 40,
+    ]
+    assert parse_airbench("\n".join(printed)) == (3.7, 3.8, 0.9404)

@@ -116,10 +116,12 @@ def test_diverged_run_is_recorded_and_not_tried_again(tiny, tmp_path):
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("edition", ["quick", "cpu", "gpu"])
 def test_every_edition_asks_the_same_questions(name, edition):
-    study = open_study(name, edition=edition)
-    assert {key: experiment.question for key, experiment in study.experiments.items()} == {
-        key: experiment.question for key, experiment in open_study(name, edition="cpu").experiments.items()
-    }
+    asked, on_cpu = (
+        {key: experiment.question for key, experiment in open_study(name, edition=each).experiments.items()}
+        for each in (edition, "cpu")
+    )
+    too_long_for_a_cpu = {"cifar10-95", "cifar10-96"} if edition == "gpu" else set()
+    assert {key: question for key, question in asked.items() if key not in too_long_for_a_cpu} == on_cpu
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -1,7 +1,8 @@
-"""Who is compared on the way to which accuracy, and with how many steps each gets there. Free of torch."""
+"""Who is compared on the way to which accuracy, and with how many steps each gets there."""
 
 from dataclasses import dataclass
 
+from fastresnet.bench.programs import Airbench, Fastai, Ours, Program
 from fastresnet.config import DataConfig, MuonConfig, Precision, ResNetConfig, RunConfig, SpeedNetConfig, TrainConfig
 from fastresnet.recipes import find_recipe
 from fastresnet.recipes.base import Variant
@@ -14,13 +15,13 @@ TUTORIAL_TRAIN = TrainConfig(
 
 @dataclass(frozen=True)
 class Contender:
-    """A configuration on its way to a target.
+    """A program on its way to a target.
 
     `epochs` is what it needs to get there, None where nobody has recorded it; `epochs_source` says whence that is known.
     """
 
     name: str
-    config: RunConfig
+    program: Program
     epochs: float | None
     epochs_source: str
 
@@ -42,24 +43,40 @@ def contests(names: tuple[str, ...], variant: Variant) -> tuple[Contest, ...]:
 def _contest(name: str, variant: Variant) -> Contest:
     recipe = find_recipe(name)
     config = recipe.config(variant)
-    ours = Contender("ours", config, config.train.epochs, "the recipe")
-    return Contest(name, recipe.target, (ours, *_peers(name, config.train.precision)))
+    ours = Contender("ours", Ours(config), config.train.epochs, "the recipe")
+    peers = _gpu_peers(name, config.train.precision) if variant == "cuda" else _cpu_peers(name, config.train.precision)
+    return Contest(name, recipe.target, (ours, *peers))
 
 
-def _peers(name: str, precision: Precision) -> tuple[Contender, ...]:
+def _cpu_peers(name: str, precision: Precision) -> tuple[Contender, ...]:
     if name == "fashion-80":
         return (
-            Contender("tutorial", tutorial("fashion-mnist"), 2, "one run on another processor of this kind, not recorded"),
-            Contender("original report", report_fashion(), 2, "the report's table"),
+            Contender("tutorial", Ours(tutorial("fashion-mnist")), 2, "one run on another processor of this kind, not recorded"),
+            Contender("original report", Ours(report_fashion()), 2, "the report's table"),
+            Contender("fastai", Fastai(tutorial("fashion-mnist"), epochs=1), 1, "not recorded"),
         )
     if name == "cifar10-83":
         return (
-            Contender("tutorial", tutorial("cifar10"), None, "not recorded"),
-            Contender("original report", report_cifar(), 20, "the report"),
+            Contender("tutorial", Ours(tutorial("cifar10")), None, "not recorded"),
+            Contender("original report", Ours(report_cifar()), 20, "the report"),
+            Contender("fastai", Fastai(tutorial("cifar10"), epochs=10), None, "not recorded"),
         )
     if name == "cifar10-94":
-        return (Contender("airbench94 with Muon", airbench_muon(precision), 8, "published, with batch norm over whole batches"),)
+        return (_airbench_muon(precision),)
     return ()
+
+
+def _gpu_peers(name: str, precision: Precision) -> tuple[Contender, ...]:
+    if name == "cifar10-94":
+        return (Contender("airbench94", Airbench(94, epochs=9.9), 9.9, "the package"), _airbench_muon(precision))
+    if name == "cifar10-96":
+        return (Contender("airbench96", Airbench(96, epochs=40), 40, "the package"),)
+    return ()
+
+
+def _airbench_muon(precision: Precision) -> Contender:
+    source = "published, with batch norm over whole batches"
+    return Contender("airbench94 with Muon", Ours(airbench_muon(precision)), 8, source)
 
 
 def tutorial(dataset: str) -> RunConfig:

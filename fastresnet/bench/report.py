@@ -17,10 +17,13 @@ def describe_row(row: Row) -> str:
         seconds = f"{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
         seconds += "" if row.whole_runs else f", from seconds a step; epochs: {row.epochs_source}"
     passed = "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
+    passed += "" if row.accuracy is None else f" ({row.accuracy:.2%} on average)"
+    batches = "" if row.outside_model is None else f"batches {row.outside_model:.1%} of the time, "
+    energy = "" if row.joules is None else f", {row.joules:,.0f} J"
     return (
         f"{row.contest:12} {row.contender:22} {seconds}{passed}; {row.images_per_second:,.0f} images/s, "
         f"{row.gflops_per_second:.0f} GFLOP/s ({row.share_of_peak:.0%} of the convolution peak), "
-        f"batches {row.outside_model:.1%} of the time, peak memory {row.peak_memory_bytes / 2**30:.2f} GiB"
+        f"{batches}peak memory {row.peak_memory_bytes / 2**30:.2f} GiB{energy}"
     )
 
 

@@ -20,12 +20,16 @@ class Row(Frozen):
     not known how many epochs the target takes."""
     seconds_interval: tuple[float, float] | None
     """95 % bootstrap interval of that median over the rounds."""
+    accuracy: float | None = None
+    """Mean test accuracy of whole runs."""
     passed: float | None
     """Share of whole runs whose test accuracy is at least the target."""
     images_per_second: float
     gflops_per_second: float
     share_of_peak: float
     """Of the convolution peak measured in this process."""
-    outside_model: float
-    """Share of the training seconds that the batches take by themselves."""
+    outside_model: float | None
+    """Share of the training seconds that the batches take by themselves; None where nobody can tell."""
     peak_memory_bytes: int
+    joules: float | None = None
+    """Median energy of the GPU over a whole run."""

@@ -5,7 +5,9 @@ proportions as its whole run, and its time to the target is those seconds a step
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,40 +16,66 @@ from scipy import stats
 from torch import nn
 
 from fastresnet.bench.contenders import Contender, Contest, contests
+from fastresnet.bench.programs import Measured, num_steps
 from fastresnet.bench.rows import Row
-from fastresnet.config import Precision, RunConfig
-from fastresnet.data.batches import make_batches
+from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import PRECISIONS, choose_device, recipe_variant
 from fastresnet.errors import UserError
-from fastresnet.records import RunRecord
-from fastresnet.runs import train
+from fastresnet.timing import energy_joules
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Contests on one kind of device."""
+
+    contests: tuple[str, ...]
+    limit: float
+    """Seconds above which a contender is timed over a few steps."""
+    device: str = "cpu"
+
 
 SUITES = {
-    "cpu-quick": (("fashion-80", "cifar10-83", "cifar10-94"), 60.0),
-    "cpu-full": (("fashion-80", "fashion-93", "cifar10-83", "cifar10-90", "cifar10-94"), float("inf")),
-    "gpu": (("cifar10-94",), float("inf")),
+    "cpu-quick": Suite(("fashion-80", "cifar10-83", "cifar10-94"), 60.0),
+    "cpu-full": Suite(("fashion-80", "fashion-93", "cifar10-83", "cifar10-90", "cifar10-94"), float("inf")),
+    "gpu": Suite(("cifar10-94", "cifar10-96"), float("inf"), device="cuda"),
 }
-"""Contests of each suite, and the seconds above which a contender is timed over a few steps."""
 ROUNDS = 3
 SECONDS_OF_STEPS = 6.0
 """What a contender timed over a few steps gets in each round, two steps at least."""
 
 
-def run_suite(name: str, *, data_dir: Path | None = None, rounds: int = ROUNDS) -> Iterator[Row]:
-    """Runs a suite, yielding a contest's rows once its rounds are done. Raises UserError for an unknown suite."""
+def run_suite(name: str, *, only: tuple[str, ...] = (), data_dir: Path | None = None, rounds: int = ROUNDS) -> Iterator[Row]:
+    """Runs a suite, or `only` some of its contests, yielding a contest's rows once its rounds are done.
+
+    A peer whose package is missing is left out with a warning. Raises UserError for an unknown suite or contest.
+    """
     if name not in SUITES:
         raise UserError(f"no suite {name!r}; allowed: {', '.join(SUITES)}")
-    device = choose_device("cuda" if name == "gpu" else "cpu")
-    names, limit = SUITES[name]
-    chosen = contests(names, recipe_variant(device))
-    datasets = {each: load_dataset(each, data_dir) for each in {contest.contenders[0].config.data.name for contest in chosen}}
-    precisions = {each.config.train.precision for contest in chosen for each in contest.contenders}
-    peaks = {precision: convolution_peak(device, precision) for precision in precisions}
+    suite = SUITES[name]
+    unknown = [each for each in only if each not in suite.contests]
+    if unknown:
+        raise UserError(f"{name}: no contest {unknown[0]!r}; allowed: {', '.join(suite.contests)}")
+    device = choose_device(suite.device)
+    chosen = [_without_missing(contest, device) for contest in contests(only or suite.contests, recipe_variant(device))]
+    programs = [contender.program for contest in chosen for contender in contest.contenders]
+    datasets = {each: load_dataset(each, data_dir) for each in dict.fromkeys(program.dataset for program in programs)}
+    peaks = {each: convolution_peak(device, each) for each in dict.fromkeys(program.precision for program in programs)}
     for contest in chosen:
-        dataset = datasets[contest.contenders[0].config.data.name]
-        yield from _run_contest(contest, dataset, device, rounds, limit, peaks)
+        dataset = datasets[contest.contenders[0].program.dataset]
+        yield from _run_contest(contest, dataset, device, rounds, suite.limit, peaks)
+
+
+def _without_missing(contest: Contest, device: torch.device) -> Contest:
+    present = []
+    for contender in contest.contenders:
+        try:
+            contender.program.check(device)
+            present.append(contender)
+        except UserError as error:
+            warnings.warn(f"{contest.name}: {contender.name} is left out: {error}", stacklevel=2)
+    return replace(contest, contenders=tuple(present))
 
 
 def _run_contest(
@@ -55,51 +83,25 @@ def _run_contest(
 ) -> Iterator[Row]:
     steps: dict[str, int | None] = {}
     for each in contest.contenders:
-        # two steps before the first round: they warm everything up, and tell who takes too long to be run whole
-        scout = train(few_steps(each.config, dataset, 2), 0, dataset=dataset, device=device.type).record
-        seconds_a_step = scout.seconds.train / 2
-        whole = seconds_a_step * num_steps(each.config, dataset)
+        # two steps to warm everything up, and two that tell who takes too long to be run whole
+        for _ in range(2):
+            scout = each.program.run(dataset, device, 0, steps=2)
+        seconds_a_step = scout.train_seconds / 2
+        whole = seconds_a_step * num_steps(each.program, dataset)
         steps[each.name] = max(2, round(SECONDS_OF_STEPS / seconds_a_step)) if whole > limit else None
-    records: dict[str, list[RunRecord]] = {each.name: [] for each in contest.contenders}
+    measured: dict[str, list[Measured]] = {each.name: [] for each in contest.contenders}
+    joules: dict[str, list[float | None]] = {each.name: [] for each in contest.contenders}
     for index in range(rounds):
         for each in contest.contenders:
-            few = steps[each.name]
-            config = few_steps(each.config, dataset, few) if few else each.config
-            records[each.name].append(train(config, index, dataset=dataset, device=device.type).record)
+            before = energy_joules(device)
+            measured[each.name].append(each.program.run(dataset, device, index, steps[each.name]))
+            after = energy_joules(device)
+            joules[each.name].append(None if before is None or after is None else after - before)
     for each in contest.contenders:
-        image_seconds = batch_seconds(each.config, dataset, device)
-        peak = peaks[each.config.train.precision]
-        yield _row(contest, each, records[each.name], steps[each.name] is not None, image_seconds, len(dataset.train), peak)
-
-
-def num_steps(config: RunConfig, dataset: Dataset) -> int:
-    """Optimiser steps of a whole run."""
-    return max(1, round(config.train.epochs * -(-len(dataset.train) // config.data.batch_size)))
-
-
-def few_steps(config: RunConfig, dataset: Dataset, steps: int) -> RunConfig:
-    """A run of a few steps with the sizes and frozen parts of the whole run, each for the same share of the steps."""
-    share = steps / num_steps(config, dataset)
-    return config.with_changes(
-        {
-            "train.epochs": config.train.epochs * share,
-            "data.size_curriculum": [(epoch * share, side) for epoch, side in config.data.size_curriculum],
-            "data.test_images": 100,
-            "train.test_flip": False,
-            "train.test_shift": 0,
-        }
-    )
-
-
-def batch_seconds(config: RunConfig, dataset: Dataset, device: torch.device, batches: int = 10) -> float:
-    """Seconds an image takes to be gathered, augmented, resized and normalised, without any network."""
-    loader, _ = make_batches(config.data, dataset, device, seed=0)
-    start, num_images = time.perf_counter(), 0
-    for index, (_, labels) in enumerate(loader.epoch(0)):
-        num_images += len(labels)
-        if index + 1 == batches:
-            break
-    return (time.perf_counter() - start) / num_images
+        image_seconds = each.program.batch_seconds(dataset, device)
+        peak = peaks[each.program.precision]
+        few = steps[each.name] is not None
+        yield _row(contest, each, measured[each.name], joules[each.name], few, image_seconds, len(dataset.train), peak)
 
 
 def convolution_peak(device: torch.device, precision: Precision) -> float:
@@ -126,36 +128,40 @@ def convolution_peak(device: torch.device, precision: Precision) -> float:
 def _row(
     contest: Contest,
     contender: Contender,
-    records: list[RunRecord],
+    runs: list[Measured],
+    joules: list[float | None],
     steps_only: bool,
-    image_seconds: float,
+    image_seconds: float | None,
     num_images: int,
     peak: float,
 ) -> Row:
-    epoch_seconds = [record.seconds.train / record.config.train.epochs for record in records]
-    rates = [record.training_flops / record.seconds.train for record in records]
+    epoch_seconds = [run.train_seconds / run.epochs for run in runs]
+    rates = [run.training_flops / run.train_seconds for run in runs]
+    energies = [] if steps_only else [energy for energy in joules if energy is not None]
     seconds: list[float] | None = None
     if not steps_only:
-        seconds = [record.seconds.train + record.seconds.evaluate for record in records]
+        seconds = [run.total_seconds for run in runs]
     elif contender.epochs is not None:
         seconds = [each * contender.epochs for each in epoch_seconds]
-    reached = [(record.test_accuracy or 0.0) >= contest.target for record in records]
+    accuracies = [run.test_accuracy or 0.0 for run in runs]
     return Row(
         contest=contest.name,
         target=contest.target,
         contender=contender.name,
         whole_runs=not steps_only,
         epochs_source=contender.epochs_source,
-        rounds=len(records),
+        rounds=len(runs),
         epoch_seconds=float(np.median(epoch_seconds)),
         seconds=float(np.median(seconds)) if seconds else None,
         seconds_interval=median_interval(seconds) if seconds else None,
-        passed=None if steps_only else sum(reached) / len(reached),
+        accuracy=None if steps_only else float(np.mean(accuracies)),
+        passed=None if steps_only else float(np.mean([accuracy >= contest.target for accuracy in accuracies])),
         images_per_second=num_images / float(np.median(epoch_seconds)),
         gflops_per_second=float(np.median(rates)) / 1e9,
         share_of_peak=float(np.median(rates)) / peak,
-        outside_model=image_seconds * num_images / float(np.median(epoch_seconds)),
-        peak_memory_bytes=max(record.peak_memory_bytes for record in records),
+        outside_model=None if image_seconds is None else image_seconds * num_images / float(np.median(epoch_seconds)),
+        peak_memory_bytes=max(run.peak_memory_bytes for run in runs),
+        joules=float(np.median(energies)) if energies else None,
     )
 
 

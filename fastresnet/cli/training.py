@@ -121,6 +121,7 @@ def bench(
     suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours) or gpu.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each contest.")] = 3,
+    only: Annotated[list[str] | None, typer.Option(metavar="RECIPE", help="Only this contest; may be repeated.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Time the recipes against their peers, run after run in one process."""
@@ -130,7 +131,7 @@ def bench(
     from fastresnet.bench import suite as suites
 
     rows = []
-    for row in suites.run_suite(suite, data_dir=data_dir, rounds=rounds):
+    for row in suites.run_suite(suite, only=tuple(only or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)
         print(report.describe_row(row), flush=True)
     print(report.ratios(rows))

@@ -38,10 +38,13 @@ RECIPES = {
         Recipe("fashion-89", 0.8865, fashion.fashion_89),
         Recipe("fashion-90", 0.90, fashion.fashion_90),
         Recipe("fashion-93", 0.93, fashion.fashion_93),
+        Recipe("fashion-94", 0.94, fashion.fashion_94),
         Recipe("cifar10-83", 0.8306, cifar10.cifar10_83),
         Recipe("cifar10-90", 0.90, cifar10.cifar10_90),
         Recipe("cifar10-91", 0.9142, cifar10.cifar10_91),
         Recipe("cifar10-94", 0.94, cifar10.cifar10_94),
+        Recipe("cifar10-95", 0.95, cifar10.cifar10_95),
+        Recipe("cifar10-96", 0.96, cifar10.cifar10_96),
     )
 }
 

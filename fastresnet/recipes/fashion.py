@@ -1,7 +1,7 @@
 """Recipes for FashionMNIST."""
 
 from fastresnet.config import RunConfig
-from fastresnet.recipes.base import Variant, short_run
+from fastresnet.recipes.base import Variant, long_run, short_run
 
 
 def fashion_80(variant: Variant) -> RunConfig:
@@ -52,3 +52,19 @@ def fashion_93(variant: Variant) -> RunConfig:
         "train.test_share": 0.25,
     }
     return short_run(variant, changes)
+
+
+def fashion_94(variant: Variant) -> RunConfig:
+    """94 % on FashionMNIST.
+
+    cpu: not measured yet.
+    gpu: not measured yet.
+    """
+    changes = {
+        "data.name": "fashion-mnist",
+        "data.crop_padding": 1,
+        "model.in_channels": 1,
+        "model.widths": [32, 128, 128],
+        "train.epochs": 7,
+    }
+    return long_run(variant, changes)

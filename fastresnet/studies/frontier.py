@@ -12,7 +12,17 @@ from fastresnet.studies.parameters import Some
 from fastresnet.study import Experiment
 
 RecipeName = Literal[
-    "fashion-80", "fashion-89", "fashion-90", "fashion-93", "cifar10-83", "cifar10-90", "cifar10-91", "cifar10-94"
+    "fashion-80",
+    "fashion-89",
+    "fashion-90",
+    "fashion-93",
+    "fashion-94",
+    "cifar10-83",
+    "cifar10-90",
+    "cifar10-91",
+    "cifar10-94",
+    "cifar10-95",
+    "cifar10-96",
 ]
 Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
@@ -38,11 +48,26 @@ ABLATIONS: dict[str, dict[str, object]] = {
 }
 """What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
 
-
 GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8)}
 """What is multiplied, and by which factors; once is the same run for all three."""
 
 SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
+
+
+class Ablated(Frozen):
+    """A recipe, and which of `ABLATIONS` are made of it."""
+
+    recipe: RecipeName
+    changes: Annotated[tuple[str, ...], Some]
+
+    @model_validator(mode="after")
+    def _known(self) -> "Ablated":
+        unknown = [name for name in self.changes if name not in ABLATIONS]
+        if unknown:
+            raise ValueError(f"changes: no ablation {unknown[0]!r}; allowed: {', '.join(ABLATIONS)}")
+        if self.changes[0] != "recipe":
+            raise ValueError(f"changes: the first must be 'recipe', which the others are compared with; got {self.changes[0]!r}")
+        return self
 
 
 class Parameters(Frozen):
@@ -55,9 +80,8 @@ class Parameters(Frozen):
     """None takes the fastest device there is."""
     recipes: dict[RecipeName, Seeds]
     """Seeds of each recipe that is run."""
-    ablated: RecipeName
-    """The recipe that the ablations start from."""
-    ablations: Annotated[tuple[str, ...], Some]
+    fashion_ablated: Ablated
+    cifar10_ablated: Ablated
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt
@@ -69,20 +93,9 @@ class Parameters(Frozen):
     epochs: PositiveFloat | None = None
     """Epochs in place of the recipes' own."""
 
-    @model_validator(mode="after")
-    def _known(self) -> "Parameters":
-        unknown = [name for name in self.ablations if name not in ABLATIONS]
-        if unknown:
-            raise ValueError(f"ablations: no ablation {unknown[0]!r}; allowed: {', '.join(ABLATIONS)}")
-        if self.ablations[0] != "recipe":
-            raise ValueError(
-                f"ablations: the first must be 'recipe', which the others are compared with; got {self.ablations[0]!r}"
-            )
-        return self
-
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """One experiment a recipe, the ablations, and what grows with images, epochs and width."""
+    """One experiment a recipe, the ablations of two, and what grows with images, epochs and width."""
 
     def config(name: str) -> RunConfig:
         full = find_recipe(name).config(parameters.variant)
@@ -97,12 +110,18 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
         for name, seeds in parameters.recipes.items()
     ]
-    ablated = config(parameters.ablated)
-    variants = {name: ablated.with_changes(ABLATIONS[name]) for name in parameters.ablations}
-    ablations = Experiment("ablations", "What is each ingredient worth?", variants, parameters.ablation_seeds)
+    ablations = [
+        Experiment(
+            f"{dataset}-ablations",
+            f"What is each ingredient worth on {dataset}?",
+            {name: config(ablated.recipe).with_changes(ABLATIONS[name]) for name in ablated.changes},
+            parameters.ablation_seeds,
+        )
+        for dataset, ablated in (("fashion", parameters.fashion_ablated), ("cifar10", parameters.cifar10_ablated))
+    ]
     grown = _grown(config("fashion-80"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
-    return (*recipes, ablations, growth)
+    return (*recipes, *ablations, growth)
 
 
 def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:

@@ -1,0 +1,293 @@
+"""What a contender runs: this library with a configuration, or somebody else's package with its own loop.
+
+Each trains on the same images and says what it took. Packages of others are imported when they are first needed.
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from fastresnet.config import Precision, RunConfig
+from fastresnet.data.batches import make_batches
+from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.errors import UserError
+from fastresnet.models.build import build_model
+from fastresnet.runs import train
+from fastresnet.timing import peak_memory_bytes, reset_peak_memory, training_flops_per_image
+from fastresnet.vision import import_torchvision
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run, whole or of a few steps."""
+
+    epochs: float
+    train_seconds: float
+    total_seconds: float
+    """Training and the evaluation at its end."""
+    training_flops: float
+    peak_memory_bytes: int
+    test_accuracy: float | None
+
+
+class Program(Protocol):
+    """Something that trains a network on a data set."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that it is made for."""
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def precision(self) -> Precision:
+        """Of its convolutions: the peak that it is held against."""
+
+    @property
+    def epochs(self) -> float:
+        """Of a whole run."""
+
+    def check(self, device: torch.device) -> None:
+        """Raises UserError if it cannot run on the device, or its package is missing."""
+
+    def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
+        """Trains for some steps, or a whole run."""
+
+    def batch_seconds(self, dataset: Dataset, device: torch.device) -> float | None:
+        """Seconds that an image of a batch takes without any network; None where that cannot be told apart."""
+
+
+def num_steps(program: Program, dataset: Dataset) -> int:
+    """Optimiser steps of a whole run."""
+    return max(1, round(program.epochs * -(-len(dataset.train) // program.batch_size)))
+
+
+@dataclass(frozen=True)
+class Ours:
+    """A configuration of this library."""
+
+    config: RunConfig
+
+    @property
+    def dataset(self) -> str:
+        return self.config.data.name
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.data.batch_size
+
+    @property
+    def precision(self) -> Precision:
+        return self.config.train.precision
+
+    @property
+    def epochs(self) -> float:
+        return self.config.train.epochs
+
+    def check(self, device: torch.device) -> None:
+        """It runs wherever torch does."""
+
+    def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
+        config = self.few_steps(dataset, steps) if steps else self.config
+        record = train(config, seed, dataset=dataset, device=device.type).record
+        return Measured(
+            epochs=config.train.epochs,
+            train_seconds=record.seconds.train,
+            total_seconds=record.seconds.train + record.seconds.evaluate,
+            training_flops=record.training_flops,
+            peak_memory_bytes=record.peak_memory_bytes,
+            test_accuracy=record.test_accuracy,
+        )
+
+    def few_steps(self, dataset: Dataset, steps: int) -> RunConfig:
+        """A run of a few steps with the sizes and frozen parts of the whole run, each for the same share of the steps."""
+        share = steps / num_steps(self, dataset)
+        return self.config.with_changes(
+            {
+                "train.epochs": self.config.train.epochs * share,
+                "data.size_curriculum": [(epoch * share, side) for epoch, side in self.config.data.size_curriculum],
+                "data.test_images": 100,
+                "train.test_flip": False,
+                "train.test_shift": 0,
+            }
+        )
+
+    def batch_seconds(self, dataset: Dataset, device: torch.device) -> float:
+        batches, _ = make_batches(self.config.data, dataset, device, seed=0)
+        start, num_images = time.perf_counter(), 0
+        for index, (_, labels) in enumerate(batches.epoch(0)):
+            num_images += len(labels)
+            if index == 9:
+                break
+        return (time.perf_counter() - start) / num_images
+
+
+@dataclass(frozen=True)
+class Fastai:
+    """fastai's way: a DataBlock with its usual augmentation, a Learner with Adam, `fit_one_cycle`; in fp32.
+
+    The network is the configuration's, so that only the way of training differs.
+    """
+
+    config: RunConfig
+    epochs: float
+    max_lr: float = 3e-3
+    precision: Precision = "fp32"
+
+    @property
+    def dataset(self) -> str:
+        return self.config.data.name
+
+    @property
+    def batch_size(self) -> int:
+        return self.config.data.batch_size
+
+    def check(self, device: torch.device) -> None:
+        import_torchvision("models")  # which fastai imports
+        _import("fastai.vision.all")
+
+    def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
+        vision = _import("fastai.vision.all")
+        vision.set_seed(seed)
+        vision.default_device(device.type == "cuda")
+        train_images = dataset.train.subset(steps * self.batch_size) if steps else dataset.train
+        loaders = self._loaders(vision, train_images, dataset.test.subset(100) if steps else dataset.test, device)
+        model = build_model(self.config.model, seed)
+        learner = vision.Learner(loaders, model, loss_func=nn.CrossEntropyLoss(), metrics=vision.accuracy)
+        clock = _fastai_clock(vision)
+        reset_peak_memory(device)
+        with learner.no_bar(), learner.no_logging():
+            learner.fit_one_cycle(1 if steps else int(self.epochs), self.max_lr, cbs=clock)
+        shape = tuple(train_images.images.shape[1:])
+        num_images = clock.steps * self.batch_size
+        return Measured(
+            epochs=num_images / len(dataset.train),
+            train_seconds=clock.train_seconds,
+            total_seconds=clock.train_seconds + clock.last_evaluation,
+            training_flops=num_images * training_flops_per_image(model, shape),
+            peak_memory_bytes=peak_memory_bytes(device),
+            test_accuracy=float(learner.recorder.values[-1][-1]),
+        )
+
+    def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
+        """Its worker processes overlap with the training."""
+
+    def _loaders(self, vision: Any, train_images: ImageSet, test_images: ImageSet, device: torch.device) -> Any:
+        pixels = torch.cat([train_images.images, test_images.images]).permute(0, 2, 3, 1).squeeze(-1).numpy()
+        labels = torch.cat([train_images.labels, test_images.labels]).tolist()
+        image_class = vision.PILImageBW if train_images.images.shape[1] == 1 else vision.PILImage
+        block = vision.DataBlock(
+            blocks=(vision.ImageBlock(image_class), vision.CategoryBlock(list(range(len(train_images.class_names))))),
+            get_x=lambda index: pixels[index],
+            get_y=lambda index: labels[index],
+            splitter=vision.IndexSplitter(list(range(len(train_images), len(labels)))),
+            batch_tfms=vision.aug_transforms(),
+        )
+        return block.dataloaders(list(range(len(labels))), bs=self.batch_size, num_workers=2, device=device)
+
+
+def _fastai_clock(vision: Any) -> Any:
+    """A fastai callback that counts training steps and seconds, and those of the last evaluation."""
+
+    class Clock(vision.Callback):
+        def __init__(self) -> None:
+            self.steps, self.train_seconds, self.last_evaluation = 0, 0.0, 0.0
+
+        def before_train(self) -> None:
+            self.start = time.perf_counter()
+
+        def after_train(self) -> None:
+            self.steps += len(self.dls.train)
+            self.train_seconds += time.perf_counter() - self.start
+
+        def before_validate(self) -> None:
+            self.start = time.perf_counter()
+
+        def after_validate(self) -> None:
+            self.last_evaluation = time.perf_counter() - self.start
+
+    return Clock()
+
+
+@dataclass(frozen=True)
+class Airbench:
+    """A training run of the package airbench, on an NVIDIA GPU, timed by its own clock."""
+
+    level: int
+    """94, 95 or 96: the accuracy that it is made for, in percent."""
+    epochs: float
+    batch_size: int = 1024
+    precision: Precision = "fp16"
+    dataset: str = "cifar10"
+
+    def check(self, device: torch.device) -> None:
+        if device.type != "cuda":
+            raise UserError("airbench runs on an NVIDIA GPU only")
+        _import("airbench")
+
+    def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
+        airbench = _import("airbench")
+        epochs = steps * self.batch_size / len(dataset.train) if steps else self.epochs
+        reset_peak_memory(device)
+        printed = io.StringIO()
+        with _airbench_folder(dataset), contextlib.redirect_stdout(printed):
+            model = getattr(airbench, f"train{self.level}")(epochs=epochs, run=seed)
+        train_seconds, total_seconds, accuracy = parse_airbench(printed.getvalue())
+        num_images = epochs * len(dataset.train)
+        return Measured(
+            epochs=epochs,
+            train_seconds=train_seconds,
+            total_seconds=total_seconds,
+            training_flops=num_images * training_flops_per_image(model.float(), (3, 32, 32)),
+            peak_memory_bytes=peak_memory_bytes(device),
+            test_accuracy=accuracy,
+        )
+
+    def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
+        """Its loader has no clock of its own."""
+
+
+def parse_airbench(printed: str) -> tuple[float, float, float]:
+    """Training seconds, seconds with the evaluation, and accuracy with all views, from the table that airbench prints."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if line.startswith("|")]
+    *_, (*_, train_seconds), (*_, accuracy, total_seconds) = rows
+    return float(train_seconds), float(total_seconds), float(accuracy)
+
+
+@contextlib.contextmanager
+def _airbench_folder(dataset: Dataset) -> Iterator[None]:
+    """A working directory with the images in the files where airbench looks for them."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        (files := Path(folder) / "cifar10").mkdir()
+        for name, images in (("train", dataset.train), ("test", dataset.test)):
+            content = {
+                "images": images.images.permute(0, 2, 3, 1).contiguous(),
+                "labels": images.labels,
+                "classes": list(images.class_names),
+            }
+            torch.save(content, files / f"{name}.pt")
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.split(".")[0]
+        raise UserError(f"{package} is not installed; pip install 'fastresnet[peers]'") from error
