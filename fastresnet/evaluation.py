@@ -36,13 +36,15 @@ def evaluate(
     model.eval()
     loss_sum, num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
     num_images = 0
+    device = next(model.parameters()).device
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def forward(images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
             return model(images.contiguous(memory_format=layout)).float()
 
-    for images, labels in batches.epoch(0):
+    for batch in batches.epoch(0):
+        images, labels = (each.to(device, non_blocking=True) for each in batch)
         logits = forward(images)
         if test_flip or test_shift:
             doubtful = least_confident(logits, test_share)

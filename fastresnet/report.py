@@ -97,6 +97,38 @@ def summary(results: Results) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
+def timed(results: Results, epoch_images: int) -> pd.DataFrame:
+    """A row a variant whose runs timed the parts of their steps: milliseconds an image by part, steps timed, and the seconds
+    that an epoch of `epoch_images` would take at that rate; mean ± standard deviation."""
+    rows = {}
+    for variant, records in results.records.items():
+        parts = step_parts(records)
+        rows[variant] = {
+            **{f"{part}, ms": spread(1e3 * parts[part], 2) for part in parts},
+            "steps": sum(steps_trained(record) for record in records),
+            "images a second": spread(1 / parts.sum(axis=1), 0),
+            "seconds an epoch, extrapolated": spread(epoch_images * parts.sum(axis=1), 1),
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def step_parts(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """A row a run that timed the parts of its steps, a column a part: seconds an image."""
+    timed_runs = [record for record in records if record.step_seconds]
+    return pd.DataFrame(
+        {part: seconds / record.images_trained for part, seconds in record.step_seconds.model_dump().items()}
+        for record in timed_runs
+        if record.step_seconds
+    )
+
+
+def steps_trained(record: RunRecord) -> int:
+    """Optimiser steps of a run."""
+    images = record.data.train_images if record.data else 0
+    return round(record.epochs_trained * -(-images // record.config.data.batch_size))
+
+
 def beside_original(
     results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2
 ) -> pd.DataFrame:
