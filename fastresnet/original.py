@@ -8,6 +8,10 @@ from typing import NamedTuple
 HARDWARE = "one RTX 2060 (6 GB), i7-9700K, 16 GB of memory; single runs"
 
 
+EPOCH_IMAGES = {"fashion-mnist": 60_000, "cifar10": 50_000}
+"""Training images of the report's epochs."""
+
+
 class OriginalEpoch(NamedTuple):
     """A row of the report's tables. `seconds` is None where the table has no such column."""
 

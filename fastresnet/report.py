@@ -1,7 +1,9 @@
 """Tables and captions of a chapter: results in, DataFrames and sentences out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from fastresnet.original import OriginalEpoch
@@ -169,8 +171,8 @@ def values(results: Results, variant: str, column: str) -> list[float]:
 
 
 def quickest(results: Results, *, besides: str) -> str:
-    """The variant with the shortest mean epoch, one left out; "" where there is no other."""
-    means = results.frame().groupby("variant")["epoch_seconds"].mean().drop(besides, errors="ignore")
+    """The variant with the shortest mean time an image, one left out; "" where there is no other."""
+    means = results.frame().groupby("variant")["image_seconds"].mean().drop(besides, errors="ignore")
     return str(means.idxmin()) if len(means) else ""
 
 
@@ -180,9 +182,36 @@ def most_accurate(results: Results, *, besides: str) -> str:
     return str(means.idxmax()) if len(means) else ""
 
 
+def jumps(results: Results, variant: str) -> list[float]:
+    """How far test accuracy moves from one epoch to the next, on average, for each run of a variant, in [0, 1]."""
+    accuracies = (pd.Series([epoch.test_accuracy for epoch in record.epochs], dtype=float) for record in _runs(results, variant))
+    return [float(accuracy.diff().abs().mean()) for accuracy in accuracies]
+
+
+def choices(results: Results, column: str, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
+    """How often each variant would be chosen from a single run of each: over every way of drawing one run a variant, the
+    share in which it has the best value of a column of `Results.frame()`."""
+    sign = 1 if best == "lowest" else -1
+    samples = {variant: sign * np.asarray(values(results, variant, column)) for variant in results.records}
+    chosen = {}
+    for variant, sample in samples.items():
+        others = [other for name, other in samples.items() if name != variant]
+        # the draws are independent: a run wins with the product of the shares of the others' runs that are worse
+        wins = np.prod([[(other > value).mean() for other in others] for value in sample], axis=1)
+        chosen[variant] = {
+            "mean": spread(pd.Series(sign * sample), 4),
+            "chosen by single runs": f"{wins.mean():.0%}",
+        }
+    return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")
+
+
+def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
+    return results.records.get(variant, ())
+
+
 def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:
     """Training seconds to an accuracy, for the runs of one variant that reach it."""
-    reached = (record.seconds_to(accuracy) for record in results.records.get(variant, ()))
+    reached = (record.seconds_to(accuracy) for record in _runs(results, variant))
     return [seconds for seconds in reached if seconds is not None]
 
 

@@ -124,13 +124,13 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "cyclic": Cyclic(min_lr=0.15 / 10, max_lr=0.15, num_cycles=2, momentum_range=(0.8, 0.9)),
         "one-cycle": OneCycle(max_lr=0.15, momentum_range=(0.85, 0.95)),
     }
-    c7 = {name: decayed.with_changes({"train.schedule": schedules[name].model_dump()}) for name in parameters.c7_schedules}
+    c7: dict[str, RunConfig] = {name: decayed.with_changes({"train.schedule": schedules[name].model_dump()}) for name in parameters.c7_schedules}
     c9 = {
         "off": one_cycle,
         "training images": flipped,
         "training and test images": flipped.with_changes({"data.flip_test": True}),
     }
-    c10 = {name: flipped.with_changes({"model.activation": name}) for name in parameters.c10_activations}
+    c10: dict[str, RunConfig] = {name: flipped.with_changes({"model.activation": name}) for name in parameters.c10_activations}
     c11 = {f"batch {size}": flipped.with_changes({"data.batch_size": size}) for size in parameters.c11_batch_sizes}
     c13_base = flipped.with_changes(
         {
@@ -141,7 +141,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             "train.evaluate_every": 3,
         }
     )
-    c13 = {
+    c13: dict[str, RunConfig] = {
         name: c13_base.with_changes({f"model.{key}": value for key, value in ARCHITECTURES[name].items()})
         for name in parameters.c13_architectures
     }
