@@ -35,6 +35,20 @@ def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
     return _curves(results, ax, against="epoch", label="epoch")
 
 
+def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
+    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range."""
+    epochs = results.epochs()
+    for variant, style in zip(results.records, styles(), strict=False):
+        runs = epochs[epochs["variant"] == variant]
+        for column, name, dash in (("test_accuracy", "test", "-"), ("train_accuracy", "training", "--")):
+            rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
+            ax.plot(rows["mean"], dash, color=style["color"], label=f"{variant}, {name}")
+            ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("accuracy, %")
+    return _finish(ax)
+
+
 def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
     """Test accuracy against seconds of training, evaluation not counted."""
     return _curves(results, ax, against="elapsed", label="seconds of training")

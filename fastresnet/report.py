@@ -150,17 +150,44 @@ def beside_original(
 
 
 def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
-    """A row an epoch; for each variant test accuracy in % and seconds, original and mean ± standard deviation here."""
+    """A row an epoch; for each variant test accuracy, training accuracy and seconds as far as the original prints them of any
+    variant: its figure, and mean ± standard deviation here."""
     epochs = results.epochs()
+    printed = {
+        variant: pd.DataFrame(rows, columns=OriginalEpoch._fields).set_index("epoch") for variant, rows in original.items()
+    }
     columns: dict[tuple[str, str, str], pd.Series] = {}
+    for label, theirs, ours, scale, digits in (
+        ("test accuracy, %", "test_accuracy", "test_accuracy", 100, 1),
+        ("training accuracy, %", "train_accuracy", "train_accuracy", 100, 1),
+        ("seconds", "seconds", "train_seconds", 1, 2),
+    ):
+        if not any(table[theirs].notna().any() for table in printed.values()):
+            continue
+        for variant in results.records:
+            rows = epochs[epochs["variant"] == variant].groupby("epoch")
+            if variant in printed:
+                columns[variant, label, "original"] = (scale * printed[variant][theirs]).map("{:.2f}".format)
+            columns[variant, label, "here"] = rows[ours].apply(lambda values, k=scale, d=digits: spread(k * values, d))
+    # sorted by variant as they were declared: the loop above goes by figure
+    ordered = sorted(columns, key=lambda key: list(results.records).index(key[0]))
+    return pd.DataFrame({key: columns[key] for key in ordered}).fillna("not printed").rename_axis("epoch")
+
+
+def generalisation(results: Results) -> pd.DataFrame:
+    """A row a variant: training accuracy in its last epoch, test accuracy, and how far they are apart, in points."""
+    frame = results.frame()
+    rows = {}
     for variant in results.records:
-        rows = epochs[epochs["variant"] == variant].groupby("epoch")
-        printed = pd.DataFrame(original.get(variant, ()), columns=OriginalEpoch._fields).set_index("epoch")
-        columns[variant, "accuracy, %", "original"] = printed["test_accuracy"].map(lambda value: f"{100 * value:.2f}")
-        columns[variant, "accuracy, %", "here"] = rows["test_accuracy"].apply(lambda values: spread(100 * values, 1))
-        columns[variant, "seconds", "original"] = printed["seconds"].map("{:.2f}".format)
-        columns[variant, "seconds", "here"] = rows["train_seconds"].apply(lambda values: spread(values, 2))
-    return pd.DataFrame(columns).fillna("not printed").rename_axis("epoch")
+        runs = frame[frame["variant"] == variant]
+        train, test = 100 * runs["train_accuracy"].astype(float), 100 * runs["test_accuracy"].astype(float)
+        rows[variant] = {
+            "training accuracy, %": spread(train, 2),
+            "test accuracy, %": spread(test, 2),
+            "gap, points": spread(train - test, 2),
+            "runs": len(runs),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:

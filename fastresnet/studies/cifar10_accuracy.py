@@ -124,7 +124,9 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "cyclic": Cyclic(min_lr=0.15 / 10, max_lr=0.15, num_cycles=2, momentum_range=(0.8, 0.9)),
         "one-cycle": OneCycle(max_lr=0.15, momentum_range=(0.85, 0.95)),
     }
-    c7: dict[str, RunConfig] = {name: decayed.with_changes({"train.schedule": schedules[name].model_dump()}) for name in parameters.c7_schedules}
+    c7: dict[str, RunConfig] = {
+        name: decayed.with_changes({"train.schedule": schedules[name].model_dump()}) for name in parameters.c7_schedules
+    }
     c9 = {
         "off": one_cycle,
         "training images": flipped,
