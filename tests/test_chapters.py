@@ -205,7 +205,14 @@ def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("assignment", ["ablations=[recipe, nothing]", "ablations=[ReLU]", "recipes={fashion-81: [0]}"])
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "fashion_ablated={recipe: fashion-80, changes: [recipe, nothing]}",
+        "cifar10_ablated={recipe: cifar10-83, changes: [ReLU]}",
+        "recipes={fashion-81: [0]}",
+    ],
+)
 def test_frontier_parameters_that_name_nothing_are_refused(assignment, tmp_path):
     line = refused(command("chapter", "run", "frontier", "-p", assignment, "-o", tmp_path / "out.ipynb"))
     assert "recipe" in line
