@@ -134,6 +134,11 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     }
     c10: dict[str, RunConfig] = {name: flipped.with_changes({"model.activation": name}) for name in parameters.c10_activations}
     c11 = {f"batch {size}": flipped.with_changes({"data.batch_size": size}) for size in parameters.c11_batch_sizes}
+    # as many steps for every size as the largest takes in all of its epochs
+    c11_steps = {
+        name: config.with_changes({"train.epochs": parameters.epochs * size / max(parameters.c11_batch_sizes)})
+        for (name, config), size in zip(c11.items(), parameters.c11_batch_sizes, strict=True)
+    }
     c13_base = flipped.with_changes(
         {
             "data.train_images": parameters.c13_train_images,
@@ -170,6 +175,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         Experiment("C9", "What do random flips buy?", c9, seeds),
         Experiment("C10", "Which activation?", c10, seeds),
         Experiment("C11", "Are smaller batches better?", c11, seeds),
+        Experiment("C11-steps", "And after as many steps?", c11_steps, seeds),
         Experiment("C12", "Which maximal rate with smaller batches?", _max_rates(final, parameters.c12_max_lrs), seeds),
         Experiment("C13", "What does each change of the architecture buy, and at what price?", c13, seeds),
         Experiment("N2", "Is a schedule made by hand better?", _with_schedules(final, n2), seeds),

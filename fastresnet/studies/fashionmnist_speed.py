@@ -51,6 +51,8 @@ class Parameters(ChapterParameters):
     f8_batch_size: BatchSize
     f8_image_size: PositiveInt | None
     f8_epochs: Epochs
+    f6_rates: Annotated[tuple[PositiveFloat, ...], Some]
+    """Learning rates at the large batch, with F8's narrow network and scale."""
     n1_max_lr: PositiveFloat
 
 
@@ -123,6 +125,10 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         name: timed(48, parameters.f7_batch_size, {"data.num_workers": 3, "train.precision": half, "model.channels": channels})
         for name, channels in widths.items()
     }
+    f6_rates = {
+        f"rate {lr:g}": whole({**f8_scale, "model.channels": HALF, "train.schedule": Constant(lr=lr).model_dump()})
+        for lr in parameters.f6_rates
+    }
     schedules: dict[str, Schedule] = {
         "constant": Constant(lr=0.1),
         "linear": Linear(start_lr=parameters.n1_max_lr),
@@ -139,6 +145,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         Experiment("F4", "To which size should images be enlarged?", f4, seeds),
         Experiment("F5", "Is half precision faster?", f5, seeds),
         Experiment("F6", "Which batch size makes an epoch shortest at half precision?", f6, seeds),
+        Experiment("F6-rate", "Is 0.1 the rate for a large batch, too?", f6_rates, seeds),
         Experiment("F7", "How many processes should load images now?", f7, seeds),
         Experiment("F8", "Do half the channels reach 80 % sooner?", f8, seeds),
         Experiment("F8-time", "How long is an epoch of each at the report's scale?", f8_timed, seeds),
