@@ -24,6 +24,9 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
+REPEAT_SECONDS = 10.0
+"""Between two interruptions of a chapter that is over its time: the first can be swallowed by whatever runs just then, and
+what is being shut down needs time for it."""
 
 
 class ChapterFailed(RuntimeError):
@@ -118,25 +121,26 @@ class _Limit:
 @contextmanager
 def _limit(seconds: float | None) -> Iterator[_Limit]:
     """Interrupts the main thread after a time, and turns SIGTERM into an interruption, so that kernels are shut down."""
-    limit = _Limit()
+    limit, over = _Limit(), threading.Event()
 
     def expire() -> None:
+        if over.wait(seconds):
+            return
         limit.expired = True
         os.kill(os.getpid(), signal.SIGINT)
+        while not over.wait(REPEAT_SECONDS):
+            os.kill(os.getpid(), signal.SIGINT)
 
     def terminate(*_: object) -> None:
         raise KeyboardInterrupt
 
-    timer = threading.Timer(seconds, expire) if seconds else None
     before = signal.signal(signal.SIGTERM, terminate)
-    if timer:
-        timer.daemon = True
-        timer.start()
+    if seconds:
+        threading.Thread(target=expire, daemon=True).start()
     try:
         yield limit
     finally:
-        if timer:
-            timer.cancel()
+        over.set()
         signal.signal(signal.SIGTERM, before)
 
 

@@ -1,5 +1,6 @@
 """A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -67,6 +68,15 @@ def test_time_limit_is_for_the_whole_chapter(chapter, tmp_path):
         chapter(*["import time; time.sleep(3)"] * 20, time_limit=4)
     assert time.monotonic() - start < 30
     assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_interruption_that_is_swallowed_is_repeated(monkeypatch):
+    monkeypatch.setattr(chapters, "REPEAT_SECONDS", 0.5)
+    with pytest.raises(KeyboardInterrupt), chapters._limit(0.1) as limit:
+        with contextlib.suppress(KeyboardInterrupt):
+            time.sleep(20)
+        time.sleep(20)
+    assert limit.expired
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
