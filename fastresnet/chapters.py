@@ -24,9 +24,6 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
-REPEAT_SECONDS = 10.0
-"""Between two interruptions of a chapter that is over its time: the first can be swallowed by whatever runs just then, and
-what is being shut down needs time for it."""
 
 
 class ChapterFailed(RuntimeError):
@@ -121,27 +118,29 @@ class _Limit:
 @contextmanager
 def _limit(seconds: float | None) -> Iterator[_Limit]:
     """Interrupts the main thread after a time, and turns SIGTERM into an interruption, so that kernels are shut down."""
-    limit, over = _Limit(), threading.Event()
+    limit = _Limit()
 
     def expire() -> None:
-        if over.wait(seconds):
-            return
         limit.expired = True
         os.kill(os.getpid(), signal.SIGINT)
-        while not over.wait(REPEAT_SECONDS):
-            os.kill(os.getpid(), signal.SIGINT)
 
     def terminate(*_: object) -> None:
         raise KeyboardInterrupt
 
+    timer = threading.Timer(seconds, expire) if seconds else None
     before = signal.signal(signal.SIGTERM, terminate)
-    if seconds:
-        threading.Thread(target=expire, daemon=True).start()
+    # a shell starts what it puts into the background deaf to SIGINT, which the limit relies on
+    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    if timer:
+        timer.daemon = True
+        timer.start()
     try:
         yield limit
     finally:
-        over.set()
+        if timer:
+            timer.cancel()
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, before_interrupt)
 
 
 def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
