@@ -129,6 +129,8 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
 
     timer = threading.Timer(seconds, expire) if seconds else None
     before = signal.signal(signal.SIGTERM, terminate)
+    # a shell starts what it puts into the background deaf to SIGINT, which the limit relies on
+    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     if timer:
         timer.daemon = True
         timer.start()
@@ -138,6 +140,7 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
         if timer:
             timer.cancel()
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, before_interrupt)
 
 
 def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:

@@ -119,28 +119,29 @@ def frontier(
     cost: Callable[[RunRecord], float],
     published_cost: str,
     label: str,
+    legend: bool = True,
 ) -> Axes:
-    """Test error against cost, both on logarithmic axes: a dot a run of ours, named by its experiment, and crosses for what
-    others have published, whose cost is the field `published_cost`."""
+    """Test error against cost, both on logarithmic axes: a dot a run of ours, and a number for what others have
+    published, whose cost is the field `published_cost`. The legend, if there is one, stands beside the panel."""
     for (name, found), style in zip(results.items(), styles(), strict=False):
         records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
         ax.plot(costs, errors, style["marker"], color=style["color"], alpha=0.7, markersize=6, label=name)
-    for point in published:
+    for number, point in enumerate(published, 1):  # numbered, because several lie too close for their names
         value = getattr(point, published_cost)
         if value is not None:
-            ax.plot(value, 100 * (1 - point.accuracy), "x", color="0.3", markersize=7)
-            place = (value, 100 * (1 - point.accuracy))
-            # slanted, because several have the same error
-            ax.annotate(point.name, place, (1, 5), textcoords="offset points", fontsize=7, rotation=55, rotation_mode="anchor")
+            ax.plot(
+                value, 100 * (1 - point.accuracy), marker=f"${number}$", color="0.2", markersize=8, linestyle="", label=point.name
+            )
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.margins(x=0.12, y=0.12)
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(ScalarFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test error, %")
-    return _finish(ax)
+    if legend:
+        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _finish(ax, legend=False)
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:

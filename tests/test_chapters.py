@@ -69,6 +69,17 @@ def test_time_limit_is_for_the_whole_chapter(chapter, tmp_path):
     assert not (tmp_path / "out.ipynb").exists()
 
 
+def test_time_limit_holds_where_interruptions_were_ignored_before():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), chapters._limit(0.1) as limit:
+            time.sleep(5)
+        assert limit.expired
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     output = tmp_path / "out.ipynb"

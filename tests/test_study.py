@@ -61,7 +61,7 @@ def test_record_survives_the_disk_and_holds_what_it_should(tiny, tmp_path):
     assert read_record(path) == record
     assert record.training_flops > 0
     assert record.peak_memory_bytes > 50 * 2**20
-    assert record.seconds.train == pytest.approx(sum(epoch.train_seconds for epoch in record.epochs), rel=0.01)
+    assert record.seconds.train == pytest.approx(sum(epoch.train_seconds for epoch in record.epochs), abs=0.05)
     assert record.data.train_images == 128
     assert set(record.versions) == {"python", "fastresnet", "torch", "torchvision", "numpy"}
     assert record.machine.device in ("cpu", "cuda", "mps")

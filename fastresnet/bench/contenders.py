@@ -53,13 +53,13 @@ def _cpu_peers(name: str, precision: Precision) -> tuple[Contender, ...]:
         return (
             Contender("tutorial", Ours(tutorial("fashion-mnist")), 2, "one run on another processor of this kind, not recorded"),
             Contender("original report", Ours(report_fashion()), 2, "the report's table"),
-            Contender("fastai", Fastai(tutorial("fashion-mnist"), epochs=1), 1, "not recorded"),
+            Contender("fastai", Fastai("fashion-mnist", ResNetConfig(in_channels=1), epochs=1), None, "not recorded"),
         )
     if name == "cifar10-83":
         return (
             Contender("tutorial", Ours(tutorial("cifar10")), None, "not recorded"),
             Contender("original report", Ours(report_cifar()), 20, "the report"),
-            Contender("fastai", Fastai(tutorial("cifar10"), epochs=10), None, "not recorded"),
+            Contender("fastai", Fastai("cifar10", ResNetConfig(), epochs=10), None, "not recorded"),
         )
     if name == "cifar10-94":
         return (_airbench_muon(precision),)

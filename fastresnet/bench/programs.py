@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from fastresnet.config import Precision, RunConfig
+from fastresnet.config import ModelConfig, Precision, RunConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.errors import UserError
@@ -137,21 +137,15 @@ class Ours:
 class Fastai:
     """fastai's way: a DataBlock with its usual augmentation, a Learner with Adam, `fit_one_cycle`; in fp32.
 
-    The network is the configuration's, so that only the way of training differs.
+    The network is one of this library's, so that only the way of training differs.
     """
 
-    config: RunConfig
-    epochs: float
+    dataset: str
+    model: ModelConfig
+    epochs: int
+    batch_size: int = 128
     max_lr: float = 3e-3
     precision: Precision = "fp32"
-
-    @property
-    def dataset(self) -> str:
-        return self.config.data.name
-
-    @property
-    def batch_size(self) -> int:
-        return self.config.data.batch_size
 
     def check(self, device: torch.device) -> None:
         import_torchvision("models")  # which fastai imports
@@ -163,12 +157,12 @@ class Fastai:
         vision.default_device(device.type == "cuda")
         train_images = dataset.train.subset(steps * self.batch_size) if steps else dataset.train
         loaders = self._loaders(vision, train_images, dataset.test.subset(100) if steps else dataset.test, device)
-        model = build_model(self.config.model, seed)
+        model = build_model(self.model, seed)
         learner = vision.Learner(loaders, model, loss_func=nn.CrossEntropyLoss(), metrics=vision.accuracy)
         clock = _fastai_clock(vision)
         reset_peak_memory(device)
         with learner.no_bar(), learner.no_logging():
-            learner.fit_one_cycle(1 if steps else int(self.epochs), self.max_lr, cbs=clock)
+            learner.fit_one_cycle(1 if steps else self.epochs, self.max_lr, cbs=clock)
         shape = tuple(train_images.images.shape[1:])
         num_images = clock.steps * self.batch_size
         return Measured(

@@ -58,6 +58,7 @@ def run_suite(name: str, *, only: tuple[str, ...] = (), data_dir: Path | None = 
     if unknown:
         raise UserError(f"{name}: no contest {unknown[0]!r}; allowed: {', '.join(suite.contests)}")
     device = choose_device(suite.device)
+    energy_joules(device)  # tells before any work that its package is missing
     chosen = [_without_missing(contest, device) for contest in contests(only or suite.contests, recipe_variant(device))]
     programs = [contender.program for contest in chosen for contender in contest.contenders]
     datasets = {each: load_dataset(each, data_dir) for each in dict.fromkeys(program.dataset for program in programs)}

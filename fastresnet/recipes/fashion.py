@@ -57,7 +57,8 @@ def fashion_93(variant: Variant) -> RunConfig:
 def fashion_94(variant: Variant) -> RunConfig:
     """94 % on FashionMNIST.
 
-    cpu: not measured yet.
+    cpu: 94.68 ± 0.06 % (n = 3) after 222 ± 7 s of training and 4 ± 0 s of evaluation, 53.1 TFLOP; AMD EPYC
+        (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {
