@@ -24,7 +24,7 @@ def _sizes(epochs: float) -> list[tuple[float, int]]:
 def cifar10_83(variant: Variant) -> RunConfig:
     """83.06 % on CIFAR-10: the original report's fast model, which took 262 s on an RTX 2060.
 
-    cpu: 84.37 ± 0.22 % (n = 5) after 27 ± 3 s of training and 5 ± 0 s of evaluation, 6.77 TFLOP; AMD EPYC
+    cpu: 84.37 ± 0.22 % (n = 5) after 28 ± 1 s of training and 5 ± 0 s of evaluation, 6.77 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
