@@ -36,7 +36,6 @@ def evaluate(
     model.eval()
     loss_sum, num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
     num_images = 0
-    device = next(model.parameters()).device
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def forward(images: Tensor) -> Tensor:
@@ -44,7 +43,7 @@ def evaluate(
             return model(images.contiguous(memory_format=layout)).float()
 
     for batch in batches.epoch(0):
-        images, labels = (each.to(device, non_blocking=True) for each in batch)
+        images, labels = (each.to(batches.device, non_blocking=True) for each in batch)
         logits = forward(images)
         if test_flip or test_shift:
             doubtful = least_confident(logits, test_share)

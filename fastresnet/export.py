@@ -9,6 +9,7 @@ spreadsheets had; CSV and Parquet hold a row a run with its whole configuration.
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -40,10 +41,15 @@ def write_export(path: Path) -> int:
 
 
 def _write_table(path: Path) -> int:
-    # a schedule, say, as text: both formats want one type a column
-    frame = load_frame(committed_results()).map(lambda value: json.dumps(value) if isinstance(value, dict | list) else value)
+    frame = load_frame(committed_results()).apply(_one_type)
     frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
     return len(frame)
+
+
+def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column with lists or mappings in it, a schedule say, as JSON text throughout: both formats want one type a column."""
+    nested = column.map(lambda value: isinstance(value, dict | list | tuple))
+    return column.map(json.dumps, na_action="ignore") if nested.any() else column
 
 
 def _write_workbook(path: Path) -> int:

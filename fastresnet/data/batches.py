@@ -26,6 +26,7 @@ class Batches(Protocol):
 
     images: ImageSet
     num_images: int
+    device: torch.device
 
     def __len__(self) -> int: ...
 
