@@ -65,6 +65,8 @@ class DataConfig(Frozen):
     """Reflected pixels on each side before a random crop back to size."""
     cutout: NonNegativeInt = 0
     """Side in pixels of a random square set to the mean colour."""
+    flip_test: bool = False
+    """Mirror each test image by chance as well: a mistake of the original report's, kept to show what it does."""
 
     @model_validator(mode="after")
     def _possible(self) -> "DataConfig":
@@ -211,6 +213,8 @@ class TrainConfig(Frozen):
     """Average over those views only for this share of the images, the least confident ones; the others have one view."""
     compile: bool = False
     """Train through torch.compile: faster steps after a compilation that the clock counts as training."""
+    time_parts: bool = False
+    """Time the parts of every step, waiting for the device between them."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
 

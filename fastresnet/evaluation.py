@@ -42,7 +42,8 @@ def evaluate(
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
             return model(images.contiguous(memory_format=layout)).float()
 
-    for images, labels in batches.epoch(0):
+    for batch in batches.epoch(0):
+        images, labels = (each.to(batches.device, non_blocking=True) for each in batch)
         logits = forward(images)
         if test_flip or test_shift:
             doubtful = least_confident(logits, test_share)

@@ -11,12 +11,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
+from fastresnet import report
 from fastresnet.frontier import Published
 from fastresnet.records import RunRecord
 from fastresnet.study import Results
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "//", "\\\\", "..", "xx")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -31,6 +33,20 @@ def styles() -> itertools.cycle:
 def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
     """Test accuracy against epochs: the mean of the seeds as a line, their range as a band."""
     return _curves(results, ax, against="epoch", label="epoch")
+
+
+def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
+    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range."""
+    epochs = results.epochs()
+    for variant, style in zip(results.records, styles(), strict=False):
+        runs = epochs[epochs["variant"] == variant]
+        for column, name, dash in (("test_accuracy", "test", "-"), ("train_accuracy", "training", "--")):
+            rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
+            ax.plot(rows["mean"], dash, color=style["color"], label=f"{variant}, {name}")
+            ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("accuracy, %")
+    return _finish(ax)
 
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
@@ -64,6 +80,21 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
     ax.invert_yaxis()
     ax.set_xlabel(label)
     return _finish(ax, legend=False)
+
+
+def step_parts(results: Results, ax: Axes) -> Axes:
+    """Milliseconds an image spends in each part of a training step, stacked: a bar a variant, the mean of its runs."""
+    names = list(results.records)
+    means = pd.DataFrame([report.step_parts(records).mean() for records in results.records.values()], index=names) * 1e3
+    left = pd.Series(0.0, index=names)
+    for part, colour, hatch in zip(means, COLOURS, HATCHES, strict=False):
+        ax.barh(names, means[part], left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5, label=part)
+        left += means[part]
+    ax.invert_yaxis()
+    ax.set_xlabel("milliseconds an image")
+    _finish(ax, legend=False)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
+    return ax
 
 
 def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch_seconds", label: str) -> Axes:

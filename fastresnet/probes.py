@@ -1,11 +1,18 @@
-"""Small exact measurements that need no training."""
+"""Small measurements that need no training."""
 
 import copy
+import multiprocessing
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from fastresnet.config import DataConfig
+from fastresnet.data.batches import make_batches
+from fastresnet.data.images import Dataset
 
 
 def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor, scales: Sequence[float]) -> pd.DataFrame:
@@ -40,3 +47,26 @@ def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor
             for name, norm in norms.items()
         ]
     return pd.DataFrame(rows)
+
+
+def worker_memory(config: DataConfig, dataset: Dataset, workers: Sequence[int]) -> pd.DataFrame:
+    """Memory of a DataLoader's worker processes once each has given a batch, without what they share with each other.
+
+    Returns a row a number of workers: workers, `gibibytes` (their proportional set sizes, added up; Linux only).
+    """
+    rows = []
+    for number in workers:
+        loading = config.model_copy(update={"loader": "worker", "num_workers": number})
+        batches, _ = make_batches(loading, dataset, torch.device("cpu"), seed=0)
+        epoch = batches.epoch(0)
+        for _ in range(max(number, 1)):
+            next(epoch)
+        sizes = [_proportional_set_size(process.pid) for process in multiprocessing.active_children() if process.pid]
+        rows.append({"workers": number, "gibibytes": sum(sizes) / 2**30})
+        del epoch  # ends the workers
+    return pd.DataFrame(rows)
+
+
+def _proportional_set_size(pid: int) -> int:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(text.split("Pss:")[1].split()[0]) * 1024

@@ -34,6 +34,16 @@ class Seconds(Frozen):
     evaluate: float
 
 
+class StepSeconds(Frozen):
+    """Wall seconds of all training steps by part; `fastresnet.timing.STEP_PARTS` says what each is."""
+
+    loader: float
+    transfer: float
+    forward: float
+    backward: float
+    optimiser: float
+
+
 class Machine(Frozen):
     """Hardware a run was timed on."""
 
@@ -74,6 +84,8 @@ class RunRecord(Frozen):
     outcome: Outcome
     epochs: tuple[EpochRecord, ...]
     seconds: Seconds
+    step_seconds: StepSeconds | None = None
+    """Where the run timed the parts of its steps."""
     training_flops: float
     """Operations of all training steps: convolutions and matrix products, forward and backward."""
     peak_memory_bytes: int

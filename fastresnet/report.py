@@ -1,7 +1,9 @@
 """Tables and captions of a chapter: results in, DataFrames and sentences out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from fastresnet.original import OriginalEpoch
@@ -97,6 +99,38 @@ def summary(results: Results) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
+def timed(results: Results, epoch_images: int) -> pd.DataFrame:
+    """A row a variant whose runs timed the parts of their steps: milliseconds an image by part, steps timed, and the seconds
+    that an epoch of `epoch_images` would take at that rate; mean ± standard deviation."""
+    rows = {}
+    for variant, records in results.records.items():
+        parts = step_parts(records)
+        rows[variant] = {
+            **{f"{part}, ms": spread(1e3 * parts[part], 2) for part in parts},
+            "steps": sum(steps_trained(record) for record in records),
+            "images a second": spread(1 / parts.sum(axis=1), 0),
+            "seconds an epoch, extrapolated": spread(epoch_images * parts.sum(axis=1), 1),
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def step_parts(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """A row a run that timed the parts of its steps, a column a part: seconds an image."""
+    timed_runs = [record for record in records if record.step_seconds]
+    return pd.DataFrame(
+        {part: seconds / record.images_trained for part, seconds in record.step_seconds.model_dump().items()}
+        for record in timed_runs
+        if record.step_seconds
+    )
+
+
+def steps_trained(record: RunRecord) -> int:
+    """Optimiser steps of a run."""
+    images = record.data.train_images if record.data else 0
+    return round(record.epochs_trained * -(-images // record.config.data.batch_size))
+
+
 def beside_original(
     results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2
 ) -> pd.DataFrame:
@@ -116,17 +150,44 @@ def beside_original(
 
 
 def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
-    """A row an epoch; for each variant test accuracy in % and seconds, original and mean ± standard deviation here."""
+    """A row an epoch; for each variant test accuracy, training accuracy and seconds as far as the original prints them of any
+    variant: its figure, and mean ± standard deviation here."""
     epochs = results.epochs()
+    printed = {
+        variant: pd.DataFrame(rows, columns=OriginalEpoch._fields).set_index("epoch") for variant, rows in original.items()
+    }
     columns: dict[tuple[str, str, str], pd.Series] = {}
+    for label, theirs, ours, scale, digits in (
+        ("test accuracy, %", "test_accuracy", "test_accuracy", 100, 1),
+        ("training accuracy, %", "train_accuracy", "train_accuracy", 100, 1),
+        ("seconds", "seconds", "train_seconds", 1, 2),
+    ):
+        if not any(table[theirs].notna().any() for table in printed.values()):
+            continue
+        for variant in results.records:
+            rows = epochs[epochs["variant"] == variant].groupby("epoch")
+            if variant in printed:
+                columns[variant, label, "original"] = (scale * printed[variant][theirs]).map("{:.2f}".format)
+            columns[variant, label, "here"] = rows[ours].apply(lambda values, k=scale, d=digits: spread(k * values, d))
+    # sorted by variant as they were declared: the loop above goes by figure
+    ordered = sorted(columns, key=lambda key: list(results.records).index(key[0]))
+    return pd.DataFrame({key: columns[key] for key in ordered}).fillna("not printed").rename_axis("epoch")
+
+
+def generalisation(results: Results) -> pd.DataFrame:
+    """A row a variant: training accuracy in its last epoch, test accuracy, and how far they are apart, in points."""
+    frame = results.frame()
+    rows = {}
     for variant in results.records:
-        rows = epochs[epochs["variant"] == variant].groupby("epoch")
-        printed = pd.DataFrame(original.get(variant, ()), columns=OriginalEpoch._fields).set_index("epoch")
-        columns[variant, "accuracy, %", "original"] = printed["test_accuracy"].map(lambda value: f"{100 * value:.2f}")
-        columns[variant, "accuracy, %", "here"] = rows["test_accuracy"].apply(lambda values: spread(100 * values, 1))
-        columns[variant, "seconds", "original"] = printed["seconds"].map("{:.2f}".format)
-        columns[variant, "seconds", "here"] = rows["train_seconds"].apply(lambda values: spread(values, 2))
-    return pd.DataFrame(columns).fillna("not printed").rename_axis("epoch")
+        runs = frame[frame["variant"] == variant]
+        train, test = 100 * runs["train_accuracy"].astype(float), 100 * runs["test_accuracy"].astype(float)
+        rows[variant] = {
+            "training accuracy, %": spread(train, 2),
+            "test accuracy, %": spread(test, 2),
+            "gap, points": spread(train - test, 2),
+            "runs": len(runs),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:
@@ -137,8 +198,8 @@ def values(results: Results, variant: str, column: str) -> list[float]:
 
 
 def quickest(results: Results, *, besides: str) -> str:
-    """The variant with the shortest mean epoch, one left out; "" where there is no other."""
-    means = results.frame().groupby("variant")["epoch_seconds"].mean().drop(besides, errors="ignore")
+    """The variant with the shortest mean time an image, one left out; "" where there is no other."""
+    means = results.frame().groupby("variant")["image_seconds"].mean().drop(besides, errors="ignore")
     return str(means.idxmin()) if len(means) else ""
 
 
@@ -148,9 +209,36 @@ def most_accurate(results: Results, *, besides: str) -> str:
     return str(means.idxmax()) if len(means) else ""
 
 
+def jumps(results: Results, variant: str) -> list[float]:
+    """How far test accuracy moves from one epoch to the next, on average, for each run of a variant, in [0, 1]."""
+    accuracies = (pd.Series([epoch.test_accuracy for epoch in record.epochs], dtype=float) for record in _runs(results, variant))
+    return [float(accuracy.diff().abs().mean()) for accuracy in accuracies]
+
+
+def choices(results: Results, column: str, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
+    """How often each variant would be chosen from a single run of each: over every way of drawing one run a variant, the
+    share in which it has the best value of a column of `Results.frame()`."""
+    sign = 1 if best == "lowest" else -1
+    samples = {variant: sign * np.asarray(values(results, variant, column)) for variant in results.records}
+    chosen = {}
+    for variant, sample in samples.items():
+        others = [other for name, other in samples.items() if name != variant]
+        # the draws are independent: a run wins with the product of the shares of the others' runs that are worse
+        wins = np.prod([[(other > value).mean() for other in others] for value in sample], axis=1)
+        chosen[variant] = {
+            "mean": spread(pd.Series(sign * sample), 4),
+            "chosen by single runs": f"{wins.mean():.0%}",
+        }
+    return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")
+
+
+def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
+    return results.records.get(variant, ())
+
+
 def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:
     """Training seconds to an accuracy, for the runs of one variant that reach it."""
-    reached = (record.seconds_to(accuracy) for record in results.records.get(variant, ()))
+    reached = (record.seconds_to(accuracy) for record in _runs(results, variant))
     return [seconds for seconds in reached if seconds is not None]
 
 

@@ -27,7 +27,7 @@ from fastresnet.models.saved import SavedModel, transfer
 from fastresnet.models.speednet import WHITENING_IMAGES
 from fastresnet.progress import ProgressBar
 from fastresnet.recipes import find_recipe
-from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds
+from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds, StepSeconds
 from fastresnet.timing import Timer, peak_memory_bytes, reset_peak_memory
 from fastresnet.trainer import fit
 
@@ -103,6 +103,7 @@ def train(
         outcome=fitted.outcome,
         epochs=fitted.epochs,
         seconds=Seconds(**timer.seconds),
+        step_seconds=StepSeconds(**fitted.step_seconds) if fitted.step_seconds else None,
         training_flops=fitted.training_flops,
         peak_memory_bytes=peak_memory_bytes(chosen_device),
         parameters=sum(parameter.numel() for parameter in model.parameters()),

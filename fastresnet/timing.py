@@ -2,16 +2,16 @@
 
 The clock counts four phases: `build` (the network), `prepare` (loading and checking the data,
 moving it to the device), `train` (every training step and its batches) and `evaluate`. The device is synchronised at
-both ends of each. Saving checkpoints and drawing the progress bar count in none of them.
+both ends of each. Saving checkpoints and drawing the progress bar count in none of them. Where a run asks for it, a second
+clock counts the parts of every training step.
 """
 
 import copy
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -19,19 +19,25 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastresnet.errors import UserError
 
-Phase = Literal["build", "prepare", "train", "evaluate"]
+PHASES = ("build", "prepare", "train", "evaluate")
+STEP_PARTS = ("loader", "transfer", "forward", "backward", "optimiser")
+"""Of a training step: waiting for a batch, moving it to the device, network and loss, gradients, update of the weights."""
 
 
 class Timer:
-    """Adds up the seconds of each phase on one device."""
+    """Adds up the seconds of each of some phases on one device. One that is not `enabled` counts nothing and waits for
+    nothing."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: dict[Phase, float] = {"build": 0.0, "prepare": 0.0, "train": 0.0, "evaluate": 0.0}
+    def __init__(self, device: torch.device, phases: Sequence[str] = PHASES, *, enabled: bool = True) -> None:
+        self.device, self.enabled = device, enabled
+        self.seconds = dict.fromkeys(phases, 0.0)
 
     @contextmanager
-    def phase(self, name: Phase) -> Iterator[None]:
+    def phase(self, name: str) -> Iterator[None]:
         """Counts the block's seconds under `name`, also when it raises."""
+        if not self.enabled:
+            yield
+            return
         synchronise(self.device)
         start = time.perf_counter()
         try:

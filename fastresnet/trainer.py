@@ -10,6 +10,7 @@ import copy
 import math
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,7 @@ from fastresnet.evaluation import Score, evaluate
 from fastresnet.optim import Lookahead, make_optimizers, set_rates
 from fastresnet.progress import ProgressBar
 from fastresnet.records import EpochRecord, Outcome
-from fastresnet.timing import Timer, training_flops_per_image
+from fastresnet.timing import STEP_PARTS, Timer, training_flops_per_image
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class FitResult:
     outcome: Outcome
     training_flops: float
     model: nn.Module
+    step_seconds: dict[str, float] | None
+    """By part of a step, where the configuration asks for it."""
 
 
 def fit(
@@ -68,7 +71,8 @@ def fit(
     outcome = Outcome(status="finished")
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
-    return FitResult(tuple(loop.epochs), outcome, loop.training_flops(), loop.evaluated_model)
+    step_seconds = loop.parts.seconds if config.time_parts else None
+    return FitResult(tuple(loop.epochs), outcome, loop.training_flops(), loop.evaluated_model, step_seconds)
 
 
 def _freeze(model: nn.Module, parts: int) -> None:
@@ -83,6 +87,7 @@ class _Loop:
     def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
         self.config, self.model, self.batches, self.timer, self.bar = config, model, batches, timer, bar
         device = timer.device
+        self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self.layout)  # type: ignore[call-overload]  # missing from torch's stubs
         self.optimizers = make_optimizers(config, model)
@@ -152,7 +157,9 @@ class _Loop:
         losses: list[Tensor] = []
         correct: list[Tensor] = []
         num_images = 0
-        for images, labels in self.batches.epoch(index):
+        batches = self.batches.epoch(index)
+        while batch := self._next(batches):
+            images, labels = batch
             loss, logits = self._train_step(images, labels)
             losses.append(loss * len(labels))
             correct.append((logits.argmax(dim=1) == labels).sum())
@@ -166,6 +173,16 @@ class _Loop:
         total_loss, num_correct = torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()]).tolist()
         return total_loss / num_images, num_correct / num_images
 
+    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
+        """The next batch, on the device; None after the last."""
+        with self.parts.phase("loader"):
+            batch = next(batches, None)
+        if batch is None:
+            return None
+        with self.parts.phase("transfer"):
+            images, labels = (each.to(self.timer.device, non_blocking=True) for each in batch)
+            return images, labels
+
     def _train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Takes one optimiser step; returns the batch's mean loss and its logits."""
         self._follow_schedule()
@@ -175,9 +192,10 @@ class _Loop:
             self._backward(*piece, share=len(piece[1]) / len(labels))
             for piece in zip(images.tensor_split(num_pieces), labels.tensor_split(num_pieces), strict=True)
         ]
-        for optimizer in self.optimizers:
-            self.scaler.step(optimizer)
-        self.scaler.update()
+        with self.parts.phase("optimiser"):
+            for optimizer in self.optimizers:
+                self.scaler.step(optimizer)
+            self.scaler.update()
         self.step += 1
         if self.lookahead is not None:
             self.lookahead.step_done(self.step, self.total_steps)
@@ -189,10 +207,12 @@ class _Loop:
         """Adds a piece's gradients; returns its share of the batch's loss, and its logits."""
         config = self.config
         images = images.contiguous(memory_format=self.layout)
-        with torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32"):
+        autocast = torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+        with self.parts.phase("forward"), autocast:
             logits = self.forward(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing) * share
-        self.scaler.scale(loss).backward()
+        with self.parts.phase("backward"):
+            self.scaler.scale(loss).backward()
         return loss.detach(), logits.detach()
 
     def _follow_schedule(self) -> None:
@@ -239,6 +259,7 @@ class _Loop:
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
             "seconds": dict(self.timer.seconds),
+            "step_seconds": dict(self.parts.seconds),
         }
         torch.save(state, partial)
         partial.replace(path)
@@ -267,7 +288,8 @@ class _Loop:
         torch.set_rng_state(state["random"].cpu())
         if state["device_random"] is not None:
             torch.cuda.set_rng_state(state["device_random"].cpu(), self.timer.device)
-        for phase, seconds in state["seconds"].items():
-            self.timer.seconds[phase] += seconds
+        for timer, saved in ((self.timer, state["seconds"]), (self.parts, state["step_seconds"])):
+            for phase, seconds in saved.items():
+                timer.seconds[phase] += seconds
         if self.bar:
             self.bar.resume(self.epochs, self.step)

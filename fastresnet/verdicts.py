@@ -115,6 +115,24 @@ def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
     return Verdict(claim, _status(float(interval.low), float(interval.high), 0.0), evidence)
 
 
+def within(claim: str, differences: Sequence[float], *, margin: float) -> Verdict:
+    """Tests that a mean difference lies within `margin` either way, as fractions shown in percentage points."""
+    kept, _, note = _with_values(differences, [])
+    too_few = _too_few(claim, kept, kept)
+    if too_few:
+        return too_few
+    test = stats.ttest_1samp(kept, 0)
+    interval = test.confidence_interval(CONFIDENCE)
+    lower, upper = float(interval.low), float(interval.high)
+    inside, outside = -margin < lower and upper < margin, lower > margin or upper < -margin
+    status: Status = "confirmed" if inside else "not confirmed" if outside else "cannot tell"
+    evidence = (
+        f"Mean difference {100 * np.mean(kept):+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
+        f"(margin ±{100 * margin:.1f}; one-sample t-test, n = {len(kept)}){note}."
+    )
+    return Verdict(claim, status, evidence)
+
+
 def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
     """Tests that measured values equal the expected ones, relative error at most `tolerance`; for what has no noise."""
     error = float(np.max(np.abs(np.asarray(measured) / np.asarray(expected) - 1)))

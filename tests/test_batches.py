@@ -155,3 +155,17 @@ def test_worker_cutout_paints_a_square_of_the_mean_colour():
     changed = (gathered(train)[0] != gathered(plain)[0]).any(dim=1)
     assert (changed.sum(dim=(1, 2)) <= 64).all()
     assert int(changed.sum(dim=(1, 2)).max()) > 55
+
+
+@pytest.mark.parametrize("loader", ["tensor", "worker"])
+def test_test_images_are_mirrored_only_where_that_mistake_is_asked_for(loader):
+    def pixels(**changes):
+        torch.manual_seed(0)
+        _, batches = batches_of(name="fashion-sample", loader=loader, flip="random", **changes)
+        return gathered(batches)[0]
+
+    plain, flipped = pixels(), pixels(flip_test=True)
+    mirrored = [torch.equal(one, other.flip(-1)) for one, other in zip(plain, flipped, strict=True)]
+    as_they_were = [torch.equal(one, other) for one, other in zip(plain, flipped, strict=True)]
+    assert all(a or b for a, b in zip(mirrored, as_they_were, strict=True))
+    assert 0.2 < sum(mirrored) / len(mirrored) < 0.8

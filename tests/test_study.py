@@ -130,7 +130,9 @@ def test_cpu_edition_is_recorded_whole_on_the_full_test_sets(name):
     for row in study.status():
         assert row["missing"] == 0, row
         for records in study.recorded(row["experiment"]).records.values():
-            assert all(record.data.test_images == 10_000 for record in records)
+            # runs of a few steps, that ask for time alone, are evaluated for form's sake
+            few_steps = all(record.config.data.test_images == 100 and record.step_seconds for record in records)
+            assert few_steps or all(record.data.test_images == 10_000 for record in records)
 
 
 def test_unknown_names_are_refused():
@@ -138,8 +140,8 @@ def test_unknown_names_are_refused():
         open_study("x")
     with pytest.raises(UserError, match="no edition 'x'; allowed: quick, cpu, gpu"):
         open_study("myrtle_notes", edition="x")
-    with pytest.raises(UserError, match="no experiment 'F2'; allowed: F1, F8"):
-        open_study("fashionmnist_speed").run("F2")
+    with pytest.raises(UserError, match="no experiment 'F9'; allowed: F1, F2"):
+        open_study("fashionmnist_speed").run("F9")
     with pytest.raises(UserError, match=r"f8_epoch: unknown key \(did you mean f8_epochs\?\)"):
         open_study("fashionmnist_speed", parameters={"f8_epoch": 1})
 

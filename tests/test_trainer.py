@@ -9,10 +9,11 @@ from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
+from fastresnet.models.build import build_model
 from fastresnet.runs import train
 from fastresnet.schedules import Constant, OneCycle
 from fastresnet.timing import Timer
-from fastresnet.trainer import fit
+from fastresnet.trainer import _Loop, fit
 
 TINY = RunConfig(
     data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
@@ -197,3 +198,28 @@ def test_compiled_network_learns_what_the_plain_one_learns():
     config = TINY.with_changes({"train.epochs": 2, "model.dropout": 0.0})
     plain, compiled = train(config).record, train(config.with_changes({"train.compile": True})).record
     assert abs(plain.epochs[-1].train_loss - compiled.epochs[-1].train_loss) < 0.05
+
+
+def test_parts_of_the_steps_add_up_to_the_training_and_change_nothing():
+    config = TINY.with_changes({"train.time_parts": True, "data.loader": "worker"})
+    record = train(config).record
+    parts = record.step_seconds.model_dump()
+    assert all(seconds > 0 for seconds in parts.values())
+    assert 0.5 * record.seconds.train < sum(parts.values()) < record.seconds.train
+    assert train(TINY).record.step_seconds is None
+    assert figures(train(config.with_changes({"train.time_parts": False})).record) == figures(record)
+
+
+def test_seconds_of_the_parts_are_taken_up_from_a_checkpoint(tmp_path):
+    config = TINY.with_changes({"train.time_parts": True, "train.epochs": 1})
+    first = _loop(config)
+    first.parts.seconds["forward"] = 1_000.0
+    first.save(tmp_path / "run.pt", "a run")
+    second = _loop(config)
+    second.restore(tmp_path / "run.pt", "a run")
+    assert second.parts.seconds["forward"] == 1_000.0
+
+
+def _loop(config):
+    batches, _ = make_batches(config.data, load_dataset(config.data.name), choose_device("cpu"), seed=0)
+    return _Loop(config.train, build_model(config.model, 0), batches, Timer(choose_device("cpu")), None)

@@ -77,6 +77,59 @@ def study_status(
         print_table(tuple(rows[0]), [tuple(map(str, row.values())) for row in rows])
 
 
+@study_app.command("verify")
+def study_verify(
+    sample: Annotated[int, typer.Option(min=1, help="Variants drawn at random and trained once more.")] = 5,
+    study: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only of this study; may be repeated.")] = None,
+    longest: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Only runs that took no longer than this.")] = 300.0,
+    margin: Annotated[float, typer.Option(min=0, max=100, metavar="POINTS", help="Difference of accuracy allowed.")] = 3.0,
+    seed: Annotated[int | None, typer.Option(help="Draw the same variants and seeds again.")] = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+) -> None:
+    """Train a random sample of recorded runs again with fresh seeds; exit code 1 unless they agree with the record."""
+    from fastresnet import verification
+    from fastresnet.study import find_study
+
+    for name in study or []:
+        find_study(name)
+    drawn = verification.draw(sample, studies=study or [], longest=longest, seed=seed)
+    done = []
+    for each in verification.recheck(drawn, data_dir=data_dir, device=device, seed=seed):
+        done.append(each)
+        candidate, accuracy = each.candidate, each.record.test_accuracy
+        print(
+            f"[{len(done)}/{sample}] {candidate.study} {candidate.experiment} {candidate.variant}, seed {each.record.seed}: "
+            f"{'-' if accuracy is None else f'{accuracy:.2%}'}, recorded {candidate.recorded_accuracy:.2%} "
+            f"(n = {len(candidate.records)})",
+            flush=True,
+        )
+    verdict = verification.judge(done, margin / 100)
+    print(f"{verdict.status}: {verdict.claim} {verdict.evidence}")
+    if verdict.status != "confirmed":
+        raise typer.Exit(1)
+
+
+@study_app.command("export")
+def study_export(
+    file: Annotated[Path, typer.Argument(help="FILE.xlsx: a sheet an experiment; .csv or .parquet: a row a run.")],
+) -> None:
+    """Write the study's record to a workbook or a table."""
+    from fastresnet.export import write_export
+
+    count = write_export(file)
+    print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")
+
+
+@chapter_app.command("compare")
+def chapter_compare(one: Path, other: Path) -> None:
+    """Show what changed between two executed versions of a chapter."""
+    from fastresnet.comparison import compare
+
+    for line in compare(one, other):
+        print(line)
+
+
 @chapter_app.command("list")
 def chapter_list() -> None:
     """Chapters and their parameters, with the values of the quick edition."""

@@ -1,6 +1,7 @@
 """Batches of normalised images, by two loaders under one contract.
 
-Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labels int64 [B] on the device. Their order,
+Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labels int64 [B]: `TensorBatches` on the device,
+`WorkerBatches` in memory from where they move to it without waiting. Their order,
 and the augmentation of `TensorBatches`, depend on the seed and the epoch alone, so a resumed run sees the batches it
 would have seen; with augmentation off both give equal labels and pixels. A last batch of a single image is dropped in
 training, where batch norm cannot use it.
@@ -25,6 +26,7 @@ class Batches(Protocol):
 
     images: ImageSet
     num_images: int
+    device: torch.device
 
     def __len__(self) -> int: ...
 
@@ -106,6 +108,8 @@ class TensorBatches(_Batches):
             pixels = self._pixels[chosen]
             if self.training:
                 pixels = self._augment(pixels, indices, index, generator)
+            elif self.config.flip_test:
+                pixels = augment.random_flip(pixels, generator)
             side = self._side(index + position / len(self))
             if side:
                 pixels = self._resize(pixels, [side, side], antialias=True)
@@ -141,7 +145,7 @@ class WorkerBatches(_Batches):
         steps = []
         if training and config.crop_padding:
             steps.append(v2.RandomCrop((height, width), padding=config.crop_padding, padding_mode="reflect"))
-        if training and config.flip == "random":
+        if config.flip == "random" if training else config.flip_test:
             steps.append(v2.RandomHorizontalFlip())
         if training and config.cutout:
             area = config.cutout**2 / (height * width)
@@ -163,8 +167,7 @@ class WorkerBatches(_Batches):
             generator=self._generator(index),
             pin_memory=self.device.type == "cuda",
         )
-        for pixels, labels in loader:
-            yield pixels.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        yield from loader
 
 
 class _TransformedImages(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):

@@ -1,0 +1,69 @@
+"""What differs between two executed versions of a chapter: parameters, verdicts, tables and texts."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+
+from fastresnet.errors import UserError
+
+
+def compare(one: Path, other: Path) -> Iterator[str]:
+    """Lines that say what changed from one executed chapter to another, under the heading that it stands below.
+
+    Raises UserError for a file that is no executed notebook, or two that are not versions of one chapter.
+    """
+    first, second = _executed(one), _executed(other)
+    if _title(first) != _title(second):
+        raise UserError(f"{one} and {other}: not the same chapter: {_title(first)!r} and {_title(second)!r}")
+    yield from _changed_parameters(first, second)
+    after = {cell.id: cell for cell in second.cells}
+    heading = told = ""
+    for cell in first.cells:
+        if cell.cell_type == "markdown":
+            heading = next((line for line in cell.source.splitlines() if line.startswith("#")), heading)
+        elif cell.id in after and (lines := list(_changed_lines(_shown(cell), _shown(after[cell.id])))):
+            if heading != told:
+                told = heading
+                yield f"\n{heading}"
+            yield from lines
+
+
+def _executed(path: Path) -> nbformat.NotebookNode:
+    try:
+        notebook = nbformat.read(path, 4)
+    except Exception as error:  # nbformat raises many types, json's and its own
+        raise UserError(f"{path}: not a notebook ({type(error).__name__})") from error
+    if "papermill" not in notebook.metadata:
+        raise UserError(f"{path}: was never run; get one with: fastresnet chapter run NAME -o FILE.ipynb")
+    return notebook
+
+
+def _title(notebook: nbformat.NotebookNode) -> str:
+    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    return next((line.removeprefix("# ") for line in lines if line.startswith("# ")), "")
+
+
+def _changed_parameters(first: nbformat.NotebookNode, second: nbformat.NotebookNode) -> Iterator[str]:
+    before, after = (notebook.metadata.papermill.get("parameters", {}) for notebook in (first, second))
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            yield f"{name}: {before.get(name)} -> {after.get(name)}"
+
+
+def _shown(cell: nbformat.NotebookNode) -> list[str]:
+    """What a cell's outputs say, as text; pictures have none."""
+    lines = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        text = data.get("text/markdown") or data.get("text/plain") or output.get("text", "")
+        lines += [line.rstrip() for line in text.splitlines() if not re.match(r"<.* at 0x[0-9a-f]+>|<Figure ", line)]
+    return lines
+
+
+def _changed_lines(before: list[str], after: list[str]) -> Iterator[str]:
+    for line in difflib.unified_diff(before, after, lineterm="", n=0):
+        if not line.startswith(("---", "+++", "@@")):
+            yield f"  {line[0]} {line[1:]}"

@@ -1,0 +1,88 @@
+"""The study's record as a spreadsheet or a table, for whoever works elsewhere.
+
+    write_export(Path("study.xlsx"))
+
+A workbook has a sheet an experiment, in the study's order, with a row an epoch, as the original report's lost
+spreadsheets had; CSV and Parquet hold a row a run with its whole configuration.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fastresnet.errors import UserError
+from fastresnet.project import EDITIONS, committed_results, parameter_file
+from fastresnet.store import load_frame
+from fastresnet.studies import STUDIES
+from fastresnet.study import Results, open_study
+
+FORMATS = (".xlsx", ".csv", ".parquet")
+
+
+def write_export(path: Path) -> int:
+    """Writes the committed record to a file, whole or not at all, and returns the number of sheets or rows.
+
+    Raises UserError for another suffix than those of `FORMATS`, a folder that is not there, or a missing package.
+    """
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path}: must end in {', '.join(FORMATS)}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{path}: must name a file in a folder that exists")
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    try:
+        count = _write_workbook(partial) if path.suffix == ".xlsx" else _write_table(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _write_table(path: Path) -> int:
+    frame = load_frame(committed_results()).apply(_one_type)
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
+    return len(frame)
+
+
+def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column with lists or mappings in it, a schedule say, as JSON text throughout: both formats want one type a column."""
+    nested = column.map(lambda value: isinstance(value, dict | list | tuple))
+    return column.map(json.dumps, na_action="ignore") if nested.any() else column
+
+
+def _write_workbook(path: Path) -> int:
+    try:
+        import openpyxl  # noqa: F401  # pandas writes with it
+    except ModuleNotFoundError as error:
+        raise UserError(f"{path.name}: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
+    sheets = list(strongest_records())
+    contents = pd.DataFrame(
+        {
+            "sheet": results.experiment.id,
+            "study": study,
+            "question": results.experiment.question,
+            "edition": results.edition,
+            "variants": len(results.records),
+            "runs": sum(map(len, results.records.values())),
+        }
+        for study, results in sheets
+    )
+    with pd.ExcelWriter(path, engine="openpyxl") as writer:
+        contents.to_excel(writer, sheet_name="contents", index=False)
+        for _, results in sheets:
+            results.epochs().to_excel(writer, sheet_name=results.experiment.id, index=False)
+    return len(sheets) + 1
+
+
+def strongest_records() -> Iterator[tuple[str, Results]]:
+    """For every experiment, study by study, its records in the strongest edition that is recorded whole."""
+    for name in STUDIES:
+        editions = [open_study(name, edition=edition) for edition in EDITIONS if parameter_file(name, edition).exists()]
+        ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)
+        for experiment in ids:
+            recorded = [study.recorded(experiment) for study in reversed(editions) if experiment in study.experiments]
+            found = next((results for results in recorded if results), None)
+            if found:
+                yield name, found

@@ -1,0 +1,58 @@
+"""What changed between two versions of a chapter."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from fastresnet.comparison import compare
+from fastresnet.errors import UserError
+
+from .conftest import command, refused
+
+
+def chapter(path, *, epochs, verdict, title="# A chapter"):
+    text = new_output("display_data", data={"text/markdown": f"**Verdict: {verdict}.** It is so.\n\nn = 3"})
+    picture = new_output("display_data", data={"text/plain": f"<Figure size 640x480 with {epochs} Axes>"})
+    cells = [
+        new_markdown_cell(title, id="title"),
+        new_markdown_cell("## F1 · A question", id="head"),
+        new_code_cell("f()", id="same", outputs=[new_output("stream", text="always so\n"), picture]),
+        new_code_cell("g()", id="verdict", outputs=[text]),
+    ]
+    notebook = new_notebook(cells=cells, metadata={"papermill": {"parameters": {"epochs": epochs, "seeds": [0]}}})
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_changed_parameters_and_outputs_are_shown_below_their_heading(tmp_path):
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
+    other = chapter(tmp_path / "other.ipynb", epochs=2, verdict="not confirmed")
+    assert list(compare(one, other)) == [
+        "epochs: 1 -> 2",
+        "\n## F1 · A question",
+        "  - **Verdict: confirmed.** It is so.",
+        "  + **Verdict: not confirmed.** It is so.",
+    ]
+
+
+def test_equal_chapters_have_nothing_to_show(tmp_path):
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
+    assert list(compare(one, one)) == []
+    done = command("chapter", "compare", one, one)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_what_is_no_version_of_the_chapter_is_refused(tmp_path):
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
+    stranger = chapter(tmp_path / "stranger.ipynb", epochs=1, verdict="confirmed", title="# Another")
+    assert "not the same chapter: 'A chapter' and 'Another'" in refused(command("chapter", "compare", one, stranger))
+    (tmp_path / "text.ipynb").write_text("no notebook")
+    with pytest.raises(UserError, match="not a notebook"):
+        list(compare(one, tmp_path / "text.ipynb"))
+    with pytest.raises(UserError, match="not a notebook"):
+        list(compare(one, tmp_path / "missing.ipynb"))
+    fresh = nbformat.read(one, 4)
+    del fresh.metadata["papermill"]
+    nbformat.write(fresh, tmp_path / "fresh.ipynb")
+    with pytest.raises(UserError, match="was never run"):
+        list(compare(one, tmp_path / "fresh.ipynb"))

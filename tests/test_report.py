@@ -1,0 +1,102 @@
+"""Tables of a chapter against what can be worked out by hand."""
+
+import matplotlib.pyplot as plt
+import pytest
+
+from fastresnet import plots, report
+from fastresnet.original import OriginalEpoch
+from fastresnet.runs import train
+from fastresnet.study import Experiment, Results
+
+
+@pytest.fixture(scope="module")
+def record():
+    from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+
+    config = RunConfig(
+        data=DataConfig(name="fashion-sample", train_images=120, test_images=50, batch_size=32),
+        model=ResNetConfig(depth=10, channels=(4, 4, 8, 8), in_channels=1),
+        train=TrainConfig(epochs=2, time_parts=True),
+    )
+    return train(config).record
+
+
+def changed(record, *, accuracies, train_accuracy=0.5, seed=0):
+    """A record with other test accuracies, one an epoch."""
+    epochs = [
+        record.epochs[0].model_copy(update={"epoch": number, "test_accuracy": accuracy, "train_accuracy": train_accuracy})
+        for number, accuracy in enumerate(accuracies, 1)
+    ]
+    return record.model_copy(update={"epochs": tuple(epochs), "seed": seed})
+
+
+def results_of(**variants):
+    experiment = Experiment("X", "?", {name: records[0].config for name, records in variants.items()}, (0, 1))
+    return Results(experiment, "cpu", {name: tuple(records) for name, records in variants.items()})
+
+
+def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
+    a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
+    b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
+    table = report.choices(results_of(a=a, b=b), "test_accuracy", best="highest")
+    assert list(table["chosen by single runs"]) == ["50%", "50%"]  # 0.8 beats both, 0.6 none
+    table = report.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
+    assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
+    table = report.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
+    assert table.loc["a", "mean"].startswith("0.7000")
+
+
+def test_jumps_are_mean_moves_between_epochs(record):
+    found = results_of(a=[changed(record, accuracies=[0.5, 0.7, 0.6]), changed(record, accuracies=[0.5, 0.5, 0.5])])
+    assert report.jumps(found, "a") == pytest.approx([0.15, 0.0])
+    assert report.jumps(found, "not run") == []
+
+
+def test_generalisation_is_the_gap_between_training_and_test(record):
+    found = results_of(
+        a=[changed(record, accuracies=[0.6], train_accuracy=0.7), changed(record, accuracies=[0.5], train_accuracy=0.8)]
+    )
+    assert report.generalisation(found).loc["a"].tolist() == ["75.00 ± 7.07", "55.00 ± 7.07", "20.00 ± 14.14", 2]
+
+
+def test_epochs_show_what_the_original_prints_of_any_variant(record):
+    runs = [changed(record, accuracies=[0.5, 0.6], train_accuracy=0.4)]
+    found = results_of(a=runs, b=runs)
+    table = report.epochs_beside_original(found, {"a": (OriginalEpoch(1, 0.51, train_accuracy=0.42),)})
+    assert list(table.columns) == [
+        ("a", "test accuracy, %", "original"),
+        ("a", "test accuracy, %", "here"),
+        ("a", "training accuracy, %", "original"),
+        ("a", "training accuracy, %", "here"),
+        ("b", "test accuracy, %", "here"),
+        ("b", "training accuracy, %", "here"),
+    ]
+    assert table["a", "test accuracy, %", "original"].tolist() == ["51.00", "not printed"]
+    assert table["b", "test accuracy, %", "here"].tolist() == ["50.0", "60.0"]
+
+
+def test_timed_runs_are_extrapolated_from_the_parts_of_their_steps(record):
+    found = results_of(a=[record])
+    parts = record.step_seconds.model_dump()
+    row = report.timed(found, epoch_images=60_000).loc["a"]
+    assert row["steps"] == 8  # two epochs of four batches, the last of which is smaller
+    assert float(row["seconds an epoch, extrapolated"]) == pytest.approx(60_000 * sum(parts.values()) / 240, abs=0.06)
+    assert float(row["forward, ms"]) == pytest.approx(1e3 * parts["forward"] / 240, abs=0.006)
+
+
+def test_bars_of_the_parts_are_as_long_as_an_image_takes(record):
+    figure, ax = plt.subplots()
+    plots.step_parts(results_of(a=[record]), ax)
+    ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
+    assert max(ends) == pytest.approx(1e3 * sum(record.step_seconds.model_dump().values()) / 240)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(record.step_seconds.model_dump())
+    plt.close(figure)
+
+
+def test_training_and_test_curves_are_drawn_apart(record):
+    figure, ax = plt.subplots()
+    plots.train_and_test_accuracy(results_of(a=[changed(record, accuracies=[0.5, 0.6], train_accuracy=0.9)]), ax)
+    test, training = ax.get_lines()
+    assert list(test.get_ydata()) == pytest.approx([50, 60])
+    assert list(training.get_ydata()) == pytest.approx([90, 90])
+    plt.close(figure)

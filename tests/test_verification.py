@@ -1,0 +1,76 @@
+"""A sample of the record, trained again."""
+
+import dataclasses
+
+import pytest
+
+from fastresnet import verification
+from fastresnet.errors import UserError
+from fastresnet.runs import train
+from fastresnet.verification import Candidate, Recheck, draw, judge, recheck
+
+from .conftest import command, refused
+
+
+@pytest.fixture(scope="module")
+def candidate():
+    return draw(1, seed=0)[0]
+
+
+def with_accuracy(record, accuracy):
+    last = record.epochs[-1].model_copy(update={"test_accuracy": accuracy})
+    return record.model_copy(update={"epochs": (*record.epochs[:-1], last)})
+
+
+def test_sample_is_random_and_can_be_drawn_again():
+    names = [[(each.experiment, each.variant) for each in draw(4, seed=seed)] for seed in (1, 1, 2, 3)]
+    assert names[0] == names[1]
+    assert len({tuple(each) for each in names}) > 1
+    assert len(set(names[0])) == 4
+
+
+def test_only_short_runs_about_accuracy_are_drawn():
+    for each in draw(8, longest=60, seed=0):
+        assert each.seconds <= 60
+        assert len(each.records) >= 3
+        assert all(record.data.test_images == 10_000 for record in each.records)
+    assert {each.study for each in draw(2, studies=["myrtle_notes"], seed=0)} == {"myrtle_notes"}
+
+
+def test_too_large_a_sample_is_refused():
+    with pytest.raises(UserError, match="only 0 recorded variants took at most 0 s a run"):
+        draw(1, longest=0)
+    assert "no study 'nothing'" in refused(command("study", "verify", "--study", "nothing"))
+
+
+def test_new_run_has_a_fresh_seed_and_the_recorded_configuration(monkeypatch, candidate, tiny):
+    asked = []
+
+    def short(config, seed, **_):
+        asked.append((config, seed))
+        return train(tiny, seed)
+
+    monkeypatch.setattr("fastresnet.runs.train", short)
+    (done,) = recheck([candidate], seed=0)
+    ((config, seed),) = asked
+    assert config == candidate.records[0].config
+    assert seed >= verification.FRESH_SEED
+    assert seed not in {record.seed for record in candidate.records}
+    assert done.difference == pytest.approx(done.record.test_accuracy - candidate.recorded_accuracy)
+
+
+def test_verdict_follows_the_differences(candidate):
+    def rechecked(*shifts):
+        record = candidate.records[0]
+        return [Recheck(candidate, with_accuracy(record, candidate.recorded_accuracy + shift)) for shift in shifts]
+
+    assert judge(rechecked(0.004, -0.003, 0.001, 0.0), margin=0.03).status == "confirmed"
+    assert judge(rechecked(-0.1, -0.11, -0.09, -0.1), margin=0.03).status == "not confirmed"
+    assert judge(rechecked(-0.1, 0.1, 0.0), margin=0.03).status == "cannot tell"
+    assert judge(rechecked(0.0), margin=0.03).status == "cannot tell"
+
+
+def test_candidate_averages_its_runs(candidate):
+    records = tuple(with_accuracy(record, accuracy) for record, accuracy in zip(candidate.records, (0.5, 0.7), strict=False))
+    assert dataclasses.replace(candidate, records=records).recorded_accuracy == pytest.approx(0.6)
+    assert isinstance(candidate, Candidate)
