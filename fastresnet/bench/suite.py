@@ -1,7 +1,8 @@
 """Runs contests: the contenders alternate, round after round in one process, so that ratios hold on a noisy machine.
 
 A contender that would take longer than a minute is timed over a few steps instead, of the same sizes and in the same
-proportions as its whole run, and its time to the target is those seconds a step times its recorded number of steps.
+proportions as its whole run, and its time to the target is those seconds a step times its recorded number of steps, and
+what comes before the first.
 """
 
 import time
@@ -83,12 +84,14 @@ def _run_contest(
     contest: Contest, dataset: Dataset, device: torch.device, rounds: int, limit: float, peaks: Mapping[Precision, float]
 ) -> Iterator[Row]:
     steps: dict[str, int | None] = {}
+    starts: dict[str, float] = {}
     for each in contest.contenders:
-        # two steps to warm everything up, and two that tell who takes too long to be run whole
-        for _ in range(2):
-            scout = each.program.run(dataset, device, 0, steps=2)
-        seconds_a_step = scout.train_seconds / 2
-        whole = seconds_a_step * num_steps(each.program, dataset)
+        # two steps to warm everything up; then two, and four: they tell what a step takes, what comes before the first (a
+        # recipe looks at the images for its whitening), and who takes too long to be run whole
+        _, two, four = (each.program.run(dataset, device, 0, steps=number).train_seconds for number in (2, 2, 4))
+        seconds_a_step = max((four - two) / 2, four / 8)
+        starts[each.name] = max(0.0, four - 4 * seconds_a_step)
+        whole = starts[each.name] + seconds_a_step * num_steps(each.program, dataset)
         steps[each.name] = max(2, round(SECONDS_OF_STEPS / seconds_a_step)) if whole > limit else None
     measured: dict[str, list[Measured]] = {each.name: [] for each in contest.contenders}
     joules: dict[str, list[float | None]] = {each.name: [] for each in contest.contenders}
@@ -101,8 +104,8 @@ def _run_contest(
     for each in contest.contenders:
         image_seconds = each.program.batch_seconds(dataset, device)
         peak = peaks[each.program.precision]
-        few = steps[each.name] is not None
-        yield _row(contest, each, measured[each.name], joules[each.name], few, image_seconds, len(dataset.train), peak)
+        start = None if steps[each.name] is None else starts[each.name]
+        yield _row(contest, each, measured[each.name], joules[each.name], start, image_seconds, len(dataset.train), peak)
 
 
 def convolution_peak(device: torch.device, precision: Precision) -> float:
@@ -131,19 +134,22 @@ def _row(
     contender: Contender,
     runs: list[Measured],
     joules: list[float | None],
-    steps_only: bool,
+    start: float | None,
     image_seconds: float | None,
     num_images: int,
     peak: float,
 ) -> Row:
-    epoch_seconds = [run.train_seconds / run.epochs for run in runs]
-    rates = [run.training_flops / run.train_seconds for run in runs]
+    """`start`: seconds before the first step of runs of a few steps; None for whole runs, of which they are a part."""
+    steps_only = start is not None
+    stepping = [run.train_seconds - min(start or 0.0, run.train_seconds / 2) for run in runs]
+    epoch_seconds = [seconds / run.epochs for seconds, run in zip(stepping, runs, strict=True)]
+    rates = [run.training_flops / seconds for seconds, run in zip(stepping, runs, strict=True)]
     energies = [] if steps_only else [energy for energy in joules if energy is not None]
     seconds: list[float] | None = None
-    if not steps_only:
+    if start is None:
         seconds = [run.total_seconds for run in runs]
     elif contender.epochs is not None:
-        seconds = [each * contender.epochs for each in epoch_seconds]
+        seconds = [start + each * contender.epochs for each in epoch_seconds]
     accuracies = [run.test_accuracy or 0.0 for run in runs]
     return Row(
         contest=contest.name,
