@@ -49,7 +49,8 @@ def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
     assert ours.passed in (0.0, 0.5, 1.0)
     assert 0 < ours.accuracy < 1
     assert (long.passed, long.accuracy) == (None, None)
-    assert long.seconds == pytest.approx(3_000 * long.epoch_seconds)
+    # the steps' seconds, and what comes before the first
+    assert 0 <= long.seconds - 3_000 * long.epoch_seconds < 10
     assert unknown.seconds is None
     assert all(0 < row.share_of_peak < 1.5 for row in rows)
     assert all(0 < row.outside_model < 1 for row in rows)
