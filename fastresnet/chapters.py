@@ -6,12 +6,15 @@ and after a failure one with the suffix `.failed.ipynb`, for whoever wants to lo
 completed counts for nothing: it makes it after a time-out, a killed kernel and Ctrl-C as well.
 """
 
+import multiprocessing
 import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +105,40 @@ def run_chapter(
         raise
     partial.replace(output)
     return output
+
+
+@dataclass(frozen=True)
+class Version:
+    """A chapter with checked parameters, and where its executed notebook is to lie."""
+
+    chapter: str
+    parameters: Mapping[str, Any]
+    output: Path
+
+
+def run_side_by_side(
+    versions: Sequence[Version], *, jobs: int, data_dir: Path | None = None, time_limit: float | None = None
+) -> Iterator[Path]:
+    """Runs versions of chapters in `jobs` processes at a time, yielding each executed notebook as it is done.
+
+    Raises ChapterFailed at the end if some failed; the others are done all the same.
+    """
+    failures = []
+    # started afresh: a forked process would inherit torch's threads, and run_chapter needs a main thread of its own
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        running: dict[Future[Path], Version] = {
+            pool.submit(
+                run_chapter, each.chapter, each.output, dict(each.parameters), data_dir=data_dir, time_limit=time_limit
+            ): each
+            for each in versions
+        }
+        for done in as_completed(running):
+            try:
+                yield done.result()
+            except (ChapterFailed, UserError) as error:
+                failures.append(f"{running[done].output.name}: {error}")
+    if failures:
+        raise ChapterFailed("; ".join(failures))
 
 
 def _last_line(error: BaseException) -> str:

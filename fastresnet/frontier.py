@@ -131,6 +131,33 @@ def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, 
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
+REPORT_FINALS = {
+    "original report, narrow": "fashion-80",
+    "original report, ten epochs": "fashion-89",
+    "original report, fast": "cifar10-83",
+    "original report, accurate": "cifar10-90",
+}
+"""What the report ended with, and the recipe for the same accuracy."""
+
+
+def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
+    """A row a final model of the report: its accuracy and seconds on its card, and those of the recipe for that accuracy."""
+    points = {point.name: point for point in PUBLISHED}
+    rows = {}
+    for name, recipe in REPORT_FINALS.items():
+        records = [record for group in results[recipe].records.values() for record in group]
+        seconds = pd.Series([total_seconds(record) for record in records])
+        rows[f"{points[name].dataset}, {name.removeprefix('original report, ')}"] = {
+            "the report, %": f"{100 * points[name].accuracy:.2f}",
+            f"s on one {points[name].hardware}": f"{points[name].seconds:.0f}",
+            "recipe": recipe,
+            "here, %": spread(100 * pd.Series([record.test_accuracy for record in records], dtype=float), 2),
+            "s with evaluation": spread(seconds, 1),
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="final model")
+
+
 def growth_table(results: Results) -> pd.DataFrame:
     """A row a variant: seconds an epoch, operations a second, and the largest peak memory of its runs."""
     rows = {}

@@ -172,6 +172,46 @@ def chapter_run(
     print(done)
 
 
+@chapter_app.command("sweep")
+def chapter_sweep(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One chapter or several.")],
+    edition: Edition = "quick",
+    changes: Assignments = None,
+    files: Annotated[
+        list[Path] | None, typer.Option("-f", metavar="FILE.yml", help="Values of a version, before those of -p; repeatable.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("-o", metavar="FOLDER", help="For NAME-FILE.ipynb; default: _build/chapters.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
+    data_dir: DataDir = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for each version.")] = None,
+) -> None:
+    """Run chapters side by side, each once for every file of parameters."""
+    from fastresnet import chapters
+    from fastresnet.parsing import parse_assignment
+    from fastresnet.project import project_root
+
+    own = dict(map(parse_assignment, changes or []))
+    folder = folder or project_root() / "_build" / "chapters"
+    if data_dir and not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir}: no such folder")
+    versions = [
+        chapters.Version(
+            name,
+            chapters.chapter_parameters(name, edition, own, file),
+            folder / f"{chapters.chapter_file(name).stem}-{file.stem if file else edition}.ipynb",
+        )
+        for name in names
+        for file in files or [None]
+    ]
+    outputs = [version.output for version in versions]
+    if len(set(outputs)) < len(outputs):
+        raise UserError("two versions would have one name; give the files of -f different names, and each chapter once")
+    for done in chapters.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
+        print(done, flush=True)
+
+
 @book_app.command("build")
 def book_build(
     lenient: Annotated[bool, typer.Option("--lenient", help="Let warnings of Jupyter Book pass.")] = False,
