@@ -16,6 +16,10 @@ from fastresnet.store import Store
 if TYPE_CHECKING:
     from fastresnet.study import Run
 
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+"""Of the workers on this machine: Dask's own, less its MALLOC_TRIM_THRESHOLD_, under which the memory of every activation
+goes back to the system and training takes half as long again."""
+
 
 def train_with_dask(
     runs: "list[Run]", store: Store, data_dir: Path | None, device: str | None, address: str
@@ -26,11 +30,13 @@ def train_with_dask(
     Dask is not installed or no scheduler answers.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
         raise UserError("--dask: Dask is not installed; get it with: pip install 'fastresnet[dask]'") from error
     with ExitStack() as stack:
         try:
+            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}))
             cluster = stack.enter_context(LocalCluster(threads_per_worker=1)) if address == "local" else address
             client = stack.enter_context(Client(cluster, timeout=20))
         except (OSError, ValueError) as error:

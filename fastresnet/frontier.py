@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from scipy import stats
 
 from fastresnet.bench.rows import Row
-from fastresnet.project import committed_results, project_root
+from fastresnet.errors import UserError
+from fastresnet.project import committed_results
 from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
 from fastresnet.report import spread
@@ -183,12 +184,20 @@ def growth(results: Results) -> pd.DataFrame:
     return pd.concat([frame, *others], ignore_index=True)[["what", "factor", "seed", "epoch_seconds"]]
 
 
-def bench_table(suite: str) -> pd.DataFrame:
-    """A row a contender of the committed benchmark of that name: its time to the target, and that time over ours."""
-    path = committed_results() / "bench" / f"{suite}.json"
-    if not path.is_file():
-        return pd.DataFrame({"not measured yet": [f"fastresnet bench {suite} --json {path.relative_to(project_root())}"]})
-    rows = [Row.model_validate_json(json.dumps(row)) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+def bench_caption(record: str) -> str:
+    """Machine, versions and revision of a committed benchmark, as one Markdown paragraph."""
+    found = _bench_record(record)
+    machine, versions = found["machine"], found["versions"]
+    rounds = sorted({row["rounds"] for row in found["rows"]})
+    return (
+        f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; medians of "
+        f"{' or '.join(map(str, rounds))} rounds, 95 % bootstrap intervals; revision {found['source_revision']}.*"
+    )
+
+
+def bench_table(record: str) -> pd.DataFrame:
+    """A row a contender of a committed benchmark: its time to the target, and that time over ours."""
+    rows = [Row.model_validate_json(json.dumps(row)) for row in _bench_record(record)["rows"]]
     ours = {row.contest: row for row in rows if row.contender == "ours"}
     return (
         pd.DataFrame(
@@ -209,6 +218,16 @@ def bench_table(suite: str) -> pd.DataFrame:
         .set_index("target")
         .rename_axis(index=None, columns="target")
     )
+
+
+def _bench_record(name: str) -> dict[str, Any]:
+    """A benchmark of `results/bench`. Raises UserError for one that is not there."""
+    folder = committed_results() / "bench"
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise UserError(f"no benchmark {name!r}; recorded: {', '.join(sorted(each.stem for each in folder.glob('*.json')))}")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _with_interval(row: Row) -> str:

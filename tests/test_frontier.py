@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fastresnet import frontier
+from fastresnet.errors import UserError
 from fastresnet.project import committed_results
 from fastresnet.recipes import RECIPES
 from fastresnet.store import load_frame
@@ -66,7 +67,14 @@ def test_published_points_are_those_of_their_data_set():
     assert list(frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2}, "cifar10")) == ["cifar10-83"]
 
 
-def test_benchmark_that_was_not_recorded_is_said_to_be_missing():
-    table = frontier.bench_table("no-suite")
-    assert table.columns.tolist() == ["not measured yet"]
-    assert "fastresnet bench no-suite" in table.iloc[0, 0]
+def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
+    for record in ("cpu-quick", "cpu-quick-avx2"):
+        assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", frontier.bench_caption(record))
+        table = frontier.bench_table(record)
+        assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1.0"}
+        assert "epochs not recorded" in set(table["seconds"])
+
+
+def test_benchmark_that_was_not_recorded_is_refused():
+    with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-quick, cpu-quick-avx2"):
+        frontier.bench_table("no-suite")
