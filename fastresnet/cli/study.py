@@ -203,7 +203,7 @@ def chapter_sweep(
             folder / f"{chapters.chapter_file(name).stem}-{file.stem if file else edition}.ipynb",
         )
         for name in names
-        for file in files or [None]
+        for file in files or (None,)
     ]
     outputs = [version.output for version in versions]
     if len(set(outputs)) < len(outputs):

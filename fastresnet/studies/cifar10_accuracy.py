@@ -156,7 +156,9 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "cyclic": Cyclic(min_lr=parameters.c7_max_lr / 10, max_lr=parameters.c7_max_lr, num_cycles=2, momentum_range=(0.8, 0.9)),
         "one-cycle": one_cycle(parameters.c7_max_lr),
     }
-    c7 = {name: scheduled(decayed, schedules[name], {"train.evaluate_every": 2}) for name in parameters.c7_schedules}
+    c7: dict[str, RunConfig] = {
+        name: scheduled(decayed, schedules[name], {"train.evaluate_every": 2}) for name in parameters.c7_schedules
+    }
 
     c8 = {
         **{f"maximum {lr:g}": scheduled(decayed, one_cycle(lr)) for lr in parameters.c8_max_rates},
@@ -171,7 +173,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "flips in training": flipped.with_changes(every_epoch),
         "flips in training and test": flipped.with_changes({"data.flip_test": True, **every_epoch}),
     }
-    c10 = {name: flipped.with_changes({"model.activation": name}) for name in parameters.c10_activations}
+    c10: dict[str, RunConfig] = {name: flipped.with_changes({"model.activation": name}) for name in parameters.c10_activations}
 
     c11 = {f"batch {size}": flipped.with_changes({"data.batch_size": size}) for size in parameters.c11_batch_sizes}
     largest, *smaller = parameters.c11_batch_sizes
@@ -194,7 +196,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             "train.evaluate_every": 3,
         },
     )
-    c13 = {name: final.with_changes(ARCHITECTURES[name]) for name in parameters.c13_architectures}
+    c13: dict[str, RunConfig] = {name: final.with_changes(ARCHITECTURES[name]) for name in parameters.c13_architectures}
 
     # a hand-made schedule leaves the momentum alone: the middle of one cycle's range puts them on one footing
     by_hand = small.with_changes({"train.momentum": 0.9})
