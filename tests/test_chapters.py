@@ -240,3 +240,43 @@ def test_changed_parameter_changes_the_figures(tmp_path):
     assert "**cpu edition**" not in text
     assert "8-16-32-64" in text
     assert "n too small: 0 runs" in text
+
+
+@pytest.fixture
+def seed_files(tmp_path):
+    """Two files of parameters, for a chapter with seed 0 and one with seed 1."""
+    files = [tmp_path / f"seed{seed}.yml" for seed in (0, 1)]
+    for seed, file in enumerate(files):
+        file.write_text(f"seeds: [{seed}]\n")
+    return files
+
+
+@pytest.mark.slow
+def test_sweep_runs_a_chapter_once_a_file(seed_files, tmp_path):
+    one, two = seed_files
+    done = command("chapter", "sweep", "findings", "-f", one, "-f", two, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    outputs = [tmp_path / "out" / f"findings-seed{seed}.ipynb" for seed in (0, 1)]
+    assert sorted(done.stdout.split()) == [str(path) for path in outputs]
+    for seed, path in enumerate(outputs):
+        assert nbformat.read(path, 4).metadata.papermill.parameters["seeds"] == [seed]
+
+
+def test_sweep_is_refused_before_any_version_runs(seed_files, tmp_path):
+    one, two = seed_files
+    two.write_text("sedes: [1]\n")
+    assert "sedes: unknown key" in refused(command("chapter", "sweep", "findings", "-f", one, "-f", two, "-o", tmp_path / "out"))
+    assert "two versions would have one name" in refused(command("chapter", "sweep", "findings", "-f", one, "-f", one))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
+    good, bad = ({**chapter_parameters("findings", "quick", {}), "seeds": seeds} for seeds in ([0], ["x"]))
+    versions = [
+        chapters.Version("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
+    ]
+    with pytest.raises(ChapterFailed, match=r"^bad\.ipynb: findings: .*seeds"):
+        list(chapters.run_side_by_side(versions, jobs=2))
+    assert (tmp_path / "good.ipynb").exists()
+    assert not (tmp_path / "bad.ipynb").exists()

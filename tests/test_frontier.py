@@ -67,6 +67,13 @@ def test_published_points_are_those_of_their_data_set():
     assert list(frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2}, "cifar10")) == ["cifar10-83"]
 
 
+def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
+    table = frontier.beside_report(results)
+    assert table.loc["cifar10, fast", ["the report, %", "s on one RTX 2060", "recipe"]].tolist() == ["83.06", "262", "cifar10-83"]
+    measured = [record.test_accuracy for record in results["cifar10-83"].records["recipe"]]
+    assert table.loc["cifar10, fast", "here, %"].startswith(f"{100 * sum(measured) / len(measured):.2f} ± ")
+
+
 def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
     for record in ("cpu-quick", "cpu-quick-avx2"):
         assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", frontier.bench_caption(record))

@@ -1,5 +1,6 @@
 """Clocks, operation counts, evaluation and probes against what can be worked out by hand."""
 
+import sys
 import time
 import types
 
@@ -13,7 +14,7 @@ from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.evaluation import evaluate
 from fastresnet.models.build import build_model
-from fastresnet.probes import gradient_under_weight_scale
+from fastresnet.probes import gradient_under_weight_scale, worker_memory
 from fastresnet.timing import Timer, autocast_slowdown, peak_memory_bytes, reset_peak_memory, training_flops_per_image
 
 CPU = torch.device("cpu")
@@ -117,3 +118,13 @@ def test_other_import_errors_of_torchvision_are_passed_on(monkeypatch):
     monkeypatch.setattr(vision.importlib, "import_module", import_module)
     with pytest.raises(RuntimeError, match="something else"):
         vision.import_torchvision("datasets")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_more_workers_take_more_memory():
+    dataset = load_dataset("fashion-sample")
+    measured = worker_memory(DataConfig(name="fashion-sample", train_images=200, batch_size=10), dataset, (1, 2)).set_index(
+        "workers"
+    )
+    one, two = measured["gibibytes"]
+    assert 0.01 < one < two < 3 * one

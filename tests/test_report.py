@@ -1,5 +1,7 @@
 """Tables of a chapter against what can be worked out by hand."""
 
+import math
+
 import matplotlib.pyplot as plt
 import pytest
 
@@ -44,6 +46,14 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
     table = report.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
     assert table.loc["a", "mean"].startswith("0.7000")
+
+
+def test_optimism_is_what_the_best_of_single_runs_has_over_its_variants_other_runs(record):
+    a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
+    b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
+    # four draws: b's 0.70 and 0.75 beat a's 0.60, a's 0.80 beats both
+    assert report.optimism(results_of(a=a, b=b)) == pytest.approx((-0.05 + 0.05 + 0.20 + 0.20) / 4)
+    assert math.isnan(report.optimism(results_of(a=a, b=b[:1])))
 
 
 def test_jumps_are_mean_moves_between_epochs(record):

@@ -1,5 +1,6 @@
 """A study trains exactly the runs that no record answers, and survives being stopped."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from fastresnet.errors import UserError
+from fastresnet.executors import WORKER_ENVIRONMENT
 from fastresnet.project import committed_results
 from fastresnet.runs import train
 from fastresnet.store import Store, load_frame, read_record
@@ -134,6 +136,32 @@ def test_cpu_edition_is_recorded_in_whole_experiments_on_the_full_test_sets(name
             # runs of a few steps, that ask for time alone, are evaluated for form's sake
             few_steps = all(record.config.data.test_images == 100 and record.step_seconds for record in records)
             assert few_steps or all(record.data.test_images == 10_000 for record in records)
+
+
+def test_equal_steps_are_about_equal():
+    study = open_study("cifar10_accuracy", edition="cpu")
+    steps = {
+        name: config.train.epochs * -(-config.data.train_images // config.data.batch_size)
+        for name, config in study.experiment("C11-steps").variants.items()
+    }
+    assert list(steps) == list(study.experiment("C11").variants)
+    assert max(steps.values()) / min(steps.values()) < 1.1
+
+
+def test_a_tail_starts_where_one_cycle_still_moves():
+    variants = open_study("cifar10_accuracy", edition="cpu").experiment("N3").variants
+    down, *tails = (config.train.schedule for config in variants.values())
+    assert len(tails) == 3
+    for tail in tails:
+        assert tail(749, 1000) == down(749, 1000)
+        assert tail(750, 1000) == tail(999, 1000) == tail.tail_lr > down(999, 1000)
+
+
+def test_workers_on_this_machine_keep_their_freed_memory():
+    assert "MALLOC_TRIM_THRESHOLD_" not in WORKER_ENVIRONMENT
+    dask = pytest.importorskip("dask")
+    importlib.import_module("distributed")
+    assert set(dask.config.get("distributed.nanny.pre-spawn-environ")) == {*WORKER_ENVIRONMENT, "MALLOC_TRIM_THRESHOLD_"}
 
 
 def test_unknown_names_are_refused():
