@@ -130,7 +130,6 @@ def test_every_edition_asks_the_same_questions(name, edition):
 def test_records_of_the_cpu_edition_are_of_the_full_test_sets(name):
     study = open_study(name, edition="cpu")
     recorded = [results for row in study.status() if (results := study.recorded(row["experiment"]))]
-    assert recorded
     for records in (records for results in recorded for records in results.records.values()):
         # runs of a few steps, that ask for time alone, are evaluated for form's sake
         few_steps = all(record.config.data.test_images == 100 and record.step_seconds for record in records)
