@@ -126,14 +126,21 @@ def test_every_edition_asks_the_same_questions(name, edition):
     assert {key: question for key, question in asked.items() if key not in too_long_for_a_cpu} == on_cpu
 
 
+NOT_RECORDED_YET = {"N2", "N3", "final"}
+
+
 @pytest.mark.parametrize("name", STUDIES)
-def test_records_of_the_cpu_edition_are_of_the_full_test_sets(name):
+def test_cpu_edition_is_recorded_on_the_full_test_sets(name):
     study = open_study(name, edition="cpu")
-    recorded = [results for row in study.status() if (results := study.recorded(row["experiment"]))]
-    for records in (records for results in recorded for records in results.records.values()):
-        # runs of a few steps, that ask for time alone, are evaluated for form's sake
-        few_steps = all(record.config.data.test_images == 100 and record.step_seconds for record in records)
-        assert few_steps or all(record.data.test_images == 10_000 for record in records)
+    for row in study.status():
+        if row["experiment"] in NOT_RECORDED_YET:
+            assert row["missing"] > 0, f"{row['experiment']} is recorded: it belongs no more to those that are not"
+            continue
+        assert row["missing"] == 0, row
+        for records in study.recorded(row["experiment"]).records.values():
+            # runs of a few steps, that ask for time alone, are evaluated for form's sake
+            few_steps = all(record.config.data.test_images == 100 and record.step_seconds for record in records)
+            assert few_steps or all(record.data.test_images == 10_000 for record in records)
 
 
 def test_equal_steps_are_about_equal():
