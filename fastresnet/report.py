@@ -227,7 +227,7 @@ def choices(results: Results, column: str, *, best: Literal["lowest", "highest"]
 
 def optimism(results: Results) -> float:
     """By how much the best of single runs is too good, in [0, 1]: over every way of drawing one run a variant, the mean of the
-    best test accuracy drawn minus that of the other runs of its variant. NaN where a variant has one run, or all draws are ties."""
+    best test accuracy drawn minus that of the other runs of its variant. NaN where a variant has one run or all draws tie."""
     excess = weight = 0.0
     for sample, wins in _wins(results, "test_accuracy", "highest").values():
         if len(sample) < 2:
