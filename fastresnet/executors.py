@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 """Of the workers on this machine: Dask's own, less its MALLOC_TRIM_THRESHOLD_, under which the memory of every activation
-goes back to the system and training takes half as long again."""
+goes back to the system at each step and is asked for again at the next."""
 
 
 def train_with_dask(

@@ -56,6 +56,13 @@ def test_optimism_is_what_the_best_of_single_runs_has_over_its_variants_other_ru
     assert math.isnan(report.optimism(results_of(a=a, b=b[:1])))
 
 
+def test_draws_that_tie_say_nothing_of_optimism(record):
+    a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
+    assert math.isnan(report.optimism(results_of(a=a[:1] * 2, b=a[:1] * 2)))
+    # of four draws two tie; where a's 0.80 meets b's 0.60 and the other way round, one is twenty points too good
+    assert report.optimism(results_of(a=a, b=a)) == pytest.approx(0.20)
+
+
 def test_jumps_are_mean_moves_between_epochs(record):
     found = results_of(a=[changed(record, accuracies=[0.5, 0.7, 0.6]), changed(record, accuracies=[0.5, 0.5, 0.5])])
     assert report.jumps(found, "a") == pytest.approx([0.15, 0.0])
