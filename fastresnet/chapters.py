@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -121,11 +122,14 @@ def run_side_by_side(
 ) -> Iterator[Path]:
     """Runs versions of chapters in `jobs` processes at a time, yielding each executed notebook as it is done.
 
-    Raises ChapterFailed at the end if some failed; the others are done all the same.
+    They share the processor's cores, unless OMP_NUM_THREADS says otherwise, and end when this process does. Raises
+    ChapterFailed at the end if some failed; the others are done all the same.
     """
     failures = []
     # started afresh: a forked process would inherit torch's threads, and run_chapter needs a main thread of its own
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,)) as pool:
         running: dict[Future[Path], Version] = {
             pool.submit(
                 run_chapter, each.chapter, each.output, dict(each.parameters), data_dir=data_dir, time_limit=time_limit
@@ -139,6 +143,20 @@ def run_side_by_side(
                 failures.append(f"{running[done].output.name}: {error}")
     if failures:
         raise ChapterFailed("; ".join(failures))
+
+
+def _start_worker(threads: int) -> None:
+    # processes that each compute on every core slow one another many times over; kernels inherit the setting
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    while True:  # the first ends a chapter and its kernel, the second an idle worker
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
 
 
 def _last_line(error: BaseException) -> str:

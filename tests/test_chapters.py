@@ -1,6 +1,7 @@
 """A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -100,8 +101,26 @@ def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     _wait_for(lambda: _state(kernel[0]) in ("gone", "Z"))
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_sweep_leaves_no_worker_and_no_kernel(seed_files, tmp_path, how):
+    files = [part for file in seed_files for part in ("-f", str(file))]
+    arguments = ["chapter", "sweep", "fashionmnist_speed", *files, "-o", str(tmp_path), "-p", "f8_epochs=500"]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from fastresnet.cli import main; main()", *arguments], cwd=ROOT, env=environment
+    )
+    workers = _wait_for(lambda: len(found := _children(process.pid, "spawn_main")) == 2 and found)
+    kernels = [_wait_for(lambda worker=worker: _children(worker, "ipykernel"))[0] for worker in workers]
+    share = f"OMP_NUM_THREADS={max(os.cpu_count() // 2, 1)}"
+    assert all(share in Path(f"/proc/{kernel}/environ").read_text().split("\0") for kernel in kernels)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    _wait_for(lambda: all(_state(pid) in ("gone", "Z") for pid in (*workers, *kernels)))
+    assert not list(tmp_path.glob("fashionmnist_speed-seed?.ipynb"))
+
+
 def _children(parent, word):
-    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in listing.splitlines()[1:]]
     return [int(pid) for pid, ppid, arguments in rows if int(ppid) == parent and word in arguments]
 
