@@ -14,12 +14,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
-    "config": ("DataConfig", "MuonConfig", "ResNetConfig", "RunConfig", "SpeedNetConfig", "TrainConfig"),
+    "config": ("DataConfig", "LarsConfig", "MuonConfig", "RunConfig", "TrainConfig"),
     "data.batches": ("TensorBatches", "WorkerBatches", "make_batches"),
     "data.images": ("Dataset", "ImageSet", "from_tensors"),
     "data.sources": ("load_dataset",),
     "errors": ("UserError",),
     "evaluation": ("evaluate",),
+    "model_config": ("DavidNetConfig", "NormConfig", "ResNetConfig", "SpeedNetConfig"),
     "models.build": ("build_model",),
     "models.resnet": ("ResNet",),
     "models.speednet": ("SpeedNet",),

@@ -13,25 +13,15 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    Discriminator,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    Tag,
-    model_validator,
-)
+from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.data.specs import SPECS
 from fastresnet.errors import UserError
+from fastresnet.model_config import ModelConfig, ResNetConfig
 from fastresnet.parsing import parse
 from fastresnet.schedules import Constant, Fraction, Frozen, Schedule
 
 ImageSize = Annotated[int, Field(ge=8)]
-Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
 Precision = Literal["fp32", "fp16", "bf16"]
 
 
@@ -83,87 +73,6 @@ class DataConfig(Frozen):
         return self
 
 
-class ResNetConfig(Frozen):
-    """The original report's ResNet and the switches it tried; the defaults are torchvision's `resnet18`."""
-
-    kind: Literal["resnet"] = "resnet"
-    depth: Literal[10, 18, 34] = 18
-    """Weighted layers on the main path: one, two, or three to six basic blocks a stage."""
-    channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512)
-    """Channels of the four stages; the stem has those of the first."""
-    stem: Literal["7x7/2", "3x3/1"] = "7x7/2"
-    """Kernel and stride of the first convolution."""
-    stem_padding: bool = True
-    stem_pool: Literal["max", "average", "none"] = "max"
-    """Pooling 3x3/2 after the stem."""
-    extra_conv: bool = False
-    """One more convolution, norm and activation in every residual branch."""
-    activation: Activation = "relu"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability of dropping a feature before the classifier."""
-    in_channels: PositiveInt = 3
-    num_classes: Annotated[int, Field(ge=2)] = 10
-
-
-class SpeedNetConfig(Frozen):
-    """A network for reaching an accuracy soon: whitened patches, a few groups that halve the image, a scaled head.
-
-    The ingredients are Page's and Jordan's (2018 to 2024); each can be switched off to see what it is worth.
-    """
-
-    kind: Literal["speednet"] = "speednet"
-    patch: Annotated[int, Field(ge=1)] = 2
-    """Side in pixels of the patches that the first layer looks at, without padding."""
-    patch_stride: PositiveInt = 1
-    whitened: bool = True
-    """First-layer filters are the whitening directions of the training set's patches and stay so; else they are learned."""
-    patch_directions: PositiveInt | None = None
-    """Leading directions kept, each with both signs; None keeps all of them."""
-    widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 256, 256)
-    """Channels of each group. A group is convolution, 2x2 max pool, norm, activation, then more convolutions."""
-    convolutions: tuple[PositiveInt, ...] | PositiveInt = 2
-    """Convolutions of each group, or of all. From the third on, a group adds the first's output to the last's."""
-    identity_start: bool = True
-    """Convolutions start by passing their input channels through (Dirac), as far as there are output channels."""
-    activation: Activation = "gelu"
-    norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Share of the newest batch in batch norm's running statistics."""
-    final_pool: Literal["max", "average"] = "max"
-    """Pooling over what the last group leaves of the image."""
-    in_channels: PositiveInt = 3
-    num_classes: Annotated[int, Field(ge=2)] = 10
-
-    @model_validator(mode="after")
-    def _possible(self) -> "SpeedNetConfig":
-        if isinstance(self.convolutions, tuple) and len(self.convolutions) != len(self.widths):
-            raise ValueError(f"convolutions: one number for all groups or one for each of {len(self.widths)}")
-        directions = self.in_channels * self.patch**2
-        if self.patch_directions and self.patch_directions > directions:
-            raise ValueError(f"patch_directions: patches have {directions}, got {self.patch_directions}")
-        return self
-
-    @property
-    def group_convolutions(self) -> tuple[int, ...]:
-        """Convolutions of each group."""
-        many = self.convolutions
-        return many if isinstance(many, tuple) else (many,) * len(self.widths)
-
-    @property
-    def num_patch_filters(self) -> int:
-        """Output channels of the first layer: every kept direction with both signs."""
-        return 2 * (self.patch_directions or self.in_channels * self.patch**2)
-
-
-def _model_kind(value: Any) -> str:
-    return str(value.get("kind", "resnet") if isinstance(value, dict) else getattr(value, "kind", "resnet"))
-
-
-ModelConfig = Annotated[
-    Annotated[ResNetConfig, Tag("resnet")] | Annotated[SpeedNetConfig, Tag("speednet")], Discriminator(_model_kind)
-]
-"""`kind: resnet`, which may be left out, or `kind: speednet`."""
-
-
 class MuonConfig(Frozen):
     """Muon for the convolutions (Jordan, 2024): momentum, then the nearest semi-orthogonal matrix as the update.
 
@@ -173,6 +82,16 @@ class MuonConfig(Frozen):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.6
     iterations: PositiveInt = 3
     """Newton-Schulz iterations."""
+
+
+class LarsConfig(Frozen):
+    """LARS for the convolutions (You et al., 2017): each layer's step is a share of the norm of its weights."""
+
+    trust: PositiveFloat = 0.001
+    """That share, where the schedule's learning rate is 1 and without momentum."""
+
+
+Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall"]
 
 
 class TrainConfig(Frozen):
@@ -191,6 +110,8 @@ class TrainConfig(Frozen):
     """Learning rate of the classifier's weights over the schedule's."""
     muon: MuonConfig | None = None
     """Muon for the convolutions, SGD for the rest; None takes SGD for all."""
+    lars: LarsConfig | None = None
+    """LARS for the convolutions, SGD for the rest."""
     micro_batch: Annotated[int, Field(ge=4)] | None = None
     """A batch is computed in equal pieces of at most this many images, whose gradients add up, so that activations stay in
     the processor's cache. Batch norm sees a piece at a time."""
@@ -217,11 +138,15 @@ class TrainConfig(Frozen):
     """Time the parts of every step, waiting for the device between them."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
+    measure: tuple[Measure, ...] = ()
+    """What the record is to hold besides: see `fastresnet.measuring`."""
 
     @model_validator(mode="after")
     def _possible(self) -> "TrainConfig":
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: needs momentum > 0")
+        if self.muon and self.lars:
+            raise ValueError("lars: the convolutions have muon already; allowed: one of the two")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

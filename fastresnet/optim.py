@@ -1,4 +1,4 @@
-"""Optimisers: SGD in groups, Muon for the convolutions, Lookahead over both.
+"""Optimisers: SGD in groups, Muon or LARS for the convolutions, Lookahead over them.
 
 optimizers = make_optimizers(config.train, model)
 set_rates(optimizers, lr, momentum=None)
@@ -33,6 +33,8 @@ def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.O
     optimizers: list[torch.optim.Optimizer] = []
     if config.muon:
         optimizers.append(Muon(filters, momentum=config.muon.momentum, iterations=config.muon.iterations))
+    elif config.lars:
+        optimizers.append(Lars(filters, trust=config.lars.trust, momentum=config.momentum, weight_decay=config.weight_decay))
     else:
         groups.insert(0, _group(filters, 1.0, config))
     sgd = torch.optim.SGD(
@@ -80,6 +82,32 @@ class Muon(torch.optim.Optimizer):
                 update = orthogonalise(gradient.flatten(1), group["iterations"]).view_as(gradient)
                 parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
                 parameter.add_(update, alpha=-group["lr"])
+
+
+class Lars(torch.optim.Optimizer):
+    """SGD with momentum whose gradient, weight decay included, is first scaled layer by layer (You et al., 2017): to
+    `trust` times the norm of the layer's weights over those of its gradient and of its decay together."""
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float = 1.0, *, trust: float, momentum: float, weight_decay: float
+    ) -> None:
+        defaults = {"lr": lr, "factor": 1.0, "trust": trust, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Takes one step; `closure` is there for torch's sake and is not called."""
+        for group in self.param_groups:
+            decay = group["weight_decay"]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                norm = parameter.norm()
+                rate = group["trust"] * norm / (parameter.grad.norm() + decay * norm + 1e-12)
+                step = (parameter.grad + decay * parameter) * rate
+                state = self.state[parameter]
+                state["average"] = step if "average" not in state else state["average"].mul_(group["momentum"]).add_(step)
+                parameter.add_(state["average"], alpha=-group["lr"])
 
 
 def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:

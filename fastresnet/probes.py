@@ -80,7 +80,8 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
 
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)  # ARPACK's own differs from call to call
-    found = eigsh(hessian, k=count, which="LM", v0=start, tol=_EIGENVALUE_TOLERANCE, return_eigenvectors=False)
+    basis = min(size, max(4 * count, 20))  # with scipy's own twice the count, close eigenvalues take many restarts
+    found = eigsh(hessian, k=count, which="LM", ncv=basis, v0=start, tol=_EIGENVALUE_TOLERANCE, return_eigenvectors=False)
     return sorted(map(float, found), key=abs, reverse=True)
 
 

@@ -22,9 +22,10 @@ from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
 from fastresnet.errors import UserError
+from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.saved import SavedModel, transfer
-from fastresnet.models.speednet import WHITENING_IMAGES
+from fastresnet.models.whitening import WHITENING_IMAGES
 from fastresnet.progress import ProgressBar
 from fastresnet.recipes import find_recipe
 from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds, StepSeconds
@@ -80,6 +81,7 @@ def train(
     if not start:
         with timer.phase("train"):  # what looks at the training images is training
             model.prepare(batches.first_images(WHITENING_IMAGES))
+    measured = measure_before(config.train.measure, model, batches)
     total_images = round(config.train.epochs * batches.num_images)
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if progress else None
     try:
@@ -96,12 +98,15 @@ def train(
     finally:
         if bar:
             bar.close()
+    if fitted.outcome.status == "finished":
+        measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1)
     record = RunRecord(
         config_hash=config.hash,
         seed=seed,
         config=config,
         outcome=fitted.outcome,
         epochs=fitted.epochs,
+        measured=measured,
         seconds=Seconds(**timer.seconds),
         step_seconds=StepSeconds(**fitted.step_seconds) if fitted.step_seconds else None,
         training_flops=fitted.training_flops,

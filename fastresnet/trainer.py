@@ -27,6 +27,7 @@ from fastresnet.device import PRECISIONS
 from fastresnet.errors import UserError
 from fastresnet.evaluation import Score, evaluate
 from fastresnet.optim import Lookahead, make_optimizers, set_rates
+from fastresnet.probes import weight_norm
 from fastresnet.progress import ProgressBar
 from fastresnet.records import EpochRecord, Outcome
 from fastresnet.timing import STEP_PARTS, Timer, training_flops_per_image
@@ -146,6 +147,7 @@ class _Loop:
                 test_accuracy=score and score.accuracy,
                 train_seconds=self.timer.seconds["train"] - before["train"],
                 evaluate_seconds=self.timer.seconds["evaluate"] - before["evaluate"],
+                weight_norm=weight_norm(self.model) if "weight-norm" in self.config.measure else None,
             )
         )
         if self.bar:

@@ -9,9 +9,10 @@ below the median of the earlier trials at that point.
 from pathlib import Path
 from typing import Any
 
-from fastresnet.config import RunConfig, SpeedNetConfig
+from fastresnet.config import RunConfig
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
+from fastresnet.model_config import SpeedNetConfig
 from fastresnet.runs import train
 
 VALIDATION_IMAGES = 5_000

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.model_config import ResNetConfig
 from fastresnet.schedules import Constant
 
 ROOT = Path(__file__).parents[1]

@@ -10,10 +10,10 @@ from fastresnet.bench import report, suite
 from fastresnet.bench.contenders import Contender, Contest, airbench_muon, tutorial
 from fastresnet.bench.programs import Airbench, Fastai, Ours, num_steps, parse_airbench
 from fastresnet.bench.rows import Row
-from fastresnet.config import ResNetConfig
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
+from fastresnet.model_config import ResNetConfig
 from fastresnet.recipes import find_recipe
 
 from .conftest import command, refused

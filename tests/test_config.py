@@ -3,8 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.errors import UserError
+from fastresnet.model_config import ResNetConfig
 from fastresnet.parsing import load_yaml, parse
 from fastresnet.schedules import OneCycle
 from fastresnet.store import read_record

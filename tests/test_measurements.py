@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from fastresnet import vision
-from fastresnet.config import DataConfig, ResNetConfig
+from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.evaluation import evaluate
+from fastresnet.model_config import ResNetConfig
 from fastresnet.models.build import build_model
 from fastresnet.probes import gradient_under_weight_scale, worker_memory
 from fastresnet.timing import Timer, autocast_slowdown, peak_memory_bytes, reset_peak_memory, training_flops_per_image

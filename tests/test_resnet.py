@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fastresnet.config import ResNetConfig
 from fastresnet.errors import UserError
+from fastresnet.model_config import ResNetConfig
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.vision import import_torchvision
 

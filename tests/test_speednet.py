@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastresnet.config import SpeedNetConfig, TrainConfig
+from fastresnet.config import TrainConfig
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
+from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models.build import build_model, check_image_size
-from fastresnet.models.speednet import whitening_filters
+from fastresnet.models.whitening import whitening_filters
 from fastresnet.optim import Lookahead, Muon, make_optimizers, orthogonalise, set_rates
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
@@ -24,9 +25,12 @@ def sample_images(num_images=200):
 )
 def test_whitened_features_are_uncorrelated_with_unit_variance(config):
     images = sample_images()
-    filters = whitening_filters(images, config)
+    model = build_model(config, 0)
+    model.prepare(images)
+    filters = model.stem.weight
     half = len(filters) // 2
     assert torch.equal(filters[:half], -filters[half:])
+    assert torch.equal(filters[:half], whitening_filters(images, config.patch)[:half])
     features = functional.conv2d(images, filters[:half]).transpose(0, 1).flatten(1).double()
     covariance = features @ features.T / features.shape[1]
     # the smallest directions are damped on purpose, never amplified

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from fastresnet import device
-from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
+from fastresnet.model_config import ResNetConfig
 from fastresnet.models.build import build_model
 from fastresnet.runs import train
 from fastresnet.schedules import Constant, OneCycle

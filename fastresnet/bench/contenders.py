@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from fastresnet.bench.programs import Airbench, Fastai, Ours, Program
-from fastresnet.config import DataConfig, MuonConfig, Precision, ResNetConfig, RunConfig, SpeedNetConfig, TrainConfig
+from fastresnet.config import DataConfig, MuonConfig, Precision, RunConfig, TrainConfig
+from fastresnet.model_config import ResNetConfig, SpeedNetConfig
 from fastresnet.recipes import find_recipe
 from fastresnet.recipes.base import Variant
 from fastresnet.schedules import Linear, OneCycle

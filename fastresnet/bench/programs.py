@@ -17,10 +17,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from fastresnet.config import ModelConfig, Precision, RunConfig
+from fastresnet.config import Precision, RunConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.errors import UserError
+from fastresnet.model_config import ModelConfig
 from fastresnet.models.build import build_model
 from fastresnet.runs import train
 from fastresnet.timing import peak_memory_bytes, reset_peak_memory, training_flops_per_image

@@ -15,7 +15,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Conv2d:
-    """A convolution without bias, padded to keep the size unless told otherwise."""
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None, *, bias: bool = False
+) -> nn.Conv2d:
+    """A convolution, without bias and padded to keep the size unless told otherwise."""
     padding = kernel // 2 if padding is None else padding
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=bias)

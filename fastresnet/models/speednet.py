@@ -10,12 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastresnet.config import SpeedNetConfig
+from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models.layers import ACTIVATIONS, conv
-
-WHITENING_EPSILON = 5e-4
-"""Added to the eigenvalues, in squared units of normalised pixels: what counts as noise (Jordan, 2024)."""
-WHITENING_IMAGES = 5_000
+from fastresnet.models.whitening import whitening_filters
 
 
 class SpeedNet(nn.Module):
@@ -57,7 +54,8 @@ class SpeedNet(nn.Module):
     def prepare(self, images: Tensor) -> None:
         """Sets the first layer's filters from normalised training images [N, C, H, W], if the network is `whitened`."""
         if self.config.whitened:
-            self.stem.weight.copy_(whitening_filters(images[:WHITENING_IMAGES], self.config))
+            kept = whitening_filters(images, self.config.patch)[: self.config.num_patch_filters // 2]
+            self.stem.weight.copy_(torch.cat([kept, -kept]))
 
 
 class Group(nn.Module):
@@ -92,19 +90,3 @@ def _norm(channels: int, config: SpeedNetConfig) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=config.norm_momentum)
     norm.weight.requires_grad = False
     return norm
-
-
-def whitening_filters(images: Tensor, config: SpeedNetConfig) -> Tensor:
-    """Filters [num_patch_filters, C, patch, patch] that turn patches of images [N, C, H, W] into uncorrelated features of
-    unit variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, each with both signs."""
-    size = config.in_channels * config.patch**2
-    covariance, num_patches = torch.zeros(size, size, dtype=torch.float64, device=images.device), 0
-    for some in images.split(500):  # patches of all images at once would be most of a run's memory
-        patches = functional.unfold(some, config.patch).double()  # [N, C * patch^2, places]
-        covariance += torch.einsum("nip,njp->ij", patches, patches)
-        num_patches += patches.shape[0] * patches.shape[2]
-    covariance /= num_patches
-    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-    filters = (eigenvectors / (eigenvalues + WHITENING_EPSILON).sqrt()).T.flip(0)  # largest eigenvalue first
-    kept = filters[: config.num_patch_filters // 2].reshape(-1, config.in_channels, config.patch, config.patch)
-    return torch.cat([kept, -kept]).to(images.dtype)

@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from fastresnet.config import DataConfig, MuonConfig, RunConfig, SpeedNetConfig, TrainConfig
+from fastresnet.config import DataConfig, MuonConfig, RunConfig, TrainConfig
+from fastresnet.model_config import SpeedNetConfig
 from fastresnet.schedules import Linear
 
 Variant = Literal["cpu", "cpu-bf16", "cuda"]

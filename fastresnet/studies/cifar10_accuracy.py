@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from fastresnet.config import Activation, DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.model_config import Activation, ResNetConfig
 from fastresnet.schedules import (
     Constant,
     Cyclic,

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.model_config import ResNetConfig
 from fastresnet.schedules import Constant, Linear, OneCycle, Schedule
 from fastresnet.studies.parameters import BatchSize, ChapterParameters, Epochs, Some
 from fastresnet.study import Experiment

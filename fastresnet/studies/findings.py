@@ -2,7 +2,8 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.model_config import ResNetConfig
 from fastresnet.studies.cifar10_accuracy import ARCHITECTURES, HALF, one_cycle
 from fastresnet.studies.parameters import BatchSize, ChapterParameters, Epochs
 from fastresnet.study import Experiment

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config import RunConfig, SpeedNetConfig
+from fastresnet.config import RunConfig
+from fastresnet.model_config import SpeedNetConfig
 from fastresnet.recipes import RECIPES, find_recipe
 from fastresnet.recipes.base import Variant
 from fastresnet.schedules import Frozen

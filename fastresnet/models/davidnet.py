@@ -1,0 +1,95 @@
+"""Page's DAVIDnet (2018), the plain networks on the way to it, and the tricks that came after it."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastresnet.model_config import DavidNetConfig
+from fastresnet.models.layers import ACTIVATIONS, conv
+from fastresnet.models.norms import make_norm
+from fastresnet.models.whitening import whitening_filters
+
+_PATCH = 3
+
+
+class DavidNet(nn.Module):
+    """Stem, layers that each halve the image, global pool, scaled linear head without bias."""
+
+    def __init__(self, config: DavidNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, *widths = config.widths
+        whitened = config.in_channels * _PATCH**2
+        self.whitening = conv(config.in_channels, whitened, _PATCH) if config.whitened else nn.Identity()
+        self.whitening.requires_grad_(False)
+        self.stem = _unit(whitened, first, 1, config) if config.whitened else _unit(config.in_channels, first, _PATCH, config)
+        layers, in_channels = [], first
+        for number, width in enumerate(widths, 1):
+            layers.append(Layer(in_channels, width, config, residual=number in config.residuals))
+            in_channels = width
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(in_channels, config.num_classes, bias=False)
+        self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Conv2d):  # He et al. (2015): a ReLU network passes on the size of its input
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            module.weight.data.mul_(self.config.weight_scale)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, num_classes] of normalised images [N, in_channels, H, W]."""
+        x = self.layers(self.stem(self.whitening(images)))  # [N, widths[-1], H / 2^layers, W / 2^layers]
+        pool = functional.adaptive_max_pool2d if self.config.final_pool == "max" else functional.adaptive_avg_pool2d
+        return self.head(pool(x, 1).flatten(1)) * self.config.logit_scale
+
+    def parts(self) -> Iterator[nn.Module]:
+        """The parts that can be frozen, first to last."""
+        yield self.stem
+        yield from self.layers
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> None:
+        """Sets the whitening from normalised training images [N, C, H, W], if the network has one."""
+        if isinstance(self.whitening, nn.Conv2d):
+            self.whitening.weight.copy_(whitening_filters(images, _PATCH))
+
+
+class Layer(nn.Module):
+    """Convolutions with norm and activation, the first of which halves the image, and around a residual branch the sum."""
+
+    def __init__(self, in_channels: int, width: int, config: DavidNetConfig, *, residual: bool) -> None:
+        super().__init__()
+        pool = nn.MaxPool2d(2) if config.halving == "3x3, max pool" else nn.Identity()
+        kernel = 1 if config.halving == "1x1/2" else 3
+        stride = 1 if config.halving == "3x3, max pool" else 2
+        first = conv(in_channels, width, kernel, stride, bias=config.norm.kind == "none")
+        norm_and_activation = (make_norm(width, config.norm), _activation(config))
+        steps: list[nn.Module] = []
+        if config.repeated_norm:
+            steps += [make_norm(in_channels, config.norm), _activation(config)]
+        steps += [first, pool, *norm_and_activation] if config.pool_first else [first, *norm_and_activation, pool]
+        steps += [_unit(width, width, 3, config) for _ in range(config.convolutions - 1)]
+        self.main = nn.Sequential(*steps)
+        self.branch = nn.Sequential(_unit(width, width, 3, config), _unit(width, width, 3, config)) if residual else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, width, H / 2, W / 2] of x [N, in_channels, H, W]."""
+        x = self.main(x)
+        return x if self.branch is None else x + self.branch(x)
+
+
+def _unit(in_channels: int, out_channels: int, kernel: int, config: DavidNetConfig) -> nn.Sequential:
+    return nn.Sequential(
+        conv(in_channels, out_channels, kernel, bias=config.norm.kind == "none"),
+        make_norm(out_channels, config.norm),
+        _activation(config),
+    )
+
+
+def _activation(config: DavidNetConfig) -> nn.Module:
+    make: Callable[[], nn.Module] = ACTIVATIONS[config.activation]
+    return nn.CELU(config.celu_alpha) if config.activation == "celu" else make()
