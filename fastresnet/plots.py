@@ -46,7 +46,7 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
             ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
-    return _finish(ax)
+    return finish(ax)
 
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
@@ -66,7 +66,7 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
         ax.fill_between(position, low, high, color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    return _finish(ax)
+    return finish(ax)
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
@@ -79,7 +79,7 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
     ax.set_yticks(range(len(results.records)), list(results.records))
     ax.invert_yaxis()
     ax.set_xlabel(label)
-    return _finish(ax, legend=False)
+    return finish(ax, legend=False)
 
 
 def step_parts(results: Results, ax: Axes) -> Axes:
@@ -92,7 +92,7 @@ def step_parts(results: Results, ax: Axes) -> Axes:
         left += means[part]
     ax.invert_yaxis()
     ax.set_xlabel("milliseconds an image")
-    _finish(ax, legend=False)
+    finish(ax, legend=False)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
     return ax
 
@@ -110,7 +110,7 @@ def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch
         axis_formatter(ScalarFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    return _finish(ax)
+    return finish(ax)
 
 
 def frontier(
@@ -143,7 +143,7 @@ def frontier(
     ax.set_ylabel("test error, %")
     if legend:
         ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return _finish(ax, legend=False)
+    return finish(ax, legend=False)
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
@@ -164,7 +164,7 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("multiplied by")
     ax.set_ylabel("seconds an epoch")
-    return _finish(ax)
+    return finish(ax)
 
 
 def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
@@ -178,10 +178,11 @@ def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yscale("log", base=2)
     ax.set_xlabel("factor r on the weights")
     ax.set_ylabel("factor on the gradient's norm")
-    return _finish(ax)
+    return finish(ax)
 
 
-def _finish(ax: Axes, *, legend: bool = True) -> Axes:
+def finish(ax: Axes, *, legend: bool = True) -> Axes:
+    """A grid, no frame above and to the right, and a legend unless told otherwise."""
     ax.grid(alpha=0.3)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from fastresnet.config import RunConfig
 from fastresnet.schedules import Frozen
 
@@ -23,6 +25,8 @@ class EpochRecord(Frozen):
     test_accuracy: float | None
     train_seconds: float
     evaluate_seconds: float
+    weight_norm: float | None = None
+    """Euclidean norm of all convolutions' weights at the end of the epoch, where the run was asked for it."""
 
 
 class Seconds(Frozen):
@@ -86,6 +90,8 @@ class RunRecord(Frozen):
     seconds: Seconds
     step_seconds: StepSeconds | None = None
     """Where the run timed the parts of its steps."""
+    measured: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """What the run was asked to measure, by name: a value a layer, or an eigenvalue each."""
     training_flops: float
     """Operations of all training steps: convolutions and matrix products, forward and backward."""
     peak_memory_bytes: int

@@ -68,15 +68,23 @@ def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: floa
 
     With `by` below 1 it tests that `fast` takes at most 1/by times the seconds of `slow`.
     """
-    fast, slow, note = _with_values(fast, slow)
-    too_few = _too_few(claim, fast, slow)
+    return times_larger(claim, slow, fast, by=by, what="seconds")
+
+
+def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, by: float = 1.0, what: str) -> Verdict:
+    """Tests that positive values of one sample are more than `by` times those of the other, on the logarithm.
+
+    `what` they are is named in the evidence. With `by` below 1 it tests that `small` is at most 1/by times `large`.
+    """
+    small, large, note = _with_values(small, large)
+    too_few = _too_few(claim, small, large)
     if too_few:
         return too_few
-    difference, lower, upper, p, effect = _compare(np.log(slow).tolist(), np.log(fast).tolist(), paired=False)
+    difference, lower, upper, p, effect = _compare(np.log(large).tolist(), np.log(small).tolist(), paired=False)
     evidence = (
-        f"Ratio of seconds {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
+        f"Ratio of {what} {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
         f"(margin {by:.2f}; Welch's t-test on the logarithm, {_p(p)}, effect size {effect:.1f}, "
-        f"n = {len(slow)} and {len(fast)}){note}."
+        f"n = {len(large)} and {len(small)}){note}."
     )
     return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
 

@@ -1,0 +1,140 @@
+"""Tables of the chapter on "How to train your ResNet": settings and what came of them, what runs measured, the ladder."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from fastresnet.records import RunRecord
+from fastresnet.report import spread
+from fastresnet.schedules import Schedule
+from fastresnet.study import Results
+
+_STEPS = 1000  # a schedule's highest rate is looked for on this many
+
+
+def settings(results: Results) -> pd.DataFrame:
+    """A row a run: variant, `group` (the variant's name without its last, varied part), seed, `lr` (the schedule's highest),
+    weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in [0, 1] and loss in nats,
+    both NaN for a run that diverged."""
+    rows = []
+    for variant, records in results.records.items():
+        group, _, last = variant.rpartition(", ")
+        for record in records:
+            train, end = record.config.train, record.epochs[-1] if record.epochs else None
+            rows.append(
+                {
+                    "variant": variant,
+                    "group": group or last,
+                    "seed": record.seed,
+                    "lr": peak_lr(train.schedule),
+                    "weight_decay": train.weight_decay,
+                    "momentum": train.momentum,
+                    "gain": 1 / (1 - train.momentum),
+                    "accuracy": end and end.test_accuracy,
+                    "loss": end and end.test_loss,
+                }
+            )
+    return pd.DataFrame(rows).astype({"accuracy": float, "loss": float})
+
+
+def peak_lr(schedule: Schedule) -> float:
+    """The highest learning rate that a schedule comes to."""
+    return max(schedule(step, _STEPS) for step in range(_STEPS))
+
+
+def explained(runs: pd.DataFrame, one: str, other: str, *, value: str = "accuracy") -> pd.DataFrame:
+    """How much of a value's variance over a grid of two settings follows from their product alone, and from their ratio alone.
+
+    Takes rows of `settings`; returns a row a seed, `product` and `ratio` in [0, 1], each the R squared of a parabola in the
+    logarithm. Where lines of constant product are level, the product explains nearly all. Runs that diverged are left out.
+    """
+    rows = {}
+    for seed, cells in runs.dropna(subset=value).groupby("seed"):
+        first, second, values = np.log(cells[one]), np.log(cells[other]), cells[value].to_numpy()
+        rows[seed] = {"product": _r_squared(first + second, values), "ratio": _r_squared(first - second, values)}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["product", "ratio"])
+
+
+def _r_squared(positions: pd.Series, values: np.ndarray) -> float:
+    total = float(((values - values.mean()) ** 2).sum())
+    if total == 0 or positions.round(6).nunique() < 4:  # a parabola goes through any three points
+        return float("nan")
+    rest = values - np.polyval(np.polyfit(positions, values, 2), positions)
+    return 1 - float((rest**2).sum()) / total
+
+
+def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float]:
+    """For each seed, the highest learning rate up to which every run of a group ends with at least an accuracy; NaN for none.
+
+    Takes rows of `settings`."""
+    found = []
+    for _, cells in runs[runs["group"] == group].sort_values("lr").groupby("seed"):
+        trained = (cells["accuracy"] >= least).cummin()  # NaN is no accuracy
+        found.append(float(cells.loc[trained, "lr"].max()))
+    return found
+
+
+def measured(results: Results, name: str) -> pd.DataFrame:
+    """A row a value that runs measured under a name: variant, seed, `place` (from 1, in the record's order), value."""
+    return pd.DataFrame(
+        [
+            {"variant": variant, "seed": record.seed, "place": place, "value": value}
+            for variant, records in results.records.items()
+            for record in records
+            for place, value in enumerate(record.measured.get(name, ()), 1)
+        ],
+        columns=["variant", "seed", "place", "value"],
+    )
+
+
+def last_measured(results: Results, variant: str, name: str) -> list[float]:
+    """The last value measured under a name, as the deepest layer's, for each run of a variant that has one."""
+    return [record.measured[name][-1] for record in results.records.get(variant, ()) if record.measured.get(name)]
+
+
+def first_measured(results: Results, variant: str, name: str) -> list[float]:
+    """The first value measured under a name, as the leading eigenvalue, for each run of a variant that has one."""
+    return [record.measured[name][0] for record in results.records.get(variant, ()) if record.measured.get(name)]
+
+
+def final_norms(results: Results, variant: str) -> list[float]:
+    """The weight norm after the last epoch, for each run of a variant; NaN for a run without."""
+    ends = (record.epochs[-1].weight_norm if record.epochs else None for record in results.records.get(variant, ()))
+    return [float("nan") if norm is None else norm for norm in ends]
+
+
+def flops_to(record: RunRecord, accuracy: float) -> float | None:
+    """Training operations until an evaluation first reached an accuracy; None if none did. Every epoch costs the same."""
+    for number, epoch in enumerate(record.epochs, 1):
+        if epoch.test_accuracy is not None and epoch.test_accuracy >= accuracy:
+            return record.training_flops * min(1.0, number / record.epochs_trained)
+    return None
+
+
+def ladder(results: Results, accuracy: float, published: Mapping[str, float]) -> pd.DataFrame:
+    """A row a step: median seconds and TFLOP of training to an accuracy here, how many runs got there, and the published
+    seconds to 94 % on a V100, NaN where a source prints none. Medians of all runs: NaN where half of them never got there."""
+    rows = {}
+    for variant, records in results.records.items():
+        seconds = [record.seconds_to(accuracy) for record in records]
+        flops = [flops_to(record, accuracy) for record in records]
+        rows[variant] = {
+            "seconds": _median(seconds),
+            "TFLOP": _median(flops) / 1e12,
+            "runs that reach it": f"{sum(each is not None for each in seconds)} of {len(records)}",
+            "published seconds": published.get(variant, float("nan")),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="step")
+
+
+def _median(values: Sequence[float | None]) -> float:
+    """The median where a run that never got there took forever; NaN if that is the median."""
+    middle = float(np.median([np.inf if value is None else value for value in values]))
+    return middle if np.isfinite(middle) else float("nan")
+
+
+def surface_table(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Final test accuracy in % over two settings of `settings`, mean ± standard deviation, a row a value of `y`."""
+    cells = {(row, column): spread(100 * group["accuracy"], 1) for (row, column), group in runs.groupby([y, x])}
+    return pd.Series(cells).unstack().rename_axis(index=y.replace("_", " "), columns=x.replace("_", " "))

@@ -1,0 +1,225 @@
+"""Tables and figures of the myrtle chapter from made-up records, against what can be worked out by hand."""
+
+import math
+from datetime import UTC, datetime
+
+import matplotlib.pyplot as plt
+import pytest
+
+from fastresnet import myrtle, plots_myrtle, verdicts
+from fastresnet.config import RunConfig, TrainConfig
+from fastresnet.records import EpochRecord, Machine, Outcome, RunRecord, Seconds
+from fastresnet.schedules import Constant, OneCycle, PiecewiseLinear
+from fastresnet.study import Experiment, Results
+
+
+def epoch(number, accuracy=0.5, norm=None):
+    lost = accuracy is None
+    return EpochRecord(
+        epoch=number,
+        lr=0.1,
+        train_loss=None if lost else 1.0,
+        train_accuracy=0.5,
+        test_loss=None if lost else 1 - accuracy,
+        test_accuracy=accuracy,
+        train_seconds=2.0,
+        evaluate_seconds=0.5,
+        weight_norm=norm,
+    )
+
+
+def run(*accuracies, seed=0, norms=(), measured=(), **train):
+    """A record with a test accuracy (None: diverged) and a weight norm an epoch; each epoch takes 2 s and 3 TFLOP."""
+    norms = norms or [None] * len(accuracies)
+    config = RunConfig(train=TrainConfig(**{"epochs": float(len(accuracies)), **train}))
+    return RunRecord(
+        config_hash=config.hash,
+        seed=seed,
+        config=config,
+        outcome=Outcome(status="diverged" if accuracies[-1] is None else "finished"),
+        epochs=tuple(epoch(number, *values) for number, values in enumerate(zip(accuracies, norms, strict=True), 1)),
+        seconds=Seconds(build=0.0, prepare=0.0, train=2.0 * len(accuracies), evaluate=0.5),
+        training_flops=3e12 * len(accuracies),
+        peak_memory_bytes=1,
+        parameters=1,
+        data=None,
+        machine=Machine(processor="p", cores=1, threads=1, memory_gib=1, device="cpu", gpu=None, system="s"),
+        versions={"torch": "2"},
+        source_revision="r",
+        started=datetime(2026, 1, 1, tzinfo=UTC),
+        measured=dict(measured),
+    )
+
+
+def results_of(variants):
+    experiment = Experiment("X", "?", {name: records[0].config for name, records in variants.items()}, (0, 1))
+    return Results(experiment, "cpu", {name: tuple(records) for name, records in variants.items()})
+
+
+def grid(value, *, rates=(0.1, 0.2, 0.4, 0.8), decays=(1e-4, 2e-4, 4e-4, 8e-4), seeds=(0, 1)):
+    """A run a cell and seed, its accuracy a function of the rate and the decay, both in doublings, and the seed."""
+    return results_of(
+        {
+            f"lr {lr}, decay {decay}": [
+                run(value(i, j, seed), seed=seed, schedule=Constant(lr=lr), weight_decay=decay) for seed in seeds
+            ]
+            for i, lr in enumerate(rates)
+            for j, decay in enumerate(decays)
+        }
+    )
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plt.subplots()
+    yield ax
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "peak"),
+    [
+        (Constant(lr=0.3), 0.3),
+        (OneCycle(max_lr=0.7), 0.7),
+        (PiecewiseLinear(points=((0.0, 0.1), (0.2, 0.9), (1.0, 0.0))), 0.9),
+    ],
+)
+def test_peak_is_the_schedules_highest_rate(schedule, peak):
+    assert myrtle.peak_lr(schedule) == pytest.approx(peak, rel=1e-3)
+
+
+def test_settings_are_those_of_the_configuration():
+    found = results_of({"batch norm, lr 0.2": [run(0.4, 0.6, schedule=Constant(lr=0.2), momentum=0.75), run(None, seed=1)]})
+    first, second = myrtle.settings(found).to_dict("records")
+    assert (first["group"], first["lr"], first["gain"], first["accuracy"]) == ("batch norm", 0.2, 4.0, 0.6)
+    assert first["loss"] == pytest.approx(0.4)
+    assert math.isnan(second["accuracy"])
+
+
+def test_product_explains_what_is_level_along_it_and_the_ratio_what_is_not():
+    level = myrtle.explained(myrtle.settings(grid(lambda i, j, seed: 0.8 - 0.02 * (i + j - 3) ** 2)), "lr", "weight_decay")
+    assert level["product"].tolist() == pytest.approx([1.0, 1.0])
+    assert level["ratio"].max() < 0.6
+    steep = myrtle.explained(myrtle.settings(grid(lambda i, j, seed: 0.8 - 0.02 * (i - j) ** 2)), "lr", "weight_decay")
+    assert steep["ratio"].tolist() == pytest.approx([1.0, 1.0])
+    rate_alone = myrtle.explained(myrtle.settings(grid(lambda i, j, seed: 0.5 + 0.05 * i)), "lr", "weight_decay")
+    assert rate_alone["product"].tolist() == pytest.approx([0.5, 0.5])
+    assert rate_alone["ratio"].tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_a_grid_too_small_for_a_parabola_explains_nothing():
+    small = grid(lambda i, j, seed: 0.1 * i, rates=(0.1, 0.2), decays=(1e-4, 2e-4))
+    assert myrtle.explained(myrtle.settings(small), "lr", "weight_decay").isna().all(axis=None)
+
+
+def test_largest_rate_is_the_last_before_the_first_failure():
+    accuracies = {0.1: 0.5, 0.2: 0.6, 0.4: None, 0.8: 0.5}
+    found = results_of({f"plain, lr {lr}": [run(value, schedule=Constant(lr=lr))] for lr, value in accuracies.items()})
+    runs = myrtle.settings(found)
+    assert myrtle.largest_rates(runs, "plain", least=0.3) == [0.2]
+    assert math.isnan(myrtle.largest_rates(runs, "plain", least=0.55)[0])
+    assert myrtle.largest_rates(runs, "not run", least=0.3) == []
+
+
+def test_measured_values_keep_their_order():
+    found = results_of({"a": [run(0.5, measured={"eigenvalues": (9.0, -3.0)})], "b": [run(0.5, measured={"other": (1.0,)})]})
+    assert myrtle.measured(found, "eigenvalues").values.tolist() == [["a", 0, 1, 9.0], ["a", 0, 2, -3.0]]
+    assert myrtle.first_measured(found, "a", "eigenvalues") == [9.0]
+    assert myrtle.last_measured(found, "a", "eigenvalues") == [-3.0]
+    assert myrtle.last_measured(found, "b", "eigenvalues") == []
+
+
+def test_final_norms_are_of_the_last_epoch():
+    found = results_of({"a": [run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, seed=1)]})
+    assert myrtle.final_norms(found, "a")[0] == 2.0
+    assert math.isnan(myrtle.final_norms(found, "a")[1])
+
+
+def test_ladder_counts_up_to_the_first_evaluation_at_the_target():
+    runs = [run(0.4, 0.6, 0.7), run(0.6, 0.5, 0.7, seed=1), run(0.1, 0.2, 0.3, seed=2)]
+    table = myrtle.ladder(results_of({"a": runs, "b": runs[2:]}), 0.55, {"a": 297.0})
+    # 4 s, 2 s and never: the median run needs 4 s and two of its three epochs
+    assert table.loc["a"].tolist() == [4.0, 6.0, "2 of 3", 297.0]
+    assert table.loc["b", "runs that reach it"] == "0 of 1"
+    assert table.loc["b", ["seconds", "TFLOP", "published seconds"]].isna().all()
+
+
+def test_surface_table_has_a_row_a_decay_and_a_column_a_rate():
+    table = myrtle.surface_table(
+        myrtle.settings(grid(lambda i, j, seed: 0.1 * i + 0.01 * j + 0.002 * seed)), "lr", "weight_decay"
+    )
+    assert table.loc[2e-4, 0.4] == "21.1 ± 0.1"
+
+
+def test_surface_shows_every_cell_and_each_line_of_constant_product_once(ax):
+    found = grid(lambda i, j, seed: None if i == 3 and j == 3 else 0.5 + 0.1 * i, seeds=(0,))
+    plots_myrtle.surface(myrtle.settings(found), "lr", "weight_decay", ax, y_label="decay")
+    texts = [text.get_text() for text in ax.texts]
+    assert (texts.count("50"), texts.count("80"), texts.count("diverged")) == (4, 3, 1)
+    assert len(ax.get_lines()) == 7  # a 4x4 grid in doublings has seven anti-diagonals
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1", "0.2", "0.4", "0.8"]
+
+
+def test_diverged_runs_are_crosses_at_chance(ax):
+    found = results_of(
+        {"plain, lr 0.1": [run(0.5, schedule=Constant(lr=0.1))], "plain, lr 0.2": [run(None, schedule=Constant(lr=0.2))]}
+    )
+    plots_myrtle.rate_stress(myrtle.settings(found), ax)
+    means, dots, crosses, _ = ax.get_lines()
+    assert list(means.get_ydata()) == [50.0, 10.0]
+    assert list(dots.get_ydata()) == [50.0]
+    assert (crosses.get_marker(), list(crosses.get_xdata()), list(crosses.get_ydata())) == ("x", [0.2], [10.0])
+
+
+def test_negative_eigenvalues_are_hollow_and_as_high_as_positive_ones(ax):
+    found = results_of({"a": [run(0.5, measured={"e": (9.0, -3.0)})]})
+    plots_myrtle.eigenvalues(myrtle.measured(found, "e"), ax)
+    assert list(ax.get_lines()[0].get_ydata()) == [9.0, 3.0]
+    full, hollow = ax.collections
+    assert full.get_offsets().tolist() == [[1.0, 9.0]]
+    assert hollow.get_offsets().tolist() == [[2.0, 3.0]]
+    assert len(full.get_facecolor()) == 1
+    assert len(hollow.get_facecolor()) == 0
+
+
+def test_layers_are_drawn_at_the_mean_of_the_seeds(ax):
+    found = results_of(
+        {"a": [run(0.5, measured={"m": (0.2, 0.4), "s": (2.0, 4.0)}), run(0.5, seed=1, measured={"m": (0.4, 0.8)})]}
+    )
+    plots_myrtle.constant_share_by_depth(myrtle.measured(found, "m"), ax)
+    assert list(ax.get_lines()[0].get_ydata()) == pytest.approx([0.3, 0.6])
+    assert list(ax.get_lines()[1].get_ydata()) == pytest.approx([1 / math.pi] * 2)
+    ax.clear()
+    plots_myrtle.channels_by_depth(myrtle.measured(found, "m"), myrtle.measured(found, "s"), ax)
+    assert [list(line.get_ydata()) for line in ax.get_lines()] == [pytest.approx([0.3, 0.6]), [2.0, 4.0]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a, mean", "a, standard deviation"]
+
+
+def test_norms_are_drawn_by_epoch_without_runs_that_have_none(ax):
+    found = results_of({"a": [run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, 0.5, seed=1, norms=(5.0, 2.0))], "b": [run(0.5)]})
+    plots_myrtle.weight_norms(found, ax)
+    (line,) = ax.get_lines()
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 2], [4.0, 2.0])
+
+
+def test_ladder_is_drawn_relative_to_its_first_step(ax):
+    found = results_of({"a": [run(0.4, 0.6)], "b": [run(0.2, 0.2)], "c": [run(0.6, 0.6)]})
+    plots_myrtle.ladder(myrtle.ladder(found, 0.55, {"a": 300.0, "b": 200.0, "c": 100.0}), ax)
+    seconds, _, published = ax.get_lines()
+    assert (list(seconds.get_xdata()), list(seconds.get_ydata())) == ([1.0, 0.5], [0, 2])
+    assert list(published.get_xdata()) == pytest.approx([1, 2 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("large", "by", "status"),
+    [
+        ([20.0, 21.0, 19.0], 10.0, "confirmed"),
+        ([20.0, 21.0, 19.0], 30.0, "not confirmed"),
+        ([20.0, 21.0, 19.0], 19.0, "cannot tell"),
+        ([0.9, 0.95, 0.92], 0.8, "confirmed"),
+    ],
+)
+def test_times_larger_names_what_it_compares(large, by, status):
+    verdict = verdicts.times_larger("claim", large, [1.0, 1.05, 0.98], by=by, what="norms")
+    assert verdict.status == status
+    assert verdict.evidence.startswith("Ratio of norms")
