@@ -75,6 +75,17 @@ def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float
     return found
 
 
+def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
+    """For each seed, the learning rate of the run of a group that ends most accurate; NaN where every run diverged.
+
+    Takes rows of `settings`."""
+    best = []
+    for _, cells in runs[runs["group"] == group].groupby("seed"):
+        known = cells.dropna(subset="accuracy")
+        best.append(float("nan") if known.empty else float(known.loc[known["accuracy"].idxmax(), "lr"]))
+    return best
+
+
 def measured(results: Results, name: str) -> pd.DataFrame:
     """A row a value that runs measured under a name: variant, seed, `place` (from 1, in the record's order), value."""
     return pd.DataFrame(

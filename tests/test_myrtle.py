@@ -121,6 +121,14 @@ def test_largest_rate_is_the_last_before_the_first_failure():
     assert myrtle.largest_rates(runs, "not run", least=0.3) == []
 
 
+def test_best_rate_is_that_of_the_most_accurate_run_of_each_seed():
+    ends = {0.1: (0.5, 0.6, None), 0.2: (0.7, 0.4, None), 0.4: (None, 0.5, None)}
+    found = results_of(
+        {f"a, lr {lr}": [run(value, seed=i, schedule=Constant(lr=lr)) for i, value in enumerate(v)] for lr, v in ends.items()}
+    )
+    assert myrtle.best_rates(myrtle.settings(found), "a") == [0.2, 0.1, pytest.approx(float("nan"), nan_ok=True)]
+
+
 def test_measured_values_keep_their_order():
     found = results_of({"a": [run(0.5, measured={"eigenvalues": (9.0, -3.0)})], "b": [run(0.5, measured={"other": (1.0,)})]})
     assert myrtle.measured(found, "eigenvalues").values.tolist() == [["a", 0, 1, 9.0], ["a", 0, 2, -3.0]]
