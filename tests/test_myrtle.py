@@ -219,6 +219,27 @@ def test_ladder_is_drawn_relative_to_its_first_step(ax):
 
 
 @pytest.mark.parametrize(
+    ("margin", "claim", "status"),
+    [
+        (0.0, "*b* is more accurate than *a*.", "confirmed"),
+        (0.2, "*b* is more than 20 points more accurate than *a*.", "not confirmed"),
+        (-0.01, "*b* is at most 1 point less accurate than *a*.", "confirmed"),
+    ],
+)
+def test_more_accurate_says_by_how_much(margin, claim, status):
+    ends = {"a": (0.5, 0.51, 0.52), "b": (0.6, 0.61, 0.62)}
+    found = results_of({name: [run(value, seed=i) for i, value in enumerate(v)] for name, v in ends.items()})
+    verdict = myrtle.more_accurate(found, "b", "a", margin=margin)
+    assert (verdict.claim, verdict.status) == (claim, status)
+
+
+def test_sooner_compares_seconds_of_training():
+    found = results_of({"a": [run(0.5, 0.5, seed=i) for i in range(3)], "b": [run(0.5, seed=i) for i in range(3)]})
+    assert myrtle.sooner(found, "b", "a").status == "confirmed"
+    assert myrtle.sooner(found, "a", "b").status == "not confirmed"
+
+
+@pytest.mark.parametrize(
     ("large", "by", "status"),
     [
         ([20.0, 21.0, 19.0], 10.0, "confirmed"),
