@@ -8,7 +8,7 @@ import pytest
 
 from fastresnet import myrtle, plots_myrtle, verdicts
 from fastresnet.config import RunConfig, TrainConfig
-from fastresnet.records import EpochRecord, Machine, Outcome, RunRecord, Seconds
+from fastresnet.records import DataRecord, EpochRecord, Machine, Outcome, RunRecord, Seconds
 from fastresnet.schedules import Constant, OneCycle, PiecewiseLinear
 from fastresnet.study import Experiment, Results
 
@@ -42,7 +42,7 @@ def run(*accuracies, seed=0, norms=(), measured=(), **train):
         training_flops=3e12 * len(accuracies),
         peak_memory_bytes=1,
         parameters=1,
-        data=None,
+        data=DataRecord(source="s", train_images=10, train_digest="d", test_images=10, test_digest="d"),
         machine=Machine(processor="p", cores=1, threads=1, memory_gib=1, device="cpu", gpu=None, system="s"),
         versions={"torch": "2"},
         source_revision="r",
