@@ -16,18 +16,18 @@ _STEPS = 1000  # a schedule's highest rate is looked for on this many
 
 
 def settings(results: Results) -> pd.DataFrame:
-    """A row a run: variant, `group` (the variant's name without its last, varied part), seed, `lr` (the schedule's highest),
-    weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in [0, 1] and loss in nats,
-    both NaN for a run that diverged."""
+    """A row a run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
+    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in
+    [0, 1] and loss in nats, both NaN for a run that diverged."""
     rows = []
     for variant, records in results.records.items():
-        group, _, last = variant.rpartition(", ")
+        group = variant.rpartition(", ")[0]
         for record in records:
             train, end = record.config.train, record.epochs[-1] if record.epochs else None
             rows.append(
                 {
                     "variant": variant,
-                    "group": group or last,
+                    "group": group,
                     "seed": record.seed,
                     "lr": peak_lr(train.schedule),
                     "weight_decay": train.weight_decay,

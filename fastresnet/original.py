@@ -156,6 +156,8 @@ M8_SECONDS = {
 }
 """The eighth post, to 94 % on a V100: what each trick adds to those before it, since each lets training stop sooner."""
 
+M8I_SECONDS = {"plain": M8_SECONDS["weight averaging"], "flip averaged": M8_SECONDS["test flip"]}
+
 
 def seconds_to(rows: tuple[OriginalEpoch, ...], accuracy: float) -> float | None:
     """Seconds until a table first shows an accuracy; None if it never does."""

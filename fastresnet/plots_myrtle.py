@@ -92,7 +92,7 @@ def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xscale("log")
     ax.set_xlabel("learning rate")
     ax.set_ylabel("test accuracy, %")
-    return finish(ax)
+    return finish(ax, legend=runs["group"].nunique() > 1)
 
 
 def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:

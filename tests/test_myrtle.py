@@ -94,6 +94,7 @@ def test_settings_are_those_of_the_configuration():
     assert (first["group"], first["lr"], first["gain"], first["accuracy"]) == ("batch norm", 0.2, 4.0, 0.6)
     assert first["loss"] == pytest.approx(0.4)
     assert math.isnan(second["accuracy"])
+    assert myrtle.settings(results_of({"lr 0.2": [run(0.4)]}))["group"].tolist() == [""]
 
 
 def test_product_explains_what_is_level_along_it_and_the_ratio_what_is_not():
