@@ -5,27 +5,29 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from fastresnet import verdicts
 from fastresnet.records import RunRecord
-from fastresnet.report import spread
+from fastresnet.report import spread, values
 from fastresnet.schedules import Schedule
 from fastresnet.study import Results
+from fastresnet.verdicts import Verdict
 
 _STEPS = 1000  # a schedule's highest rate is looked for on this many
 
 
 def settings(results: Results) -> pd.DataFrame:
-    """A row a run: variant, `group` (the variant's name without its last, varied part), seed, `lr` (the schedule's highest),
-    weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in [0, 1] and loss in nats,
-    both NaN for a run that diverged."""
+    """A row a run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
+    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in
+    [0, 1] and loss in nats, both NaN for a run that diverged."""
     rows = []
     for variant, records in results.records.items():
-        group, _, last = variant.rpartition(", ")
+        group = variant.rpartition(", ")[0]
         for record in records:
             train, end = record.config.train, record.epochs[-1] if record.epochs else None
             rows.append(
                 {
                     "variant": variant,
-                    "group": group or last,
+                    "group": group,
                     "seed": record.seed,
                     "lr": peak_lr(train.schedule),
                     "weight_decay": train.weight_decay,
@@ -51,16 +53,16 @@ def explained(runs: pd.DataFrame, one: str, other: str, *, value: str = "accurac
     """
     rows = {}
     for seed, cells in runs.dropna(subset=value).groupby("seed"):
-        first, second, values = np.log(cells[one]), np.log(cells[other]), cells[value].to_numpy()
-        rows[seed] = {"product": _r_squared(first + second, values), "ratio": _r_squared(first - second, values)}
+        first, second, ends = np.log(cells[one]), np.log(cells[other]), cells[value].to_numpy()
+        rows[seed] = {"product": _r_squared(first + second, ends), "ratio": _r_squared(first - second, ends)}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["product", "ratio"])
 
 
-def _r_squared(positions: pd.Series, values: np.ndarray) -> float:
-    total = float(((values - values.mean()) ** 2).sum())
+def _r_squared(positions: pd.Series, ends: np.ndarray) -> float:
+    total = float(((ends - ends.mean()) ** 2).sum())
     if total == 0 or positions.round(6).nunique() < 4:  # a parabola goes through any three points
         return float("nan")
-    rest = values - np.polyval(np.polyfit(positions, values, 2), positions)
+    rest = ends - np.polyval(np.polyfit(positions, ends, 2), positions)
     return 1 - float((rest**2).sum()) / total
 
 
@@ -73,6 +75,17 @@ def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float
         trained = (cells["accuracy"] >= least).cummin()  # NaN is no accuracy
         found.append(float(cells.loc[trained, "lr"].max()))
     return found
+
+
+def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
+    """For each seed, the learning rate of the run of a group that ends most accurate; NaN where every run diverged.
+
+    Takes rows of `settings`."""
+    best = []
+    for _, cells in runs[runs["group"] == group].groupby("seed"):
+        known = cells.dropna(subset="accuracy")
+        best.append(float("nan") if known.empty else float(known.loc[known["accuracy"].idxmax(), "lr"]))
+    return best
 
 
 def measured(results: Results, name: str) -> pd.DataFrame:
@@ -126,6 +139,20 @@ def ladder(results: Results, accuracy: float, published: Mapping[str, float]) ->
             "published seconds": published.get(variant, float("nan")),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="step")
+
+
+def more_accurate(results: Results, after: str, before: str, *, margin: float = 0.0) -> Verdict:
+    """Whether one variant ends more accurate than another by more than `margin`, a fraction; below zero: at most so much less."""
+    points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
+    how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin < 0 else "more"
+    high, low = (values(results, variant, "test_accuracy") for variant in (after, before))
+    return verdicts.higher(f"*{after}* is {how} accurate than *{before}*.", high, low, margin=margin)
+
+
+def sooner(results: Results, after: str, before: str) -> Verdict:
+    """Whether one variant trains in fewer seconds than another, in all."""
+    fast, slow = (values(results, variant, "train_seconds") for variant in (after, before))
+    return verdicts.faster(f"*{after}* is faster than *{before}*.", fast, slow)
 
 
 def _median(values: Sequence[float | None]) -> float:

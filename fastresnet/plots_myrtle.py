@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fastresnet.plots import COLOURS, finish, styles
 from fastresnet.study import Results
 
 CHANCE = 10.0  # per cent, of ten classes
+_LIFT = 0.25  # of a doubling: a cell's number stands above the line through its middle
 
 
 def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
@@ -19,6 +20,8 @@ def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: boo
         ax.fill_between(spread.index, spread["min"], spread["max"], color=style["color"], alpha=0.15, linewidth=0)
     if log:
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
     ax.set_xlabel(label)
     ax.set_ylabel(value)
     return finish(ax)
@@ -57,6 +60,7 @@ def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
                 rows.loc[chosen, "place"], sizes[chosen], 22, marker=style["marker"], edgecolor=style["color"], facecolor=fill
             )
     ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("rank")
     ax.set_ylabel("size of the eigenvalue")
     return finish(ax)
@@ -88,7 +92,7 @@ def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xscale("log")
     ax.set_xlabel("learning rate")
     ax.set_ylabel("test accuracy, %")
-    return finish(ax)
+    return finish(ax, legend=runs["group"].nunique() > 1)
 
 
 def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:
@@ -102,7 +106,9 @@ def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Ax
         value = cells.iat[row, column]
         colour = "black" if value > middle else "white"
         text = "diverged" if np.isnan(value) else f"{value:.0f}"
-        ax.text(xs[column], ys[row], text, ha="center", va="center", fontsize=8, color="black" if np.isnan(value) else colour)
+        ax.text(
+            xs[column], ys[row] + _LIFT, text, ha="center", va="center", fontsize=8, color="black" if np.isnan(value) else colour
+        )
     for product in np.unique(np.round(np.add.outer(ys, xs), 6)):
         ax.axline((xs[0], product - xs[0]), slope=-1, color="0.85", linestyle="--", linewidth=0.8)
     ax.set_xlim(*_edges(xs)[[0, -1]])
@@ -136,5 +142,5 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("of the first step's")
+    ax.set_xlabel("share of the first step's cost")
     return finish(ax)

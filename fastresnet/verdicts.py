@@ -6,7 +6,7 @@ its side of the margin, `not confirmed` if the whole interval lies on the other,
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,20 @@ class VerdictList:
 
     def _repr_markdown_(self) -> str:
         return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The answers of a chapter by the claim's id, shown as a table."""
+
+    answers: Mapping[str, Verdict | VerdictList]
+
+    def _repr_markdown_(self) -> str:
+        rows = ["| | claim, as tested | verdict |", "|---|---|---|"]
+        for name, answer in self.answers.items():
+            for verdict in answer.verdicts if isinstance(answer, VerdictList) else (answer,):
+                rows.append(f"| {name} | {verdict.claim} | **{verdict.status}** |")
+        return "\n".join(rows)
 
 
 def as_list(verdicts: Sequence[Verdict]) -> VerdictList:

@@ -8,7 +8,7 @@ import pytest
 
 from fastresnet import myrtle, plots_myrtle, verdicts
 from fastresnet.config import RunConfig, TrainConfig
-from fastresnet.records import EpochRecord, Machine, Outcome, RunRecord, Seconds
+from fastresnet.records import DataRecord, EpochRecord, Machine, Outcome, RunRecord, Seconds
 from fastresnet.schedules import Constant, OneCycle, PiecewiseLinear
 from fastresnet.study import Experiment, Results
 
@@ -42,7 +42,7 @@ def run(*accuracies, seed=0, norms=(), measured=(), **train):
         training_flops=3e12 * len(accuracies),
         peak_memory_bytes=1,
         parameters=1,
-        data=None,
+        data=DataRecord(source="s", train_images=10, train_digest="d", test_images=10, test_digest="d"),
         machine=Machine(processor="p", cores=1, threads=1, memory_gib=1, device="cpu", gpu=None, system="s"),
         versions={"torch": "2"},
         source_revision="r",
@@ -94,6 +94,7 @@ def test_settings_are_those_of_the_configuration():
     assert (first["group"], first["lr"], first["gain"], first["accuracy"]) == ("batch norm", 0.2, 4.0, 0.6)
     assert first["loss"] == pytest.approx(0.4)
     assert math.isnan(second["accuracy"])
+    assert myrtle.settings(results_of({"lr 0.2": [run(0.4)]}))["group"].tolist() == [""]
 
 
 def test_product_explains_what_is_level_along_it_and_the_ratio_what_is_not():
@@ -119,6 +120,14 @@ def test_largest_rate_is_the_last_before_the_first_failure():
     assert myrtle.largest_rates(runs, "plain", least=0.3) == [0.2]
     assert math.isnan(myrtle.largest_rates(runs, "plain", least=0.55)[0])
     assert myrtle.largest_rates(runs, "not run", least=0.3) == []
+
+
+def test_best_rate_is_that_of_the_most_accurate_run_of_each_seed():
+    ends = {0.1: (0.5, 0.6, None), 0.2: (0.7, 0.4, None), 0.4: (None, 0.5, None)}
+    found = results_of(
+        {f"a, lr {lr}": [run(value, seed=i, schedule=Constant(lr=lr)) for i, value in enumerate(v)] for lr, v in ends.items()}
+    )
+    assert myrtle.best_rates(myrtle.settings(found), "a") == [0.2, 0.1, pytest.approx(float("nan"), nan_ok=True)]
 
 
 def test_measured_values_keep_their_order():
@@ -208,6 +217,27 @@ def test_ladder_is_drawn_relative_to_its_first_step(ax):
     seconds, _, published = ax.get_lines()
     assert (list(seconds.get_xdata()), list(seconds.get_ydata())) == ([1.0, 0.5], [0, 2])
     assert list(published.get_xdata()) == pytest.approx([1, 2 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("margin", "claim", "status"),
+    [
+        (0.0, "*b* is more accurate than *a*.", "confirmed"),
+        (0.2, "*b* is more than 20 points more accurate than *a*.", "not confirmed"),
+        (-0.01, "*b* is at most 1 point less accurate than *a*.", "confirmed"),
+    ],
+)
+def test_more_accurate_says_by_how_much(margin, claim, status):
+    ends = {"a": (0.5, 0.51, 0.52), "b": (0.6, 0.61, 0.62)}
+    found = results_of({name: [run(value, seed=i) for i, value in enumerate(v)] for name, v in ends.items()})
+    verdict = myrtle.more_accurate(found, "b", "a", margin=margin)
+    assert (verdict.claim, verdict.status) == (claim, status)
+
+
+def test_sooner_compares_seconds_of_training():
+    found = results_of({"a": [run(0.5, 0.5, seed=i) for i in range(3)], "b": [run(0.5, seed=i) for i in range(3)]})
+    assert myrtle.sooner(found, "b", "a").status == "confirmed"
+    assert myrtle.sooner(found, "a", "b").status == "not confirmed"
 
 
 @pytest.mark.parametrize(

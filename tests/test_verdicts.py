@@ -81,3 +81,13 @@ def test_target_is_reached_when_the_whole_interval_lies_above_it():
     assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.85).status == "not confirmed"
     assert verdicts.reaches("A claim.", [0.81, 0.82], 0.80).status == "cannot tell"
     assert "+2.00 points" in verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.80).evidence
+
+
+def test_overview_has_a_row_a_verdict():
+    one, other = verdicts.Verdict("a", "confirmed", "e"), verdicts.Verdict("b", "cannot tell", "e")
+    text = verdicts.Overview({"M1": one, "M2": verdicts.as_list([one, other])})._repr_markdown_()
+    assert text.splitlines()[2:] == [
+        "| M1 | a | **confirmed** |",
+        "| M2 | a | **confirmed** |",
+        "| M2 | b | **cannot tell** |",
+    ]
