@@ -1,0 +1,115 @@
+"""What runs are asked to measure, against plain references."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from fastresnet import probes
+from fastresnet.data.batches import make_batches
+from fastresnet.data.sources import load_dataset
+from fastresnet.measuring import measure_after, measure_before
+from fastresnet.models.build import build_model
+from fastresnet.runs import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def batches(tiny):
+    """128 images in 32 batches."""
+    data = tiny.data.model_copy(update={"batch_size": 4})
+    return make_batches(data, load_dataset("fashion-sample"), CPU, seed=0)[0]
+
+
+@pytest.fixture
+def network(tiny):
+    return build_model(tiny.model, 0)
+
+
+def test_nothing_is_measured_unasked(tiny):
+    record = train(tiny).record
+    assert record.measured == {}
+    assert all(epoch.weight_norm is None for epoch in record.epochs)
+
+
+def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny):
+    asked = tiny.with_changes({"train.measure": ["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall"]})
+    found, plain = train(asked), train(tiny)
+    assert set(found.record.measured) == {
+        *("gradient_norm", "channel_mean", "channel_std", "constant_share", "eigenvalues", "eigenvalues_frozen", "recall")
+    }
+    assert found.record.epochs[-1].weight_norm == pytest.approx(probes.weight_norm(found.model))
+    losses = [[epoch.train_loss for epoch in each.record.epochs] for each in (found, plain)]
+    assert losses[0] == losses[1]
+    weights = [list(each.model.state_dict().values()) for each in (found, plain)]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+def test_diverged_run_is_not_measured_at_its_end(tiny):
+    config = tiny.with_changes(
+        {"train.schedule": {"kind": "constant", "lr": 1e30}, "train.measure": ["gradient-norm", "eigenvalues"]}
+    )
+    record = train(config).record
+    assert record.outcome.status == "diverged"
+    assert set(record.measured) == {"gradient_norm"}
+
+
+def test_gradient_norm_is_of_all_convolutions_at_the_start(batches, network):
+    before = copy.deepcopy(network.state_dict())
+    images, labels = batches.first_images(128), batches.images.labels[:128]
+    reference = copy.deepcopy(network).train()
+    functional.cross_entropy(reference(images), labels).backward()
+    squares = [each.weight.grad.square().sum() for each in reference.modules() if isinstance(each, nn.Conv2d)]
+    (found,) = measure_before(("gradient-norm",), network, batches)["gradient_norm"]
+    assert found == pytest.approx(sum(squares).sqrt().item(), rel=1e-5)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_gradients_shrink_as_weights_before_batch_norm_grow(batches, tiny):
+    """Claim M6a: the gradient of a scale-free function is as many times smaller as the weights are larger."""
+    norms = []
+    for scale in (1.0, 4.0):
+        network = build_model(tiny.model, 0)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data.mul_(scale)
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 1e-12
+        norms += measure_before(("gradient-norm",), network, batches)["gradient_norm"]
+    assert norms[0] / norms[1] == pytest.approx(4.0, rel=1e-2)
+
+
+def test_channels_are_those_of_the_probe_in_training_mode(batches, network):
+    measured = measure_before(("channels",), network.eval(), batches)
+    expected = probes.channel_statistics(copy.deepcopy(network).train(), batches.first_images(128))
+    for name, values in measured.items():
+        assert list(values) == expected[name].tolist()
+
+
+def test_eigenvalues_are_taken_with_batch_norm_in_training_and_frozen(batches, network):
+    measured = measure_after(("eigenvalues",), network, batches, 0)
+    images, labels = batches.first_images(128), batches.images.labels[:128]
+    for name, training in (("eigenvalues", True), ("eigenvalues_frozen", False)):
+        assert list(measured[name]) == probes.leading_eigenvalues(network.train(training), images, labels, 10)
+    assert measured["eigenvalues"] != measured["eigenvalues_frozen"]
+
+
+def test_recall_is_the_loss_by_tenths_of_the_last_epoch_from_the_first_seen_to_the_last(batches, network):
+    network.eval()
+    (found,) = measure_after(("recall",), network, batches, 1).values()
+    seen = list(batches.epoch(1))
+    assert len(found) == 10
+    for share in (0, 9):
+        some = [batch for position, batch in enumerate(seen) if position * 10 // 32 == share]
+        images, labels = (torch.cat(parts) for parts in zip(*some, strict=True))
+        with torch.no_grad():
+            assert found[share] == pytest.approx(functional.cross_entropy(network(images), labels).item(), rel=1e-5)
+
+
+def test_epoch_of_few_batches_has_fewer_shares(tiny, network):
+    few = make_batches(tiny.data, load_dataset("fashion-sample"), CPU, seed=0)[0]
+    assert len(few) == 4
+    assert len(measure_after(("recall",), network, few, 0)["recall"]) == 4
