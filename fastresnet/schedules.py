@@ -124,7 +124,7 @@ class CosineRestarts(_Schedule):
     kind: Literal["cosine-restarts"] = "cosine-restarts"
     lr: PositiveFloat
     end_lr: LearningRate = 0.0
-    num_cycles: Annotated[int, Field(ge=1, le=20)] = 2
+    num_cycles: Annotated[int, Field(ge=1, le=12)] = 2
     cycle_factor: Annotated[int, Field(ge=1, le=4)] = 1
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
@@ -212,7 +212,7 @@ class Cyclic(_Schedule):
     def _height(self, step: int, total_steps: int) -> float:
         cycle, position = divmod(step * self.num_cycles / total_steps, 1)
         height = 2 * min(position, 1 - position)
-        return height / 2**cycle if self.mode == "triangular2" else height
+        return math.ldexp(height, -int(cycle)) if self.mode == "triangular2" else height
 
 
 class Plateau(_Schedule):

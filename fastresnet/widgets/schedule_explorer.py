@@ -1,0 +1,95 @@
+"""The explorer of learning-rate schedules.
+
+    explorer = ScheduleExplorer(OneCycle(max_lr=0.1), epochs=10, steps_per_epoch=32)
+    explorer                                                  # the last line of a cell shows it
+    config = config.with_changes({"train.schedule": explorer.schedule.model_dump(mode="json")})
+
+What is drawn is computed in the browser; a test holds it against `fastresnet.schedules`, step by step.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+from pydantic import BaseModel
+
+from fastresnet.errors import UserError
+from fastresnet.parsing import parse
+from fastresnet.records import RunRecord
+from fastresnet.schedules import Frozen, OneCycle, Schedule
+from fastresnet.widgets.static import static_html
+
+_HERE = Path(__file__).parent
+_STATE = ("schedule", "compared", "epochs", "steps_per_epoch", "losses", "loss_curve", "axis", "scale")
+
+
+class _Holder(Frozen):
+    schedule: Schedule
+
+
+class ScheduleTrait(traitlets.TraitType[Any, Any]):
+    """Holds a schedule of the library; takes one, or the mapping that a configuration would hold."""
+
+    info_text = "a schedule or its mapping"
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """The schedule. Raises UserError naming what is wrong with it and what is allowed."""
+        values = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        if not isinstance(values, Mapping):
+            raise UserError(f"{self.name}: expected {self.info_text}, got {value!r}")
+        return parse({"schedule": values}, _Holder, self.name or "schedule").schedule
+
+
+def _to_json(value: Any, _widget: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_to_json(each, None) for each in value]
+
+
+class ScheduleExplorer(anywidget.AnyWidget):
+    """Draws schedules, compares them, and holds the one that was made: `schedule`, a model of `fastresnet.schedules`.
+
+    `epochs` and `steps_per_epoch` are the run's; `losses` holds training losses by epoch under a name each, of which a
+    plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.
+    """
+
+    _esm = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("curves.js", "plot.js", "explorer.js"))
+    _css = (_HERE / "schedules.css").read_text(encoding="utf-8")
+
+    schedule = ScheduleTrait().tag(sync=True, to_json=_to_json)
+    compared = traitlets.List(ScheduleTrait(), maxlen=5).tag(sync=True, to_json=_to_json)
+    epochs = traitlets.Int(10, min=1, max=500).tag(sync=True)
+    steps_per_epoch = traitlets.Int(100, min=1, max=1000).tag(sync=True)
+    losses = traitlets.Dict(value_trait=traitlets.List(traitlets.Float()), key_trait=traitlets.Unicode()).tag(sync=True)
+    loss_curve = traitlets.Unicode("").tag(sync=True)
+    axis = traitlets.Enum(("step", "epoch"), "step").tag(sync=True)
+    scale = traitlets.Enum(("linear", "log"), "linear").tag(sync=True)
+
+    def __init__(
+        self, schedule: Any = None, *, compared: Sequence[Any] = (), losses: Mapping[str, Sequence[float]] | None = None, **state: Any
+    ) -> None:
+        curves = {name: list(values) for name, values in (losses or {}).items()}
+        first = {"loss_curve": next(iter(curves))} if curves else {}
+        super().__init__(schedule=schedule or OneCycle(max_lr=0.1), compared=list(compared), losses=curves, **{**first, **state})
+
+    @traitlets.validate("loss_curve")
+    def _known_curve(self, proposal: Mapping[str, Any]) -> str:
+        if proposal["value"] not in ("", *self.losses):
+            raise UserError(f"loss_curve: no curve {proposal['value']!r}; allowed: {', '.join(self.losses)}")
+        return proposal["value"]
+
+    def static_html(self) -> str:
+        """The explorer as it stands, for a page without a kernel."""
+        state = {name: getattr(self, name) for name in _STATE}
+        values = {**state, "schedule": _to_json(self.schedule, None), "compared": _to_json(self.compared, None)}
+        return static_html(self._esm, self._css, values)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What a live notebook shows, and beside it the page that is left once the kernel is gone."""
+        bundle, metadata = super()._repr_mimebundle_(**options)
+        return {**bundle, "text/html": self.static_html()}, metadata
+
+
+def training_losses(record: RunRecord) -> list[float]:
+    """The training loss of each epoch of a run, for a plateau to watch."""
+    return [epoch.train_loss for epoch in record.epochs if epoch.train_loss is not None]
