@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from fastresnet import book
-from fastresnet.chapters import ChapterFailed
+from fastresnet.chapters import CHAPTERS, ChapterFailed
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
 
-CHROMIUM = shutil.which("chromium")
-PAGES = ("preface", *STUDIES, "reproduce")
+PAGES = ("preface", *CHAPTERS, "reproduce")
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +25,7 @@ def html():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
         page, seconds = book.build_book()
-    assert set(seconds) == {*(f"chapter {name}" for name in STUDIES), "book"}
+    assert set(seconds) == {*(f"chapter {name}" for name in CHAPTERS), "book"}
     return page.parent
 
 
@@ -85,22 +84,6 @@ def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
     preface.write_text(preface.read_text() + "\n\n[nowhere](#nothing-of-that-name)\n")
     with pytest.raises(ChapterFailed, match="nothing-of-that-name"):
         book.render(source, tmp_path / "out", strict=True)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium."""
-    if not CHROMIUM:
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

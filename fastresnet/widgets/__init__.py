@@ -1,5 +1,5 @@
 """Widgets for notebooks and for pages without a kernel: the same script draws both. Needs the extra `book`."""
 
-from fastresnet.widgets.schedule_explorer import ScheduleExplorer
+from fastresnet.widgets.schedule_explorer import ScheduleExplorer, recorded_losses
 
-__all__ = ["ScheduleExplorer"]
+__all__ = ["ScheduleExplorer", "recorded_losses"]

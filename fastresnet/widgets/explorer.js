@@ -91,6 +91,7 @@ function render({ model, el }) {
   const reader = make("input", { type: "range", id: `${uid}-cursor`, min: 0, value: 0, oninput: () => moveCursor(Number(reader.value)) });
   const message = make("p", { class: "message", role: "status" });
   const codes = make("div");
+  const keep = make("button", { type: "button", onclick: () => put("compared", [...model.get("compared"), schedule()]) }, "Keep for comparison");
   const schedule = () => model.get("schedule");
   const curves = () => [schedule(), ...model.get("compared")];
   const losses = () => model.get("losses")[model.get("loss_curve")] ?? [];
@@ -276,7 +277,6 @@ function render({ model, el }) {
     keep.disabled = curves().length >= MOST_CURVES;
   }
 
-  const keep = make("button", { type: "button", onclick: () => put("compared", [...model.get("compared"), schedule()]) }, "Keep for comparison");
   const option = ([value, label]) => make("option", { value }, label);
   kindSelect.append(...Object.entries(KINDS).map(([kind, [label]]) => option([kind, label])));
   kindSelect.append(make("optgroup", { label: "Piecewise linear, to start from" }, ...Object.keys(SHAPES).map((name) => option([name, name]))));

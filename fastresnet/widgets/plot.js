@@ -1,6 +1,6 @@
 // Curves as SVG, and their readings as a table.
 
-const MARGIN = { left: 52, right: 14, top: 24, bottom: 34 };
+const MARGIN = { left: 52, right: 20, top: 24, bottom: 34 };
 const MOST_POINTS = 1500;
 
 function niceTicks(low, high, many) {
@@ -139,7 +139,7 @@ function fillTable(place, drawn, perEpoch, cursor, remove) {
     const swatch = make("svg", { viewBox: "0 0 26 8", "aria-hidden": "true" }, make("path", { class: "curve", style: stroke, "stroke-dasharray": dash, d: "M0 4H26" }));
     const button = make("button", { type: "button", "aria-label": `Remove curve ${index + 1}, ${title}`, onclick: () => remove(index) }, "×");
     const cells = [maximum, final, area, rates[cursor]].map((value) => make("td", {}, short(value)));
-    return make("tr", {}, make("th", { scope: "row" }, swatch, title), ...cells, make("td", {}, index ? button : ""));
+    return make("tr", {}, make("th", { scope: "row" }, swatch, `${index + 1} ${title}`), ...cells, make("td", {}, index ? button : ""));
   });
   const heading = make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)), make("td", {}));
   place.replaceChildren(make("table", {}, make("thead", {}, heading), make("tbody", {}, ...rows)));

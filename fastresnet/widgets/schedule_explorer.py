@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from fastresnet.errors import UserError
 from fastresnet.parsing import parse
-from fastresnet.records import RunRecord
 from fastresnet.schedules import Frozen, OneCycle, Schedule
+from fastresnet.store import read_record
 from fastresnet.widgets.static import static_html
 
 _HERE = Path(__file__).parent
@@ -66,7 +66,12 @@ class ScheduleExplorer(anywidget.AnyWidget):
     scale = traitlets.Enum(("linear", "log"), "linear").tag(sync=True)
 
     def __init__(
-        self, schedule: Any = None, *, compared: Sequence[Any] = (), losses: Mapping[str, Sequence[float]] | None = None, **state: Any
+        self,
+        schedule: Any = None,
+        *,
+        compared: Sequence[Any] = (),
+        losses: Mapping[str, Sequence[float]] | None = None,
+        **state: Any,
     ) -> None:
         curves = {name: list(values) for name, values in (losses or {}).items()}
         first = {"loss_curve": next(iter(curves))} if curves else {}
@@ -86,10 +91,19 @@ class ScheduleExplorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """What a live notebook shows, and beside it the page that is left once the kernel is gone."""
-        bundle, metadata = super()._repr_mimebundle_(**options)
+        bundle, metadata = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # None is for a widget without a view
         return {**bundle, "text/html": self.static_html()}, metadata
 
 
-def training_losses(record: RunRecord) -> list[float]:
-    """The training loss of each epoch of a run, for a plateau to watch."""
-    return [epoch.train_loss for epoch in record.epochs if epoch.train_loss is not None]
+def recorded_losses(experiment: Path, seed: int = 0) -> dict[str, list[float]]:
+    """Training losses by epoch of an experiment's records of one seed, each under its variant, for a plateau to watch.
+
+    Raises UserError if the folder holds no such record.
+    """
+    records = {path.name.rsplit("-", 2)[0]: read_record(path) for path in sorted(experiment.glob(f"*-seed{seed}.json"))}
+    if not records:
+        raise UserError(f"{experiment}: no record of seed {seed}")
+    return {
+        variant: [epoch.train_loss for epoch in record.epochs if epoch.train_loss is not None]
+        for variant, record in records.items()
+    }
