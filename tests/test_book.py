@@ -136,3 +136,21 @@ def test_page_opens_from_the_disk(browser, html):
     assert "FashionMNIST" in page.title()
     assert not [url for url in requests if url.startswith("http")]
     page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_explorer_works_on_the_page_in_either_theme(browser, served, theme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = browser.new_page(color_scheme=theme)
+    page.goto(f"{served}/book/explorer.html", wait_until="networkidle")
+    assert page.locator("html").get_attribute("data-theme") == theme
+    curve = page.locator(".schedule-explorer path.curve").first
+    before = curve.get_attribute("d")
+    page.get_by_label("Maximal rate, slider").fill("900")
+    page.get_by_label("Shape").select_option("cosine")
+    assert curve.get_attribute("d") != before
+    findings = Axe().run(page, context=".schedule-explorer").response["violations"]
+    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
+    page.close()

@@ -5,6 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# the book's theme lays a light ground under every output that is HTML; a widget has a dark look of its own
+_GROUND = """html[data-theme="dark"] .bd-content div.cell_output .text_html.text_html:has([data-widget]) {
+  background: none;
+  color: inherit;
+  padding: 0;
+}"""
 _PAGE = """<div data-widget="{key}"></div>
 <style>{style}</style>
 <script type="module">
@@ -30,4 +36,4 @@ def static_html(script: str, style: str, state: Mapping[str, Any]) -> str:
     # "</" would end the script, and "<!--" change how the rest of it is read
     values = json.dumps(state, sort_keys=True, allow_nan=False).replace("<", "\\u003c")
     key = hashlib.sha256((script + values).encode()).hexdigest()[:12]
-    return _PAGE.format(key=key, style=style, script=script.replace("</", "<\\/"), state=values)
+    return _PAGE.format(key=key, style=style + _GROUND, script=script.replace("</", "<\\/"), state=values)
