@@ -40,20 +40,6 @@ const CHOICES = { anneal: ["Annealing", ["cosine", "linear"]], mode: ["Mode", ["
 const DASHES = ["", "7 4", "2 3", "10 3 2 3", "5 2", "1 4"];
 const MOST_CURVES = 6;
 
-const SVG = ["svg", "path", "line", "rect", "circle", "text", "g"];
-function make(tag, attributes = {}, ...children) {
-  const node = SVG.includes(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(key, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-const short = (value) => String(Number(value.toPrecision(4)));
-const rounded = (value) => Number(value.toPrecision(3));
-
 // The number a field holds, or an error that says what is allowed.
 function checked(field, text) {
   const value = Number(text);
@@ -287,7 +273,7 @@ function render({ model, el }) {
     make("fieldset", {}, make("legend", {}, "Run"), run));
   const cursorRow = make("div", {}, make("label", { for: reader.id }, "Read at"), reader);
   // JupyterLab would take arrow keys for its own
-  const root = make("div", { class: "schedule-explorer", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "fastresnet-widget schedule-explorer", "data-lm-suppress-shortcuts": "true" },
     make("div", { class: "panes" }, controls, make("div", {}, plot, cursorRow, table, codes, message)));
   el.append(root);
   buildSettings();

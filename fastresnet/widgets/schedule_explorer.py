@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 from pydantic import BaseModel
 
@@ -19,10 +18,7 @@ from fastresnet.errors import UserError
 from fastresnet.parsing import parse
 from fastresnet.schedules import Frozen, OneCycle, Schedule
 from fastresnet.store import read_record
-from fastresnet.widgets.static import static_html
-
-_HERE = Path(__file__).parent
-_STATE = ("schedule", "compared", "epochs", "steps_per_epoch", "losses", "loss_curve", "axis", "scale")
+from fastresnet.widgets.base import Explorer, script
 
 
 class _Holder(Frozen):
@@ -46,15 +42,14 @@ def _to_json(value: Any, _widget: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_to_json(each, None) for each in value]
 
 
-class ScheduleExplorer(anywidget.AnyWidget):
+class ScheduleExplorer(Explorer):
     """Draws schedules, compares them, and holds the one that was made: `schedule`, a model of `fastresnet.schedules`.
 
     `epochs` and `steps_per_epoch` are the run's; `losses` holds training losses by epoch under a name each, of which a
     plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.
     """
 
-    _esm = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("curves.js", "plot.js", "explorer.js"))
-    _css = (_HERE / "schedules.css").read_text(encoding="utf-8")
+    _esm = script("drawing.js", "curves.js", "plot.js", "explorer.js")
 
     schedule = ScheduleTrait().tag(sync=True, to_json=_to_json)
     compared = traitlets.List(ScheduleTrait(), maxlen=5).tag(sync=True, to_json=_to_json)
@@ -82,17 +77,6 @@ class ScheduleExplorer(anywidget.AnyWidget):
         if proposal["value"] not in ("", *self.losses):
             raise UserError(f"loss_curve: no curve {proposal['value']!r}; allowed: {', '.join(self.losses)}")
         return proposal["value"]
-
-    def static_html(self) -> str:
-        """The explorer as it stands, for a page without a kernel."""
-        state = {name: getattr(self, name) for name in _STATE}
-        values = {**state, "schedule": _to_json(self.schedule, None), "compared": _to_json(self.compared, None)}
-        return static_html(self._esm, self._css, values)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """What a live notebook shows, and beside it the page that is left once the kernel is gone."""
-        bundle, metadata = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # None is for a widget without a view
-        return {**bundle, "text/html": self.static_html()}, metadata
 
 
 def recorded_losses(experiment: Path, seed: int = 0) -> dict[str, list[float]]:

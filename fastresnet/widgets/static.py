@@ -34,6 +34,6 @@ render({{ model, el: document.querySelector('[data-widget="{key}"]:empty') }});
 def static_html(script: str, style: str, state: Mapping[str, Any]) -> str:
     """A widget as HTML: `script` is an ECMAScript module with a function `render`, `state` what its model begins with."""
     # "</" would end the script, and "<!--" change how the rest of it is read
-    values = json.dumps(state, sort_keys=True, allow_nan=False).replace("<", "\\u003c")
+    values = json.dumps(state, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     key = hashlib.sha256((script + values).encode()).hexdigest()[:12]
     return _PAGE.format(key=key, style=style + _GROUND, script=script.replace("</", "<\\/"), state=values)
