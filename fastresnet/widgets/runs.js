@@ -29,8 +29,8 @@ function costTicks(low, high) {
   return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6)) : inside;
 }
 
-function learningCurve(run) {
-  const [width, height] = [560, 190];
+function learningCurve(run, width) {
+  const height = 200;
   const box = { left: EDGE.left, right: width - EDGE.right, top: EDGE.top, bottom: height - EDGE.bottom };
   const last = Math.max(...run.curve.map(([epoch]) => epoch));
   const accuracies = run.curve.map(([, accuracy]) => accuracy);
@@ -145,7 +145,7 @@ function render({ model, el }) {
     return detail.replaceChildren(
       make("p", { class: "title" }, `${run.experiment}: ${run.variant}, seed ${run.seed} (${run.chapter}, ${run.edition})`),
       make("p", {}, facts.join(" · ")),
-      ...(run.curve.length ? [learningCurve(run)] : []),
+      ...(run.curve.length > 1 ? [learningCurve(run, Math.max(280, canvas.clientWidth || 600))] : []),
       make("details", {}, make("summary", {}, "Configuration, where it differs from the defaults"), make("pre", { tabindex: 0, "aria-label": "Configuration" }, settings)),
     );
   }
