@@ -21,8 +21,9 @@ function paretoFront(runs, cost) {
   return front;
 }
 
-// The ticks of a cost in decades, with 2 and 5 between them where there are few.
+// The ticks of a cost in decades, with 2 and 5 between them where there are few; even ones within a narrow range.
 function costTicks(low, high) {
+  if (high / low < 4) return niceTicks(low, high, 5);
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) ticks.push(...[1, 2, 5].map((times) => times * 10 ** power));
   const inside = ticks.filter((tick) => tick >= low && tick <= high);
@@ -108,7 +109,8 @@ function render({ model, el }) {
     pen.scale(sharp, sharp);
     pen.font = "12px sans-serif";
     const costs = shown.map(cost);
-    const [low, high] = [Math.min(...costs) / 1.15, Math.max(...costs) * 1.15];
+    const room = Math.max(1.05, (Math.max(...costs) / Math.min(...costs)) ** 0.04);
+    const [low, high] = [Math.min(...costs) / room, Math.max(...costs) * room];
     const accuracies = shown.map((run) => run.accuracy);
     const spread = Math.max(0.01, Math.max(...accuracies) - Math.min(...accuracies));
     const y = vertical(Math.min(...accuracies) - 0.05 * spread, Math.max(...accuracies) + 0.05 * spread, EDGE.top, height - EDGE.bottom, false);
