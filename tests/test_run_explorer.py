@@ -106,7 +106,7 @@ def test_pointer_and_keys_lead_to_a_run(page, explorer):
     box = page.locator("canvas").bounding_box()
     page.locator("canvas").scroll_into_view_if_needed()
     for y in range(10, int(box["height"]), 8):
-        for right in (60, 45, 30):
+        for right in (60, 50, 40, 30):
             page.locator("canvas").hover(position={"x": box["width"] - right, "y": y})
             if title.text_content().startswith(f"C7: {dearest['variant']}, seed {dearest['seed']}"):
                 return

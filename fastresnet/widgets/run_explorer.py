@@ -62,6 +62,7 @@ class RunExplorer(Explorer):
 
 def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
     chapter, experiment, file = name.split("/")
+    machine = record.machine
     return {
         "id": name,
         "chapter": chapter,
@@ -70,7 +71,7 @@ def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -
         "seed": record.seed,
         "edition": editions.get((chapter, record.config_hash), "of its own"),
         "dataset": record.config.data.name,
-        "hardware": f"{record.machine.gpu or record.machine.processor}, {record.machine.threads} threads",
+        "hardware": f"{machine.gpu or machine.processor}, threads: {machine.threads}",
         "config": record.config_hash,
         "accuracy": record.test_accuracy,
         "seconds": round(record.seconds.train, 3),

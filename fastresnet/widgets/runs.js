@@ -109,7 +109,7 @@ function render({ model, el }) {
     pen.scale(sharp, sharp);
     pen.font = "12px sans-serif";
     const costs = shown.map(cost);
-    const room = Math.max(1.05, (Math.max(...costs) / Math.min(...costs)) ** 0.04);
+    const room = (Math.max(...costs) / Math.min(...costs)) ** 0.04 * 1.001;
     const [low, high] = [Math.min(...costs) / room, Math.max(...costs) * room];
     const accuracies = shown.map((run) => run.accuracy);
     const spread = Math.max(0.01, Math.max(...accuracies) - Math.min(...accuracies));
