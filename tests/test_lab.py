@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import ROOT
+from .conftest import ROOT
 
 START_SECONDS = 60
 """Within which a JupyterLab answers, on a machine that is busy."""

@@ -253,4 +253,3 @@ function drawAxes(pen, x, y, ticks, { width, height, name, line, text }) {
 }
 
 export default { render };
-export { paretoFront };
