@@ -1,6 +1,7 @@
 """The explorer's curves are the library's, what is copied from it works, and it can be used with pointer and keys."""
 
 import itertools
+from typing import get_args
 
 import pytest
 import torch
@@ -23,7 +24,9 @@ from fastresnet.schedules import (
     OneCycleTail,
     PiecewiseLinear,
     Plateau,
+    Schedule,
 )
+from fastresnet.study import edition_parameters
 from fastresnet.widgets import ScheduleExplorer, recorded_losses
 
 TAIL = {"max_lr": 0.3, "tail_lr": 0.02}
@@ -125,6 +128,19 @@ def test_curves_in_the_browser_are_the_library_s(module):
             assert momenta == pytest.approx(momenta_wanted, rel=0, abs=1e-6), (schedule, run)
             largest = max(largest, *(abs(a - b) for a, b in zip(momenta, momenta_wanted, strict=True)))
     print(f"{len(GRID)} settings, maximal difference {largest:.1e}")
+
+
+@pytest.mark.browser
+def test_shapes_by_hand_are_those_of_the_study(module):
+    shapes = module.evaluate("explorer.SHAPES")
+    by_hand = {name.removesuffix(" (N2)"): shape for name, shape in shapes.items() if name.endswith("(N2)")}
+    assert by_hand == edition_parameters("cifar10_accuracy", "cpu")["n2_shapes"]
+
+
+@pytest.mark.browser
+def test_every_kind_of_the_library_can_be_chosen(module):
+    kinds = {each.model_fields["kind"].default for each in get_args(get_args(Schedule)[0])}
+    assert set(module.evaluate("Object.keys(explorer.KINDS)")) == kinds == {each.kind for each in SCHEDULES}
 
 
 @pytest.mark.browser

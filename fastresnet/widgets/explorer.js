@@ -14,10 +14,13 @@ const KINDS = {
   cyclic: ["Cyclic triangles", { min_lr: 0.01, max_lr: 0.1, num_cycles: 3, mode: "triangular", momentum_range: null }],
   plateau: ["Reduce on plateau", { lr: 0.1, factor: 0.1, patience: 2, threshold: 0.0001, min_lr: 0 }],
 };
+// heights as shares of the maximal rate; those by hand are the ones that experiment N2 trains with
 const SHAPES = {
   "Linear warm-up and decay": [[0, 0], [0.2, 1], [1, 0]],
-  "By hand: early peak (N2)": [[0, 0.2], [0.15, 1], [0.6, 0.3], [1, 0]],
-  "By hand: plateau (N2)": [[0, 0.2], [0.2, 1], [0.6, 1], [1, 0]],
+  "trapezoid (N2)": [[0, 0.04], [0.15, 1], [0.7, 1], [1, 0]],
+  "early peak (N2)": [[0, 0.2], [0.1, 1], [1, 0]],
+  "late peak (N2)": [[0, 0.04], [0.6, 1], [1, 0]],
+  "three stairs (N2)": [[0, 1], [0.5, 1], [0.51, 0.2], [0.8, 0.2], [0.81, 0.04], [1, 0.04]],
 };
 const rate = (label, low = 0) => ({ label, low, from: 1e-5, to: 10, log: true });
 const share = (label) => ({ label, low: 0, high: 1, from: 0, to: 1 });
@@ -303,4 +306,4 @@ function render({ model, el }) {
 }
 
 export default { render };
-export { ratesOf, momentaOf, toYaml, toTorch, KINDS };
+export { ratesOf, momentaOf, toYaml, toTorch, KINDS, SHAPES };
