@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fastresnet import verdicts
+from fastresnet.model_config import DavidNetConfig
 from fastresnet.records import RunRecord
 from fastresnet.report import spread, values
 from fastresnet.schedules import Schedule
@@ -115,6 +116,53 @@ def final_norms(results: Results, variant: str) -> list[float]:
     """The weight norm after the last epoch, for each run of a variant; NaN for a run without."""
     ends = (record.epochs[-1].weight_norm if record.epochs else None for record in results.records.get(variant, ()))
     return [float("nan") if norm is None else norm for norm in ends]
+
+
+def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
+    """For each seed, the largest final weight norm over the smallest, of the SGD variants with weight decay or without."""
+    chosen = [
+        final_norms(results, variant)
+        for variant, (record, *_) in results.records.items()
+        if (record.config.train.weight_decay > 0) == decaying and not record.config.train.lars
+    ]
+    return [max(norms) / min(norms) for norms in zip(*chosen, strict=True)]
+
+
+def gradients_times_scale(results: Results) -> pd.DataFrame:
+    """A row a variant: its gradient's norm times the factor on its weights, over that of the first variant; 1 where exact."""
+    products = {
+        variant: np.array([_weight_scale(record) * record.measured["gradient_norm"][0] for record in records])
+        for variant, records in results.records.items()
+    }
+    first = next(iter(products.values()))
+    rows = {variant: {"r times the gradient": spread(pd.Series(each / first), 3)} for variant, each in products.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def _weight_scale(record: RunRecord) -> float:
+    model = record.config.model
+    return model.weight_scale if isinstance(model, DavidNetConfig) else 1.0
+
+
+def forgetting(results: Results, variant: str) -> list[float]:
+    """Loss on what the last epoch showed first over loss on what it showed last, for each run that measured `recall`."""
+    found = (record.measured.get("recall") for record in results.records.get(variant, ()))
+    return [recall[0] / recall[-1] for recall in found if recall]
+
+
+def spectra(results: Results) -> pd.DataFrame:
+    """Rows of `measured` for the leading eigenvalues: batch norm in training mode, then frozen, then networks without."""
+    frozen = measured(results, "eigenvalues_frozen")
+    models = {variant: record.config.model for variant, (record, *_) in results.records.items()}
+    with_norm = [name for name, model in models.items() if isinstance(model, DavidNetConfig) and model.norm.kind != "none"]
+    frozen = frozen[frozen["variant"].isin(with_norm)]
+    return pd.concat([measured(results, "eigenvalues"), frozen.assign(variant=frozen["variant"] + ", frozen")])
+
+
+def common_target(results: Results) -> float:
+    """The highest whole per cent of test accuracy, as a fraction, that every run reaches at some time."""
+    best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for runs in results.records.values() for record in runs)
+    return int(100 * min(best)) / 100
 
 
 def flops_to(record: RunRecord, accuracy: float) -> float | None:

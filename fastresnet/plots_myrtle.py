@@ -9,7 +9,7 @@ from fastresnet.plots import COLOURS, finish, styles
 from fastresnet.study import Results
 
 CHANCE = 10.0  # per cent, of ten classes
-_LIFT = 0.25  # of a doubling: a cell's number stands above the line through its middle
+_LIFT = 0.25  # of a cell's height: its number stands above the line through its middle
 
 
 def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
@@ -101,13 +101,13 @@ def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Ax
     cells = (100 * runs.groupby([y, x])["accuracy"].mean()).unstack()
     xs, ys = np.log2(cells.columns.to_numpy(float)), np.log2(cells.index.to_numpy(float))
     drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="cividis")
-    middle = sum(drawn.get_clim()) / 2
+    middle, lift = sum(drawn.get_clim()) / 2, _LIFT * np.diff(_edges(ys))[0]
     for row, column in np.ndindex(cells.shape):
         value = cells.iat[row, column]
         colour = "black" if value > middle else "white"
         text = "diverged" if np.isnan(value) else f"{value:.0f}"
         ax.text(
-            xs[column], ys[row] + _LIFT, text, ha="center", va="center", fontsize=8, color="black" if np.isnan(value) else colour
+            xs[column], ys[row] + lift, text, ha="center", va="center", fontsize=8, color="black" if np.isnan(value) else colour
         )
     for product in np.unique(np.round(np.add.outer(ys, xs), 6)):
         ax.axline((xs[0], product - xs[0]), slope=-1, color="0.85", linestyle="--", linewidth=0.8)

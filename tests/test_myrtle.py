@@ -8,6 +8,7 @@ import pytest
 
 from fastresnet import myrtle, plots_myrtle, verdicts
 from fastresnet.config import RunConfig, TrainConfig
+from fastresnet.model_config import DavidNetConfig, NormConfig, ResNetConfig
 from fastresnet.records import DataRecord, EpochRecord, Machine, Outcome, RunRecord, Seconds
 from fastresnet.schedules import Constant, OneCycle, PiecewiseLinear
 from fastresnet.study import Experiment, Results
@@ -28,10 +29,10 @@ def epoch(number, accuracy=0.5, norm=None):
     )
 
 
-def run(*accuracies, seed=0, norms=(), measured=(), **train):
+def run(*accuracies, seed=0, norms=(), measured=(), model=None, **train):
     """A record with a test accuracy (None: diverged) and a weight norm an epoch; each epoch takes 2 s and 3 TFLOP."""
     norms = norms or [None] * len(accuracies)
-    config = RunConfig(train=TrainConfig(**{"epochs": float(len(accuracies)), **train}))
+    config = RunConfig(model=model or ResNetConfig(), train=TrainConfig(**{"epochs": float(len(accuracies)), **train}))
     return RunRecord(
         config_hash=config.hash,
         seed=seed,
@@ -142,6 +143,56 @@ def test_final_norms_are_of_the_last_epoch():
     found = results_of({"a": [run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, seed=1)]})
     assert myrtle.final_norms(found, "a")[0] == 2.0
     assert math.isnan(myrtle.final_norms(found, "a")[1])
+
+
+def test_norm_ratios_compare_the_starts_of_each_seed_and_leave_lars_out():
+    ends = {"a": ((4.0, 3.0), 0.1), "b": ((2.0, 2.0), 0.1), "c": ((9.0, 8.0), 0.0), "d": ((3.0, 2.0), 0.0)}
+    found = {
+        name: [run(0.5, seed=i, norms=(norm,), weight_decay=decay) for i, norm in enumerate(norms)]
+        for name, (norms, decay) in ends.items()
+    }
+    found["LARS"] = [run(0.5, seed=i, norms=(99.0,), lars={"trust": 0.1}) for i in range(2)]
+    assert myrtle.norm_ratios(results_of(found), decaying=True) == [2.0, 1.5]
+    assert myrtle.norm_ratios(results_of(found), decaying=False) == [3.0, 4.0]
+
+
+def test_gradients_are_multiplied_by_the_factor_on_the_weights():
+    found = results_of(
+        {
+            name: [
+                run(0.5, seed=i, model=DavidNetConfig(weight_scale=scale), measured={"gradient_norm": (norm * (1 + i),)})
+                for i in range(2)
+            ]
+            for name, scale, norm in (("1", 1.0, 3.0), ("2", 2.0, 1.5), ("4", 4.0, 1.5))
+        }
+    )
+    assert myrtle.gradients_times_scale(found)["r times the gradient"].tolist() == [
+        "1.000 ± 0.000",
+        "1.000 ± 0.000",
+        "2.000 ± 0.000",
+    ]
+
+
+def test_forgetting_is_the_loss_on_what_was_seen_first_over_that_on_what_was_seen_last():
+    found = results_of({"a": [run(0.5, measured={"recall": (3.0, 9.0, 2.0)}), run(0.5, seed=1)]})
+    assert myrtle.forgetting(found, "a") == [1.5]
+    assert myrtle.forgetting(found, "not run") == []
+
+
+def test_spectra_have_frozen_batch_norm_only_where_there_is_batch_norm():
+    both = {"eigenvalues": (2.0,), "eigenvalues_frozen": (8.0,)}
+    found = results_of(
+        {
+            name: [run(0.5, model=DavidNetConfig(norm=NormConfig(kind=kind)), measured=both)]
+            for name, kind in (("with", "batch"), ("without", "none"))
+        }
+    )
+    assert myrtle.spectra(found)[["variant", "value"]].values.tolist() == [["with", 2.0], ["without", 2.0], ["with, frozen", 8.0]]
+
+
+def test_common_target_is_what_the_worst_run_comes_to_at_its_best():
+    found = results_of({"a": [run(0.3, 0.456, 0.4)], "b": [run(0.9), run(0.5, seed=1)]})
+    assert myrtle.common_target(found) == 0.45
 
 
 def test_ladder_counts_up_to_the_first_evaluation_at_the_target():
