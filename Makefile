@@ -1,14 +1,17 @@
-# make book: the environment, every chapter, the book.   make test: lint, types, tests.
+# make book: the environment, every chapter, the book.   make test: lint, types, tests.   make lab: the explorer, live.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # a kernel of the same name in the user's own folder must not take over
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test lint lock clean
+.PHONY: book lab test lint lock clean
 
 book: $(VENV)/installed
 	@$(BIN)/fastresnet book build
+
+lab: $(VENV)/installed
+	$(BIN)/jupyter lab book/explorer.ipynb
 
 test: lint
 	$(BIN)/python -m pytest

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, run_chapter
+from fastresnet.chapters import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, run_chapter
 from fastresnet.project import live_results, project_root
-from fastresnet.studies import STUDIES
 
 TIME_LIMIT_SECONDS = 600.0
 """For one chapter in the quick edition, which takes well under a minute."""
@@ -41,7 +40,7 @@ def build_book(*, strict: bool = True) -> tuple[Path, dict[str, float]]:
     for stale in (build / "html", build / "source", build / "chapters", live_results()):
         shutil.rmtree(stale, ignore_errors=True)
     steps = Steps()
-    for name in STUDIES:
+    for name in CHAPTERS:
         with steps.step(f"chapter {name}"):
             parameters = chapter_parameters(name, "quick", {})
             run_chapter(name, build / "chapters" / f"{name}.ipynb", parameters, time_limit=TIME_LIMIT_SECONDS)
@@ -57,7 +56,7 @@ def stage(root: Path, build: Path) -> Path:
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
     for file in ("_config.yml", "_toc.yml"):
         shutil.copy(root / file, source / file)
-    for name in STUDIES:
+    for name in CHAPTERS:
         executed = build / "chapters" / f"{name}.ipynb"
         check_executed(executed, chapter_parameters(name, "quick", {}))
         shutil.copy(executed, source / "book" / executed.name)

@@ -28,6 +28,8 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
+CHAPTERS = (*STUDIES, "explorer", "runs")
+"""In the order of the book: those of a study, then two without study and parameters."""
 
 
 class ChapterFailed(RuntimeError):
@@ -36,8 +38,8 @@ class ChapterFailed(RuntimeError):
 
 def chapter_file(name: str) -> Path:
     """The notebook of a chapter. Raises UserError for an unknown name."""
-    if name not in STUDIES:
-        raise UserError(f"no chapter {name!r}; allowed: {', '.join(STUDIES)}")
+    if name not in CHAPTERS:
+        raise UserError(f"no chapter {name!r}; allowed: {', '.join(CHAPTERS)}")
     return project_root() / "book" / f"{name}.ipynb"
 
 
@@ -46,6 +48,10 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
 
     Raises UserError naming each unknown parameter, value that is not allowed, or experiment that cannot be run so.
     """
+    if name in CHAPTERS and name not in STUDIES:
+        if changes or file:
+            raise UserError(f"chapter {name}: takes no parameters, got {', '.join(changes) or file}")
+        return {}
     values = edition_parameters(name, edition)
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
         if "edition" in layer and layer["edition"] != edition:
@@ -92,6 +98,7 @@ def run_chapter(
                 cwd=project_root(),
                 progress_bar=progress,
                 log_output=False,
+                store_widget_state=False,  # a page with widget state loads a script from elsewhere to show it
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each start warns that loopback is not encrypted
             )
         check_executed(partial, parameters)
@@ -199,8 +206,13 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
 
 
 def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raises UserError unless a notebook has exactly one parameters cell, which names exactly these parameters."""
+    """Raises UserError unless a notebook has exactly one parameters cell, which names exactly these parameters.
+
+    Without parameters it needs no such cell.
+    """
     cells = [cell for cell in nbformat.read(notebook, 4).cells if PARAMETERS_TAG in cell.metadata.get("tags", [])]
+    if not parameters and not cells:
+        return
     if len(cells) != 1:
         raise UserError(f"{notebook}: {len(cells)} cells are tagged {PARAMETERS_TAG!r}, exactly one is allowed")
     names = set(re.findall(r"^(\w+)\s*=", cells[0].source, re.MULTILINE))

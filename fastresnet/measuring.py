@@ -5,8 +5,11 @@
 - `channels`: how each layer's channels are distributed before the first step, see `probes.channel_statistics`;
 - `eigenvalues`: the largest of the loss's Hessian after the last step, with batch norm as in training, and frozen;
 - `recall`: loss of the trained network on the images of its last epoch, by tenths, from those seen first to those seen last.
+
+The network is left as it was, but for its mode.
 """
 
+import copy
 from fractions import Fraction
 
 import torch
@@ -28,12 +31,11 @@ Measured = dict[str, tuple[float, ...]]
 
 def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: Batches) -> Measured:
     """What is asked for of a network before its first step, on the device it is on."""
-    images, labels = _probed(batches)
     measured: Measured = {}
     if "gradient-norm" in names:
-        measured["gradient_norm"] = (_gradient_norm(model, images, labels),)
+        measured["gradient_norm"] = (_gradient_norm(model, *_probed(batches)),)
     if "channels" in names:
-        statistics = probes.channel_statistics(model.train(), images)
+        statistics = probes.channel_statistics(model.train(), batches.first_images(PROBED_IMAGES))
         measured |= {name: tuple(statistics[name]) for name in ("channel_mean", "channel_std", "constant_share")}
     return measured
 
@@ -57,8 +59,9 @@ def _probed(batches: Batches) -> tuple[Tensor, Tensor]:
 
 
 def _gradient_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    model = copy.deepcopy(model).train()  # a forward pass moves batch norm's running statistics
     filters = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim == 4]
-    gradients = torch.autograd.grad(functional.cross_entropy(model.train()(images), labels), filters)
+    gradients = torch.autograd.grad(functional.cross_entropy(model(images), labels), filters)
     return float(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
 
 

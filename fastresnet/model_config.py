@@ -97,6 +97,15 @@ class NormConfig(Frozen):
     momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Share of the newest statistics in the running ones."""
 
+    @model_validator(mode="after")
+    def _possible(self) -> "NormConfig":
+        switched = sorted(self.model_fields_set - {"kind"})
+        if self.kind == "none" and any(getattr(self, name) != type(self).model_fields[name].default for name in switched):
+            raise ValueError(f"{', '.join(switched)}: switches of batch norm; allowed with kind: batch")
+        if self.frozen_scale is not None and self.scale_start != "one":
+            raise ValueError("scale_start: scales that frozen_scale holds have no start of their own; allowed: one of the two")
+        return self
+
 
 class DavidNetConfig(Frozen):
     """Page's DAVIDnet (2018) with the steps that led to it and from it: a stem, then layers that each halve the image, some

@@ -69,6 +69,17 @@ class Linear(_Schedule):
         return _blend(self.start_lr, self.end_lr, min(1.0, step / total_steps))
 
 
+class Exponential(_Schedule):
+    """The same share lost at each step, from `lr` down to `end_lr`. torch: ExponentialLR, its gamma the share that is kept."""
+
+    kind: Literal["exponential"] = "exponential"
+    lr: PositiveFloat
+    end_lr: PositiveFloat
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        return self.lr * (self.end_lr / self.lr) ** (step / total_steps)
+
+
 class PiecewiseLinear(_Schedule):
     """Straight lines between hand-made `points`, each (fraction of the run, learning rate)."""
 
@@ -101,6 +112,30 @@ class Cosine(_Schedule):
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         return _cosine_blend(self.lr, self.end_lr, step / total_steps)
+
+
+class CosineRestarts(_Schedule):
+    """`num_cycles` half cosines from `lr` down to `end_lr`, each `cycle_factor` times as long as the one before it.
+
+    Loshchilov and Hutter, 2017. torch: CosineAnnealingWarmRestarts, T_mult the factor; T_0, whole steps, is the first
+    cycle's share of the run.
+    """
+
+    kind: Literal["cosine-restarts"] = "cosine-restarts"
+    lr: PositiveFloat
+    end_lr: LearningRate = 0.0
+    num_cycles: Annotated[int, Field(ge=1, le=12)] = 2
+    cycle_factor: Annotated[int, Field(ge=1, le=4)] = 1
+
+    def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
+        lengths = [self.cycle_factor**cycle for cycle in range(self.num_cycles)]
+        # in whole numbers, so that a restart comes at its step and not at the one before or after
+        position = step * sum(lengths)
+        for length in lengths[:-1]:
+            if position < length * total_steps:
+                return _cosine_blend(self.lr, self.end_lr, position / (length * total_steps))
+            position -= length * total_steps
+        return _cosine_blend(self.lr, self.end_lr, position / (lengths[-1] * total_steps))
 
 
 class OneCycle(_Schedule):
@@ -153,12 +188,16 @@ class OneCycleTail(OneCycle):
 
 
 class Cyclic(_Schedule):
-    """`num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). torch: CyclicLR, mode "triangular"."""
+    """`num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). torch: CyclicLR, its mode included.
+
+    In mode "triangular2" each triangle is half as high as the one before it.
+    """
 
     kind: Literal["cyclic"] = "cyclic"
     min_lr: LearningRate
     max_lr: PositiveFloat
     num_cycles: Annotated[int, Field(ge=1)] = 1
+    mode: Literal["triangular", "triangular2"] = "triangular"
     momentum_range: tuple[Fraction, Fraction] | None = None
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
@@ -171,8 +210,9 @@ class Cyclic(_Schedule):
         return _blend(high, low, self._height(step, total_steps))
 
     def _height(self, step: int, total_steps: int) -> float:
-        position = step * self.num_cycles / total_steps % 1
-        return 2 * min(position, 1 - position)
+        cycle, position = divmod(step * self.num_cycles / total_steps, 1)
+        height = 2 * min(position, 1 - position)
+        return math.ldexp(height, -int(cycle)) if self.mode == "triangular2" else height
 
 
 class Plateau(_Schedule):
@@ -202,7 +242,17 @@ class Plateau(_Schedule):
 
 
 Schedule = Annotated[
-    Constant | MultiStep | Linear | PiecewiseLinear | Cosine | OneCycle | OneCycleTail | Cyclic | Plateau,
+    Constant
+    | MultiStep
+    | Linear
+    | Exponential
+    | PiecewiseLinear
+    | Cosine
+    | CosineRestarts
+    | OneCycle
+    | OneCycleTail
+    | Cyclic
+    | Plateau,
     Field(discriminator="kind"),
 ]
 

@@ -57,10 +57,10 @@ def read_record(path: Path) -> RunRecord:
         raise UserError(f"{path}: not a valid record: {place}: {first['msg']}") from error
 
 
-def load_frame(folder: Path) -> pd.DataFrame:
+def load_frame(folder: Path | str) -> pd.DataFrame:
     """Every record below a folder as one row: study, experiment, variant, seed, figures, and the configuration as
     `data.*`, `model.*` and `train.*` columns."""
-    rows = []
+    rows, folder = [], Path(folder)
     for path in sorted(folder.glob("*/*/*.json")):
         study, experiment = path.relative_to(folder).parts[:2]
         variant = path.name.rsplit("-", 2)[0]

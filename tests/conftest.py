@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from fastresnet.model_config import ResNetConfig
 from fastresnet.schedules import Constant
 
 ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +39,22 @@ def real_data():
     if not folder:
         pytest.skip("FASTRESNET_DATA names no folder with the full data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium."""
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
 
 
 def command(*arguments, cwd=ROOT, **environment):

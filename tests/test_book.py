@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from fastresnet import book
-from fastresnet.chapters import ChapterFailed
+from fastresnet.chapters import CHAPTERS, ChapterFailed
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
 
-CHROMIUM = shutil.which("chromium")
-PAGES = ("preface", *STUDIES, "reproduce")
+PAGES = ("preface", *CHAPTERS, "reproduce")
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +25,7 @@ def html():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
         page, seconds = book.build_book()
-    assert set(seconds) == {*(f"chapter {name}" for name in STUDIES), "book"}
+    assert set(seconds) == {*(f"chapter {name}" for name in CHAPTERS), "book"}
     return page.parent
 
 
@@ -88,22 +87,6 @@ def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium."""
-    if not CHROMIUM:
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-sync", "--disable-background-networking"],
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="session")
 def served(html):
     """The book's address on this machine."""
 
@@ -152,4 +135,22 @@ def test_page_opens_from_the_disk(browser, html):
     page.goto((Path(html) / "book" / "fashionmnist_speed.html").as_uri(), wait_until="load")
     assert "FashionMNIST" in page.title()
     assert not [url for url in requests if url.startswith("http")]
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_explorer_works_on_the_page_in_either_theme(browser, served, theme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = browser.new_page(color_scheme=theme)
+    page.goto(f"{served}/book/explorer.html", wait_until="networkidle")
+    assert page.locator("html").get_attribute("data-theme") == theme
+    curve = page.locator(".schedule-explorer path.curve").first
+    before = curve.get_attribute("d")
+    page.get_by_label("Maximal rate, slider").fill("900")
+    page.get_by_label("Shape").select_option("cosine")
+    assert curve.get_attribute("d") != before
+    findings = Axe().run(page, context=".schedule-explorer").response["violations"]
+    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
     page.close()

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fastresnet import chapters
-from fastresnet.chapters import ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
+from fastresnet.chapters import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
 from fastresnet.errors import UserError
 from fastresnet.parsing import parse_assignment
 from fastresnet.studies import STUDIES
@@ -299,3 +299,10 @@ def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
         list(chapters.run_side_by_side(versions, jobs=2))
     assert (tmp_path / "good.ipynb").exists()
     assert not (tmp_path / "bad.ipynb").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in CHAPTERS if name not in STUDIES])
+def test_chapter_without_a_study_takes_no_parameters(name):
+    assert chapter_parameters(name, "quick", {}) == {}
+    with pytest.raises(UserError, match=f"chapter {name}: takes no parameters, got seeds"):
+        chapter_parameters(name, "quick", {"seeds": [0]})

@@ -1,164 +1,215 @@
-"""DAVIDnet, its norms and LARS, each against a plain reference."""
+"""DAVIDnet, its switches and its norms, each against a plain reference."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from fastresnet.config import LarsConfig, TrainConfig
+from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.model_config import DavidNetConfig, NormConfig
 from fastresnet.models.build import build_model, check_image_size
-from fastresnet.models.norms import GhostBatchNorm2d, make_norm
-from fastresnet.models.whitening import whitening_filters
-from fastresnet.optim import Lars, make_optimizers, set_rates
+from fastresnet.models.norms import make_norm
 from fastresnet.parsing import parse
 
-SMALL = DavidNetConfig(widths=(8, 8, 16, 16))
+SMALL = {"kind": "davidnet", "widths": [4, 6, 8, 10]}
 
 
-def variant(**changes):
-    return parse({**SMALL.model_dump(mode="json"), **changes}, DavidNetConfig, "test")
+def config(**changes):
+    return parse({**SMALL, **changes}, DavidNetConfig, "test")
 
 
-def normed(x, eps=1e-5):
-    return (x - x.mean(dim=(0, 2, 3), keepdim=True)) / (x.var(dim=(0, 2, 3), keepdim=True, correction=0) + eps).sqrt()
+def network(seed=0, **changes):
+    return build_model(config(**changes), seed)
 
 
-def test_network_is_what_page_describes():
-    model, x = build_model(SMALL, 0), torch.randn(6, 3, 32, 32)
-    h = functional.relu(normed(model.stem[0](x)))
-    for number, layer in enumerate(model.layers, 1):
-        h = functional.max_pool2d(functional.relu(normed(layer.main[0](h))), 2)
-        if number in (1, 3):
-            first, second = layer.branch
-            h = h + functional.relu(normed(second[0](functional.relu(normed(first[0](h))))))
-    expected = functional.linear(h.amax(dim=(2, 3)), model.head.weight) / 8
-    torch.testing.assert_close(model(x), expected, atol=1e-5, rtol=1e-4)
+def images(num_images=4, side=16):
+    return torch.randn(num_images, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def kinds(module):
+    """The layers of a network in their order, by the name of their type; those that pass their input on left out."""
+    leaves = [each for each in module.modules() if not list(each.children())]
+    return [type(each).__name__ for each in leaves if not isinstance(each, nn.Identity)]
+
+
+def test_network_is_pages():
+    """Written out by hand: stem, layers of convolution, norm, ReLU and pool, residual branches, global maximum, head."""
+    model = network().eval()
+    for norm in (each for each in model.modules() if isinstance(each, nn.BatchNorm2d)):
+        norm.running_mean.add_(0.5)  # so that a norm left out or applied twice shows
+    weights = iter(each.weight for each in model.modules() if isinstance(each, nn.Conv2d))
+    norms = iter(each for each in model.modules() if isinstance(each, nn.BatchNorm2d))
+
+    def unit(x):
+        return functional.relu(next(norms)(functional.conv2d(x, next(weights), padding=1)))
+
+    x = unit(images())
+    for residual in (True, False, True):
+        x = functional.max_pool2d(unit(x), 2)
+        if residual:
+            x = x + unit(unit(x))
+    logits = x.amax(dim=(2, 3)) @ model.head.weight.T * 0.125
+    torch.testing.assert_close(model(images()), logits)
+    assert next(weights, None) is None
+
+
+def test_default_is_the_network_of_79_seconds():
+    model = build_model(DavidNetConfig(), 0)
+    convolutions = 9 * (3 * 64 + 64 * 128 + 2 * 128**2 + 128 * 256 + 256 * 512 + 2 * 512**2)
+    norms = 2 * (64 + 3 * 128 + 256 + 3 * 512)
+    assert sum(each.numel() for each in model.parameters()) == convolutions + norms + 512 * 10
 
 
 @pytest.mark.parametrize(
-    ("changes", "kinds"),
+    ("changes", "layer"),
     [
         ({}, ["Conv2d", "GhostBatchNorm2d", "ReLU", "MaxPool2d"]),
         ({"pool_first": True}, ["Conv2d", "MaxPool2d", "GhostBatchNorm2d", "ReLU"]),
-        ({"halving": "3x3/2"}, ["Conv2d", "GhostBatchNorm2d", "ReLU", "Identity"]),
+        ({"halving": "3x3/2"}, ["Conv2d", "GhostBatchNorm2d", "ReLU"]),
+        ({"halving": "1x1/2"}, ["Conv2d", "GhostBatchNorm2d", "ReLU"]),
         ({"repeated_norm": True}, ["GhostBatchNorm2d", "ReLU", "Conv2d", "GhostBatchNorm2d", "ReLU", "MaxPool2d"]),
-        ({"norm": {"kind": "none"}, "activation": "celu"}, ["Conv2d", "Identity", "CELU", "MaxPool2d"]),
+        ({"activation": "celu"}, ["Conv2d", "GhostBatchNorm2d", "CELU", "MaxPool2d"]),
+        ({"norm": {"kind": "none"}}, ["Conv2d", "ReLU", "MaxPool2d"]),
+        ({"convolutions": 2}, ["Conv2d", "GhostBatchNorm2d", "ReLU", "MaxPool2d", "Conv2d", "GhostBatchNorm2d", "ReLU"]),
     ],
 )
-def test_a_layer_computes_in_the_order_that_its_switches_say(changes, kinds):
-    layer = build_model(variant(**changes), 0).layers[1]
-    assert [type(step).__name__ for step in layer.main] == kinds
+def test_each_switch_changes_a_layer_as_it_says_and_every_layer_halves_the_image(changes, layer):
+    model = network(residuals=[], **changes)
+    assert [kinds(each) for each in model.layers] == [layer] * 3
+    x = model.stem(images())
+    sides = [x.shape[-1]] + [(x := each(x)).shape[-1] for each in model.layers]
+    assert sides == [16, 8, 4, 2]
+
+
+def test_kernel_and_stride_are_those_of_the_name():
+    for halving, kernel, stride in (("3x3, max pool", 3, 1), ("3x3/2", 3, 2), ("1x1/2", 1, 2)):
+        first = next(each for each in network(halving=halving).layers[0].modules() if isinstance(each, nn.Conv2d))
+        assert (first.kernel_size, first.stride) == ((kernel, kernel), (stride, stride))
+
+
+def test_pool_before_norm_and_increasing_activation_commutes_with_them():
+    """Maxima pass through a norm of positive scale and a ReLU: only the statistics differ, which evaluation holds."""
+    after, before = network().eval(), network(pool_first=True).eval()
+    torch.testing.assert_close(after(images()), before(images()))
+    assert not torch.allclose(after.train()(images()), before.train()(images()))
+
+
+def test_average_pool_and_logit_scale_are_applied():
+    model = network(final_pool="average", logit_scale=2.0).eval()
+    features = model.layers(model.stem(images())).mean(dim=(2, 3))
+    torch.testing.assert_close(model(images()), 2.0 * features @ model.head.weight.T)
+
+
+def test_celu_has_its_alpha():
+    module = next(each for each in network(activation="celu", celu_alpha=0.3).modules() if isinstance(each, nn.CELU))
+    assert module(torch.tensor(-100.0)).item() == pytest.approx(-0.3)
+
+
+def test_weight_scale_multiplies_the_start_and_nothing_else():
+    plain, scaled = network(), network(weight_scale=4.0)
+    for (name, one), other in zip(plain.named_parameters(), scaled.parameters(), strict=True):
+        assert torch.equal(one * (4 if one.ndim == 4 else 1), other), name
+
+
+def test_whitened_stem_starts_with_uncorrelated_features_that_are_not_trained():
+    sample = load_dataset("fashion-sample").train.images[:200].float()
+    sample = (sample - sample.mean()) / sample.std()
+    model = network(whitened=True, in_channels=1)
+    model.prepare(sample)
+    features = functional.conv2d(sample, model.whitening.weight).transpose(0, 1).flatten(1)
+    covariance = features @ features.T / features.shape[1]
+    assert (covariance - torch.diag(covariance.diag())).abs().max() < 1e-3
+    assert covariance[0, 0] == pytest.approx(1, abs=0.01)
+    model(sample).sum().backward()
+    assert model.whitening.weight.grad is None
+    assert model.stem[0].kernel_size == (1, 1)
+    assert model.stem[0].weight.grad is not None
+
+
+def test_parts_are_all_that_is_trained_but_the_head():
+    model = network(whitened=True)
+    named = [id(weight) for part in model.parts() for weight in part.parameters()]
+    trained = [id(weight) for weight in model.parameters() if weight.requires_grad and weight is not model.head.weight]
+    assert named == trained
 
 
 @pytest.mark.parametrize("halving", ["3x3, max pool", "3x3/2", "1x1/2"])
-def test_every_layer_halves_the_image(halving):
-    model = build_model(variant(halving=halving, residuals=[2]), 0)
-    x = model.stem(torch.randn(2, 3, 32, 32))
-    sides = [(x := layer(x)).shape[-1] for layer in model.layers]
-    assert sides == [16, 8, 4]
-    check_image_size(model.config, 8)
-    smallest = 8 if halving == "3x3, max pool" else 1
-    with pytest.raises(UserError, match=f"at least {smallest}"):
-        check_image_size(model.config, smallest - 1)
-
-
-def test_a_1x1_convolution_with_stride_2_never_looks_at_three_quarters_of_its_input():
-    model = build_model(variant(halving="1x1/2", residuals=[]), 0).eval()
-    x = torch.randn(1, 8, 16, 16)
-    unseen = x.clone()
-    unseen[:, :, 1::2], unseen[:, :, :, 1::2] = 7.0, 7.0
-    torch.testing.assert_close(model.layers[0](x), model.layers[0](unseen))
-
-
-def test_convolutions_of_a_layer_add_up():
-    model = build_model(variant(convolutions=4, residuals=[]), 0)
-    assert sum(isinstance(module, nn.Conv2d) for module in model.modules()) == 1 + 3 * 4
-
-
-def test_whitening_is_set_from_the_images_and_never_trained():
-    model, images = build_model(variant(whitened=True), 0), torch.rand(64, 3, 16, 16)
-    model.prepare(images)
-    torch.testing.assert_close(model.whitening.weight, whitening_filters(images, 3))
-    assert not model.whitening.weight.requires_grad
-    assert model.stem[0].kernel_size == (1, 1)
-
-
-def test_weights_start_multiplied():
-    plain, scaled = build_model(SMALL, 0), build_model(variant(weight_scale=0.25), 0)
-    for one, other in zip(plain.modules(), scaled.modules(), strict=True):
-        if isinstance(one, nn.Conv2d):
-            torch.testing.assert_close(other.weight, one.weight / 4)
+@pytest.mark.parametrize("widths", [[4, 4], [4, 4, 4, 4]])
+def test_smallest_image_is_the_smallest_that_the_network_takes(halving, widths):
+    chosen = config(halving=halving, widths=widths, residuals=[1])
+    model, side = build_model(chosen, 0).eval(), 1
+    while True:
+        try:
+            check_image_size(chosen, side)
+            break
+        except UserError:
+            side += 1
+    assert model(images(side=side)).shape == (4, 10)
+    if side > 1:
+        with pytest.raises(RuntimeError):
+            model(images(side=side - 1))
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"residuals": [4]}, "layers 1 to 3"), ({"pool_first": True, "halving": "3x3/2"}, "has no pool")]
+    ("changes", "message"),
+    [
+        ({"residuals": [1, 4]}, "there are layers 1 to 3, got"),
+        ({"residuals": [0]}, "residuals.0: Input should be greater than 0"),
+        ({"pool_first": True, "halving": "3x3/2"}, "'3x3/2' has no pool"),
+        ({"widths": [4]}, "widths"),
+        ({"norm": {"group_size": 1}}, "group_size"),
+        ({"norm": {"kind": "none", "group_size": 8}}, "group_size: switches of batch norm"),
+        ({"norm": {"frozen_scale": 1.0, "scale_start": "uniform"}}, "allowed: one of the two"),
+        ({"celu": 0.3}, "celu: unknown key"),
+    ],
 )
-def test_what_does_not_go_together_is_refused(changes, message):
+def test_impossible_network_is_refused(changes, message):
     with pytest.raises(UserError, match=message):
-        variant(**changes)
+        config(**changes)
 
 
-def test_ghost_batch_norm_norms_each_group_for_itself():
-    norm, x = GhostBatchNorm2d(4, 8, 0.5), 3 * torch.randn(20, 4, 5, 5) + 1
-    torch.testing.assert_close(norm(x), torch.cat([normed(group) for group in x.tensor_split(3)]))
-    running = torch.zeros(4)
-    for group in x.tensor_split(3):
-        running = (running + group.mean(dim=(0, 2, 3))) / 2
-    torch.testing.assert_close(norm.running_mean, running)
-    norm.eval()
-    reference = nn.BatchNorm2d(4).eval()
-    reference.load_state_dict(norm.state_dict())
-    torch.testing.assert_close(norm(x), reference(x))
-
-
-def test_without_a_group_size_it_is_batch_norm():
-    x = torch.randn(20, 4, 5, 5)
-    torch.testing.assert_close(GhostBatchNorm2d(4, None, 0.1)(x), nn.BatchNorm2d(4)(x))
-
-
-def test_frozen_scales_are_not_trained_and_biases_are():
-    norm = make_norm(4, NormConfig(frozen_scale=0.25))
-    assert norm.weight.tolist() == [0.25] * 4
-    assert (norm.weight.requires_grad, norm.bias.requires_grad) == (False, True)
-
-
-def test_scales_can_start_anywhere_below_one():
+def test_default_norm_is_batch_norm():
     torch.manual_seed(0)
-    scales = make_norm(1000, NormConfig(scale_start="uniform")).weight
-    assert 0 <= scales.min() < 0.01 < 0.99 < scales.max() <= 1
-    assert make_norm(4, NormConfig()).weight.tolist() == [1.0] * 4
+    x = 3 * torch.randn(8, 5, 4, 4) + 1
+    ours, theirs = make_norm(5, NormConfig()), nn.BatchNorm2d(5)
+    assert torch.equal(ours(x), theirs(x))
+    assert torch.equal(ours.running_var, theirs.running_var)
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
 
 
-def test_lars_takes_the_steps_that_you_et_al_write_down():
+@pytest.mark.parametrize(("num_images", "groups"), [(8, [4, 4]), (10, [4, 3, 3]), (3, [3])])
+def test_ghost_norm_is_batch_norm_of_each_group(num_images, groups):
     torch.manual_seed(0)
-    weight = nn.Parameter(torch.randn(4, 3, 3, 3))
-    expected, average = weight.detach().clone(), torch.zeros_like(weight)
-    optimizer = Lars([weight], trust=0.02, momentum=0.9, weight_decay=0.1)
-    for lr in (1.0, 0.5, 0.25):
-        weight.grad = torch.randn_like(weight)
-        rate = 0.02 * expected.norm() / (weight.grad.norm() + 0.1 * expected.norm())
-        average = 0.9 * average + rate * (weight.grad + 0.1 * expected)
-        expected = expected - lr * average
-        set_rates([optimizer], lr, None)
-        optimizer.step()
-        torch.testing.assert_close(weight.detach(), expected)
+    x = torch.randn(num_images, 5, 4, 4) * torch.arange(1, num_images + 1).view(-1, 1, 1, 1)
+    ghost, plain = make_norm(5, NormConfig(group_size=4)), nn.BatchNorm2d(5)
+    torch.testing.assert_close(ghost(x), torch.cat([plain(group) for group in x.split(groups)]))
+    torch.testing.assert_close(ghost.running_mean, plain.running_mean)
+    torch.testing.assert_close(ghost.running_var, plain.running_var)
+    torch.testing.assert_close(ghost.eval()(x), plain.eval()(x))  # not of groups
 
 
-def test_a_step_of_lars_does_not_depend_on_the_gradients_size():
-    def step(scale):
-        weight = nn.Parameter(torch.ones(4, 3, 3, 3))
-        weight.grad = scale * torch.arange(108.0).reshape(4, 3, 3, 3)
-        Lars([weight], trust=0.02, momentum=0.0, weight_decay=0.0).step()
-        return weight.detach()
-
-    torch.testing.assert_close(step(1e-3), step(1e3))
+def test_frozen_scales_stay_and_biases_are_trained():
+    norm = make_norm(5, NormConfig(frozen_scale=0.25))
+    norm(torch.randn(4, 5, 2, 2)).square().sum().backward()
+    assert norm.weight.tolist() == [0.25] * 5
+    assert norm.weight.grad is None
+    assert norm.bias.grad is not None
 
 
-def test_lars_is_for_convolutions_and_sgd_for_the_rest():
-    lars, sgd = make_optimizers(TrainConfig(lars=LarsConfig(), momentum=0.9), build_model(SMALL, 0))
-    assert {parameter.ndim for group in lars.param_groups for parameter in group["params"]} == {4}
-    assert {parameter.ndim for group in sgd.param_groups for parameter in group["params"]} == {1, 2}
-    with pytest.raises(UserError, match="one of the two"):
-        parse({"lars": {}, "muon": {}}, TrainConfig, "test")
+def test_uniform_scales_start_between_zero_and_one_and_are_trained():
+    weight = make_norm(1000, NormConfig(scale_start="uniform")).weight
+    assert weight.requires_grad
+    assert 0 <= weight.min() < 0.02
+    assert 0.98 < weight.max() <= 1
+
+
+def test_momentum_is_the_share_of_the_newest_batch():
+    norm = make_norm(1, NormConfig(momentum=0.3))
+    norm(torch.full((2, 1, 2, 2), 10.0))
+    assert norm.running_mean.item() == pytest.approx(3.0)
+
+
+def test_without_norm_convolutions_have_a_bias_instead():
+    assert all(each.bias is None for each in network().modules() if isinstance(each, nn.Conv2d))
+    assert all(each.bias is not None for each in network(norm={"kind": "none"}).modules() if isinstance(each, nn.Conv2d))

@@ -1,87 +1,115 @@
-"""What a run is asked to measure, as its record holds it."""
+"""What runs are asked to measure, against plain references."""
+
+import copy
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet import probes
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
-from fastresnet.measuring import measure_after
-from fastresnet.model_config import DavidNetConfig
+from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model
-from fastresnet.probes import channel_statistics, leading_eigenvalues
 from fastresnet.runs import train
-from fastresnet.schedules import Constant
 
-CONFIG = RunConfig(
-    data=DataConfig(name="fashion-sample", train_images=200, test_images=50, batch_size=20),
-    model=DavidNetConfig(widths=(8, 8, 8), residuals=(), in_channels=1),
-    train=TrainConfig(epochs=2, schedule=Constant(lr=0.05)),
-)
+CPU = torch.device("cpu")
 
 
-def measured(*names, **changes):
-    config = CONFIG.with_changes({"train.measure": names, **changes})
-    return train(config, seed=3)
+@pytest.fixture
+def batches(tiny):
+    """128 images in 32 batches."""
+    data = tiny.data.model_copy(update={"batch_size": 4})
+    return make_batches(data, load_dataset("fashion-sample"), CPU, seed=0)[0]
 
 
-def test_nothing_is_measured_unless_asked_for():
-    record = measured().record
+@pytest.fixture
+def network(tiny):
+    return build_model(tiny.model, 0)
+
+
+def test_nothing_is_measured_unasked(tiny):
+    record = train(tiny).record
     assert record.measured == {}
-    assert {epoch.weight_norm for epoch in record.epochs} == {None}
+    assert all(epoch.weight_norm is None for epoch in record.epochs)
 
 
-def test_measuring_leaves_the_training_as_it_was():
-    every = ("weight-norm", "gradient-norm", "channels", "eigenvalues", "recall")
-    plain, asked = measured().record, measured(*every).record
-    assert [epoch.test_loss for epoch in asked.epochs] == [epoch.test_loss for epoch in plain.epochs]
-    assert set(asked.measured) == {
+def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny):
+    asked = tiny.with_changes({"train.measure": ["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall"]})
+    found, plain = train(asked), train(tiny)
+    assert set(found.record.measured) == {
         *("gradient_norm", "channel_mean", "channel_std", "constant_share", "eigenvalues", "eigenvalues_frozen", "recall")
     }
+    assert found.record.epochs[-1].weight_norm == pytest.approx(probes.weight_norm(found.model))
+    losses = [[epoch.train_loss for epoch in each.record.epochs] for each in (found, plain)]
+    assert losses[0] == losses[1]
+    weights = [list(each.model.state_dict().values()) for each in (found, plain)]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 
 
-def test_weight_norm_is_that_of_the_convolutions_after_each_epoch():
-    result = measured("weight-norm")
-    weights = [module.weight.detach().flatten() for module in result.model.modules() if isinstance(module, nn.Conv2d)]
-    assert result.record.epochs[-1].weight_norm == pytest.approx(float(torch.cat(weights).norm()))
-    assert result.record.epochs[0].weight_norm != result.record.epochs[1].weight_norm
-
-
-def test_gradients_before_batch_norm_grow_as_the_weights_shrink():
-    one, quarter = (measured("gradient-norm", **{"model.weight_scale": scale}) for scale in (1.0, 0.25))
-    ratio = quarter.record.measured["gradient_norm"][0] / one.record.measured["gradient_norm"][0]
-    assert ratio == pytest.approx(4, rel=0.01)
-
-
-def test_channels_are_those_of_the_fresh_network():
-    record = measured("channels").record
-    batches, _ = make_batches(CONFIG.data, load_dataset("fashion-sample"), torch.device("cpu"), seed=3)
-    expected = channel_statistics(build_model(CONFIG.model, 3).train(), batches.first_images(128))
-    assert record.measured["constant_share"] == pytest.approx(list(expected["constant_share"]), rel=1e-4)
-
-
-def test_eigenvalues_are_those_of_the_trained_network_in_both_modes():
-    result = measured("eigenvalues")
-    batches, _ = make_batches(CONFIG.data, load_dataset("fashion-sample"), torch.device("cpu"), seed=3)
-    images, labels = batches.first_images(128), batches.images.labels[:128]
-    for name, training in (("eigenvalues", True), ("eigenvalues_frozen", False)):
-        first = leading_eigenvalues(result.model.train(training), images, labels, 3)
-        assert result.record.measured[name][:3] == pytest.approx(first, rel=0.01)
-
-
-def test_recall_is_the_loss_on_the_last_epochs_batches_in_their_order():
-    data = CONFIG.data.model_copy(update={"batch_size": 10})  # twenty batches: two a tenth
-    batches, _ = make_batches(data, load_dataset("fashion-sample"), torch.device("cpu"), seed=0)
-    model = build_model(CONFIG.model, 0).eval()
-    pairs = [(torch.cat([a, c]), torch.cat([b, d])) for (a, b), (c, d) in zip(*[iter(batches.epoch(1))] * 2, strict=True)]
-    with torch.no_grad():
-        expected = [float(functional.cross_entropy(model(images), labels)) for images, labels in pairs]
-    assert measure_after(("recall",), model, batches, 1)["recall"] == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_diverged_run_measures_nothing_of_its_end():
-    record = measured("eigenvalues", "gradient-norm", **{"train.schedule": {"kind": "constant", "lr": 1e30}}).record
+def test_diverged_run_is_not_measured_at_its_end(tiny):
+    config = tiny.with_changes(
+        {"train.schedule": {"kind": "constant", "lr": 1e30}, "train.measure": ["gradient-norm", "eigenvalues"]}
+    )
+    record = train(config).record
     assert record.outcome.status == "diverged"
     assert set(record.measured) == {"gradient_norm"}
+
+
+def test_gradient_norm_is_of_all_convolutions_at_the_start(batches, network):
+    before = copy.deepcopy(network.state_dict())
+    images, labels = batches.first_images(128), batches.images.labels[:128]
+    reference = copy.deepcopy(network).train()
+    functional.cross_entropy(reference(images), labels).backward()
+    squares = [each.weight.grad.square().sum() for each in reference.modules() if isinstance(each, nn.Conv2d)]
+    (found,) = measure_before(("gradient-norm",), network, batches)["gradient_norm"]
+    assert found == pytest.approx(sum(squares).sqrt().item(), rel=1e-5)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_gradients_shrink_as_weights_before_batch_norm_grow(batches, tiny):
+    """Claim M6a: the gradient of a scale-free function is as many times smaller as the weights are larger."""
+    norms = []
+    for scale in (1.0, 4.0):
+        network = build_model(tiny.model, 0)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data.mul_(scale)
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 1e-12
+        norms += measure_before(("gradient-norm",), network, batches)["gradient_norm"]
+    assert norms[0] / norms[1] == pytest.approx(4.0, rel=1e-2)
+
+
+def test_channels_are_those_of_the_probe_in_training_mode(batches, network):
+    measured = measure_before(("channels",), network.eval(), batches)
+    expected = probes.channel_statistics(copy.deepcopy(network).train(), batches.first_images(128))
+    for name, values in measured.items():
+        assert list(values) == expected[name].tolist()
+
+
+def test_eigenvalues_are_taken_with_batch_norm_in_training_and_frozen(batches, network):
+    measured = measure_after(("eigenvalues",), network, batches, 0)
+    images, labels = batches.first_images(128), batches.images.labels[:128]
+    for name, training in (("eigenvalues", True), ("eigenvalues_frozen", False)):
+        assert list(measured[name]) == probes.leading_eigenvalues(network.train(training), images, labels, 10)
+    assert measured["eigenvalues"] != measured["eigenvalues_frozen"]
+
+
+def test_recall_is_the_loss_by_tenths_of_the_last_epoch_from_the_first_seen_to_the_last(batches, network):
+    network.eval()
+    (found,) = measure_after(("recall",), network, batches, 1).values()
+    seen = list(batches.epoch(1))
+    assert len(found) == 10
+    for share in (0, 9):
+        some = [batch for position, batch in enumerate(seen) if position * 10 // 32 == share]
+        images, labels = (torch.cat(parts) for parts in zip(*some, strict=True))
+        with torch.no_grad():
+            assert found[share] == pytest.approx(functional.cross_entropy(network(images), labels).item(), rel=1e-5)
+
+
+def test_epoch_of_few_batches_has_fewer_shares(tiny, network):
+    few = make_batches(tiny.data, load_dataset("fashion-sample"), CPU, seed=0)[0]
+    assert len(few) == 4
+    assert len(measure_after(("recall",), network, few, 0)["recall"]) == 4

@@ -1,6 +1,8 @@
 """The files that say what is installed agree with each other and with what is installed."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 
@@ -66,3 +68,12 @@ def test_version_is_the_same_everywhere():
     assert metadata.version("fastresnet") == fastresnet.__version__
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == fastresnet.__version__
     assert f"## {fastresnet.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_readmes_python_runs():
+    lines = re.findall(r'python -c "(.+)"$', (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert lines
+    for line in lines:
+        done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "mean" in done.stdout

@@ -7,7 +7,9 @@ from torch.optim import lr_scheduler
 from fastresnet.schedules import (
     Constant,
     Cosine,
+    CosineRestarts,
     Cyclic,
+    Exponential,
     Linear,
     MultiStep,
     OneCycle,
@@ -75,6 +77,22 @@ def torch_values(make_scheduler, lr):
             lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=TOTAL_STEPS // 4),
             0.1,
         ),
+        (
+            Cyclic(min_lr=0.01, max_lr=0.1, num_cycles=4, mode="triangular2", momentum_range=(0.8, 0.9)),
+            lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=TOTAL_STEPS // 8, mode="triangular2"),
+            0.1,
+        ),
+        (Exponential(lr=0.1, end_lr=0.001), lambda o: lr_scheduler.ExponentialLR(o, 0.01 ** (1 / TOTAL_STEPS)), 0.1),
+        (
+            CosineRestarts(lr=0.1, end_lr=0.01, num_cycles=4),
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, TOTAL_STEPS // 4, eta_min=0.01),
+            0.1,
+        ),
+        (
+            CosineRestarts(lr=0.1, num_cycles=2, cycle_factor=3),
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, TOTAL_STEPS // 4, T_mult=3),
+            0.1,
+        ),
     ],
     ids=lambda value: type(value).__name__ if hasattr(value, "kind") else "",
 )
@@ -120,3 +138,11 @@ def test_one_cycle_of_a_few_steps_is_finite(total_steps):
 def test_points_out_of_order_are_refused():
     with pytest.raises(ValueError, match="strictly increasing"):
         PiecewiseLinear(points=((0.5, 0.1), (0.2, 0.1)))
+
+
+@pytest.mark.parametrize("total_steps", [30, 41, 1000, 3910])
+def test_each_restart_comes_at_its_step(total_steps):
+    schedule = CosineRestarts(lr=0.1, num_cycles=3, cycle_factor=2)
+    rates = [schedule(step, total_steps) for step in range(total_steps)]
+    rises = [step for step in range(1, total_steps) if rates[step] > rates[step - 1]]
+    assert rises == [-(-total_steps // 7), -(-3 * total_steps // 7)]

@@ -1,5 +1,6 @@
 """The speed net and its optimisers, each against a plain reference."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -10,7 +11,7 @@ from fastresnet.errors import UserError
 from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.whitening import whitening_filters
-from fastresnet.optim import Lookahead, Muon, make_optimizers, orthogonalise, set_rates
+from fastresnet.optim import Lars, Lookahead, Muon, make_optimizers, orthogonalise, set_rates
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 
@@ -103,6 +104,39 @@ def test_muon_step_is_a_rescaled_weight_minus_an_orthogonalised_nesterov_gradien
         update = orthogonalise((gradient + 0.5 * average).reshape(4, 27), 3).reshape(4, 3, 3, 3)
         expected = expected * (2 / expected.norm()) - 0.1 * update
     torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_lars_steps_are_those_of_a_plain_reference():
+    rng = np.random.default_rng(0)
+    weights = [torch.nn.Parameter(torch.tensor(rng.normal(size=(4, 3, 3, 3)) * scale)) for scale in (1, 100)]
+    expected = [weight.detach().numpy().copy() for weight in weights]
+    moving = [np.zeros_like(each) for each in expected]
+    optimizer = Lars(weights, trust=0.02, momentum=0.8, weight_decay=0.3)
+    for lr in (0.5, 2.0, 1.0):
+        set_rates([optimizer], lr, None)
+        for index, weight in enumerate(weights):
+            gradient = rng.normal(size=(4, 3, 3, 3))
+            weight.grad = torch.tensor(gradient)
+            size = np.sqrt((expected[index] ** 2).sum())
+            trust = 0.02 * size / (np.sqrt((gradient**2).sum()) + 0.3 * size)
+            moving[index] = 0.8 * moving[index] + trust * (gradient + 0.3 * expected[index])
+            expected[index] = expected[index] - lr * moving[index]
+        optimizer.step()
+    for weight, values in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(weight.detach().numpy(), values, rtol=1e-10)
+
+
+def test_lars_steps_convolutions_only_and_follows_a_schedules_momentum():
+    model = build_model(SMALL, 0)
+    config = TrainConfig(momentum=0.9, weight_decay=0.1, lars={"trust": 0.02})
+    lars, sgd = optimizers = make_optimizers(config, model)
+    assert isinstance(lars, Lars)
+    assert all(each.ndim == 4 for group in lars.param_groups for each in group["params"])
+    assert all(each.ndim != 4 for group in sgd.param_groups for each in group["params"])
+    set_rates(optimizers, 0.1, 0.5)
+    assert lars.param_groups[0] | {"params": None} == {
+        **{"params": None, "lr": 0.1, "factor": 1.0, "trust": 0.02, "momentum": 0.5, "weight_decay": 0.1}
+    }
 
 
 def test_every_trained_parameter_is_in_one_group_with_its_factor():

@@ -1,0 +1,94 @@
+"""The explorer of runs: what each recorded run cost, how accurate it became, and what lies behind it.
+
+explorer = RunExplorer(committed_results())
+explorer                # the last line of a cell shows it
+explorer.record         # of the point that was chosen
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from fastresnet.errors import UserError
+from fastresnet.project import EDITIONS, parameter_file
+from fastresnet.records import RunRecord
+from fastresnet.store import read_record
+from fastresnet.studies import STUDIES
+from fastresnet.study import open_study
+from fastresnet.widgets.base import Explorer, script
+
+
+class RunExplorer(Explorer):
+    """Shows the finished runs below a folder of records. `selected` names the chosen one, as `runs` do in "id".
+
+    Raises UserError if there is none, or for a file that is no record.
+    """
+
+    _esm = script("drawing.js", "runs.js")
+
+    runs = traitlets.List(traitlets.Dict()).tag(sync=True)
+    configs = traitlets.Dict().tag(sync=True)
+    selected = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, results: Path) -> None:
+        editions = _editions()
+        self._records: dict[str, RunRecord] = {}
+        runs, configs = [], {}
+        for path in sorted(results.glob("*/*/*.json")):
+            record = read_record(path)
+            if record.outcome.status != "finished" or record.test_accuracy is None:
+                continue
+            name = str(path.relative_to(results).with_suffix(""))
+            self._records[name] = record
+            runs.append(_point(name, record, editions))
+            configs[record.config_hash] = record.config.model_dump(mode="json", exclude_defaults=True)
+        if not runs:
+            raise UserError(f"{results}: no record of a finished run")
+        super().__init__(runs=runs, configs=configs)
+
+    @traitlets.validate("selected")
+    def _known_run(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] not in ("", *self._records):
+            raise UserError(f"selected: no run {proposal['value']!r}; runs have the names of their files")
+        return str(proposal["value"])
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The chosen run; None before one is chosen."""
+        return self._records.get(self.selected)
+
+
+def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
+    chapter, experiment, file = name.split("/")
+    machine = record.machine
+    return {
+        "id": name,
+        "chapter": chapter,
+        "experiment": experiment,
+        "variant": file.rsplit("-", 2)[0],
+        "seed": record.seed,
+        "edition": editions.get((chapter, record.config_hash), "of its own"),
+        "dataset": record.config.data.name,
+        "hardware": f"{machine.gpu or machine.processor}, threads: {machine.threads}",
+        "config": record.config_hash,
+        "accuracy": record.test_accuracy,
+        "seconds": round(record.seconds.train, 3),
+        "epochs": record.epochs_trained,
+        "flops": record.training_flops,
+        "parameters": record.parameters,
+        "curve": [(each.epoch, each.test_accuracy) for each in record.epochs if each.test_accuracy is not None],
+    }
+
+
+def _editions() -> dict[tuple[str, str], str]:
+    """The weakest edition that asks for a configuration, by chapter and configuration hash."""
+    return {(study, config): edition for edition in reversed(EDITIONS) for study, config in _asked_for(edition)}
+
+
+def _asked_for(edition: str) -> Iterator[tuple[str, str]]:
+    for name in STUDIES:
+        if parameter_file(name, edition).exists():
+            for experiment in open_study(name, edition=edition).experiments.values():
+                yield from ((name, config.hash) for config in experiment.variants.values())

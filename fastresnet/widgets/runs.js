@@ -1,0 +1,255 @@
+// The explorer of runs: every record a point, cost against accuracy, and what lies behind the point that is chosen.
+
+const AXES = {
+  seconds: ["seconds of training", (run) => run.seconds],
+  epochs: ["epochs", (run) => run.epochs],
+  flops: ["training FLOPs", (run) => run.flops],
+};
+const FILTERS = [["dataset", "Data set"], ["chapter", "Chapter"], ["experiment", "Experiment"], ["edition", "Edition"], ["hardware", "Hardware"]];
+const EDGE = { left: 52, right: 16, top: 22, bottom: 38 };
+const REACH = 14;
+
+const large = (value) => (Math.abs(value) >= 1e6 ? value.toExponential(2) : short(value));
+const percent = (value) => `${(100 * value).toFixed(2)} %`;
+
+// Runs than which none is both cheaper and at least as accurate, from the cheapest on.
+function paretoFront(runs, cost) {
+  const front = [];
+  for (const run of [...runs].sort((a, b) => cost(a) - cost(b) || b.accuracy - a.accuracy)) {
+    if (!front.length || run.accuracy > front.at(-1).accuracy) front.push(run);
+  }
+  return front;
+}
+
+// The ticks of a cost in decades, with 2 and 5 between them where there are few; even ones within a narrow range.
+function costTicks(low, high) {
+  if (high / low < 4) return niceTicks(low, high, 5);
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) ticks.push(...[1, 2, 5].map((times) => times * 10 ** power));
+  const inside = ticks.filter((tick) => tick >= low && tick <= high);
+  return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6)) : inside;
+}
+
+function learningCurve(run, width) {
+  const height = 200;
+  const box = { left: EDGE.left, right: width - EDGE.right, top: EDGE.top, bottom: height - EDGE.bottom };
+  const last = Math.max(...run.curve.map(([epoch]) => epoch));
+  const accuracies = run.curve.map(([, accuracy]) => accuracy);
+  const y = vertical(Math.min(...accuracies) * 0.98, Math.max(...accuracies), box.top, box.bottom, false);
+  const x = (epoch) => box.left + (last > 1 ? (epoch - 1) / (last - 1) : 0.5) * (box.right - box.left);
+  const parts = [make("rect", { class: "frame", x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })];
+  for (const tick of y.ticks) {
+    parts.push(make("line", { class: "grid", x1: box.left, x2: box.right, y1: y.at(tick), y2: y.at(tick) }));
+    parts.push(make("text", { x: box.left - 6, y: y.at(tick) + 4, "text-anchor": "end" }, short(tick)));
+  }
+  for (const tick of niceTicks(1, last, 8).filter(Number.isInteger)) parts.push(make("text", { x: x(tick), y: box.bottom + 16, "text-anchor": "middle" }, tick));
+  parts.push(make("text", { x: box.left, y: box.top - 8 }, "accuracy"), make("text", { x: box.right, y: box.bottom + 31, "text-anchor": "end" }, "epoch"));
+  parts.push(make("path", { class: "curve", style: "stroke: var(--c0)", d: run.curve.map(([epoch, value], i) => `${i ? "L" : "M"}${x(epoch)} ${y.at(value)}`).join("") }));
+  parts.push(...run.curve.map(([epoch, value]) => make("circle", { r: 2.5, cx: x(epoch), cy: y.at(value), style: "fill: var(--c0)" })));
+  return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Accuracy by epoch, ${percent(accuracies[0])} to ${percent(accuracies.at(-1))}` }, ...parts);
+}
+
+function render({ model, el }) {
+  const uid = `runs-${Math.random().toString(36).slice(2, 8)}`;
+  const runs = model.get("runs");
+  const chosen = { dataset: runs[0]?.dataset };
+  let [axis, shown, places, hovered] = ["seconds", [], [], null];
+  const canvas = make("canvas", { role: "img" });
+  const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, oninput: () => select(shown[slider.value]) });
+  const count = make("p", { class: "message", role: "status" });
+  const detail = make("div", { class: "detail" });
+  const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Runs on the front" });
+  const filters = make("div");
+  const cost = (run) => AXES[axis][1](run);
+  const selected = () => runs.find((run) => run.id === model.get("selected"));
+
+  function select(run) {
+    if (!run) return;
+    model.set("selected", run.id);
+    model.save_changes();
+  }
+
+  const passes = (run, but) => FILTERS.every(([key]) => key === but || !chosen[key] || run[key] === chosen[key]);
+
+  function picker(key, label, options, value, apply) {
+    const id = `${uid}-${key}`;
+    const box = make("select", { id, onchange: () => apply(box.value) }, ...options.map(([each, text]) => make("option", { value: each }, text)));
+    box.value = value;
+    return make("div", { class: "setting" }, make("label", { for: id }, label), make("span", { class: "wide" }, box));
+  }
+
+  // each filter offers what the others leave, so that no choice ends in an empty plot
+  function buildFilters() {
+    const focused = document.activeElement?.id;
+    const rows = FILTERS.map(([key, label]) => {
+      const values = [...new Set(runs.filter((run) => passes(run, key)).map((run) => run[key]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const options = [...(key === "dataset" ? [] : [["", "all"]]), ...values.map((value) => [value, value])];
+      return picker(key, label, options, chosen[key] ?? "", (value) => {
+        if (key === "dataset") for (const [other] of FILTERS) delete chosen[other];
+        chosen[key] = value;
+        refresh();
+      });
+    });
+    rows.push(picker("axis", "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis, (value) => {
+      axis = value;
+      refresh();
+    }));
+    filters.replaceChildren(...rows);
+    if (focused?.startsWith(uid)) filters.querySelector(`#${focused}`)?.focus();
+  }
+
+  function draw() {
+    const [width, height] = [Math.max(280, canvas.clientWidth || 600), Math.round(Math.max(260, Math.min(420, (canvas.clientWidth || 600) * 0.6)))];
+    const sharp = globalThis.devicePixelRatio || 1;
+    [canvas.width, canvas.height] = [width * sharp, height * sharp];
+    canvas.style.height = `${height}px`;
+    const style = getComputedStyle(canvas);
+    const colour = (name) => style.getPropertyValue(name);
+    const pen = canvas.getContext("2d");
+    pen.scale(sharp, sharp);
+    pen.font = "12px sans-serif";
+    const costs = shown.map(cost);
+    const room = (Math.max(...costs) / Math.min(...costs)) ** 0.04 * 1.001;
+    const [low, high] = [Math.min(...costs) / room, Math.max(...costs) * room];
+    const accuracies = shown.map((run) => run.accuracy);
+    const spread = Math.max(0.01, Math.max(...accuracies) - Math.min(...accuracies));
+    const y = vertical(Math.min(...accuracies) - 0.05 * spread, Math.max(...accuracies) + 0.05 * spread, EDGE.top, height - EDGE.bottom, false);
+    const x = (value) => EDGE.left + (Math.log(value / low) / Math.log(high / low)) * (width - EDGE.left - EDGE.right);
+    drawAxes(pen, x, y, costTicks(low, high), { width, height, name: AXES[axis][0], line: colour("--grid"), text: style.color });
+    places = shown.map((run) => [x(cost(run)), y.at(run.accuracy), run]);
+    const front = paretoFront(shown, cost);
+    pen.strokeStyle = pen.fillStyle = colour("--c0");
+    pen.globalAlpha = 0.45;
+    for (const [px, py] of places) dot(pen, px, py, 4, true);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = pen.fillStyle = colour("--c1");
+    pen.lineWidth = 2;
+    pen.beginPath();
+    front.forEach((run, index) => {
+      if (index) pen.lineTo(x(cost(run)), y.at(front[index - 1].accuracy));
+      pen.lineTo(x(cost(run)), y.at(run.accuracy));
+    });
+    pen.stroke();
+    for (const run of front) dot(pen, x(cost(run)), y.at(run.accuracy), 4.5, true);
+    for (const run of [selected(), hovered]) {
+      const place = places.find((each) => each[2] === run);
+      pen.strokeStyle = style.color;
+      if (place) dot(pen, place[0], place[1], 8, false);
+    }
+    canvas.setAttribute("aria-label", `${shown.length} runs, ${AXES[axis][0]} against accuracy; the table lists those on the front`);
+    return front;
+  }
+
+  function describe(run) {
+    if (!run) return detail.replaceChildren(make("p", {}, "Choose a point, or move the slider, to see what lies behind it."));
+    const facts = [percent(run.accuracy), `${large(run.seconds)} s`, `${large(run.epochs)} epochs`, `${large(run.flops)} FLOPs`, `${run.parameters.toLocaleString("en")} parameters`, run.hardware];
+    const settings = JSON.stringify(model.get("configs")[run.config], null, 1);
+    return detail.replaceChildren(
+      make("p", { class: "title" }, `${run.experiment}: ${run.variant}, seed ${run.seed} (${run.chapter}, ${run.edition})`),
+      make("p", {}, facts.join(" · ")),
+      ...(run.curve.length > 1 ? [learningCurve(run, Math.max(280, canvas.clientWidth || 600))] : []),
+      make("details", {}, make("summary", {}, "Configuration, where it differs from the defaults"), make("pre", { tabindex: 0, "aria-label": "Configuration" }, settings)),
+    );
+  }
+
+  function list(front) {
+    const head = ["Run on the front", AXES[axis][0], "accuracy", ""].map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {})));
+    const rows = front.map((run) => {
+      const name = `${run.experiment}: ${run.variant}, seed ${run.seed}`;
+      const button = make("button", { type: "button", "aria-label": `Show ${name}`, onclick: () => select(run) }, "Show");
+      return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, large(cost(run))), make("td", {}, percent(run.accuracy)), make("td", {}, button));
+    });
+    table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  }
+
+  function follow() {
+    const at = shown.indexOf(selected());
+    if (at >= 0) slider.value = at;
+    slider.setAttribute("aria-valuetext", at >= 0 ? `${shown[at].experiment}, ${shown[at].variant}, ${percent(shown[at].accuracy)}` : "none chosen");
+    describe(hovered ?? selected());
+    draw();
+  }
+
+  function refresh() {
+    shown = runs.filter((run) => passes(run)).sort((a, b) => cost(a) - cost(b));
+    hovered = null;
+    slider.max = shown.length - 1;
+    count.textContent = `${shown.length} of ${runs.length} runs`;
+    buildFilters();
+    list(draw());
+    follow();
+  }
+
+  function nearest(event) {
+    const box = canvas.getBoundingClientRect();
+    const away = ([px, py]) => Math.hypot(px - (event.clientX - box.left), py - (event.clientY - box.top));
+    const best = places.reduce((a, b) => (away(a) <= away(b) ? a : b), places[0]);
+    return best && away(best) <= REACH ? best[2] : null;
+  }
+
+  const hover = (run) => {
+    if (run === hovered) return;
+    hovered = run;
+    follow();
+  };
+  canvas.addEventListener("pointermove", (event) => hover(nearest(event)));
+  canvas.addEventListener("pointerleave", () => hover(null));
+  canvas.addEventListener("click", (event) => select(nearest(event)));
+  const controls = make("fieldset", {}, make("legend", {}, "Runs"), filters, count);
+  const step = make("div", {}, make("label", { for: slider.id }, "Step through the runs"), slider);
+  const root = make("div", { class: "fastresnet-widget run-explorer", "data-lm-suppress-shortcuts": "true" },
+    make("div", { class: "panes" }, controls, make("div", {}, canvas, step, detail, table)));
+  el.append(root);
+  refresh();
+  model.on("change:selected", follow);
+  const themed = new MutationObserver(draw);
+  for (const place of [document.documentElement, document.body]) themed.observe(place, { attributeFilter: ["data-theme", "data-jp-theme-light"] });
+  let width = canvas.clientWidth;
+  const resized = new ResizeObserver(() => {
+    if (canvas.clientWidth === width) return;
+    width = canvas.clientWidth;
+    draw();
+  });
+  resized.observe(canvas);
+  return () => {
+    themed.disconnect();
+    resized.disconnect();
+    model.off("change:selected", follow);
+  };
+}
+
+function dot(pen, x, y, radius, filled) {
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  if (filled) pen.fill();
+  else pen.stroke();
+}
+
+function drawAxes(pen, x, y, ticks, { width, height, name, line, text }) {
+  const [right, bottom] = [width - EDGE.right, height - EDGE.bottom];
+  pen.strokeStyle = line;
+  pen.fillStyle = text;
+  pen.lineWidth = 1;
+  pen.strokeRect(EDGE.left, EDGE.top, right - EDGE.left, bottom - EDGE.top);
+  const grid = (fromX, fromY, toX, toY) => {
+    pen.beginPath();
+    pen.moveTo(fromX, fromY);
+    pen.lineTo(toX, toY);
+    pen.stroke();
+  };
+  pen.textAlign = "right";
+  for (const tick of y.ticks) {
+    grid(EDGE.left, y.at(tick), right, y.at(tick));
+    pen.fillText(short(tick), EDGE.left - 6, y.at(tick) + 4);
+  }
+  pen.fillText(`${name}, log scale`, right, bottom + 33);
+  pen.textAlign = "center";
+  for (const tick of ticks) {
+    grid(x(tick), EDGE.top, x(tick), bottom);
+    pen.fillText(tick >= 1e5 ? tick.toExponential(0) : short(tick), x(tick), bottom + 16);
+  }
+  pen.textAlign = "left";
+  pen.fillText("accuracy", EDGE.left, EDGE.top - 8);
+}
+
+export default { render };

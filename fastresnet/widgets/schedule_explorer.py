@@ -1,0 +1,93 @@
+"""The explorer of learning-rate schedules.
+
+    explorer = ScheduleExplorer(OneCycle(max_lr=0.1), epochs=10, steps_per_epoch=32)
+    explorer                                                  # the last line of a cell shows it
+    config = config.with_changes({"train.schedule": explorer.schedule.model_dump(mode="json")})
+
+What is drawn is computed in the browser; a test holds it against `fastresnet.schedules`, step by step.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import traitlets
+from pydantic import BaseModel
+
+from fastresnet.errors import UserError
+from fastresnet.parsing import parse
+from fastresnet.schedules import Frozen, OneCycle, Schedule
+from fastresnet.store import read_record
+from fastresnet.widgets.base import Explorer, script
+
+
+class _Holder(Frozen):
+    schedule: Schedule
+
+
+class ScheduleTrait(traitlets.TraitType[Any, Any]):
+    """Holds a schedule of the library; takes one, or the mapping that a configuration would hold."""
+
+    info_text = "a schedule or its mapping"
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """The schedule. Raises UserError naming what is wrong with it and what is allowed."""
+        values = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        if not isinstance(values, Mapping):
+            raise UserError(f"{self.name}: expected {self.info_text}, got {value!r}")
+        return parse({"schedule": values}, _Holder, self.name or "schedule").schedule
+
+
+def _to_json(value: Any, _widget: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_to_json(each, None) for each in value]
+
+
+class ScheduleExplorer(Explorer):
+    """Draws schedules, compares them, and holds the one that was made: `schedule`, a model of `fastresnet.schedules`.
+
+    `epochs` and `steps_per_epoch` are the run's; `losses` holds training losses by epoch under a name each, of which a
+    plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.
+    """
+
+    _esm = script("drawing.js", "curves.js", "plot.js", "explorer.js")
+
+    schedule = ScheduleTrait().tag(sync=True, to_json=_to_json)
+    compared = traitlets.List(ScheduleTrait(), maxlen=5).tag(sync=True, to_json=_to_json)
+    epochs = traitlets.Int(10, min=1, max=500).tag(sync=True)
+    steps_per_epoch = traitlets.Int(100, min=1, max=1000).tag(sync=True)
+    losses = traitlets.Dict(value_trait=traitlets.List(traitlets.Float()), key_trait=traitlets.Unicode()).tag(sync=True)
+    loss_curve = traitlets.Unicode("").tag(sync=True)
+    axis = traitlets.Enum(("step", "epoch"), "step").tag(sync=True)
+    scale = traitlets.Enum(("linear", "log"), "linear").tag(sync=True)
+
+    def __init__(
+        self,
+        schedule: Any = None,
+        *,
+        compared: Sequence[Any] = (),
+        losses: Mapping[str, Sequence[float]] | None = None,
+        **state: Any,
+    ) -> None:
+        curves = {name: list(values) for name, values in (losses or {}).items()}
+        first = {"loss_curve": next(iter(curves))} if curves else {}
+        super().__init__(schedule=schedule or OneCycle(max_lr=0.1), compared=list(compared), losses=curves, **{**first, **state})
+
+    @traitlets.validate("loss_curve")
+    def _known_curve(self, proposal: Mapping[str, Any]) -> str:
+        if proposal["value"] not in ("", *self.losses):
+            raise UserError(f"loss_curve: no curve {proposal['value']!r}; allowed: {', '.join(self.losses)}")
+        return proposal["value"]
+
+
+def recorded_losses(experiment: Path, seed: int = 0) -> dict[str, list[float]]:
+    """Training losses by epoch of an experiment's records of one seed, each under its variant, for a plateau to watch.
+
+    Raises UserError if the folder holds no such record.
+    """
+    records = {path.name.rsplit("-", 2)[0]: read_record(path) for path in sorted(experiment.glob(f"*-seed{seed}.json"))}
+    if not records:
+        raise UserError(f"{experiment}: no record of seed {seed}")
+    return {
+        variant: [epoch.train_loss for epoch in record.epochs if epoch.train_loss is not None]
+        for variant, record in records.items()
+    }

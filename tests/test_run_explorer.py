@@ -1,0 +1,126 @@
+"""The explorer of runs shows every record, its front is one, and each point leads to its run."""
+
+import pytest
+
+from fastresnet.errors import UserError
+from fastresnet.project import committed_results
+from fastresnet.store import load_frame
+from fastresnet.widgets import RunExplorer
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    return RunExplorer(committed_results())
+
+
+@pytest.fixture
+def page(browser, explorer, tmp_path):
+    """The explorer as a page from the disk."""
+    path = tmp_path / "page.html"
+    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Runs</title></head>'
+    path.write_text(f"{head}<body><main><h1>Runs</h1>{explorer.static_html()}</main></body></html>")
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector(".run-explorer tbody tr")
+    yield page
+    page.close()
+    assert not errors
+
+
+def test_every_evaluated_run_is_a_point(explorer):
+    frame = load_frame(committed_results())
+    finished = frame[(frame.outcome == "finished") & frame.test_accuracy.notna()]
+    assert len(explorer.runs) == len(finished) > 400
+    assert sum(run["accuracy"] for run in explorer.runs) == pytest.approx(finished.test_accuracy.sum())
+    assert {run["edition"] for run in explorer.runs} <= {"quick", "cpu", "gpu", "of its own"}
+
+
+def test_chosen_run_is_its_record(explorer):
+    fresh = RunExplorer(committed_results())
+    assert fresh.record is None
+    run = fresh.runs[7]
+    fresh.set_state({"selected": run["id"]})  # as the browser sends it
+    assert (fresh.record.config_hash, fresh.record.seed) == (run["config"], run["seed"])
+    with pytest.raises(UserError, match="no run 'nowhere'"):
+        fresh.selected = "nowhere"
+
+
+def test_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no record of a finished run"):
+        RunExplorer(tmp_path)
+
+
+def front_of(runs, cost):
+    """Runs that no other one beats in cost and accuracy both, found by comparing all with all."""
+
+    def beaten(run):
+        return any(
+            other[cost] <= run[cost]
+            and other["accuracy"] >= run["accuracy"]
+            and (other[cost], other["accuracy"]) != (run[cost], run["accuracy"])
+            for other in runs
+        )
+
+    return {(run[cost], run["accuracy"]) for run in runs if not beaten(run)}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("cost", ["seconds", "epochs", "flops"])
+def test_front_is_what_no_run_beats(page, explorer, cost):
+    page.get_by_label("Data set").select_option("cifar10")
+    page.get_by_label("Cost").select_option(cost)
+    wanted = front_of([run for run in explorer.runs if run["dataset"] == "cifar10"], cost)
+    rows = page.locator("tbody tr").all()
+    assert len(rows) == len(wanted)
+    shown = {row.locator("td").nth(1).text_content() for row in rows}
+    assert shown == {f"{100 * accuracy:.2f} %" for _, accuracy in wanted}
+
+
+@pytest.mark.browser
+def test_filters_leave_the_runs_they_name(page, explorer):
+    page.get_by_label("Data set").select_option("cifar10")
+    page.get_by_label("Experiment").select_option("C7")
+    wanted = [run for run in explorer.runs if run["experiment"] == "C7" and run["dataset"] == "cifar10"]
+    assert page.get_by_role("status").text_content() == f"{len(wanted)} of {len(explorer.runs)} runs"
+    assert page.get_by_label("Chapter").locator("option").all_text_contents() == ["all", "cifar10_accuracy"]
+
+
+@pytest.mark.browser
+def test_pointer_and_keys_lead_to_a_run(page, explorer):
+    page.get_by_label("Data set").select_option("cifar10")
+    page.get_by_label("Experiment").select_option("C7")
+    slider = page.get_by_label("Step through the runs")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("End")
+    dearest = max((run for run in explorer.runs if run["experiment"] == "C7"), key=lambda run: run["seconds"])
+    title = page.locator(".detail .title")
+    assert title.text_content().startswith(f"C7: {dearest['variant']}, seed {dearest['seed']}")
+    assert page.locator(".detail path.curve").get_attribute("d").count("L") == len(dearest["curve"]) - 1
+    page.get_by_role("button", name="Show").first.click()
+    cheapest = min((run for run in explorer.runs if run["experiment"] == "C7"), key=lambda run: run["seconds"])
+    assert title.text_content().startswith(f"C7: {cheapest['variant']}, seed {cheapest['seed']}")
+    # the dearest run lies at the right end: sweep there until the pointer finds it
+    box = page.locator("canvas").bounding_box()
+    page.locator("canvas").scroll_into_view_if_needed()
+    for y in range(10, int(box["height"]), 8):
+        for right in (60, 50, 40, 30):
+            page.locator("canvas").hover(position={"x": box["width"] - right, "y": y})
+            if title.text_content().startswith(f"C7: {dearest['variant']}, seed {dearest['seed']}"):
+                return
+    pytest.fail("no point of the canvas leads to the dearest run")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [380, 1600])
+def test_explorer_is_accessible_and_fits(page, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.set_viewport_size({"width": width, "height": 900})
+    page.get_by_label("Step through the runs").fill("5")
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    findings = Axe().run(page).response["violations"]
+    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
