@@ -57,7 +57,7 @@ class Results:
     records: Mapping[str, tuple[RunRecord, ...]]
 
     def frame(self) -> pd.DataFrame:
-        """One row a run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch and an image."""
+        """One row a run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch, its fastest, an image."""
         return pd.DataFrame(
             {
                 "variant": variant,
@@ -67,6 +67,7 @@ class Results:
                 "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
                 "train_seconds": record.seconds.train,
                 "epoch_seconds": record.seconds.train / record.epochs_trained,
+                "fastest_epoch_seconds": min((epoch.train_seconds for epoch in record.epochs), default=None),
                 "image_seconds": record.seconds.train / record.images_trained,
                 "images_per_second": record.images_trained / record.seconds.train,
             }

@@ -57,6 +57,25 @@ def results_of(variants):
     return Results(experiment, "cpu", {name: tuple(records) for name, records in variants.items()})
 
 
+def with_seconds(found, seconds):
+    """The same results, with these seconds of training for the epochs of each variant."""
+    records = {
+        name: tuple(
+            record.model_copy(
+                update={
+                    "epochs": tuple(
+                        each.model_copy(update={"train_seconds": new})
+                        for each, new in zip(record.epochs, seconds[name], strict=True)
+                    )
+                }
+            )
+            for record in group
+        )
+        for name, group in found.records.items()
+    }
+    return Results(found.experiment, found.edition, records)
+
+
 def grid(value, *, rates=(0.1, 0.2, 0.4, 0.8), decays=(1e-4, 2e-4, 4e-4, 8e-4), seeds=(0, 1)):
     """A run a cell and seed, its accuracy a function of the rate and the decay, both in doublings, and the seed."""
     return results_of(
@@ -198,10 +217,10 @@ def test_common_target_is_what_the_worst_run_comes_to_at_its_best():
 def test_ladder_counts_up_to_the_first_evaluation_at_the_target():
     runs = [run(0.4, 0.6, 0.7), run(0.6, 0.5, 0.7, seed=1), run(0.1, 0.2, 0.3, seed=2)]
     table = myrtle.ladder(results_of({"a": runs, "b": runs[2:]}), 0.55, {"a": 297.0})
-    # 4 s, 2 s and never: the median run needs 4 s and two of its three epochs
-    assert table.loc["a"].tolist() == [4.0, 6.0, "2 of 3", 297.0]
+    # two epochs, one and never: the median run needs two of its three epochs, at 2 s and 3 TFLOP
+    assert table.loc["a"].tolist() == [2.0, 4.0, 6.0, "2 of 3", 297.0]
     assert table.loc["b", "runs that reach it"] == "0 of 1"
-    assert table.loc["b", ["seconds", "TFLOP", "published seconds"]].isna().all()
+    assert table.loc["b", ["epochs", "seconds", "TFLOP", "published seconds"]].isna().all()
 
 
 def test_surface_table_has_a_row_a_decay_and_a_column_a_rate():
@@ -285,8 +304,9 @@ def test_more_accurate_says_by_how_much(margin, claim, status):
     assert (verdict.claim, verdict.status) == (claim, status)
 
 
-def test_sooner_compares_seconds_of_training():
-    found = results_of({"a": [run(0.5, 0.5, seed=i) for i in range(3)], "b": [run(0.5, seed=i) for i in range(3)]})
+def test_sooner_compares_the_fastest_epochs():
+    found = results_of({"a": [run(0.5, 0.5, seed=i) for i in range(3)], "b": [run(0.5, 0.5, seed=i) for i in range(3)]})
+    found = with_seconds(found, {"a": (2.0, 2.0), "b": (1.0, 99.0)})
     assert myrtle.sooner(found, "b", "a").status == "confirmed"
     assert myrtle.sooner(found, "a", "b").status == "not confirmed"
 
