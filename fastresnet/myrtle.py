@@ -102,14 +102,9 @@ def measured(results: Results, name: str) -> pd.DataFrame:
     )
 
 
-def last_measured(results: Results, variant: str, name: str) -> list[float]:
-    """The last value measured under a name, as the deepest layer's, for each run of a variant that has one."""
-    return [record.measured[name][-1] for record in results.records.get(variant, ()) if record.measured.get(name)]
-
-
-def first_measured(results: Results, variant: str, name: str) -> list[float]:
-    """The first value measured under a name, as the leading eigenvalue, for each run of a variant that has one."""
-    return [record.measured[name][0] for record in results.records.get(variant, ()) if record.measured.get(name)]
+def measured_at(results: Results, variant: str, name: str, at: int) -> list[float]:
+    """One of the values measured under a name, counted as Python counts, for each run of a variant that has them."""
+    return [record.measured[name][at] for record in results.records.get(variant, ()) if record.measured.get(name)]
 
 
 def final_norms(results: Results, variant: str) -> list[float]:

@@ -153,9 +153,9 @@ def test_best_rate_is_that_of_the_most_accurate_run_of_each_seed():
 def test_measured_values_keep_their_order():
     found = results_of({"a": [run(0.5, measured={"eigenvalues": (9.0, -3.0)})], "b": [run(0.5, measured={"other": (1.0,)})]})
     assert myrtle.measured(found, "eigenvalues").values.tolist() == [["a", 0, 1, 9.0], ["a", 0, 2, -3.0]]
-    assert myrtle.first_measured(found, "a", "eigenvalues") == [9.0]
-    assert myrtle.last_measured(found, "a", "eigenvalues") == [-3.0]
-    assert myrtle.last_measured(found, "b", "eigenvalues") == []
+    assert myrtle.measured_at(found, "a", "eigenvalues", 0) == [9.0]
+    assert myrtle.measured_at(found, "a", "eigenvalues", -1) == [-3.0]
+    assert myrtle.measured_at(found, "b", "eigenvalues", 0) == []
 
 
 def test_final_norms_are_of_the_last_epoch():
