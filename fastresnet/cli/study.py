@@ -133,10 +133,9 @@ def chapter_compare(one: Path, other: Path) -> None:
 @chapter_app.command("list")
 def chapter_list() -> None:
     """Chapters and their parameters, with the values of the quick edition."""
-    from fastresnet.chapters import chapter_parameters
-    from fastresnet.studies import STUDIES
+    from fastresnet.chapters import CHAPTERS, chapter_parameters
 
-    for chapter in STUDIES:
+    for chapter in CHAPTERS:
         print(chapter)
         for key, value in chapter_parameters(chapter, "quick", {}).items():
             print(f"  {key} = {json.dumps(value)}")
