@@ -106,3 +106,9 @@ def test_overview_has_a_row_a_verdict():
 )
 def test_beyond_a_limit_is_the_whole_interval(values, limit, below, status):
     assert verdicts.beyond("claim", values, limit, below=below, what="ratio").status == status
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_sample_without_spread_is_compared_without_a_warning():
+    verdict = verdicts.times_larger("claim", [3.0, 3.0, 3.0], [0.03, 0.3, 0.03], by=5, what="rates")
+    assert verdict.status == "cannot tell"
