@@ -68,14 +68,11 @@ def _r_squared(positions: pd.Series, ends: np.ndarray) -> float:
 
 
 def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float]:
-    """For each seed, the highest learning rate up to which every run of a group ends with at least an accuracy; NaN for none.
+    """For each seed, the highest learning rate at which a run of a group ends with at least an accuracy; NaN for none.
 
     Takes rows of `settings`."""
-    found = []
-    for _, cells in runs[runs["group"] == group].sort_values("lr").groupby("seed"):
-        trained = (cells["accuracy"] >= least).cummin()  # NaN is no accuracy
-        found.append(float(cells.loc[trained, "lr"].max()))
-    return found
+    chosen = runs[runs["group"] == group]
+    return [float(cells.loc[cells["accuracy"] >= least, "lr"].max()) for _, cells in chosen.groupby("seed")]
 
 
 def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
@@ -207,10 +204,10 @@ def more_accurate(results: Results, after: str, before: str, *, margin: float = 
     return verdicts.higher(f"*{after}* is {how} accurate than *{before}*.", high, low, margin=margin)
 
 
-def sooner(results: Results, after: str, before: str) -> Verdict:
+def sooner(results: Results, after: str, before: str, *, column: str = "fastest_epoch_seconds") -> Verdict:
     """Whether one variant trains in fewer seconds than another, by each run's fastest epoch: what else a machine does can only
-    slow an epoch down."""
-    fast, slow = (values(results, variant, "fastest_epoch_seconds") for variant in (after, before))
+    slow an epoch down. `column` names other seconds of `Results.frame()`, for runs that had the machine to themselves."""
+    fast, slow = (values(results, variant, column) for variant in (after, before))
     return verdicts.faster(f"*{after}* is faster than *{before}*.", fast, slow)
 
 

@@ -24,7 +24,12 @@ def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: boo
         ax.yaxis.set_minor_formatter("{x:g}")
     ax.set_xlabel(label)
     ax.set_ylabel(value)
-    return finish(ax)
+    finish(ax, legend=False)
+    if values["variant"].nunique() > 3:  # lines leave no room inside
+        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        ax.legend(frameon=False)
+    return ax
 
 
 def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -> Axes:

@@ -103,6 +103,24 @@ def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, 
     return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
 
 
+def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = False, what: str) -> Verdict:
+    """Tests that positive values lie above a limit, or below it, in their geometric mean: on the logarithm, as ratios want.
+
+    `what` they are is named in the evidence."""
+    kept, _, note = _with_values(values, [])
+    too_few = _too_few(claim, kept, kept)
+    if too_few:
+        return too_few
+    test = stats.ttest_1samp(np.log(kept), np.log(limit))
+    interval = test.confidence_interval(CONFIDENCE)
+    lower, upper = float(np.exp(interval.low)), float(np.exp(interval.high))
+    evidence = (
+        f"Mean {what} {np.exp(np.mean(np.log(kept))):.2f}, 95 % interval {lower:.2f} to {upper:.2f} "
+        f"(limit {limit:.2f}; one-sample t-test on the logarithm, {_p(float(test.pvalue))}, n = {len(kept)}){note}."
+    )
+    return Verdict(claim, _status(-upper, -lower, -limit) if below else _status(lower, upper, limit), evidence)
+
+
 def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
     """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
     one, other, note = _with_values(one, other)

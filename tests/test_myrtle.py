@@ -133,12 +133,12 @@ def test_a_grid_too_small_for_a_parabola_explains_nothing():
     assert myrtle.explained(myrtle.settings(small), "lr", "weight_decay").isna().all(axis=None)
 
 
-def test_largest_rate_is_the_last_before_the_first_failure():
-    accuracies = {0.1: 0.5, 0.2: 0.6, 0.4: None, 0.8: 0.5}
+def test_largest_rate_is_the_last_that_trains():
+    accuracies = {0.1: 0.2, 0.2: 0.6, 0.4: 0.4, 0.8: None}
     found = results_of({f"plain, lr {lr}": [run(value, schedule=Constant(lr=lr))] for lr, value in accuracies.items()})
     runs = myrtle.settings(found)
-    assert myrtle.largest_rates(runs, "plain", least=0.3) == [0.2]
-    assert math.isnan(myrtle.largest_rates(runs, "plain", least=0.55)[0])
+    assert myrtle.largest_rates(runs, "plain", least=0.3) == [0.4]
+    assert math.isnan(myrtle.largest_rates(runs, "plain", least=0.7)[0])
     assert myrtle.largest_rates(runs, "not run", least=0.3) == []
 
 
@@ -309,6 +309,7 @@ def test_sooner_compares_the_fastest_epochs():
     found = with_seconds(found, {"a": (2.0, 2.0), "b": (1.0, 99.0)})
     assert myrtle.sooner(found, "b", "a").status == "confirmed"
     assert myrtle.sooner(found, "a", "b").status == "not confirmed"
+    assert myrtle.sooner(found, "b", "a", column="train_seconds").status == "not confirmed"  # 4 s each, says the record
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,18 @@ def test_overview_has_a_row_a_verdict():
         "| M2 | a | **confirmed** |",
         "| M2 | b | **cannot tell** |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "below", "status"),
+    [
+        ([1.2, 1.3, 1.25], 1.0, False, "confirmed"),
+        ([1.2, 1.3, 1.25], 1.0, True, "not confirmed"),
+        ([1.2, 1.3, 1.25], 2.0, True, "confirmed"),
+        ([1.2, 1.3, 1.25], 2.0, False, "not confirmed"),
+        ([0.8, 1.3, 1.25], 1.0, False, "cannot tell"),
+        ([1.2, 1.3], 1.0, False, "cannot tell"),
+    ],
+)
+def test_beyond_a_limit_is_the_whole_interval(values, limit, below, status):
+    assert verdicts.beyond("claim", values, limit, below=below, what="ratio").status == status
