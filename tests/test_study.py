@@ -127,7 +127,6 @@ def test_every_edition_asks_the_same_questions(name, edition):
     assert {key: question for key, question in asked.items() if key not in too_long_for_a_cpu} == on_cpu
 
 
-NOT_RECORDED_YET = {"myrtle_notes"}
 TESTED = {"myrtle_notes": {2_000, 10_000}}
 """Test images of a study that is not evaluated on all of them: many small runs, whose page says so."""
 
@@ -136,8 +135,6 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 def test_cpu_edition_is_recorded_on_the_full_test_sets(name):
     study = open_study(name, edition="cpu")
     for row in study.status():
-        if name in NOT_RECORDED_YET:
-            continue
         assert row["missing"] == 0, row
         for records in study.recorded(row["experiment"]).records.values():
             # runs of a few steps, that ask for time or a measurement alone, are evaluated for form's sake
