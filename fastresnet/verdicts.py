@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
 from scipy import stats
 
 Status = Literal["confirmed", "not confirmed", "cannot tell"]
@@ -41,23 +43,19 @@ class VerdictList:
         return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts)
 
 
-@dataclass(frozen=True)
-class Overview:
-    """The answers of a chapter by the claim's id, shown as a table."""
-
-    answers: Mapping[str, Verdict | VerdictList]
-
-    def _repr_markdown_(self) -> str:
-        rows = ["| | claim, as tested | verdict |", "|---|---|---|"]
-        for name, answer in self.answers.items():
-            for verdict in answer.verdicts if isinstance(answer, VerdictList) else (answer,):
-                rows.append(f"| {name} | {verdict.claim} | **{verdict.status}** |")
-        return "\n".join(rows)
-
-
 def as_list(verdicts: Sequence[Verdict]) -> VerdictList:
     """Shows verdicts as one list in a notebook."""
     return VerdictList(tuple(verdicts))
+
+
+def overview(answers: Mapping[str, Verdict | VerdictList]) -> Styler:
+    """The answers of a chapter by the claim's id, as a table that a notebook shows in full."""
+    rows = [
+        {"": name, "claim, as tested": verdict.claim.replace("*", ""), "verdict": verdict.status}
+        for name, answer in answers.items()
+        for verdict in (answer.verdicts if isinstance(answer, VerdictList) else (answer,))
+    ]
+    return pd.DataFrame(rows, columns=["", "claim, as tested", "verdict"]).style.hide(axis="index")
 
 
 def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: float = 0.0, paired: bool = False) -> Verdict:

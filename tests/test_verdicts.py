@@ -84,12 +84,12 @@ def test_target_is_reached_when_the_whole_interval_lies_above_it():
 
 
 def test_overview_has_a_row_a_verdict():
-    one, other = verdicts.Verdict("a", "confirmed", "e"), verdicts.Verdict("b", "cannot tell", "e")
-    text = verdicts.Overview({"M1": one, "M2": verdicts.as_list([one, other])})._repr_markdown_()
-    assert text.splitlines()[2:] == [
-        "| M1 | a | **confirmed** |",
-        "| M2 | a | **confirmed** |",
-        "| M2 | b | **cannot tell** |",
+    one, other = verdicts.Verdict("*a* is", "confirmed", "e"), verdicts.Verdict("b", "cannot tell", "e")
+    table = verdicts.overview({"M1": one, "M2": verdicts.as_list([one, other])})
+    assert table.data.values.tolist() == [
+        ["M1", "a is", "confirmed"],
+        ["M2", "a is", "confirmed"],
+        ["M2", "b", "cannot tell"],
     ]
 
 
