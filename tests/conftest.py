@@ -27,7 +27,7 @@ def tiny():
     """A run of about a second on the embedded sample."""
     return RunConfig(
         data=DataConfig(name="fashion-sample", train_images=128, test_images=50, batch_size=32),
-        model=ResNetConfig(depth=10, channels=(4, 4, 8, 8), in_channels=1),
+        model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1),
         train=TrainConfig(epochs=2, schedule=Constant(lr=0.05)),
     )
 

@@ -13,7 +13,8 @@ from fastresnet.study import Experiment, Results
 
 @pytest.fixture(scope="module")
 def record():
-    from fastresnet.config import DataConfig, ResNetConfig, RunConfig, TrainConfig
+    from fastresnet.config import DataConfig, RunConfig, TrainConfig
+    from fastresnet.model_config import ResNetConfig
 
     config = RunConfig(
         data=DataConfig(name="fashion-sample", train_images=120, test_images=50, batch_size=32),

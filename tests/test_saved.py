@@ -17,7 +17,8 @@ from .conftest import command, refused
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A small network trained on the sample, and the file that holds it."""
-    from fastresnet.config import DataConfig, RunConfig, SpeedNetConfig, TrainConfig
+    from fastresnet.config import DataConfig, RunConfig, TrainConfig
+    from fastresnet.model_config import SpeedNetConfig
     from fastresnet.schedules import Constant
 
     config = RunConfig(
