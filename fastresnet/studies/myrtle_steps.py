@@ -114,13 +114,10 @@ def _cumulative(first: RunConfig, steps: Mapping[str, Changes], start: str) -> d
 
 
 def ladder(parameters: Parameters) -> dict[str, RunConfig]:
-    every_epoch: Changes = {"train.evaluate_every": 1}
-    start = base(parameters).with_changes({**every_epoch, "data.batch_size": max(2, parameters.batch_size // 2)})
-    resnet = ResNetConfig(channels=parameters.widths, stem="3x3/1", stem_pool="none")
-    first = start.model_copy(update={"model": resnet})
-    larger = first.with_changes({"data.batch_size": parameters.batch_size})
+    """The way from the first post's network to the last's, evaluated after every epoch."""
+    davidnet = base(parameters).with_changes({"train.evaluate_every": 1})
+    resnet = davidnet.model_copy(update={"model": ResNetConfig(channels=parameters.widths, stem="3x3/1", stem_pool="none")})
     cutout: Changes = {"data.cutout": parameters.cutout}
-    david = base(parameters).with_changes({**every_epoch, **cutout})
     later: dict[str, Changes] = {
         "pool first": {"model.pool_first": True},
         "label smoothing": {"train.label_smoothing": parameters.label_smoothing},
@@ -132,14 +129,15 @@ def ladder(parameters: Parameters) -> dict[str, RunConfig]:
         "flip averaging": {"train.test_flip": True},
     }
     return {
-        "ResNet-18": first,
-        "larger batch": larger,
-        "cutout": larger.with_changes(cutout),
-        **_cumulative(david, later, "DAVIDnet"),
+        "ResNet-18": resnet.with_changes({"data.batch_size": max(2, parameters.batch_size // 2)}),
+        "larger batch": resnet,
+        "cutout": resnet.with_changes(cutout),
+        **_cumulative(davidnet.with_changes(cutout), later, "DAVIDnet"),
     }
 
 
 def backbones(parameters: Parameters) -> dict[str, RunConfig]:
+    """The fourth post's way from the shortest path through a residual network to a backbone worth having."""
     shortest = base(
         parameters,
         {
