@@ -25,7 +25,10 @@ def train(
     save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,
 ) -> None:
-    """Train a network as a recipe or a YAML file configures it."""
+    """Train a network as a recipe or a YAML file configures it.
+
+    Over several processes: torchrun --nproc-per-node N -m fastresnet train ...
+    """
     for name, file in (("record", record), ("save", save)):
         if file and (file.is_dir() or not file.parent.is_dir()):
             raise UserError(f"--{name} {file}: must name a file in a folder that exists")
@@ -35,16 +38,22 @@ def train(
         raise UserError("--checkpoint: holds the state of one run; allowed: --seeds 1")
     config = _run_config(what, changes or [], device)
     from fastresnet import report, runs, store
+    from fastresnet.distributed import open_team
     from fastresnet.models.saved import load_model, save_model
 
     origin = load_model(start) if start else None
     records = []
-    for each in range(seed, seed + seeds):
-        result = runs.train(
-            config, each, start=origin, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=sys.stderr.isatty()
-        )
-        records.append(result.record)
-        print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
+    progress = sys.stderr.isatty()
+    with open_team() as team:
+        for each in range(seed, seed + seeds):
+            result = runs.train(
+                config, each, start=origin, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress, team=team
+            )
+            records.append(result.record)
+            if team.is_first:
+                print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
+    if not team.is_first:
+        return
     if record:
         store.write_record(records[0], record)
     if save:
