@@ -66,11 +66,11 @@ def study_status(
 ) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
     from fastresnet.project import EDITIONS
+    from fastresnet.status import status
     from fastresnet.studies import STUDIES
     from fastresnet.study import open_study
 
-    studies = [open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS]
-    rows = [row for study in studies for row in study.status()]
+    rows = status([open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS])
     if as_json:
         print(json.dumps(rows, indent=1))
     else:

@@ -127,22 +127,36 @@ def tune(
 
 @app.command()
 def bench(
-    suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours) or gpu.")],
+    suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours), gpu or status.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each contest.")] = 3,
     only: Annotated[list[str] | None, typer.Option(metavar="RECIPE", help="Only this contest; may be repeated.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Time the recipes against their peers, run after run in one process."""
+    """Time the recipes against their peers, run after run in one process; or, as `status`, `study status` over large stores."""
     if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise UserError(f"--json {json_file}: must name a file in a folder that exists")
     from fastresnet.bench import report
     from fastresnet.bench import suite as suites
 
+    if suite == "status":
+        _bench_status(json_file, rounds)
+        return
     rows = []
     for row in suites.run_suite(suite, only=tuple(only or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)
         print(report.describe_row(row), flush=True)
     print(report.ratios(rows))
+    if json_file:
+        report.write_json(rows, json_file)
+
+
+def _bench_status(json_file: Path | None, rounds: int) -> None:
+    from fastresnet.bench import report, status
+
+    rows = []
+    for row in status.measure_status(rounds=rounds):
+        rows.append(row)
+        print(status.describe_status(row), flush=True)
     if json_file:
         report.write_json(rows, json_file)
