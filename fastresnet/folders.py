@@ -11,7 +11,7 @@ for one; none are ever kept.
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 from uuid import uuid4
@@ -22,6 +22,10 @@ Place = Path | str
 """A folder or a file: a path, or a URL."""
 _FILES_AT_ONCE = 256
 """That are read from elsewhere side by side, and held in memory."""
+
+
+_PATIENCE = {"config_kwargs": {"connect_timeout": 10, "retries": {"max_attempts": 2}}}
+"""With S3, in seconds; by default a wrong address is noticed after minutes."""
 
 
 class Folder(Protocol):
@@ -35,6 +39,12 @@ class Folder(Protocol):
 
     def write(self, name: str, content: bytes) -> Place:
         """Writes a file, whole or not at all, and says where it is."""
+
+    def take(self, file: Path, name: str) -> Place:
+        """Moves a file of this machine here, whole or not at all, and says where it is."""
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
 
     def place(self, name: str) -> Place:
         """Where a file is, or would be."""
@@ -89,6 +99,12 @@ class LocalFolder:
         finally:
             partial.unlink(missing_ok=True)
 
+    def take(self, file: Path, name: str) -> Path:
+        return file.replace(self.path / name)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
     def place(self, name: str) -> Path:
         return self.path / name
 
@@ -105,7 +121,8 @@ class RemoteFolder:
         with self._reached():
             import fsspec
 
-            self._system, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+            options = _PATIENCE if self.url.startswith("s3://") else {}
+            self._system, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False, **options)
 
     def names(self, pattern: str) -> list[str]:
         with self._reached():
@@ -127,14 +144,24 @@ class RemoteFolder:
             self._system.pipe_file(f"{self._root}/{name}", content)
         return self.place(name)
 
+    def take(self, file: Path, name: str) -> str:
+        place = self.write(name, file.read_bytes())
+        file.unlink()
+        return place
+
+    def remove(self, name: str) -> None:
+        with self._reached(), suppress(FileNotFoundError):
+            self._system.rm_file(f"{self._root}/{name}")
+
     def place(self, name: str) -> str:
         return f"{self.url}/{name}"
 
     def check_writable(self) -> None:
-        probe = f"{self._root}/.writable-{uuid4().hex}"
+        probe = f"{self._root}/.writable"
         with self._reached():
             self._system.pipe_file(probe, b"")
-            self._system.rm_file(probe)
+            with suppress(OSError):  # another process has removed it, or nobody may
+                self._system.rm_file(probe)
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
