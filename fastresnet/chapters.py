@@ -22,6 +22,7 @@ from typing import Any
 import nbformat
 
 from fastresnet.errors import UserError
+from fastresnet.folders import LocalFolder, Place, is_url, open_folder, split_place
 from fastresnet.parsing import read_yaml
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
@@ -63,14 +64,14 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
 
 def run_chapter(
     name: str,
-    output: Path,
+    output: Place,
     parameters: Mapping[str, Any],
     *,
     data_dir: Path | None = None,
     time_limit: float | None = None,
     progress: bool = False,
-) -> Path:
-    """Executes a chapter with checked parameters and returns the executed notebook, `output`.
+) -> Place:
+    """Executes a chapter with checked parameters and returns where the executed notebook is: `output`, a path or a URL.
 
     `time_limit` is for the whole chapter, in seconds. Raises ChapterFailed if a cell fails or the time is over, and
     KeyboardInterrupt if it is interrupted; in each case whatever was under the output's name before is still there.
@@ -80,14 +81,18 @@ def run_chapter(
 
     source = chapter_file(name)
     check_source(source, parameters)
-    if output.suffix != ".ipynb" or output.is_dir():
+    where, file = split_place(output)
+    if Path(file).suffix != ".ipynb" or (not is_url(output) and Path(output).is_dir()):
         raise UserError(f"{output}: the output must be named .ipynb")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f"{output.stem}.{os.getpid()}.partial.ipynb")
-    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    folder, failed = open_folder(where), f"{Path(file).stem}.failed.ipynb"
+    folder.check_writable()
+    folder.remove(failed)
     if data_dir:
         os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
-    failed.unlink(missing_ok=True)
+    # beside its place, or among the build products where that is elsewhere
+    here = folder.path if isinstance(folder, LocalFolder) else project_root() / "_build" / "chapters"
+    here.mkdir(parents=True, exist_ok=True)
+    partial = here / f"{Path(file).stem}.{os.getpid()}.partial.ipynb"
     try:
         with _limit(time_limit) as limit:
             papermill.execute_notebook(
@@ -103,16 +108,16 @@ def run_chapter(
             )
         check_executed(partial, parameters)
     except BaseException as error:
-        if partial.exists():
-            partial.replace(failed)
-        remains = f"; as far as it got: {failed}" if failed.exists() else ""
+        remains = f"; as far as it got: {folder.take(partial, failed)}" if partial.exists() else ""
         if limit.expired:
             raise ChapterFailed(f"{name}: not done after {time_limit:g} s, stopped{remains}") from None
         if isinstance(error, PapermillException | ChapterFailed | RuntimeError):
             raise ChapterFailed(f"{name}: {_last_line(error)}{remains}") from error
         raise
-    partial.replace(output)
-    return output
+    try:
+        return folder.take(partial, file)
+    except UserError as error:
+        raise ChapterFailed(f"{name}: done, but not kept: {error}; it is {partial}") from error
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,12 @@ class Version:
 
     chapter: str
     parameters: Mapping[str, Any]
-    output: Path
+    output: Place
 
 
 def run_side_by_side(
     versions: Sequence[Version], *, jobs: int, data_dir: Path | None = None, time_limit: float | None = None
-) -> Iterator[Path]:
+) -> Iterator[Place]:
     """Runs versions of chapters in `jobs` processes at a time, yielding each executed notebook as it is done.
 
     They share the processor's cores, unless OMP_NUM_THREADS says otherwise, and end when this process does. Raises
@@ -137,7 +142,7 @@ def run_side_by_side(
     context = multiprocessing.get_context("spawn")
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,)) as pool:
-        running: dict[Future[Path], Version] = {
+        running: dict[Future[Place], Version] = {
             pool.submit(
                 run_chapter, each.chapter, each.output, dict(each.parameters), data_dir=data_dir, time_limit=time_limit
             ): each
@@ -147,7 +152,7 @@ def run_side_by_side(
             try:
                 yield done.result()
             except (ChapterFailed, UserError) as error:
-                failures.append(f"{running[done].output.name}: {error}")
+                failures.append(f"{split_place(running[done].output)[1]}: {error}")
     if failures:
         raise ChapterFailed("; ".join(failures))
 

@@ -31,11 +31,12 @@ def evaluate(
     """Scores a network, put into evaluation mode for it and left so.
 
     `test_flip` averages the logits of each image and its mirror image, `test_shift` also those of the image moved; of
-    every batch, only the `test_share` of images with the least confident first view gets the others.
+    every batch, only the `test_share` of images with the least confident first view gets the others. Each process of a
+    team scores its batches, and all get the score of all.
     """
     model.eval()
-    loss_sum, num_correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-    num_images = 0
+    loss_sum = torch.zeros((), device=batches.device)
+    num_correct = torch.zeros((), dtype=torch.int64, device=batches.device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def forward(images: Tensor) -> Tensor:
@@ -49,10 +50,10 @@ def evaluate(
             doubtful = least_confident(logits, test_share)
             logits[doubtful] = average_views(forward, images[doubtful], logits[doubtful], flip=test_flip, shift=test_shift)
         # summed where the device is, so that nothing waits for it until the end
-        loss_sum = loss_sum.to(logits.device) + functional.cross_entropy(logits, labels, reduction="sum")
-        num_correct = num_correct.to(logits.device) + (logits.argmax(dim=1) == labels).sum()
-        num_images += len(labels)
-    return Score(float(loss_sum) / num_images, float(num_correct) / num_images)
+        loss_sum = loss_sum + functional.cross_entropy(logits, labels, reduction="sum")
+        num_correct = num_correct + (logits.argmax(dim=1) == labels).sum()
+    loss_sum, num_correct = batches.team.sum(loss_sum), batches.team.sum(num_correct)
+    return Score(float(loss_sum) / batches.num_images, float(num_correct) / batches.num_images)
 
 
 def least_confident(logits: Tensor, share: float) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from fastresnet.errors import UserError
+from fastresnet.folders import Place
 from fastresnet.project import EDITIONS, committed_results, parameter_file
 from fastresnet.store import load_frame
 from fastresnet.studies import STUDIES
@@ -22,8 +23,9 @@ from fastresnet.study import Results, open_study
 FORMATS = (".xlsx", ".csv", ".parquet")
 
 
-def write_export(path: Path) -> int:
-    """Writes the committed record to a file, whole or not at all, and returns the number of sheets or rows.
+def write_export(path: Path, place: Place | None = None) -> int:
+    """Writes the committed record, or that in a folder or behind a URL, to a file, whole or not at all; returns the number
+    of sheets or rows.
 
     Raises UserError for another suffix than those of `FORMATS`, a folder that is not there, or a missing package.
     """
@@ -33,15 +35,15 @@ def write_export(path: Path) -> int:
         raise UserError(f"{path}: must name a file in a folder that exists")
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     try:
-        count = _write_workbook(partial) if path.suffix == ".xlsx" else _write_table(partial)
+        count = _write_workbook(partial, place) if path.suffix == ".xlsx" else _write_table(partial, place)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return count
 
 
-def _write_table(path: Path) -> int:
-    frame = load_frame(committed_results()).apply(_one_type)
+def _write_table(path: Path, place: Place | None) -> int:
+    frame = load_frame(place or committed_results()).apply(_one_type)
     frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
     return len(frame)
 
@@ -52,12 +54,12 @@ def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(json.dumps, na_action="ignore") if nested.any() else column
 
 
-def _write_workbook(path: Path) -> int:
+def _write_workbook(path: Path, place: Place | None) -> int:
     try:
         import openpyxl  # noqa: F401  # pandas writes with it
     except ModuleNotFoundError as error:
         raise UserError(f"{path.name}: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
-    sheets = list(strongest_records())
+    sheets = list(strongest_records(place))
     contents = pd.DataFrame(
         {
             "sheet": results.experiment.id,
@@ -76,13 +78,15 @@ def _write_workbook(path: Path) -> int:
     return len(sheets) + 1
 
 
-def strongest_records() -> Iterator[tuple[str, Results]]:
-    """For every experiment, study by study, its records in the strongest edition that is recorded whole."""
+def strongest_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
+    """For every experiment, study by study, its records in the strongest edition that is recorded whole, in the study's own
+    record or at `place`."""
     for name in STUDIES:
-        editions = [open_study(name, edition=edition) for edition in EDITIONS if parameter_file(name, edition).exists()]
+        declared = [edition for edition in EDITIONS if parameter_file(name, edition).exists()]
+        editions = [open_study(name, edition=edition, results=place) for edition in declared]
         ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)
         for experiment in ids:
             recorded = [study.recorded(experiment) for study in reversed(editions) if experiment in study.experiments]
-            found = next((results for results in recorded if results), None)
+            found = next((each for each in recorded if each), None)
             if found:
                 yield name, found

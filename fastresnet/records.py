@@ -88,6 +88,8 @@ class RunRecord(Frozen):
     outcome: Outcome
     epochs: tuple[EpochRecord, ...]
     seconds: Seconds
+    processes: tuple[Seconds, ...] = ()
+    """Seconds of every process, by rank, of a run over several; `seconds` and `machine` are then the first one's."""
     step_seconds: StepSeconds | None = None
     """Where the run timed the parts of its steps."""
     measured: dict[str, tuple[float, ...]] = Field(default_factory=dict)
@@ -95,6 +97,7 @@ class RunRecord(Frozen):
     training_flops: float
     """Operations of all training steps: convolutions and matrix products, forward and backward."""
     peak_memory_bytes: int
+    """Of several processes, that of the largest."""
     parameters: int
     data: DataRecord | None
     machine: Machine

@@ -21,6 +21,7 @@ from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
+from fastresnet.distributed import ALONE, Team
 from fastresnet.errors import UserError
 from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model, check_image_size
@@ -52,25 +53,27 @@ def train(
     device: str | None = None,
     checkpoint: Path | None = None,
     progress: bool = False,
+    team: Team = ALONE,
 ) -> RunResult:
     """Trains one network as configured, or as the recipe of that name says for the device.
 
     `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` replaces the
     one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever `fastresnet.data.sources`
-    says. `checkpoint` makes the run resumable; remove the file once the record is safe. Raises UserError, before any
-    training, if the configuration does not fit the data or the device.
+    says. `checkpoint` makes the run resumable; remove the file once the record is safe. `team` makes one run of the calls in
+    several processes. Raises UserError, before any training, if the configuration does not fit the data or the device.
     """
     started = datetime.now(UTC)
     revision = source_revision()  # before anybody commits or edits while the run goes on
-    chosen_device = choose_device(device)
+    chosen_device = team.own_device(choose_device(device))
     if isinstance(config, str):
         config = find_recipe(config).config(recipe_variant(chosen_device))
     timer = Timer(chosen_device)
     reset_peak_memory(chosen_device)
     with timer.phase("prepare"):
-        dataset = dataset or load_dataset(config.data.name, data_dir, progress=progress)
+        with team.first_here_goes_first():
+            dataset = dataset or load_dataset(config.data.name, data_dir, progress=progress)
         _check_fit(config, dataset)
-        batches, test_batches = make_batches(config.data, dataset, chosen_device, seed)
+        batches, test_batches = make_batches(config.data, dataset, chosen_device, seed, team)
     warn_if_autocast_is_slow(config.train, chosen_device)
     with timer.phase("build"):
         torch.manual_seed(seed)  # dropout draws from the global generator
@@ -78,12 +81,15 @@ def train(
         if start:
             transfer(model, start.model)
         model.to(chosen_device)
+        if team.rank:
+            torch.manual_seed(seed + team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
     if not start:
         with timer.phase("train"):  # what looks at the training images is training
             model.prepare(batches.first_images(WHITENING_IMAGES))
     measured = measure_before(config.train.measure, model, batches)
     total_images = round(config.train.epochs * batches.num_images)
-    bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if progress else None
+    shown = progress and team.is_first
+    bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
     try:
         fitted = fit(
             config.train,
@@ -92,7 +98,7 @@ def train(
             test_batches,
             timer=timer,
             checkpoint=checkpoint,
-            identity=_identity(config, seed, batches.images, start),
+            identity=_identity(config, seed, batches.images, start, team),
             bar=bar,
         )
     finally:
@@ -108,9 +114,10 @@ def train(
         epochs=fitted.epochs,
         measured=measured,
         seconds=Seconds(**timer.seconds),
+        processes=tuple(Seconds(**each) for each in team.gather(timer.seconds)) if team.size > 1 else (),
         step_seconds=StepSeconds(**fitted.step_seconds) if fitted.step_seconds else None,
         training_flops=fitted.training_flops,
-        peak_memory_bytes=peak_memory_bytes(chosen_device),
+        peak_memory_bytes=max(team.gather(peak_memory_bytes(chosen_device))),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         data=_data_record(dataset, batches, test_batches),
         machine=describe_machine(chosen_device),
@@ -144,9 +151,9 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
     )
 
 
-def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None) -> str:
+def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, team: Team) -> str:
     """What a checkpoint must have been made by: also the images, since those of a folder may change."""
-    parts = [config.hash, f"seed{seed}", images.digest[:12]]
+    parts = [config.hash, f"seed{seed}", images.digest[:12], *([f"{team.size}processes"] if team.size > 1 else [])]
     return "-".join([*parts, start.weights_digest] if start else parts)
 
 

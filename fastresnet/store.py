@@ -1,70 +1,106 @@
-"""Records on a disk: one JSON file a run, written in one move, found by configuration hash and seed. Free of torch."""
+"""Records in a folder or behind a URL: one JSON file a run, found by configuration hash and seed. Free of torch."""
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from pydantic import ValidationError
 
 from fastresnet.errors import UserError
+from fastresnet.folders import Place, open_folder, split_place
 from fastresnet.records import RunRecord
+
+Key = tuple[str, int]
+"""Configuration hash and seed: what names a run."""
+RECORDS = "*/*/*.json"
+_NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 
 
 class Store:
-    """Folders of records, STUDY/EXPERIMENT/VARIANT-HASH-seedN.json below each. New ones go into the first folder."""
+    """Folders of records, STUDY/EXPERIMENT/VARIANT-HASH-seedN.json below each. New ones go into the first folder.
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    A folder is a path or a URL.
+    """
+
+    def __init__(self, folders: Sequence[Place]) -> None:
         self.folders = tuple(dict.fromkeys(folders))
 
     def find(self, config_hash: str, seed: int) -> RunRecord | None:
-        """The record of a run that has ended by itself, `finished` or `diverged`; None if there is none.
+        """The record of one run, as `find_all` says; None if there is none."""
+        return self.find_all([(config_hash, seed)]).get((config_hash, seed))
 
-        Raises UserError naming a file that is no whole record, or one of another run.
+    def find_all(self, wanted: Iterable[Key]) -> dict[Key, RunRecord]:
+        """The records of those runs that have ended by themselves, `finished` or `diverged`.
+
+        Each folder is listed once, and only files are read whose names say that they hold a wanted run. Raises UserError
+        naming a file among these that is no whole record, or one of another run.
         """
-        for folder in self.folders:
-            for path in sorted(folder.glob(f"*/*/*-{config_hash}-seed{seed}.json")):
-                record = read_record(path)
-                if (record.config_hash, record.config.hash, record.seed) != (config_hash, config_hash, seed):
-                    raise UserError(f"{path}: holds another run than its name says; remove it or give it back its name")
+        missing, found = set(wanted), {}
+        for folder in map(open_folder, self.folders if missing else ()):
+            keys = {name: key for name in folder.names(RECORDS) if (key := _key(name)) in missing}
+            for name, content in folder.read(keys):
+                key = keys[name]
+                if key not in missing:  # another variant of the same name and run came before
+                    continue
+                record = _parse(content, folder.place(name))
+                if (record.config_hash, record.config.hash, record.seed) != (key[0], key[0], key[1]):
+                    where = folder.place(name)
+                    raise UserError(f"{where}: holds another run than its name says; remove it or give it back its name")
                 if record.outcome.status != "failed":
-                    return record
-        return None
+                    found[key] = record
+                    missing.remove(key)
+        return found
 
-    def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Path:
-        """Writes a record so that a reader finds all of it or none."""
+    def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Place:
+        """Writes a record so that a reader finds all of it or none, and says where it is."""
         slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
-        path = self.folders[0] / study / experiment / f"{slug}-{record.config_hash}-seed{record.seed}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return write_record(record, path)
+        name = f"{study}/{experiment}/{slug}-{record.config_hash}-seed{record.seed}.json"
+        return open_folder(self.folders[0]).write(name, _text(record))
+
+    def check_writable(self) -> None:
+        """Raises UserError unless new records can be kept."""
+        open_folder(self.folders[0]).check_writable()
 
 
-def write_record(record: RunRecord, path: Path) -> Path:
+def _key(name: str) -> Key | None:
+    match = _NAME.search(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def write_record(record: RunRecord, place: Place) -> Place:
     """Writes a record in one move: whatever had its name before is there until it is whole."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return partial.replace(path)
+    folder, name = split_place(place)
+    return open_folder(folder).write(name, _text(record))
 
 
 def read_record(path: Path) -> RunRecord:
     """Reads one record. Raises UserError naming the file if it is not a whole, valid one."""
+    return _parse(path.read_bytes(), path)
+
+
+def _text(record: RunRecord) -> bytes:
+    return record.model_dump_json(indent=1).encode() + b"\n"
+
+
+def _parse(content: bytes, place: Place) -> RunRecord:
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        return RunRecord.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: not a valid record: {place}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{place}: not a valid record: {where}: {first['msg']}") from error
 
 
-def load_frame(folder: Path | str) -> pd.DataFrame:
-    """Every record below a folder as one row: study, experiment, variant, seed, figures, and the configuration as
-    `data.*`, `model.*` and `train.*` columns."""
-    rows, folder = [], Path(folder)
-    for path in sorted(folder.glob("*/*/*.json")):
-        study, experiment = path.relative_to(folder).parts[:2]
-        variant = path.name.rsplit("-", 2)[0]
-        rows.append({"study": study, "experiment": experiment, "variant": variant, **_row(read_record(path))})
+def load_frame(folder: Place) -> pd.DataFrame:
+    """Every record below a folder, or a URL, as one row: study, experiment, variant, seed, figures, and the configuration
+    as `data.*`, `model.*` and `train.*` columns."""
+    rows, opened = [], open_folder(folder)
+    for name, content in opened.read(opened.names(RECORDS)):
+        study, experiment, file = name.split("/")
+        variant = file.rsplit("-", 2)[0]
+        record = _parse(content, opened.place(name))
+        rows.append({"study": study, "experiment": experiment, "variant": variant, **_row(record)})
     return pd.DataFrame(rows)
 
 

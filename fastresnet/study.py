@@ -20,10 +20,11 @@ from pydantic import ValidationError
 from fastresnet.config import RunConfig
 from fastresnet.errors import UserError
 from fastresnet.executors import train_with_dask
+from fastresnet.folders import Place
 from fastresnet.parsing import parse, read_yaml
 from fastresnet.project import EDITIONS, committed_results, live_results, own_results, parameter_file
 from fastresnet.records import RunRecord
-from fastresnet.store import Store
+from fastresnet.store import Key, Store
 from fastresnet.studies import STUDIES
 
 
@@ -46,6 +47,11 @@ class Run:
     variant: str
     config: RunConfig
     seed: int
+
+    @property
+    def key(self) -> Key:
+        """What its record is found by."""
+        return self.config.hash, self.seed
 
 
 @dataclass(frozen=True)
@@ -116,10 +122,11 @@ class Study:
 
     def missing(self, only: str | None = None) -> list[Run]:
         """The runs that no record answers; of runs with equal configuration and seed, the first."""
-        wanted: dict[tuple[str, int], Run] = {}
+        wanted: dict[Key, Run] = {}
         for run in self.runs(only):
-            wanted.setdefault((run.config.hash, run.seed), run)
-        return [run for key, run in wanted.items() if self.store.find(*key) is None]
+            wanted.setdefault(run.key, run)
+        found = self.store.find_all(wanted)
+        return [run for key, run in wanted.items() if key not in found]
 
     def train_missing(
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None
@@ -144,13 +151,14 @@ class Study:
 
     def recorded(self, experiment_id: str) -> Results | None:
         """An experiment's records if all of them are there, else None."""
-        experiment = self.experiment(experiment_id)
-        records: dict[str, tuple[RunRecord, ...]] = {}
-        for variant, config in experiment.variants.items():
-            found = [self.store.find(config.hash, seed) for seed in experiment.seeds]
-            if None in found:
-                return None
-            records[variant] = tuple(record for record in found if record)
+        experiment, runs = self.experiment(experiment_id), self.runs(experiment_id)
+        found = self.store.find_all(run.key for run in runs)
+        if any(run.key not in found for run in runs):
+            return None
+        records = {
+            variant: tuple(found[config.hash, seed] for seed in experiment.seeds)
+            for variant, config in experiment.variants.items()
+        }
         return Results(experiment, self.edition, records)
 
     def run(self, experiment_id: str) -> Results:
@@ -184,25 +192,6 @@ class Study:
                         chosen[experiment] = results
         return {**{experiment: self.run(experiment) for experiment in self.experiments if experiment not in chosen}, **chosen}
 
-    def status(self) -> list[dict[str, Any]]:
-        """For each experiment: runs wanted, recorded, diverged, missing."""
-        rows = []
-        for experiment in self.experiments:
-            wanted = self.runs(experiment)
-            found = [record for run in wanted if (record := self.store.find(run.config.hash, run.seed))]
-            rows.append(
-                {
-                    "study": self.name,
-                    "edition": self.edition,
-                    "experiment": experiment,
-                    "wanted": len(wanted),
-                    "recorded": len(found),
-                    "diverged": sum(record.outcome.status == "diverged" for record in found),
-                    "missing": len(wanted) - len(found),
-                }
-            )
-        return rows
-
 
 class RunFailed(RuntimeError):
     """A run ended in an exception: the message says which, why, and where that is recorded."""
@@ -213,14 +202,14 @@ def open_study(
     *,
     edition: str = "quick",
     parameters: Mapping[str, Any] | None = None,
-    results: Path | None = None,
+    results: Place | None = None,
     data_dir: Path | None = None,
 ) -> Study:
     """A study with an edition's parameters, some of them replaced.
 
-    Records are looked for, and new ones kept, in `results` alone; without it in the study's own record, where runs of
-    the quick edition, and those that only your parameters ask for, are kept among the build products instead. Raises
-    UserError for an unknown study, edition or parameter, or a value that is not allowed.
+    Records are looked for, and new ones kept, in `results` alone, a folder or a URL; without it in the study's own record,
+    where runs of the quick edition, and those that only your parameters ask for, are kept among the build products
+    instead. Raises UserError for an unknown study, edition or parameter, or a value that is not allowed.
     """
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}

@@ -8,23 +8,22 @@ longer a finite number is noticed, and the run ends as `diverged`.
 
 import copy
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from fastresnet.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.device import PRECISIONS
-from fastresnet.errors import UserError
+from fastresnet.distributed import accumulate
 from fastresnet.evaluation import Score, evaluate
 from fastresnet.optim import Lookahead, make_optimizers, set_rates
 from fastresnet.probes import weight_norm
@@ -60,10 +59,10 @@ def fit(
 
     With `checkpoint`, the whole state is saved there after every epoch, and a file that is already there is resumed;
     `identity` must then be what it was (UserError otherwise). On a CPU the resumed run equals the uninterrupted one bit
-    for bit.
+    for bit. The processes of the batches' team train one network together.
     """
     loop = _Loop(config, model, train_batches, timer, bar)
-    if checkpoint and checkpoint.exists():
+    if checkpoint:
         loop.restore(checkpoint, identity)
     while not loop.finished:
         loop.run_epoch(test_batches)
@@ -87,12 +86,12 @@ class _Loop:
 
     def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
         self.config, self.model, self.batches, self.timer, self.bar = config, model, batches, timer, bar
-        device = timer.device
+        self.team, device = batches.team, timer.device
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self.layout)  # type: ignore[call-overload]  # missing from torch's stubs
         self.optimizers = make_optimizers(config, model)
-        self.forward = torch.compile(model) if config.compile else model
+        self.forward = self.team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self.lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
         self.lr = 0.0
         # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
@@ -132,6 +131,7 @@ class _Loop:
         before = dict(self.timer.seconds)
         with self.timer.phase("train"):
             loss, accuracy = self._train_epoch(index)
+            self.team.average(self._seen_apart())
         score = None
         due = (index + 1) % self.config.evaluate_every == 0 or self.step >= self.total_steps
         if due and math.isfinite(loss):
@@ -158,22 +158,29 @@ class _Loop:
         self.model.train()
         losses: list[Tensor] = []
         correct: list[Tensor] = []
-        num_images = 0
-        batches = self.batches.epoch(index)
+        num_images, team, batches = 0, self.team, self.batches.epoch(index)
         while batch := self._next(batches):
             images, labels = batch
             loss, logits = self._train_step(images, labels)
             losses.append(loss * len(labels))
             correct.append((logits.argmax(dim=1) == labels).sum())
-            num_images += len(labels)
-            self.images_trained[tuple(images.shape[1:]), self.frozen_parts] += len(labels)
+            num_images += len(labels) * team.size
+            self.images_trained[tuple(images.shape[1:]), self.frozen_parts] += len(labels) * team.size
             if self.bar:
-                self.bar.step_done(len(labels), loss)
+                self.bar.step_done(len(labels) * team.size, loss)
             if self.step >= self.total_steps:
                 break
         # the one transfer of the epoch
-        total_loss, num_correct = torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()]).tolist()
+        total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
+
+    def _seen_apart(self) -> Iterator[Tensor]:
+        """What differs from process to process: all that batch norm keeps of its share of the images."""
+        yield from self.model.buffers()
+        if self.average:
+            yield from self.average.buffers()
+        if self.lookahead:
+            yield from self.lookahead.slow
 
     def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
         """The next batch, on the device; None after the last."""
@@ -190,10 +197,10 @@ class _Loop:
         self._follow_schedule()
         self.model.zero_grad(set_to_none=True)
         num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
-        pieces = [
-            self._backward(*piece, share=len(piece[1]) / len(labels))
-            for piece in zip(images.tensor_split(num_pieces), labels.tensor_split(num_pieces), strict=True)
-        ]
+        pieces: list[tuple[Tensor, Tensor]] = []
+        for piece in zip(images.tensor_split(num_pieces), labels.tensor_split(num_pieces), strict=True):
+            with accumulate(self.forward, more=len(pieces) + 1 < num_pieces):
+                pieces.append(self._backward(*piece, share=len(piece[1]) / len(labels)))
         with self.parts.phase("optimiser"):
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)
@@ -246,8 +253,12 @@ class _Loop:
 
     def save(self, path: Path, identity: str) -> None:
         """Writes the state in one move: a reader finds the old file or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        own = {
+            "random": torch.get_rng_state(),
+            "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
+            "seconds": dict(self.timer.seconds),
+            "step_seconds": dict(self.parts.seconds),
+        }
         state = {
             "identity": identity,
             "model": self.model.state_dict(),
@@ -258,24 +269,15 @@ class _Loop:
             "epochs": [epoch.model_dump_json() for epoch in self.epochs],
             "step": self.step,
             "images_trained": [[list(shape), frozen, count] for (shape, frozen), count in self.images_trained.items()],
-            "random": torch.get_rng_state(),
-            "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
-            "seconds": dict(self.timer.seconds),
-            "step_seconds": dict(self.parts.seconds),
+            "processes": self.team.gather(own),
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        write_checkpoint(state, path, self.team)
 
     def restore(self, path: Path, identity: str) -> None:
-        """Takes up a saved state. Raises UserError if the file is damaged or of another run."""
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self.timer.device, weights_only=True)
-        except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
-            raise UserError(f"{path}: not a readable checkpoint ({error}); remove it to start the run again") from error
-        if state.get("identity") != identity:
-            raise UserError(
-                f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; remove it or name another file"
-            )
+        """Takes up a saved state, if there is one. Raises UserError if the file is damaged or of another run."""
+        state = read_checkpoint(path, identity, self.timer.device, self.team)
+        if state is None:
+            return
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -287,10 +289,11 @@ class _Loop:
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
         self.step = state["step"]
         self.images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
-        torch.set_rng_state(state["random"].cpu())
-        if state["device_random"] is not None:
-            torch.cuda.set_rng_state(state["device_random"].cpu(), self.timer.device)
-        for timer, saved in ((self.timer, state["seconds"]), (self.parts, state["step_seconds"])):
+        own = state["processes"][self.team.rank]
+        torch.set_rng_state(own["random"].cpu())
+        if own["device_random"] is not None:
+            torch.cuda.set_rng_state(own["device_random"].cpu(), self.timer.device)
+        for timer, saved in ((self.timer, own["seconds"]), (self.parts, own["step_seconds"])):
             for phase, seconds in saved.items():
                 timer.seconds[phase] += seconds
         if self.bar:

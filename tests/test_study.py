@@ -15,6 +15,7 @@ from fastresnet.errors import UserError
 from fastresnet.executors import WORKER_ENVIRONMENT
 from fastresnet.project import committed_results
 from fastresnet.runs import train
+from fastresnet.status import status
 from fastresnet.store import Store, load_frame, read_record
 from fastresnet.studies import STUDIES
 from fastresnet.study import Experiment, RunFailed, Study, open_study
@@ -113,7 +114,7 @@ def test_diverged_run_is_recorded_and_not_tried_again(tiny, tmp_path):
     study = Study("trial", "cpu", {"A": Experiment("A", "?", {"wild": wild}, (0,))}, Store([tmp_path]))
     assert [record.outcome.status for _, record in study.train_missing()] == ["diverged"]
     assert study.missing() == []
-    assert study.status()[0]["diverged"] == 1
+    assert status([study])[0]["diverged"] == 1
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -134,7 +135,7 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 @pytest.mark.parametrize("name", STUDIES)
 def test_cpu_edition_is_recorded_on_the_full_test_sets(name):
     study = open_study(name, edition="cpu")
-    for row in study.status():
+    for row in status([study]):
         assert row["missing"] == 0, row
         for records in study.recorded(row["experiment"]).records.values():
             # runs of a few steps, that ask for time or a measurement alone, are evaluated for form's sake

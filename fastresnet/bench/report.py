@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastresnet.bench.rows import Row
 from fastresnet.runs import describe_machine, source_revision, versions
+from fastresnet.schedules import Frozen
 
 
 def describe_row(row: Row) -> str:
@@ -43,7 +44,7 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_json(rows: Sequence[Row], path: Path) -> Path:
+def write_json(rows: Sequence[Frozen], path: Path) -> Path:
     """Writes the rows with the machine and versions they were measured with."""
     import torch
 

@@ -53,7 +53,7 @@ def run_suite(name: str, *, only: tuple[str, ...] = (), data_dir: Path | None = 
     A peer whose package is missing is left out with a warning. Raises UserError for an unknown suite or contest.
     """
     if name not in SUITES:
-        raise UserError(f"no suite {name!r}; allowed: {', '.join(SUITES)}")
+        raise UserError(f"no suite {name!r}; allowed: {', '.join(SUITES)}, status")
     suite = SUITES[name]
     unknown = [each for each in only if each not in suite.contests]
     if unknown:

@@ -1,5 +1,6 @@
 """The command line: the one place that prints, a module for each group of commands."""
 
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -16,10 +17,14 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Runs the command line. Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C."""
-    warnings.showwarning = lambda message, *_: print(f"fastresnet: warning: {message}", file=sys.stderr)
+    # of the processes that torchrun starts on a machine the first speaks for all, as long as they agree
+    silent = os.environ.get("LOCAL_RANK", "0") != "0"
+    warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
     try:
         app()
     except UserError as error:
+        if silent:
+            raise SystemExit(2) from error
         _stop(str(error), 2)
     except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
         _stop(str(error), 1)
@@ -44,6 +49,8 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    pass
+    if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand != "train":
+        raise UserError(f"torchrun: {context.invoked_subcommand} is the work of one process; allowed: train")

@@ -32,7 +32,7 @@ def study_run(
     data_dir: DataDir = None,
     device: Device = None,
     results: Annotated[
-        Path | None, typer.Option(help="Folder to look for records and to keep new ones in, instead of the study's own.")
+        str | None, typer.Option(help="Folder, or URL, to look for records and to keep new ones in, instead of the study's own.")
     ] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread the runs: a Dask scheduler, or local.")] = None,
 ) -> None:
@@ -45,9 +45,8 @@ def study_run(
         raise UserError("-p edition: choose the edition with --edition")
     if device:
         parameters["device"] = device
-    if results and results.exists() and not results.is_dir():
-        raise UserError(f"--results {results}: must name a folder")
     study = open_study(name, edition=edition, parameters=parameters, results=results, data_dir=data_dir)
+    study.store.check_writable()
     total, missing = len(study.runs(only)), len(study.missing(only))
     print(f"{name}, {edition} edition: {total} runs wanted, {missing} to train", flush=True)
     for done, (run, record) in enumerate(study.train_missing(only, progress=sys.stderr.isatty(), dask=dask), 1):
@@ -62,15 +61,15 @@ def study_run(
 @study_app.command("status")
 def study_status(
     as_json: AsJson = False,
-    results: Annotated[Path | None, typer.Option(help="Folder of records to count, instead of the study's own.")] = None,
+    results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
     from fastresnet.project import EDITIONS
+    from fastresnet.status import status
     from fastresnet.studies import STUDIES
     from fastresnet.study import open_study
 
-    studies = [open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS]
-    rows = [row for study in studies for row in study.status()]
+    rows = status([open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS])
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -113,11 +112,12 @@ def study_verify(
 @study_app.command("export")
 def study_export(
     file: Annotated[Path, typer.Argument(help="FILE.xlsx: a sheet an experiment; .csv or .parquet: a row a run.")],
+    results: Annotated[str | None, typer.Option(help="Folder, or URL, of records, instead of the study's own.")] = None,
 ) -> None:
     """Write the study's record to a workbook or a table."""
     from fastresnet.export import write_export
 
-    count = write_export(file)
+    count = write_export(file, results)
     print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")
 
 
@@ -148,7 +148,7 @@ def chapter_run(
     changes: Assignments = None,
     file: Annotated[Path | None, typer.Option("-f", metavar="FILE.yml", help="More values, before those of -p.")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", metavar="OUT.ipynb", help="Default: _build/chapters/NAME-EDITION.ipynb.")
+        str | None, typer.Option("-o", metavar="OUT.ipynb", help="A file or URL; default: _build/chapters/NAME-EDITION.ipynb.")
     ] = None,
     data_dir: DataDir = None,
     time_limit: Annotated[
@@ -164,10 +164,10 @@ def chapter_run(
     parameters = chapters.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
-    output = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
+    place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if time_limit is None and edition == "quick":
         time_limit = book.TIME_LIMIT_SECONDS
-    done = chapters.run_chapter(name, output, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
+    done = chapters.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
     print(done)
 
 
@@ -180,7 +180,7 @@ def chapter_sweep(
         list[Path] | None, typer.Option("-f", metavar="FILE.yml", help="Values of a version, before those of -p; repeatable.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("-o", metavar="FOLDER", help="For NAME-FILE.ipynb; default: _build/chapters.")
+        str | None, typer.Option("-o", metavar="FOLDER", help="For NAME-FILE.ipynb, or a URL; default: _build/chapters.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
     data_dir: DataDir = None,
@@ -188,18 +188,20 @@ def chapter_sweep(
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""
     from fastresnet import chapters
+    from fastresnet.folders import open_folder
     from fastresnet.parsing import parse_assignment
     from fastresnet.project import project_root
 
     own = dict(map(parse_assignment, changes or []))
-    folder = folder or project_root() / "_build" / "chapters"
+    opened = open_folder(folder or project_root() / "_build" / "chapters")
+    opened.check_writable()
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     versions = [
         chapters.Version(
             name,
             chapters.chapter_parameters(name, edition, own, file),
-            folder / f"{chapters.chapter_file(name).stem}-{file.stem if file else edition}.ipynb",
+            opened.place(f"{chapters.chapter_file(name).stem}-{file.stem if file else edition}.ipynb"),
         )
         for name in names
         for file in files or (None,)

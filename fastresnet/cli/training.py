@@ -25,7 +25,10 @@ def train(
     save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,
 ) -> None:
-    """Train a network as a recipe or a YAML file configures it."""
+    """Train a network as a recipe or a YAML file configures it.
+
+    Over several processes: torchrun --nproc-per-node N -m fastresnet train ...
+    """
     for name, file in (("record", record), ("save", save)):
         if file and (file.is_dir() or not file.parent.is_dir()):
             raise UserError(f"--{name} {file}: must name a file in a folder that exists")
@@ -35,16 +38,22 @@ def train(
         raise UserError("--checkpoint: holds the state of one run; allowed: --seeds 1")
     config = _run_config(what, changes or [], device)
     from fastresnet import report, runs, store
+    from fastresnet.distributed import open_team
     from fastresnet.models.saved import load_model, save_model
 
     origin = load_model(start) if start else None
     records = []
-    for each in range(seed, seed + seeds):
-        result = runs.train(
-            config, each, start=origin, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=sys.stderr.isatty()
-        )
-        records.append(result.record)
-        print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
+    progress = sys.stderr.isatty()
+    with open_team() as team:
+        for each in range(seed, seed + seeds):
+            result = runs.train(
+                config, each, start=origin, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress, team=team
+            )
+            records.append(result.record)
+            if team.is_first:
+                print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
+    if not team.is_first:
+        return
     if record:
         store.write_record(records[0], record)
     if save:
@@ -118,22 +127,36 @@ def tune(
 
 @app.command()
 def bench(
-    suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours) or gpu.")],
+    suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours), gpu or status.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each contest.")] = 3,
     only: Annotated[list[str] | None, typer.Option(metavar="RECIPE", help="Only this contest; may be repeated.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Time the recipes against their peers, run after run in one process."""
+    """Time the recipes against their peers, run after run in one process; or, as `status`, `study status` over large stores."""
     if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise UserError(f"--json {json_file}: must name a file in a folder that exists")
     from fastresnet.bench import report
     from fastresnet.bench import suite as suites
 
+    if suite == "status":
+        _bench_status(json_file, rounds)
+        return
     rows = []
     for row in suites.run_suite(suite, only=tuple(only or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)
         print(report.describe_row(row), flush=True)
     print(report.ratios(rows))
+    if json_file:
+        report.write_json(rows, json_file)
+
+
+def _bench_status(json_file: Path | None, rounds: int) -> None:
+    from fastresnet.bench import report, status
+
+    rows = []
+    for row in status.measure_status(rounds=rounds):
+        rows.append(row)
+        print(status.describe_status(row), flush=True)
     if json_file:
         report.write_json(rows, json_file)

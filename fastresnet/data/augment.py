@@ -1,15 +1,18 @@
 """Random augmentation of a whole batch of uint8 images [N, C, H, W], without a loop over the images.
 
-Random numbers come from a CPU generator given by the caller, so that a batch is the same on every device.
+Random numbers come from a CPU generator given by the caller, so that a batch is the same on every device. Where the
+images are a team's share of a batch, they are drawn for the whole of it.
 """
 
 import torch
 from torch import Tensor
 
+from fastresnet.distributed import ALONE, Team
 
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+
+def random_flip(images: Tensor, generator: torch.Generator, team: Team = ALONE) -> Tensor:
     """Mirrors each image left to right with probability 1/2."""
-    return mirror(images, torch.rand(len(images), generator=generator) < 0.5)
+    return mirror(images, team.share(torch.rand(len(images) * team.size, generator=generator)) < 0.5)
 
 
 def alternating_flip(images: Tensor, indices: Tensor, epoch: int) -> Tensor:
@@ -28,10 +31,10 @@ def mirror(images: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
-def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+def random_crop(images: Tensor, padding: int, generator: torch.Generator, team: Team = ALONE) -> Tensor:
     """Shifts each image by up to `padding` pixels both ways; what comes in over the edge is a reflection."""
     num_images, _, height, width = images.shape
-    shifts = torch.randint(-padding, padding + 1, (2, num_images, 1), generator=generator)
+    shifts = team.share(torch.randint(-padding, padding + 1, (2, num_images * team.size, 1), generator=generator), dim=1)
     rows = _reflect(torch.arange(height) + shifts[0], height).to(images.device)  # [N, H]
     columns = _reflect(torch.arange(width) + shifts[1], width).to(images.device)  # [N, W]
     which = torch.arange(num_images, device=images.device)
@@ -44,11 +47,11 @@ def _reflect(position: Tensor, size: int) -> Tensor:
     return torch.where(position < size, position, 2 * (size - 1) - position)
 
 
-def cutout(images: Tensor, side: int, colour: Tensor, generator: torch.Generator) -> Tensor:
+def cutout(images: Tensor, side: int, colour: Tensor, generator: torch.Generator, team: Team = ALONE) -> Tensor:
     """Paints a square of `side` pixels, wholly inside each image, in one colour (uint8 [C]) (DeVries and Taylor, 2017)."""
     num_images, _, height, width = images.shape
-    top = torch.randint(0, height - side + 1, (num_images, 1), generator=generator)
-    left = torch.randint(0, width - side + 1, (num_images, 1), generator=generator)
+    top = team.share(torch.randint(0, height - side + 1, (num_images * team.size, 1), generator=generator))
+    left = team.share(torch.randint(0, width - side + 1, (num_images * team.size, 1), generator=generator))
     rows = (torch.arange(height) >= top) & (torch.arange(height) < top + side)  # [N, H]
     columns = (torch.arange(width) >= left) & (torch.arange(width) < left + side)  # [N, W]
     hole = (rows[:, :, None] & columns[:, None, :]).to(images.device)

@@ -5,6 +5,9 @@ Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labe
 and the augmentation of `TensorBatches`, depend on the seed and the epoch alone, so a resumed run sees the batches it
 would have seen; with augmentation off both give equal labels and pixels. A last batch of a single image is dropped in
 training, where batch norm cannot use it.
+
+Of a team of processes each gets an equal share of every batch in training, two images or more, for which up to one
+image a process is dropped at the end of an epoch; in evaluation, batches are dealt out whole.
 """
 
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from torch.utils.data import DataLoader
 from fastresnet.config import DataConfig
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.distributed import ALONE, Team
 from fastresnet.errors import UserError
 from fastresnet.vision import import_torchvision
 
@@ -26,7 +30,9 @@ class Batches(Protocol):
 
     images: ImageSet
     num_images: int
+    """Of an epoch, over all processes."""
     device: torch.device
+    team: Team
 
     def __len__(self) -> int: ...
 
@@ -35,10 +41,13 @@ class Batches(Protocol):
     def first_images(self, num_images: int) -> Tensor: ...
 
 
-def make_batches(config: DataConfig, dataset: Dataset, device: torch.device, seed: int) -> tuple[Batches, Batches]:
+def make_batches(
+    config: DataConfig, dataset: Dataset, device: torch.device, seed: int, team: Team = ALONE
+) -> tuple[Batches, Batches]:
     """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
 
-    Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it.
+    Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it, or if
+    its batches cannot be shared equally by the team.
     """
     train, test = dataset.train, dataset.test
     if config.validation_images:
@@ -47,25 +56,36 @@ def make_batches(config: DataConfig, dataset: Dataset, device: torch.device, see
     side = min(train.images.shape[-2:])
     if config.crop_padding >= side or config.cutout > side:
         raise UserError(f"crop_padding must be below and cutout at most the images' side, {side}")
-    if min(len(train), config.batch_size) < 2:
-        raise UserError(f"batch_size: batch norm needs batches of at least 2 images, got {min(len(train), config.batch_size)}")
+    if config.batch_size % team.size:
+        raise UserError(f"batch_size: {team.size} processes share it; allowed: multiples of {team.size}, got {config.batch_size}")
+    if (smallest := min(len(train), config.batch_size)) < 2 * team.size:
+        raise UserError(f"batch_size: batch norm needs batches of at least {2 * team.size} images, got {smallest}")
     loader = TensorBatches if config.loader == "tensor" else WorkerBatches
     return (
-        loader(config, train, dataset, device, seed, training=True),
-        loader(config, test, dataset, device, seed, training=False),
+        loader(config, train, dataset, device, seed, team, training=True),
+        loader(config, test, dataset, device, seed, team, training=False),
     )
 
 
 class _Batches:
-    """What both loaders share: the order of the images and the number of batches."""
+    """What both loaders share: the order of the images, the number of batches, and who gets what of them."""
 
     def __init__(
-        self, config: DataConfig, images: ImageSet, dataset: Dataset, device: torch.device, seed: int, *, training: bool
+        self,
+        config: DataConfig,
+        images: ImageSet,
+        dataset: Dataset,
+        device: torch.device,
+        seed: int,
+        team: Team = ALONE,
+        *,
+        training: bool,
     ) -> None:
-        self.config, self.device, self.seed, self.training = config, device, seed, training
+        self.config, self.device, self.seed, self.team, self.training = config, device, seed, team, training
         self.batch_size = config.batch_size if training else config.test_batch_size
-        alone = training and len(images) % self.batch_size == 1
-        self.num_images = len(images) - alone
+        last = len(images) % self.batch_size
+        dropped = last if last < 2 * team.size else last % team.size
+        self.num_images = len(images) - training * dropped
         self.images = images
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
 
@@ -77,8 +97,16 @@ class _Batches:
         pixels = self.images.images[:num_images].float() / 255
         return ((pixels - self.mean[:, None, None]) / self.std[:, None, None]).to(self.device)
 
-    def _generator(self, epoch: int) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+    def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
+        """What this process gets of an epoch's batches: the position of each in the epoch, and indices of images."""
+        for position, indices in enumerate(self._order(epoch).split(self.batch_size)):
+            if self.training:
+                yield position, self.team.share(indices)
+            elif position % self.team.size == self.team.rank:
+                yield position, indices
+
+    def _generator(self, epoch: int, rank: int = 0) -> torch.Generator:
+        return torch.Generator().manual_seed((self.seed + rank * 1_000_003) * 1_000_003 + epoch)
 
     def _order(self, epoch: int) -> Tensor:
         """Indices of the images in the order of an epoch: shuffled in training, as they are otherwise."""
@@ -91,9 +119,17 @@ class TensorBatches(_Batches):
     """The whole set as uint8 on the device, augmented a batch at a time."""
 
     def __init__(
-        self, config: DataConfig, images: ImageSet, dataset: Dataset, device: torch.device, seed: int, *, training: bool
+        self,
+        config: DataConfig,
+        images: ImageSet,
+        dataset: Dataset,
+        device: torch.device,
+        seed: int,
+        team: Team = ALONE,
+        *,
+        training: bool,
     ) -> None:
-        super().__init__(config, images, dataset, device, seed, training=training)
+        super().__init__(config, images, dataset, device, seed, team, training=training)
         self._pixels, self._labels = images.images.to(device), images.labels.to(device)
         self._resize = import_torchvision("transforms.v2.functional").resize
         # one multiplication and one addition from uint8 to normalised pixels
@@ -103,7 +139,7 @@ class TensorBatches(_Batches):
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch, the same each time it is asked for."""
         generator = self._generator(index)
-        for position, indices in enumerate(self._order(index).split(self.batch_size)):
+        for position, indices in self._parts(index):
             chosen = indices.to(self.device)
             pixels = self._pixels[chosen]
             if self.training:
@@ -123,13 +159,13 @@ class TensorBatches(_Batches):
     def _augment(self, pixels: Tensor, indices: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
         config = self.config
         if config.crop_padding:
-            pixels = augment.random_crop(pixels, config.crop_padding, generator)
+            pixels = augment.random_crop(pixels, config.crop_padding, generator, self.team)
         if config.flip == "random":
-            pixels = augment.random_flip(pixels, generator)
+            pixels = augment.random_flip(pixels, generator, self.team)
         if config.flip == "alternating":
             pixels = augment.alternating_flip(pixels, indices, epoch)
         if config.cutout:
-            pixels = augment.cutout(pixels, config.cutout, _mean_colour(self.mean), generator)
+            pixels = augment.cutout(pixels, config.cutout, _mean_colour(self.mean), generator, self.team)
         return pixels
 
 
@@ -137,9 +173,17 @@ class WorkerBatches(_Batches):
     """The original report's way: a torch DataLoader that transforms one image at a time, in any number of processes."""
 
     def __init__(
-        self, config: DataConfig, images: ImageSet, dataset: Dataset, device: torch.device, seed: int, *, training: bool
+        self,
+        config: DataConfig,
+        images: ImageSet,
+        dataset: Dataset,
+        device: torch.device,
+        seed: int,
+        team: Team = ALONE,
+        *,
+        training: bool,
     ) -> None:
-        super().__init__(config, images, dataset, device, seed, training=training)
+        super().__init__(config, images, dataset, device, seed, team, training=training)
         v2 = import_torchvision("transforms.v2")
         height, width = images.images.shape[-2:]
         steps = []
@@ -161,10 +205,9 @@ class WorkerBatches(_Batches):
         without workers they draw from torch's global generator."""
         loader = DataLoader(
             self._transformed,
-            batch_size=self.batch_size,
-            sampler=self._order(index).tolist(),
+            batch_sampler=[indices.tolist() for _, indices in self._parts(index)],
             num_workers=self.config.num_workers,
-            generator=self._generator(index),
+            generator=self._generator(index, self.team.rank),
             pin_memory=self.device.type == "cuda",
         )
         yield from loader

@@ -1,0 +1,40 @@
+"""The state of a run in a file, by the first of its processes, for all of them."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastresnet.distributed import Team
+from fastresnet.errors import UserError
+
+
+def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
+    """Writes a state in one move: a reader finds the old file or the new one."""
+    if not team.is_first:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team) -> dict[str, Any] | None:
+    """The state that a file holds, None where there is no file; other machines of the team need not see it.
+
+    Raises UserError if the file is damaged, or of another run than `identity` names.
+    """
+    content = team.from_first(lambda: path.read_bytes() if path.exists() else None)
+    if content is None:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
+        raise UserError(f"{path}: not a readable checkpoint ({error}); remove it to start the run again") from error
+    if state.get("identity") != identity:
+        raise UserError(f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; remove it or name another file")
+    if "processes" not in state:
+        raise UserError(f"{path}: a checkpoint of an earlier version of fastresnet; remove it to start the run again")
+    return state

@@ -1,0 +1,189 @@
+"""One run over several processes, started by the real torchrun over gloo."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from fastresnet.config import DataConfig
+from fastresnet.data.batches import make_batches
+from fastresnet.data.sources import load_dataset
+from fastresnet.distributed import Team
+from fastresnet.errors import UserError
+from fastresnet.models.saved import load_model
+from fastresnet.store import read_record
+
+from .conftest import ROOT, command
+
+RUN = {
+    "data": {"name": "fashion-sample", "train_images": 128, "test_images": 100, "batch_size": 32, "test_batch_size": 30},
+    "model": {"depth": 10, "channels": [8, 8, 16, 16], "in_channels": 1, "dropout": 0.0},
+    "train": {"epochs": 2, "schedule": {"kind": "one-cycle", "max_lr": 0.1}, "momentum": 0.9},
+}
+CPU = torch.device("cpu")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+
+
+def launch(*arguments, processes=2, cache):
+    """Starts the command line in several processes."""
+    return subprocess.Popen(
+        [*TORCHRUN, "--nproc-per-node", str(processes), "-m", "fastresnet", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(cache)},
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Trains RUN, changed, in one process or several, and returns its record and its weights."""
+    file = tmp_path / "run.yml"
+    file.write_text(yaml.safe_dump(RUN))
+
+    def run(*changes, processes=1, more=()):
+        record, model = tmp_path / f"{processes}.json", tmp_path / f"{processes}.pt"
+        options = [option for change in changes for option in ("-p", change)]
+        arguments = ["train", file, *options, "--record", record, "--save", model, "--device", "cpu", *more]
+        if processes == 1:
+            done = command(*arguments, OMP_NUM_THREADS="1")
+            assert done.returncode == 0, done.stderr
+        else:
+            process = launch(*arguments, processes=processes, cache=tmp_path / "cache")
+            out, errors = process.communicate(timeout=400)
+            assert process.returncode == 0, errors
+            assert out.count("test accuracy") == 1
+        return read_record(record), load_model(model).model
+
+    return run
+
+
+VARIANTS = {
+    "plain": ("data.flip=random", "data.crop_padding=2", "data.cutout=6"),
+    "muon": ("train.muon={momentum: 0.6}", "train.lookahead=3", "train.freeze=[[0.5, 1]]", "train.ema_decay=0.9"),
+    "half": ("train.precision=bf16", "data.loader=worker", "train.nesterov=true", "train.label_smoothing=0.1"),
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.filterwarnings("ignore:precision")
+def test_two_processes_take_the_steps_of_one_that_halves_its_batches(run, changes):
+    """Weights after some steps are equal only if every gradient was."""
+    one, alone = run(*changes, "train.micro_batch=16")
+    two, together = run(*changes, processes=2)
+    assert (len(two.processes), len(one.processes)) == (2, 0)
+    losses = [[epoch.train_loss for epoch in record.epochs] for record in (one, two)]
+    tolerance = 0.02 if "train.precision=bf16" in changes else 1e-4
+    assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+    for (name, a), b in zip(alone.named_parameters(), together.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance, msg=name)
+
+
+@pytest.mark.parametrize("loader", ["tensor", "worker"])
+def test_shares_of_a_team_make_up_the_batches_of_one_process(loader):
+    """Also the pixels, where augmentation is drawn for the batch; the images that cannot be shared are dropped."""
+    augmented = {"flip": "random", "crop_padding": 2, "cutout": 6} if loader == "tensor" else {}
+    config = DataConfig(name="fashion-sample", batch_size=12, test_batch_size=7, train_images=50, test_images=30, loader=loader)
+    config = config.model_copy(update=augmented)
+    dataset = load_dataset("fashion-sample")
+    whole, whole_test = make_batches(config, dataset, CPU, 0)
+    shared, shared_test = zip(*(make_batches(config, dataset, CPU, 0, Team(rank, 3)) for rank in range(3)), strict=True)
+    assert [batches.num_images for batches in shared] == [48] * 3  # a last batch of two images is none for three
+    for (images, labels), *parts in zip(list(whole.epoch(1))[:4], *(batches.epoch(1) for batches in shared), strict=True):
+        assert [len(part[1]) for part in parts] == [4, 4, 4]
+        assert torch.equal(labels, torch.cat([part[1] for part in parts]))
+        torch.testing.assert_close(images, torch.cat([part[0] for part in parts]))
+    dealt = [batch for batches in shared_test for batch in batches.epoch(0)]
+    assert sorted(len(labels) for _, labels in dealt) == [2, 7, 7, 7, 7]
+    assert sum(images.sum() for images, _ in dealt) == pytest.approx(sum(images.sum() for images, _ in whole_test.epoch(0)))
+
+
+def test_batches_that_cannot_be_shared_are_refused():
+    dataset = load_dataset("fashion-sample")
+    config = DataConfig(name="fashion-sample", batch_size=32)
+    with pytest.raises(UserError, match="batch_size: 3 processes share it; allowed: multiples of 3, got 32"):
+        make_batches(config, dataset, CPU, 0, Team(0, 3))
+    with pytest.raises(UserError, match="batch norm needs batches of at least 64 images, got 32"):
+        make_batches(config, dataset, CPU, 0, Team(0, 32))
+
+
+def test_several_processes_need_a_device_each(monkeypatch):
+    team = Team(1, 2, 1)
+    assert team.own_device(CPU) == CPU
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="2 processes on this machine, but 1 GPUs"):
+        team.own_device(torch.device("cuda"))
+    for device in ("cuda:1", "mps"):
+        with pytest.raises(UserError, match=f"cannot train on '{device}'; allowed: cpu, cuda"):
+            team.own_device(torch.device(device))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "params/example.yml", "-p", "data.batch_size=33"], "fastresnet: batch_size: 2 processes share it"),
+        (["study", "run", "myrtle_notes"], "fastresnet: torchrun: study is the work of one process; allowed: train"),
+    ],
+)
+def test_bad_request_is_refused_once_for_all_processes(arguments, message, tmp_path):
+    process = launch(*arguments, cache=tmp_path)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode != 0
+    assert errors.count("fastresnet: ") == errors.count(message) == 1, errors
+
+
+def test_lost_process_ends_the_others_and_the_run_resumes(tmp_path):
+    """SIGKILL after the first epoch, in the middle of a longer one; then the same command once more."""
+    file, checkpoint, record, model = (tmp_path / name for name in ("run.yml", "run.ckpt", "run.json", "run.pt"))
+    changed = {**RUN, "data": {**RUN["data"], "train_images": 2000}, "model": {**RUN["model"], "dropout": 0.2}}
+    file.write_text(yaml.safe_dump(changed))
+    arguments = ["train", file, "-p", "train.epochs=4", "--device", "cpu", "--checkpoint", checkpoint]
+    arguments += ["--record", record, "--save", model]
+
+    def trained():
+        process = launch(*arguments, cache=tmp_path / "cache")
+        _, errors = process.communicate(timeout=400)
+        assert process.returncode == 0, errors
+        return [epoch.train_loss for epoch in read_record(record).epochs], load_model(model).weights_digest
+
+    whole = trained()
+    record.unlink()
+    process = launch(*arguments, cache=tmp_path / "cache")
+    deadline = time.monotonic() + 200
+    while not checkpoint.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    ranks = children(process.pid)
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert "SIGKILL" in errors
+    assert "fastresnet: process 0 of 2 stops, for another of them is gone" in errors
+    assert "the same command goes on from the last epoch" in errors
+    assert not any(alive(rank) for rank in ranks)
+    assert not record.exists()
+    epochs_done = len(torch.load(checkpoint, weights_only=True)["epochs"])
+    assert 0 < epochs_done < 4
+    assert trained() == whole
+    assert not checkpoint.exists()
+
+
+def children(pid):
+    """Processes that one has started, first to last."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,237 @@
+"""Records and chapters behind a URL are what they are in a folder: over fsspec's memory, and over HTTP to a real S3 server."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import nbformat
+import pytest
+
+from fastresnet import chapters, folders
+from fastresnet.errors import UserError
+from fastresnet.folders import LocalFolder, RemoteFolder, open_folder
+from fastresnet.records import Outcome
+from fastresnet.runs import failed_record
+from fastresnet.store import Store, load_frame
+from fastresnet.study import Experiment, Study
+
+from .conftest import command, refused
+
+DUMMY = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1"}
+"""What moto, which checks none, is shown for credentials."""
+RUN = ["study", "run", "fashionmnist_speed", "--only", "F8", "-p", "f8_epochs=1", "-p", "f8_stem_channels=[8]"]
+RUN += ["--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The environment in which s3:// is a server on this machine, with a bucket `records`."""
+    for package in ("s3fs", "moto", "flask_cors"):
+        pytest.importorskip(package, reason="pip install 'fastresnet[cloud-dev]'")
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    _, port = moto.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (DUMMY | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
+            patch.setenv(name, value)
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("records")
+        yield
+    s3fs.S3FileSystem.clear_instance_cache()
+    moto.stop()
+
+
+@pytest.fixture(params=["here", "file", "memory", "s3"])
+def place(request, tmp_path):
+    """An empty folder of every kind."""
+    if request.param == "s3":
+        request.getfixturevalue("server")
+    return {
+        "here": tmp_path,
+        "file": f"file://{tmp_path}",
+        "memory": f"memory://{tmp_path}",
+        "s3": f"s3://records{tmp_path}",
+    }[request.param]
+
+
+@pytest.fixture
+def record(tiny):
+    failed = failed_record(tiny, 0, "?", "cpu", datetime.now(UTC))
+    return failed.model_copy(update={"outcome": Outcome(status="finished")})
+
+
+def test_records_are_kept_and_found(place, record):
+    store = Store([place])
+    store.check_writable()
+    assert store.find(record.config_hash, 0) is None
+    where = store.save(record, "s", "e", "A variant")
+    assert str(where).endswith(f"s/e/a-variant-{record.config_hash}-seed0.json")
+    assert store.find(record.config_hash, 0) == record  # nothing remembers that it was empty
+    store.save(record.model_copy(update={"seed": 7}), "s", "f", "another")
+    frame = load_frame(place)
+    assert frame[["study", "experiment", "variant", "seed"]].values.tolist() == [
+        ["s", "e", "a-variant", 0],
+        ["s", "f", "another", 7],
+    ]
+
+
+def test_a_study_trains_what_is_missing(place, tiny):
+    short = tiny.with_changes({"train.epochs": 1})
+    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": short}, (0, 1))}, Store([place]))
+    assert len(list(study.train_missing())) == 2
+    assert list(study.train_missing()) == []
+    assert len(study.recorded("A").records["one"]) == 2
+
+
+def test_damaged_record_is_named_with_its_place(place, record):
+    store = Store([place])
+    store.save(record, "s", "e", "v")
+    open_folder(place).write(f"s/e/v-{record.config_hash}-seed0.json", b"{")
+    with pytest.raises(UserError, match=rf"s/e/v-{record.config_hash}-seed0\.json: not a valid record"):
+        store.find(record.config_hash, 0)
+
+
+def test_what_was_there_stays_until_the_new_is_whole(place, monkeypatch):
+    folder = open_folder(place)
+    folder.write("a.json", b"old")
+
+    def out_of_space(*_, **__):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        if isinstance(folder, RemoteFolder):
+            patch.setattr(folder._system, "pipe_file", out_of_space)
+        else:
+            patch.setattr(folders.Path, "replace", out_of_space)
+        with pytest.raises((UserError, OSError), match="no space left"):
+            folder.write("a.json", b"new")
+    assert folder.names("*") == ["a.json"]
+    assert list(folder.read(["a.json"])) == [("a.json", b"old")]
+    folder.remove("a.json")
+    folder.remove("a.json")
+    assert folder.names("*") == []
+
+
+def test_only_names_of_as_many_parts_match(place):
+    folder = open_folder(place)
+    for name in ("a.json", "b/a.json", "b/c/a.json", "b/c/a.txt", "b/c/d/a.json"):
+        folder.write(name, b"")
+    assert folder.names("*/*/*.json") == ["b/c/a.json"]
+
+
+WRITER = """
+import sys
+from fastresnet.store import Store, read_record
+from pathlib import Path
+record, store = read_record(Path(sys.argv[1])), Store([sys.argv[2]])
+for seed in [0, 1, int(sys.argv[3])] * 4:
+    own = record.model_copy(update={"seed": seed})
+    store.save(own, "s", "e", "v")
+    assert store.find(record.config_hash, seed) == own
+"""
+
+
+@pytest.mark.parametrize("kind", ["here", "s3"])
+def test_eight_processes_write_to_one_store(kind, request, tmp_path, record):
+    """Each its own run and two that all of them have, over and over, and reads them in between."""
+    if kind == "s3":
+        request.getfixturevalue("server")
+    place = f"s3://records{tmp_path}" if kind == "s3" else str(tmp_path / "store")
+    file = Store([tmp_path / "template"]).save(record, "s", "e", "v")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(file), place, str(10 + number)], stderr=subprocess.PIPE, text=True)
+        for number in range(8)
+    ]
+    for writer in writers:
+        _, errors = writer.communicate(timeout=200)
+        assert writer.returncode == 0, errors
+    assert sorted(load_frame(place)["seed"]) == [0, 1, *range(10, 18)]
+    assert len(open_folder(place).names("*/*/*")) == 10  # nothing half-written is left
+
+
+def test_executed_chapter_is_kept_and_a_failed_one_beside_it(place, tmp_path, monkeypatch):
+    source = tmp_path / "source.ipynb"
+    monkeypatch.setattr(chapters, "chapter_file", lambda name: source)
+
+    def run(code):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+        notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(notebook, source)
+        return chapters.run_chapter("trial", f"{place}/out.ipynb", {})
+
+    assert str(run("6 * 7")).endswith("out.ipynb")
+    ((_, content),) = open_folder(place).read(["out.ipynb"])
+    assert nbformat.reads(content.decode(), 4).cells[0].outputs[0].data["text/plain"] == "42"
+    with pytest.raises(chapters.ChapterFailed, match=r"division by zero; as far as it got: .*out\.failed\.ipynb"):
+        run("1 / 0")
+    assert set(open_folder(place).names("out*")) == {"out.ipynb", "out.failed.ipynb"}
+    run("1")
+    assert open_folder(place).names("out*") == ["out.ipynb"]
+
+
+@pytest.mark.usefixtures("server")
+def test_command_line_keeps_and_counts_records_in_a_bucket(tmp_path):
+    url = f"s3://records{tmp_path}"
+    first, second = (command(*RUN, "--results", url) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert "1 runs wanted, 1 to train" in first.stdout
+    assert "1 runs wanted, 0 to train" in second.stdout
+    done = command("study", "export", tmp_path / "runs.csv", "--results", url)
+    assert done.stdout.endswith("runs.csv: 1 runs\n"), done.stderr
+    assert command("study", "status", "--results", url).returncode == 0
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("url", "environment", "reason"),
+    [
+        ("s3://nowhere/x", {}, "The specified bucket does not exist"),
+        ("s3://No_Bucket!/x", {}, "Invalid bucket name"),
+        ("s3://records/x", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "Could not connect to the endpoint URL"),
+        ("s3://records/x", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "Unable to locate credentials"),
+    ],
+    ids=["bucket", "name", "network", "credentials"],
+)
+def test_a_bucket_that_cannot_be_used_is_refused_before_any_training(url, environment, reason):
+    environment = {"AWS_EC2_METADATA_DISABLED": "true", **environment}
+    line = refused(command(*RUN, "--results", url, **environment))
+    assert line.startswith(f"fastresnet: {url}: cannot be used: ")
+    assert reason in line
+    assert reason in refused(command("chapter", "run", "explorer", "-o", f"{url}/out.ipynb", **environment))
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("nonsense://x/y", "cannot be used: Protocol not known: nonsense"),
+        ("s3://x/y", "Install s3fs to access S3; for S3, pip install 'fastresnet[cloud]'"),
+    ],
+)
+def test_missing_package_is_named(url, reason):
+    code = "import sys; sys.modules['s3fs'] = None; from fastresnet.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "study", "status", "--results", url], capture_output=True, text=True)
+    line = refused(done)
+    assert line.startswith(f"fastresnet: {url}: ")
+    assert line.endswith(reason)
+
+
+def test_a_file_is_no_folder_for_results(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    assert "must name a folder" in refused(command(*RUN, "--results", file))
+
+
+def test_paths_need_no_fsspec(tmp_path):
+    code = (
+        "import sys\nfrom fastresnet.store import Store\n"
+        f"assert Store([{str(tmp_path)!r}]).find('0' * 12, 0) is None\nassert 'fsspec' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert isinstance(open_folder(os.fspath(tmp_path)), LocalFolder)
+    assert importlib.util.find_spec("fsspec")

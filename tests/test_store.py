@@ -1,0 +1,97 @@
+"""Records are found by what names them, and only those that are asked for are read."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from fastresnet.bench.status import make_store, status_table
+from fastresnet.errors import UserError
+from fastresnet.folders import LocalFolder
+from fastresnet.project import EDITIONS
+from fastresnet.records import Outcome
+from fastresnet.runs import failed_record
+from fastresnet.status import status
+from fastresnet.store import Store
+from fastresnet.studies import STUDIES
+from fastresnet.study import open_study
+
+
+@pytest.fixture
+def record(tiny):
+    failed = failed_record(tiny, 0, "?", "cpu", datetime.now(UTC))
+    return failed.model_copy(update={"outcome": Outcome(status="finished")})
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Counts the listings of folders and the files that are read."""
+    done = {"listed": 0, "read": 0}
+    names, read = LocalFolder.names, LocalFolder.read
+
+    def counted_names(folder, pattern):
+        done["listed"] += 1
+        return names(folder, pattern)
+
+    def counted_read(folder, wanted):
+        for each in read(folder, wanted):
+            done["read"] += 1
+            yield each
+
+    monkeypatch.setattr(LocalFolder, "names", counted_names)
+    monkeypatch.setattr(LocalFolder, "read", counted_read)
+    return done
+
+
+@pytest.mark.parametrize("others", [0, 300])
+def test_only_the_records_that_answer_are_read_and_folders_listed_once(record, tmp_path, work, others):
+    store = Store([tmp_path])
+    for seed in range(3 + others):
+        store.save(record.model_copy(update={"seed": seed}), "s", f"e{seed % 7}", "v")
+    found = store.find_all([(record.config_hash, seed) for seed in range(3)] + [("0" * 12, 0)])
+    assert sorted(found) == [(record.config_hash, seed) for seed in range(3)]
+    assert work == {"listed": 1, "read": 3}
+
+
+def test_damaged_or_misnamed_records_are_noticed_where_they_are_used(record, tmp_path):
+    store = Store([tmp_path])
+    damaged = store.save(record, "s", "e", "v")
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    other = store.save(record.model_copy(update={"seed": 1}), "s", "e", "v")
+    renamed = other.rename(other.with_name(other.name.replace("seed1", "seed2")))
+    store.save(record.model_copy(update={"seed": 3}), "s", "e", "v")
+    assert store.find(record.config_hash, 3)
+    with pytest.raises(UserError, match=f"{damaged}: not a valid record"):
+        store.find(record.config_hash, 0)
+    with pytest.raises(UserError, match=f"{renamed}: holds another run than its name says"):
+        store.find_all([(record.config_hash, 3), (record.config_hash, 2)])
+
+
+def test_an_earlier_folder_and_a_run_that_ended_come_first(record, tmp_path):
+    here, there = Store([tmp_path / "here", tmp_path / "there"]), Store([tmp_path / "there"])
+    failed = record.model_copy(update={"outcome": Outcome(status="failed", reason="?")})
+    here.save(failed, "s", "e", "v")
+    assert here.find(record.config_hash, 0) is None
+    there.save(record, "s", "e", "v")
+    assert here.find(record.config_hash, 0) == record
+    diverged = record.model_copy(update={"outcome": Outcome(status="diverged")})
+    here.save(diverged, "s", "e", "w")
+    assert here.find(record.config_hash, 0) == diverged
+
+
+def test_status_reads_what_is_wanted_of_a_large_store(tmp_path, work):
+    answered = make_store(tmp_path, 2_600)
+    assert answered < 2_600
+    rows = status([open_study(name, edition=edition, results=tmp_path) for name in STUDIES for edition in EDITIONS])
+    assert all(row["missing"] == 0 for row in rows)
+    assert work == {"listed": 1, "read": answered}
+
+
+def test_table_of_the_benchmark_is_what_was_measured(tmp_path):
+    file = tmp_path / "status.json"
+    row = {"records": 100_000, "answered": 2_043, "rounds": 3, "seconds": 3.21, "slowest_seconds": 4.0}
+    file.write_text(json.dumps({"rows": [row]}))
+    assert status_table(file).values.tolist() == [["100,000", "2,043", 3.21]]
+    file.write_text("{}")
+    with pytest.raises(UserError, match="not written by: fastresnet bench status"):
+        status_table(file)
