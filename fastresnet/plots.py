@@ -1,7 +1,7 @@
 """Figures: results in, Axes out. Nothing here reads a file or shows a window.
 
-Colours are Okabe and Ito's, told apart with any colour vision; each variant has a marker and a dash of its own as well,
-so that a figure survives black-and-white print.
+Each variant has a colour of the style's, and a marker and a dash of its own as well, so that a figure survives
+black-and-white print.
 """
 
 import itertools
@@ -15,8 +15,8 @@ from fastresnet import report
 from fastresnet.frontier import Published
 from fastresnet.records import RunRecord
 from fastresnet.study import Results
+from fastresnet.style import COLOURS, INK, RULE
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "//", "\\\\", "..", "xx")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -46,7 +46,8 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
             ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
@@ -66,7 +67,8 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
         ax.fill_between(position, low, high, color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
@@ -79,7 +81,7 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
     ax.set_yticks(range(len(results.records)), list(results.records))
     ax.invert_yaxis()
     ax.set_xlabel(label)
-    return finish(ax, legend=False)
+    return ax
 
 
 def step_parts(results: Results, ax: Axes) -> Axes:
@@ -92,8 +94,7 @@ def step_parts(results: Results, ax: Axes) -> Axes:
         left += means[part]
     ax.invert_yaxis()
     ax.set_xlabel("milliseconds an image")
-    finish(ax, legend=False)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
     return ax
 
 
@@ -110,7 +111,8 @@ def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch
         axis_formatter(ScalarFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def frontier(
@@ -133,7 +135,7 @@ def frontier(
         value = getattr(point, published_cost)
         if value is not None:
             ax.plot(
-                value, 100 * (1 - point.accuracy), marker=f"${number}$", color="0.2", markersize=8, linestyle="", label=point.name
+                value, 100 * (1 - point.accuracy), marker=f"${number}$", color=INK, markersize=8, linestyle="", label=point.name
             )
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -142,8 +144,8 @@ def frontier(
     ax.set_xlabel(label)
     ax.set_ylabel("test error, %")
     if legend:
-        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return finish(ax, legend=False)
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
@@ -156,7 +158,7 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     factors = sorted(measured["factor"].unique())
     for power, name in ((1, "the factor"), (2, "its square")):
         reached = [factor for factor in factors if factor**power <= 64]
-        ax.plot(reached, [once * factor**power for factor in reached], color="0.6", linewidth=0.8)
+        ax.plot(reached, [once * factor**power for factor in reached], color=RULE, linewidth=0.8)
         ax.annotate(name, (reached[-1], once * reached[-1] ** power), (3, 0), textcoords="offset points", fontsize=8)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", base=2)
@@ -164,7 +166,8 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("multiplied by")
     ax.set_ylabel("seconds an epoch")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
@@ -178,14 +181,5 @@ def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yscale("log", base=2)
     ax.set_xlabel("factor r on the weights")
     ax.set_ylabel("factor on the gradient's norm")
-    return finish(ax)
-
-
-def finish(ax: Axes, *, legend: bool = True) -> Axes:
-    """A grid, no frame above and to the right, and a legend unless told otherwise."""
-    ax.grid(alpha=0.3)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    if legend:
-        ax.legend(frameon=False)
+    ax.legend()
     return ax

@@ -41,6 +41,27 @@ def _join(values: Sequence[str]) -> str:
     return " or ".join(values)
 
 
+_MEASURES: dict[str, tuple[str, str, str, float]] = {
+    "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
+    "image_seconds": ("longest time an image", "shortest", "ms", 1000),
+}
+
+
+def finding(results: Results, column: Literal["test_accuracy", "image_seconds"]) -> str:
+    """Which variants have the highest and the lowest mean of a column, as one Markdown paragraph; "" without two to compare."""
+    most, least, unit, scale = _MEASURES[column]
+    runs = results.frame().dropna(subset=column).groupby("variant")[column]
+    means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
+    if len(means) < 2:
+        return ""
+    high, low = means.idxmax(), means.idxmin()
+    count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
+    return (
+        f"**Finding.** The {most} is {means[high]:.2f} {unit}, of *{high}*; the {least}, {means[low]:.2f} {unit}, of *{low}* "
+        f"(means of {count} run{'s' * (largest > 1)} a variant)."
+    )
+
+
 def describe_run(record: RunRecord) -> str:
     """Outcome, accuracy, cost and machine of one run, a line each."""
     seconds = record.seconds
