@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
 from fastresnet import report
-from fastresnet.frontier import Published
+from fastresnet.frontier import Published, total_seconds
 from fastresnet.records import RunRecord
 from fastresnet.study import Results
 from fastresnet.style import COLOURS, INK, RULE
@@ -182,4 +182,27 @@ def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel("factor r on the weights")
     ax.set_ylabel("factor on the gradient's norm")
     ax.legend()
+    return ax
+
+
+def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> Axes:
+    """Seconds of the report's final models, hollow, and of the recipes for the same accuracies, a dot a run with a bar at the
+    mean, a row an accuracy; logarithmic, with the figures beside them."""
+    for position, (published, found) in enumerate(finals.values()):
+        seconds = [total_seconds(record) for records in found.records.values() for record in records]
+        theirs, mean = published.seconds or float("nan"), sum(seconds) / len(seconds)
+        ax.plot([mean, theirs], [position] * 2, color=RULE, linewidth=1, zorder=1)
+        ax.plot(seconds, [position] * len(seconds), "o", color=COLOURS[0], alpha=0.5, markersize=7)
+        ax.vlines(mean, position - 0.22, position + 0.22, color=COLOURS[0], linewidth=2)
+        ax.plot(theirs, position, "s", markeredgecolor=COLOURS[1], markerfacecolor="white", markersize=8)
+        for text, at, offset, side in ((mean, min(seconds), -8, "right"), (theirs, theirs, 10, "left")):
+            label = f"{text:.{int(text < 10)}f} s"
+            ax.annotate(label, (at, position), (offset, 0), textcoords="offset points", ha=side, va="center")
+    ax.set_yticks(range(len(finals)), list(finals))
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.margins(x=0.14, y=0.15)
+    ax.set_xlabel("seconds (logarithmic)")
     return ax
