@@ -2,9 +2,10 @@
 
 Such a paragraph opens with a bold lead, as "**The claim to test:**". A notebook, where it is read without the book,
 shows the same text without the box. A figure can be moved sideways in a narrow window, and the library reference leaves
-out types that are validators spelt out.
+out types that are validators spelt out, and says what a setting is by default.
 """
 
+from pydoc import locate
 from typing import Any
 
 from docutils import nodes
@@ -32,6 +33,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _let_figures_scroll)
     app.connect("doctree-read", _leave_out_validators)
     app.connect("html-page-context", _mend_references)
+    app.connect("autodoc-process-docstring", _say_default)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -58,3 +60,10 @@ def _leave_out_validators(_app: Sphinx, document: nodes.document) -> None:
 def _mend_references(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
     # docutils gives the list and its entries roles that do not go together
     context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
+
+
+def _say_default(_app: Sphinx, _what: str, name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    owner, _, attribute = name.rpartition(".")
+    field = getattr(locate(owner), "model_fields", {}).get(attribute)
+    if field and not field.is_required():
+        lines += ["", f"Default: ``{field.get_default(call_default_factory=True)!r}``"]

@@ -36,13 +36,15 @@ def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
 
 
 def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
-    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range."""
+    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range.
+
+    The legend names the variants; the key to the dashes is the caller's."""
     epochs = results.epochs()
     for variant, style in zip(results.records, styles(), strict=False):
         runs = epochs[epochs["variant"] == variant]
-        for column, name, dash in (("test_accuracy", "test", "-"), ("train_accuracy", "training", "--")):
+        for column, label, dash in (("test_accuracy", variant, "-"), ("train_accuracy", None, "--")):
             rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
-            ax.plot(rows["mean"], dash, color=style["color"], label=f"{variant}, {name}")
+            ax.plot(rows["mean"], dash, color=style["color"], label=label)
             ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")

@@ -36,8 +36,10 @@ _SETTINGS: dict[Any, Any] = {
     "figure.titleweight": "bold",
     "font.size": 9.5,
     "grid.color": "#e4e4e4",
+    "legend.edgecolor": "none",
+    "legend.facecolor": "white",
     "legend.fontsize": "small",
-    "legend.frameon": False,
+    "legend.framealpha": 0.75,  # over lines it can be read, and they can be followed
     "svg.hashsalt": "fastresnet",  # else every drawing of one figure has other identifiers
     "text.color": INK,
     "xtick.color": RULE,

@@ -39,7 +39,6 @@ def test_lines_take_the_palette_and_the_frame_is_open(figure):
     (ax,) = figure.axes
     assert [line.get_color() for line in ax.lines] == list(style.COLOURS[:2])
     assert not ax.spines["top"].get_visible()
-    assert not ax.get_legend().get_frame_on()
 
 
 def _luminance(colour):
