@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
+
 from fastresnet.chapters import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, run_chapter
 from fastresnet.project import live_results, project_root
 
@@ -59,8 +61,20 @@ def stage(root: Path, build: Path) -> Path:
     for name in CHAPTERS:
         executed = build / "chapters" / f"{name}.ipynb"
         check_executed(executed, chapter_parameters(name, "quick", {}))
-        shutil.copy(executed, source / "book" / executed.name)
+        nbformat.write(_for_the_page(nbformat.read(executed, 4)), source / "book" / executed.name)
     return source
+
+
+def _for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Folds the parameters that papermill put in, and moves each figure's description from its output to its cell, which is
+    where MyST-NB looks for it."""
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")
+        for output in cell.get("outputs", []):
+            if alt := output.get("metadata", {}).get("image/svg+xml", {}).get("alt"):
+                cell.metadata["mystnb"] = {"image": {"alt": alt}}
+    return notebook
 
 
 def render(source: Path, output: Path, *, strict: bool) -> None:

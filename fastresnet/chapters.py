@@ -29,8 +29,8 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
-CHAPTERS = (*STUDIES, "explorer", "runs")
-"""In the order of the book: those of a study, then two without study and parameters."""
+CHAPTERS = ("preface", *STUDIES, "explorer", "runs")
+"""In the order of the book; those without a study of their own have no parameters."""
 
 
 class ChapterFailed(RuntimeError):

@@ -12,7 +12,7 @@ from fastresnet.errors import UserError
 from fastresnet.project import committed_results
 from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
-from fastresnet.report import spread
+from fastresnet.report import hardware, spread
 from fastresnet.study import Results
 from fastresnet.verdicts import VerdictList, as_list, reaches
 
@@ -139,6 +139,30 @@ REPORT_FINALS = {
     "original report, accurate": "cifar10-90",
 }
 """What the report ended with, and the recipe for the same accuracy."""
+
+
+def report_finals(results: Mapping[str, Results]) -> dict[str, tuple[Published, Results]]:
+    """The report's final models, each with the runs of the recipe for its accuracy, by data set and accuracy."""
+    points = {point.name: point for point in PUBLISHED}
+    return {
+        f"{points[name].dataset}, {100 * points[name].accuracy:g} %": (points[name], results[recipe])
+        for name, recipe in REPORT_FINALS.items()
+    }
+
+
+def report_finals_caption(results: Mapping[str, Results]) -> str:
+    """Runs and hardware behind the comparison with the report, as one Markdown paragraph."""
+    rows = [
+        (point, [record for records in found.records.values() for record in records])
+        for point, found in report_finals(results).values()
+    ]
+    machines = dict.fromkeys(hardware(record) for _, records in rows for record in records)
+    cards = dict.fromkeys(point.hardware for point, _ in rows)
+    return (
+        f"*Ours: {', '.join(str(len(records)) for _, records in rows)} runs, in this order, on {' or '.join(machines)}; training "
+        f"and the one evaluation at its end. The report: one run each, on one {' or '.join(cards)}, as printed. Ours are other "
+        "networks and another optimiser, each made for its accuracy.*"
+    )
 
 
 def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:

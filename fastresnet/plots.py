@@ -1,7 +1,7 @@
 """Figures: results in, Axes out. Nothing here reads a file or shows a window.
 
-Colours are Okabe and Ito's, told apart with any colour vision; each variant has a marker and a dash of its own as well,
-so that a figure survives black-and-white print.
+Each variant has a colour of the style's, and a marker and a dash of its own as well, so that a figure survives
+black-and-white print.
 """
 
 import itertools
@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
 from fastresnet import report
-from fastresnet.frontier import Published
+from fastresnet.frontier import Published, total_seconds
 from fastresnet.records import RunRecord
 from fastresnet.study import Results
+from fastresnet.style import COLOURS, INK, RULE
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "//", "\\\\", "..", "xx")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -36,17 +36,20 @@ def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
 
 
 def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
-    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range."""
+    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range.
+
+    The legend names the variants; the key to the dashes is the caller's."""
     epochs = results.epochs()
     for variant, style in zip(results.records, styles(), strict=False):
         runs = epochs[epochs["variant"] == variant]
-        for column, name, dash in (("test_accuracy", "test", "-"), ("train_accuracy", "training", "--")):
+        for column, label, dash in (("test_accuracy", variant, "-"), ("train_accuracy", None, "--")):
             rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
-            ax.plot(rows["mean"], dash, color=style["color"], label=f"{variant}, {name}")
+            ax.plot(rows["mean"], dash, color=style["color"], label=label)
             ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
@@ -66,7 +69,8 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
         ax.fill_between(position, low, high, color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
@@ -79,7 +83,7 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
     ax.set_yticks(range(len(results.records)), list(results.records))
     ax.invert_yaxis()
     ax.set_xlabel(label)
-    return finish(ax, legend=False)
+    return ax
 
 
 def step_parts(results: Results, ax: Axes) -> Axes:
@@ -92,8 +96,7 @@ def step_parts(results: Results, ax: Axes) -> Axes:
         left += means[part]
     ax.invert_yaxis()
     ax.set_xlabel("milliseconds an image")
-    finish(ax, legend=False)
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
     return ax
 
 
@@ -110,7 +113,8 @@ def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch
         axis_formatter(ScalarFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def frontier(
@@ -133,7 +137,7 @@ def frontier(
         value = getattr(point, published_cost)
         if value is not None:
             ax.plot(
-                value, 100 * (1 - point.accuracy), marker=f"${number}$", color="0.2", markersize=8, linestyle="", label=point.name
+                value, 100 * (1 - point.accuracy), marker=f"${number}$", color=INK, markersize=8, linestyle="", label=point.name
             )
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -142,8 +146,8 @@ def frontier(
     ax.set_xlabel(label)
     ax.set_ylabel("test error, %")
     if legend:
-        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return finish(ax, legend=False)
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
@@ -156,7 +160,7 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     factors = sorted(measured["factor"].unique())
     for power, name in ((1, "the factor"), (2, "its square")):
         reached = [factor for factor in factors if factor**power <= 64]
-        ax.plot(reached, [once * factor**power for factor in reached], color="0.6", linewidth=0.8)
+        ax.plot(reached, [once * factor**power for factor in reached], color=RULE, linewidth=0.8)
         ax.annotate(name, (reached[-1], once * reached[-1] ** power), (3, 0), textcoords="offset points", fontsize=8)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", base=2)
@@ -164,7 +168,8 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("multiplied by")
     ax.set_ylabel("seconds an epoch")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
@@ -178,14 +183,28 @@ def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yscale("log", base=2)
     ax.set_xlabel("factor r on the weights")
     ax.set_ylabel("factor on the gradient's norm")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
-def finish(ax: Axes, *, legend: bool = True) -> Axes:
-    """A grid, no frame above and to the right, and a legend unless told otherwise."""
-    ax.grid(alpha=0.3)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    if legend:
-        ax.legend(frameon=False)
+def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> Axes:
+    """Seconds of the report's final models, hollow, and of the recipes for the same accuracies, a dot a run with a bar at the
+    mean, a row an accuracy; logarithmic, with the figures beside them."""
+    for position, (published, found) in enumerate(finals.values()):
+        seconds = [total_seconds(record) for records in found.records.values() for record in records]
+        theirs, mean = published.seconds or float("nan"), sum(seconds) / len(seconds)
+        ax.plot([mean, theirs], [position] * 2, color=RULE, linewidth=1, zorder=1)
+        ax.plot(seconds, [position] * len(seconds), "o", color=COLOURS[0], alpha=0.5, markersize=7)
+        ax.vlines(mean, position - 0.22, position + 0.22, color=COLOURS[0], linewidth=2)
+        ax.plot(theirs, position, "s", markeredgecolor=COLOURS[1], markerfacecolor="white", markersize=8)
+        for text, at, offset, side in ((mean, min(seconds), -8, "right"), (theirs, theirs, 10, "left")):
+            label = f"{text:.{int(text < 10)}f} s"
+            ax.annotate(label, (at, position), (offset, 0), textcoords="offset points", ha=side, va="center")
+    ax.set_yticks(range(len(finals)), list(finals))
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.margins(x=0.14, y=0.15)
+    ax.set_xlabel("seconds (logarithmic)")
     return ax

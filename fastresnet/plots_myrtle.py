@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fastresnet.plots import COLOURS, finish, styles
+from fastresnet.plots import styles
 from fastresnet.study import Results
+from fastresnet.style import COLOURS, RULE
 
 CHANCE = 10.0  # per cent, of ten classes
 _LIFT = 0.25  # of a cell's height: its number stands above the line through its middle
@@ -24,11 +25,10 @@ def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: boo
         ax.yaxis.set_minor_formatter("{x:g}")
     ax.set_xlabel(label)
     ax.set_ylabel(value)
-    finish(ax, legend=False)
     if values["variant"].nunique() > 3:  # lines leave no room inside
-        ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     else:
-        ax.legend(frameon=False)
+        ax.legend()
     return ax
 
 
@@ -41,14 +41,15 @@ def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -
     ax.set_yscale("log")
     ax.set_xlabel("depth, in activations")
     ax.set_ylabel("of a channel's values")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
     """Share of the activations' mean square that is a constant a channel, rows of `myrtle.measured`, by depth, and the share
     that a ReLU leaves of standard normal values."""
     by_place(shares, ax, label="depth, in activations", value="constant share")
-    ax.axhline(1 / np.pi, color="0.6", linewidth=0.8)
+    ax.axhline(1 / np.pi, color=RULE, linewidth=0.8)
     ax.annotate("1 / π", (1.0, 1 / np.pi), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8)
     ax.set_ylim(0, 1.02)
     return ax
@@ -68,7 +69,8 @@ def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("rank")
     ax.set_ylabel("size of the eigenvalue")
-    return finish(ax)
+    ax.legend()
+    return ax
 
 
 def weight_norms(results: Results, ax: Axes) -> Axes:
@@ -93,11 +95,13 @@ def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
         finished = rows["accuracy"].notna()
         ax.plot(rows.loc[finished, "lr"], accuracy[finished], style["marker"], color=style["color"], alpha=0.6, markersize=5)
         ax.plot(rows.loc[~finished, "lr"], accuracy[~finished], "x", color=style["color"], markersize=8)
-    ax.axhline(CHANCE, color="0.6", linewidth=0.8)
+    ax.axhline(CHANCE, color=RULE, linewidth=0.8)
     ax.set_xscale("log")
     ax.set_xlabel("learning rate")
     ax.set_ylabel("test accuracy, %")
-    return finish(ax, legend=runs["group"].nunique() > 1)
+    if runs["group"].nunique() > 1:
+        ax.legend()
+    return ax
 
 
 def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:
@@ -116,6 +120,7 @@ def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Ax
         )
     for product in np.unique(np.round(np.add.outer(ys, xs), 6)):
         ax.axline((xs[0], product - xs[0]), slope=-1, color="0.85", linestyle="--", linewidth=0.8)
+    ax.grid(visible=False)
     ax.set_xlim(*_edges(xs)[[0, -1]])
     ax.set_ylim(*_edges(ys)[[0, -1]])
     ax.set_xticks(xs, [f"{value:g}" for value in cells.columns])
@@ -148,4 +153,5 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("share of the first step's cost")
-    return finish(ax)
+    ax.legend()
+    return ax

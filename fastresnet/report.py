@@ -22,13 +22,14 @@ def caption(results: Results) -> str:
         f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
         f"{_join(images)} images for {_join(_unique(f'{record.config.train.epochs:g}' for record in records))} epochs, tested on "
         f"{_join(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
-        f"{_join(_unique(_hardware(record) for record in records))}; "
+        f"{_join(_unique(hardware(record) for record in records))}; "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
         f"revision {_join(_unique(record.source_revision for record in records))}.*"
     )
 
 
-def _hardware(record: RunRecord) -> str:
+def hardware(record: RunRecord) -> str:
+    """The graphics card a run was trained on, or else the processor and its threads."""
     machine = record.machine
     return machine.gpu or f"{machine.processor}, {machine.threads} thread{'s' * (machine.threads != 1)}"
 
@@ -39,6 +40,27 @@ def _unique(values: Iterable[str]) -> list[str]:
 
 def _join(values: Sequence[str]) -> str:
     return " or ".join(values)
+
+
+_MEASURES: dict[str, tuple[str, str, str, float]] = {
+    "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
+    "image_seconds": ("longest time an image", "shortest", "ms", 1000),
+}
+
+
+def finding(results: Results, column: Literal["test_accuracy", "image_seconds"]) -> str:
+    """Which variants have the highest and the lowest mean of a column, as one Markdown paragraph; "" without two to compare."""
+    most, least, unit, scale = _MEASURES[column]
+    runs = results.frame().dropna(subset=column).groupby("variant")[column]
+    means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
+    if len(means) < 2:
+        return ""
+    high, low = means.idxmax(), means.idxmin()
+    count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
+    return (
+        f"**Finding.** The {most} is {means[high]:.2f} {unit}, of *{high}*; the {least}, {means[low]:.2f} {unit}, of *{low}* "
+        f"(means of {count} run{'s' * (largest > 1)} a variant)."
+    )
 
 
 def describe_run(record: RunRecord) -> str:
@@ -77,7 +99,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {spread(seconds, digits)} s of training and "
         f"{spread(evaluation, digits)} s of evaluation, {flops / 1e12:.3g} TFLOP; "
-        f"{_join(_unique(_hardware(record) for record in records))}, "
+        f"{_join(_unique(hardware(record) for record in records))}, "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}."
     )
 

@@ -8,15 +8,17 @@ import threading
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from fastresnet import book
-from fastresnet.chapters import CHAPTERS, ChapterFailed
+from fastresnet.chapters import CHAPTERS, ChapterFailed, chapter_parameters
+from fastresnet.parsing import parse_assignment
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
 
-PAGES = ("preface", *CHAPTERS, "reproduce")
+PAGES = (*CHAPTERS, "reproduce", "glossary", "api", "references")
 
 
 @pytest.fixture(scope="session")
@@ -30,25 +32,74 @@ def html():
 
 
 class Links(HTMLParser):
-    """Everything a page makes a browser fetch by itself."""
+    """Everything a page makes a browser fetch by itself, what it links to, the places in it, and its pictures' texts."""
 
     def __init__(self):
         super().__init__()
-        self.fetched = []
+        self.fetched, self.linked, self.places, self.texts = [], [], set(), []
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
+        self.places |= {values.get("id")}
+        if tag == "a" and values.get("href"):
+            self.linked.append(values["href"])
+        if tag == "img":
+            self.texts.append(values.get("alt", ""))
         if tag in ("script", "img", "iframe", "source", "video"):
             self.fetched.append(values.get("src"))
         if tag == "link" and values.get("rel") in ("stylesheet", "preload", "icon", "shortcut icon", "preconnect"):
             self.fetched.append(values.get("href"))
 
 
+def links_of(page):
+    links = Links()
+    links.feed(page.read_text())
+    return links
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_within_the_book_leads_to_its_place(html, name):
+    here = html / "book" / f"{name}.html"
+    inside = [urlsplit(link) for link in links_of(here).linked if not re.match(r"\w+:", link)]
+    assert len(inside) > len(PAGES)
+    targets = {(here.parent / unquote(link.path)).resolve() if link.path else here: link for link in inside}
+    missing = [str(target) for target in targets if not target.is_file()]
+    places = {target: links_of(target).places for target in targets if target.suffix == ".html" and target.is_file()}
+    for link in inside:
+        target = (here.parent / unquote(link.path)).resolve() if link.path else here
+        if link.fragment and target in places and unquote(link.fragment) not in places[target]:
+            missing.append(link.geturl())
+    assert not missing
+
+
+@pytest.mark.parametrize("name", [*STUDIES, "preface"])
+def test_every_figure_is_described_in_words(html, name):
+    texts = links_of(html / "book" / f"{name}.html").texts
+    assert texts
+    assert not [text for text in texts if len(text.split()) < 5]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_chapter_says_how_to_run_it_again_with_a_command_that_is_accepted(html, name):
+    text = re.sub(r"<[^>]+>", "", (html / "book" / f"{name}.html").read_text())
+    chapter, changes = re.search(r"Run it again: \.venv/bin/fastresnet chapter run (\w+) -p (\S+) -o mine\.ipynb", text).groups()
+    assert chapter == name
+    key, value = parse_assignment(changes)
+    assert chapter_parameters(name, "quick", {key: value}) != chapter_parameters(name, "quick", {})
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_claims_findings_and_verdicts_are_boxed(html, name):
+    text = (html / "book" / f"{name}.html").read_text()
+    opened = re.findall(r"<p[^>]*>(?=<strong>(?:The claims? to test|Finding|Verdict|Run it again))", text)
+    assert len(opened) > 3
+    assert all('class="box ' in tag for tag in opened)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_names_nothing_that_lies_elsewhere(html, name):
     text = (html / "book" / f"{name}.html").read_text()
-    links = Links()
-    links.feed(text)
+    links = links_of(html / "book" / f"{name}.html")
     assert links.fetched
     assert not [link for link in links.fetched if link and re.match(r"(https?:)?//", link)]
     assert "unpkg.com" not in text
@@ -80,8 +131,8 @@ def test_chapter_that_was_not_executed_stops_the_book(html, tmp_path):
 def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(project_root() / "_build" / "source", source)
-    preface = source / "book" / "preface.md"
-    preface.write_text(preface.read_text() + "\n\n[nowhere](#nothing-of-that-name)\n")
+    page = source / "book" / "reproduce.md"
+    page.write_text(page.read_text() + "\n\n[nowhere](#nothing-of-that-name)\n")
     with pytest.raises(ChapterFailed, match="nothing-of-that-name"):
         book.render(source, tmp_path / "out", strict=True)
 
@@ -109,6 +160,7 @@ def test_page_makes_no_outside_request_and_fits_its_window(browser, served, name
     requests, errors = [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
     assert len(requests) > 3
     assert not [url for url in requests if not url.startswith((served, "data:", "blob:"))]
@@ -116,6 +168,43 @@ def test_page_makes_no_outside_request_and_fits_its_window(browser, served, name
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     loaded = page.evaluate("[...document.querySelectorAll('article img')].map(image => image.naturalWidth)")
     assert all(loaded)
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)])
+def test_page_is_accessible(browser, served, name, theme, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 900})
+    page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
+    findings = Axe().run(page).response["violations"]
+    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_page_weighs_less_than_1_5_mb_without_pictures_and_the_typesetter_of_formulas(browser, served, name):
+    page = browser.new_page()
+    weights = {}
+    page.on("response", lambda response: weights.update({response.url: (response.request.resource_type, len(response.body()))}))
+    page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
+    weighed = {url: size for url, (kind, size) in weights.items() if kind != "image" and "/mathjax/" not in url}
+    assert 100_000 < sum(weighed.values()) < 1_500_000, weighed
+    page.close()
+
+
+@pytest.mark.browser
+def test_figures_are_dark_on_the_dark_page_and_light_on_paper(browser, served):
+    page = browser.new_page(color_scheme="dark")
+    page.goto(f"{served}/book/findings.html", wait_until="networkidle")
+    figure = "getComputedStyle(document.querySelector('.picture img')).filter"
+    assert "invert(1)" in page.evaluate(figure)
+    page.emulate_media(media="print")
+    assert page.evaluate(figure) == "none"
+    assert not page.locator(".bd-sidebar-primary").is_visible()
     page.close()
 
 

@@ -2,9 +2,10 @@
 
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 
-from fastresnet import frontier
+from fastresnet import frontier, plots
 from fastresnet.errors import UserError
 from fastresnet.project import committed_results
 from fastresnet.recipes import RECIPES
@@ -85,3 +86,16 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
 def test_benchmark_that_was_not_recorded_is_refused():
     with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-quick, cpu-quick-avx2"):
         frontier.bench_table("no-suite")
+
+
+def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(results):
+    finals = frontier.report_finals(results)
+    _, ax = plt.subplots()
+    plots.beside_report(finals, ax)
+    drawn = sorted(float(x) for line in ax.lines if line.get_marker() == "o" for x in line.get_xdata())
+    runs = [record for _, found in finals.values() for records in found.records.values() for record in records]
+    assert drawn == pytest.approx(sorted(frontier.total_seconds(record) for record in runs))
+    assert [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "s"] == [16.44, 80.2, 262, 412]
+    counts = ", ".join(str(sum(map(len, found.records.values()))) for _, found in finals.values())
+    assert f"Ours: {counts} runs" in frontier.report_finals_caption(results)
+    plt.close()

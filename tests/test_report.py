@@ -5,7 +5,7 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 
-from fastresnet import plots, report
+from fastresnet import claims, plots, report
 from fastresnet.original import OriginalEpoch
 from fastresnet.runs import train
 from fastresnet.study import Experiment, Results
@@ -118,3 +118,33 @@ def test_training_and_test_curves_are_drawn_apart(record):
     assert list(test.get_ydata()) == pytest.approx([50, 60])
     assert list(training.get_ydata()) == pytest.approx([90, 90])
     plt.close(figure)
+
+
+def test_finding_names_the_variants_with_the_highest_and_the_lowest_mean_and_counts_their_runs(record):
+    a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
+    b = [changed(record, accuracies=[value]) for value in (0.70, 0.75, 0.74)]
+    c = [changed(record, accuracies=[None])]  # diverged: no accuracy to compare
+    assert report.finding(results_of(a=a, b=b, c=c), "test_accuracy") == (
+        "**Finding.** The highest test accuracy is 73.00 %, of *b*; the lowest, 70.00 %, of *a* (means of 2 to 3 runs a variant)."
+    )
+    assert report.finding(results_of(a=a, c=c), "test_accuracy") == ""
+
+
+def test_claims_look_up_the_runs_that_they_compare(record):
+    low = [changed(record, accuracies=[value], train_accuracy=0.9) for value in (0.60, 0.61, 0.62)]
+    high = [changed(record, accuracies=[value], train_accuracy=0.8) for value in (0.70, 0.71, 0.72)]
+    results = results_of(low=low, high=high)
+    assert claims.more_accurate("claim", results, "high", "low").status == "confirmed"
+    assert claims.more_accurate("claim", results, "low", "high").status == "not confirmed"
+    assert claims.more_accurate("claim", results, "low", "high", margin=-0.2).status == "confirmed"
+    assert claims.more_accurate("claim", results, "low", "high", column="train_accuracy").status == "confirmed"
+    assert "n too small: 0 runs" in claims.more_accurate("claim", results, "high", "none").evidence
+
+
+def test_quicker_takes_the_first_variant_for_the_fast_one(record):
+    def timed(*seconds):
+        return [record.model_copy(update={"seconds": record.seconds.model_copy(update={"train": value})}) for value in seconds]
+
+    results = results_of(fast=timed(1.0, 1.1, 1.05), slow=timed(3.0, 3.1, 3.05))
+    assert claims.quicker("claim", results, "fast", "slow", column="train_seconds", by=2).status == "confirmed"
+    assert claims.quicker("claim", results, "slow", "fast", column="train_seconds").status == "not confirmed"

@@ -1,0 +1,69 @@
+"""A Sphinx extension that boxes the paragraphs on which a chapter rests: claims, findings, verdicts, how to run it.
+
+Such a paragraph opens with a bold lead, as "**The claim to test:**". A notebook, where it is read without the book,
+shows the same text without the box. A figure can be moved sideways in a narrow window, and the library reference leaves
+out types that are validators spelt out, and says what a setting is by default.
+"""
+
+from pydoc import locate
+from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+LEADS = {
+    "The original": "original",
+    "The claim": "original",
+    "The claim to test": "question",
+    "The claims to test": "question",
+    "A further claim to test": "question",
+    "Finding": "finding",
+    "Verdict: confirmed": "verdict confirmed",
+    "Verdict: not confirmed": "verdict not-confirmed",
+    "Verdict: cannot tell": "verdict cannot-tell",
+    "Run it again": "rerun",
+}
+"""How a boxed paragraph begins, and the classes of its box."""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Registers the extension with Sphinx."""
+    app.connect("doctree-read", _box)
+    app.connect("doctree-read", _let_figures_scroll)
+    app.connect("doctree-read", _leave_out_validators)
+    app.connect("html-page-context", _mend_references)
+    app.connect("autodoc-process-docstring", _say_default)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _box(_app: Sphinx, document: nodes.document) -> None:
+    for paragraph in document.findall(nodes.paragraph):
+        first = next((child for child in paragraph if child.astext()), None)  # MyST puts an empty text before bold
+        if isinstance(first, nodes.strong) and (classes := LEADS.get(first.astext().rstrip(".:"))):
+            paragraph["classes"] += ["box", *classes.split()]
+
+
+def _let_figures_scroll(_app: Sphinx, document: nodes.document) -> None:
+    for image in list(document.findall(nodes.image)):
+        if image.parent.get("mime_type", "").startswith("image/"):
+            # of this class the theme lets a keyboard scroll what is wider than the window
+            image.replace_self(nodes.container("", image.deepcopy(), classes=["output", "picture"]))
+
+
+def _leave_out_validators(_app: Sphinx, document: nodes.document) -> None:
+    for annotation in list(document.findall(addnodes.desc_annotation)):
+        if "Annotated[" in annotation.astext():
+            annotation.parent.remove(annotation)
+
+
+def _mend_references(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
+    # docutils gives the list and its entries roles that do not go together
+    context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
+
+
+def _say_default(_app: Sphinx, _what: str, name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    owner, _, attribute = name.rpartition(".")
+    field = getattr(locate(owner), "model_fields", {}).get(attribute)
+    if field and not field.is_required():
+        lines += ["", f"Default: ``{field.get_default(call_default_factory=True)!r}``"]

@@ -1,0 +1,86 @@
+"""How figures look on every page: one sheet of settings, one palette, and a text for whoever cannot see them.
+
+Figures are drawn in dark ink on white, which is right in print and in a notebook; the book's style sheet turns them for
+its dark theme. They are vectors, so that they stay sharp at any width.
+"""
+
+from typing import Any
+
+import matplotlib
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Okabe and Ito's, told apart with any colour vision."""
+
+INK = "#333333"
+RULE = "#999999"
+"""Of lines that are there to compare with: theory, chance, a limit."""
+
+WIDTH = 8.0
+"""Of every figure, in inches: the column of the book's text."""
+
+_SETTINGS: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": RULE,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "axes.titleweight": "bold",
+    "figure.titlesize": "medium",
+    "figure.titleweight": "bold",
+    "font.size": 9.5,
+    "grid.color": "#e4e4e4",
+    "legend.edgecolor": "none",
+    "legend.facecolor": "white",
+    "legend.fontsize": "small",
+    "legend.framealpha": 0.75,  # over lines it can be read, and they can be followed
+    "svg.hashsalt": "fastresnet",  # else every drawing of one figure has other identifiers
+    "text.color": INK,
+    "xtick.color": RULE,
+    "xtick.labelcolor": INK,
+    "ytick.color": RULE,
+    "ytick.labelcolor": INK,
+}
+
+
+def use() -> None:
+    """Draws what follows in the study's style; in a notebook as vectors, each with its description as metadata `alt`."""
+    from IPython import get_ipython
+
+    matplotlib.rcParams.update(_SETTINGS)
+    if shell := get_ipython():
+        formatters = shell.display_formatter.formatters
+        formatters["image/png"].pop(Figure, None)
+        formatters["image/svg+xml"].for_type(Figure, _drawn)
+
+
+def _drawn(figure: Figure) -> tuple[str, dict[str, Any]]:
+    from IPython.core.pylabtools import print_figure
+
+    return print_figure(figure, "svg", metadata={"Date": None}), {"alt": describe(figure)}
+
+
+def title(figure: Figure, text: str, key: str = "") -> None:
+    """A figure's title, and below the figure the key to its marks, both at its left edge."""
+    figure.suptitle(text, x=0.01, ha="left")
+    if key:
+        figure.supxlabel(f"{key}.", x=0.01, ha="left", fontsize="small")
+
+
+def describe(figure: Figure) -> str:
+    """A figure in words: its title, of each panel the title, the axes and what is named in it, and the key."""
+    parts = [figure.get_suptitle(), *(_describe_panel(ax) for ax in figure.axes), figure.get_supxlabel().rstrip(".")]
+    return " ".join(f"{part}." for part in parts if part)
+
+
+def _describe_panel(ax: Axes) -> str:
+    axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    rows = [label.get_text() for label in ax.get_yticklabels()] if not ax.get_ylabel() else []
+    names = list(dict.fromkeys([*ax.get_legend_handles_labels()[1], *filter(None, rows)]))
+    return ". ".join(filter(None, (ax.get_title("left") or ax.get_title(), axes, ", ".join(names))))
