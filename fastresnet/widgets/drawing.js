@@ -1,4 +1,4 @@
-// What the widgets draw with: elements, figures in few digits, axes.
+// What the widgets draw with: elements, settings to choose from, figures in few digits, axes.
 
 const SVG = ["svg", "path", "line", "rect", "circle", "text", "g"];
 function make(tag, attributes = {}, ...children) {
@@ -34,4 +34,41 @@ function vertical(low, high, top, bottom, log) {
     value: (y) => back(from + ((bottom - y) / (bottom - top)) * (to - from)),
     ticks: log ? decades() : niceTicks(low, high, 5),
   };
+}
+
+// Frame, grid and names of a plot of `y` as `vertical` makes it over ticks [value, label] of `x`.
+function frame(x, y, name, box, xTicks, xName) {
+  const parts = [make("rect", { class: "frame", x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })];
+  for (const tick of y.ticks) {
+    parts.push(make("line", { class: "grid", x1: box.left, x2: box.right, y1: y.at(tick), y2: y.at(tick) }));
+    parts.push(make("text", { x: box.left - 6, y: y.at(tick) + 4, "text-anchor": "end" }, short(tick)));
+  }
+  for (const [step, label] of xTicks) {
+    parts.push(make("line", { class: "grid", x1: x(step), x2: x(step), y1: box.top, y2: box.bottom }));
+    if (xName) parts.push(make("text", { x: x(step), y: box.bottom + 16, "text-anchor": "middle" }, label));
+  }
+  parts.push(make("text", { x: box.left, y: box.top - 8 }, name));
+  if (xName) parts.push(make("text", { x: box.right, y: box.bottom + 31, "text-anchor": "end" }, xName));
+  return parts;
+}
+
+// A list to choose from under its label, of values or of pairs of value and text; `wide` puts it on a line of its own.
+function selectSetting(id, label, options, value, apply, { wide = false } = {}) {
+  const pairs = options.map((each) => (Array.isArray(each) ? each : [each, each]));
+  const select = make("select", { id, onchange: () => apply(select.value) }, ...pairs.map(([each, text]) => make("option", { value: each }, text)));
+  select.value = value;
+  const box = wide ? make("span", { class: "wide" }, select) : select;
+  return make("div", { class: wide ? "setting" : "setting short" }, make("label", { for: id }, label), box);
+}
+
+// Draws anew whenever the width of a place has changed, until it is disconnected.
+function onNewWidth(place, draw) {
+  let width = place.clientWidth;
+  const observer = new ResizeObserver(() => {
+    if (place.clientWidth === width) return;
+    width = place.clientWidth;
+    draw();
+  });
+  observer.observe(place);
+  return observer;
 }

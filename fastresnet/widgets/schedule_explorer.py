@@ -49,7 +49,7 @@ class ScheduleExplorer(Explorer):
     plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.
     """
 
-    _esm = script("drawing.js", "curves.js", "plot.js", "explorer.js")
+    _esm = script("drawing.js", "curves.js", "fields.js", "plot.js", "explorer.js")
 
     schedule = ScheduleTrait().tag(sync=True, to_json=_to_json)
     compared = traitlets.List(ScheduleTrait(), maxlen=5).tag(sync=True, to_json=_to_json)
