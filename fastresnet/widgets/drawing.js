@@ -14,6 +14,11 @@ function make(tag, attributes = {}, ...children) {
 const short = (value) => String(Number(value.toPrecision(4)));
 const rounded = (value) => Number(value.toPrecision(3));
 
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const deviation = (values) => Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1));
+// Mean ± standard deviation; the value alone where there is one.
+const spread = (values, digits) => mean(values).toFixed(digits) + (values.length > 1 ? ` ± ${deviation(values).toFixed(digits)}` : "");
+
 function niceTicks(low, high, many) {
   const rough = (high - low) / many || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -21,6 +26,15 @@ function niceTicks(low, high, many) {
   const ticks = [];
   for (let tick = Math.ceil(low / step); tick * step <= high * 1.0001; tick += 1) ticks.push(Number((tick * step).toPrecision(10)));
   return ticks;
+}
+
+// The ticks of a cost in decades, with 2 and 5 between them where there are few; even ones within a narrow range.
+function costTicks(low, high) {
+  if (high / low < 4) return niceTicks(low, high, 5);
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) ticks.push(...[1, 2, 5].map((times) => times * 10 ** power));
+  const inside = ticks.filter((tick) => tick >= low && tick <= high);
+  return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6)) : inside;
 }
 
 // Where a value is drawn, and back: linear from `low`, or in decades, where what is not above the floor lies on it.

@@ -21,15 +21,6 @@ function paretoFront(runs, cost) {
   return front;
 }
 
-// The ticks of a cost in decades, with 2 and 5 between them where there are few; even ones within a narrow range.
-function costTicks(low, high) {
-  if (high / low < 4) return niceTicks(low, high, 5);
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) ticks.push(...[1, 2, 5].map((times) => times * 10 ** power));
-  const inside = ticks.filter((tick) => tick >= low && tick <= high);
-  return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6)) : inside;
-}
-
 function learningCurve(run, width) {
   const height = 200;
   const box = { left: EDGE.left, right: width - EDGE.right, top: EDGE.top, bottom: height - EDGE.bottom };
