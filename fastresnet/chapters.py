@@ -28,7 +28,7 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
-CHAPTERS = (*STUDIES, "explorer", "runs", "architectures")
+CHAPTERS = (*STUDIES, "explorer", "runs", "architectures", "throughput")
 """In the order of the book: those of a study, then the explorers, without study and parameters."""
 
 

@@ -22,13 +22,14 @@ def caption(results: Results) -> str:
         f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
         f"{_join(images)} images for {_join(_unique(f'{record.config.train.epochs:g}' for record in records))} epochs, tested on "
         f"{_join(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
-        f"{_join(_unique(_hardware(record) for record in records))}; "
+        f"{_join(_unique(hardware(record) for record in records))}; "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
         f"revision {_join(_unique(record.source_revision for record in records))}.*"
     )
 
 
-def _hardware(record: RunRecord) -> str:
+def hardware(record: RunRecord) -> str:
+    """The GPU of a run, or its processor and threads."""
     machine = record.machine
     return machine.gpu or f"{machine.processor}, {machine.threads} thread{'s' * (machine.threads != 1)}"
 
@@ -77,7 +78,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {spread(seconds, digits)} s of training and "
         f"{spread(evaluation, digits)} s of evaluation, {flops / 1e12:.3g} TFLOP; "
-        f"{_join(_unique(_hardware(record) for record in records))}, "
+        f"{_join(_unique(hardware(record) for record in records))}, "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}."
     )
 
