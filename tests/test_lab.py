@@ -70,7 +70,7 @@ EXPLORERS = {
     "explorer": (".schedule-explorer", move_schedule, "print(repr(explorer.schedule))", r"OneCycle\(.*max_lr=0\.25"),
     "runs": (
         ".run-explorer",
-        lambda widget: widget.get_by_label("Step through the runs").press("End"),
+        lambda widget: widget.get_by_label("Step through the runs").press("ArrowRight"),
         "explorer.record.model_dump_json",
         r'"config_hash": "\w+"',
     ),

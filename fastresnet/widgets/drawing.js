@@ -1,12 +1,16 @@
 // What the widgets draw with: elements, settings to choose from, figures in few digits, axes.
 
 const SVG = ["svg", "path", "line", "rect", "circle", "text", "g"];
+const TAKES_KEYS = ["input", "select", "button", "summary"];
+
 function make(tag, attributes = {}, ...children) {
   const node = SVG.includes(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else if (value !== null && value !== false) node.setAttribute(key, value);
   }
+  // JupyterLab takes keys for its own unless the very element that has the focus forbids it
+  if (TAKES_KEYS.includes(tag) || "tabindex" in attributes) node.setAttribute("data-lm-suppress-shortcuts", "true");
   node.append(...children);
   return node;
 }

@@ -204,8 +204,7 @@ function render({ model, el }) {
       settings, make("div", { class: "buttons" }, keep)),
     make("fieldset", {}, make("legend", {}, "Run"), run));
   const cursorRow = make("div", {}, make("label", { for: reader.id }, "Read at"), reader);
-  // JupyterLab would take arrow keys for its own
-  const root = make("div", { class: "fastresnet-widget schedule-explorer", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "fastresnet-widget schedule-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, plot, cursorRow, table, codes, message)));
   el.append(root);
   buildSettings();

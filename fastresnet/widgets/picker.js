@@ -117,7 +117,7 @@ function render({ model, el }) {
     make("fieldset", {}, make("legend", {}, "Network"), start, make("div", { class: "pairs" }, ...settings.map(([, setting]) => setting))),
     make("fieldset", {}, make("legend", {}, "Beside"), beside));
   const details = make("details", {}, make("summary", {}, "Every layer"), layerTable);
-  const root = make("div", { class: "fastresnet-widget architecture-picker", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "fastresnet-widget architecture-picker" },
     make("div", { class: "panes" }, controls, make("div", {}, message, drawing, readings, details, plot, listed, make("p", { class: "caption" }, model.get("caption")))));
   el.append(root);
   list();

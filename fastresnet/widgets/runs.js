@@ -176,7 +176,7 @@ function render({ model, el }) {
   canvas.addEventListener("click", (event) => select(nearest(event)));
   const controls = make("fieldset", {}, make("legend", {}, "Runs"), filters, count);
   const step = make("div", {}, make("label", { for: slider.id }, "Step through the runs"), slider);
-  const root = make("div", { class: "fastresnet-widget run-explorer", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "fastresnet-widget run-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, canvas, step, detail, table)));
   el.append(root);
   refresh();

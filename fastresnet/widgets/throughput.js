@@ -114,7 +114,7 @@ function render({ model, el }) {
   const controls = make("div", {},
     make("fieldset", {}, make("legend", {}, "Runs"), filters),
     make("fieldset", {}, make("legend", {}, "Batch size"), make("label", { for: slider.id }, "Measured ones only"), slider, status));
-  const root = make("div", { class: "fastresnet-widget throughput-explorer", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "fastresnet-widget throughput-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, question, rates, parts, readings, caption)));
   el.append(root);
   const anew = () => {
