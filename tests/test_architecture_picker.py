@@ -35,7 +35,7 @@ def shown(browser, c13, tmp_path):
     errors, pages = [], []
 
     def show(width=1200, theme="light"):
-        picker = ArchitecturePicker(c13, printed={name: accuracy for name, (accuracy, _) in original.C13.items()})
+        picker = ArchitecturePicker(c13, published={name: accuracy for name, (accuracy, _) in original.C13.items()})
         path = tmp_path / "page.html"
         head = f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Picker</title></head>'
         colours = "" if theme == "light" else ' style="background: #14181e; color: #ced6dd; --pst-color-text-base: #ced6dd"'
@@ -137,7 +137,7 @@ def test_switching_a_setting_moves_shapes_costs_and_accuracy(shown, c13):
 @pytest.mark.browser
 def test_a_recorded_network_is_reached_by_table_point_and_list(shown):
     page = shown()
-    page.get_by_role("button", name=f"Show {NO_POOL}", exact=True).click()
+    page.get_by_role("button", name=f"5 {NO_POOL}", exact=True).click()
     assert page.get_by_label("Stem", exact=True).input_value() == '"3x3/1"'
     page.locator("circle.point").first.click()
     assert page.get_by_label("Recorded network", exact=True).input_value() == "base"

@@ -23,8 +23,8 @@ from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
 class ArchitecturePicker(Explorer):
     """Shows a ResNet beside the networks of an experiment, and holds the one that was made: `model_config`.
 
-    `compared` names the variant that it is compared with, at first the experiment's first. `printed` holds accuracies in
-    [0, 1] that others published, by variant. Raises UserError if the variants differ in more than the network, or for a
+    `compared` names the variant that it is compared with, at first the experiment's first. `published` holds accuracies in
+    [0, 1] of others, by variant. Raises UserError if the variants differ in more than the network, or for a
     network that their images cannot go through.
     """
 
@@ -36,11 +36,11 @@ class ArchitecturePicker(Explorer):
     recorded = traitlets.List(traitlets.Dict()).tag(sync=True)
     caption = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, results: Results, model_config: Any = None, *, printed: Mapping[str, float] | None = None) -> None:
+    def __init__(self, results: Results, model_config: Any = None, *, published: Mapping[str, float] | None = None) -> None:
         self._spec = _images_of(results)
         first = next(iter(results.experiment.variants.values()))
         super().__init__(
-            recorded=_recorded(results, printed or {}),
+            recorded=_recorded(results, published or {}),
             image_side=first.data.image_size or self._spec.image_size,
             caption=report.caption(results).replace("*", ""),
             compared=next(iter(results.records)),
@@ -76,7 +76,7 @@ def _images_of(results: Results) -> DatasetSpec:
     return SPECS[variants[0].data.name]
 
 
-def _recorded(results: Results, printed: Mapping[str, float]) -> list[dict[str, Any]]:
+def _recorded(results: Results, published: Mapping[str, float]) -> list[dict[str, Any]]:
     """For each variant its network, the accuracies of its runs that have one, and the intervals of its difference to others."""
     accuracies = {variant: report.values(results, variant, "test_accuracy") for variant in results.records}
     return [
@@ -85,7 +85,7 @@ def _recorded(results: Results, printed: Mapping[str, float]) -> list[dict[str, 
             "model": config.model.model_dump(mode="json"),
             "accuracies": [value for value in accuracies[variant] if value == value],  # NaN: the run diverged
             "differences": {other: verdicts.interval(accuracies[variant], accuracies[other]) for other in accuracies},
-            "printed": printed.get(variant),
+            "published": published.get(variant),
         }
         for variant, config in results.experiment.variants.items()
     ]

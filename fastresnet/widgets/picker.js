@@ -9,7 +9,7 @@ const SETTINGS = {
   depth: ["Depth", [10, 18, 34].map((depth) => [depth, `${depth} layers`])],
 };
 
-const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/ (?!\()/g, "\u00a0") : "not recorded");
+const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/(?<!\d) (?!\()/g, "\u00a0").replace(" %", "\u00a0%") : "not recorded");
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 const count = (value) => value.toLocaleString("en");
 const megaflops = (flops) => `${short(flops / 1e6)} MFLOP`;
@@ -28,9 +28,9 @@ function render({ model, el }) {
     const layers = layersAt(each.model);
     return { ...each, index: index + 1, flops: sumOf(layers, "flops"), parameters: sumOf(layers, "parameters") };
   });
-  const drawing = make("div");
+  const drawing = make("div", { class: "drawing" });
   const readings = make("div");
-  const plot = make("div");
+  const plot = make("div", { class: "drawing" });
   const listed = make("div");
   const layerTable = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Layers" });
   const message = make("p", { class: "message", role: "status" });
@@ -77,7 +77,7 @@ function render({ model, el }) {
     const own = { flops: sumOf(layers, "flops"), parameters: sumOf(layers, "parameters") };
     const times = (key) => `${short(own[key] / other[key])} times`;
     const rows = [
-      ["FLOPs, forward, one image", megaflops(own.flops), megaflops(other.flops), times("flops")],
+      ["FLOPs, one image", megaflops(own.flops), megaflops(other.flops), times("flops")],
       ["Parameters", count(own.parameters), count(other.parameters), times("parameters")],
       ["Test accuracy", percentage(network?.accuracies ?? []), percentage(other.accuracies), differenceText(network, other)],
     ];
@@ -86,12 +86,12 @@ function render({ model, el }) {
   }
 
   function list() {
-    const printed = networks.some((each) => each.printed);
-    const head = ["Recorded network", "MFLOP", "Test accuracy", ...(printed ? ["as published"] : []), ""];
+    const published = networks.some((each) => each.published);
+    const head = ["Recorded network", "MFLOP", "Test accuracy", ...(published ? ["Published"] : [])];
     const rows = networks.map((each) => {
-      const shown = make("button", { type: "button", "aria-label": `Show ${each.variant}`, onclick: () => put("model_config", each.model) }, "Show");
-      const theirs = printed ? [each.printed ? `${(100 * each.printed).toFixed(2)} %` : "none"] : [];
-      return [`${each.index} ${each.variant}`, short(each.flops / 1e6), percentage(each.accuracies), ...theirs, shown];
+      const name = make("button", { type: "button", onclick: () => put("model_config", each.model) }, `${each.index} ${each.variant}`);
+      const theirs = each.published ? `${(100 * each.published).toFixed(2)}\u00a0%` : "none";
+      return [name, short(each.flops / 1e6), percentage(each.accuracies), ...(published ? [theirs] : [])];
     });
     listed.replaceChildren(tableOf(head, rows, "Recorded networks"));
   }

@@ -42,7 +42,7 @@ function render({ model, el }) {
   const uid = `throughput-${Math.random().toString(36).slice(2, 8)}`;
   const families = model.get("families");
   const filters = make("div", { class: "pairs" });
-  const [question, rates, parts, readings] = [make("p", { class: "message" }), make("div", { class: "drag" }), make("div", { class: "drag" }), make("div")];
+  const [question, rates, parts, readings] = [make("p", { class: "message" }), make("div", { class: "drawing drag" }), make("div", { class: "drawing drag" }), make("div")];
   const caption = make("p", { class: "caption" });
   const status = make("p", { class: "message", role: "status" });
   const slider = make("input", { id: `${uid}-size`, type: "range", min: 0, step: 1, oninput: () => choose(family().points[slider.value]) });
