@@ -15,6 +15,8 @@ from fastresnet.models.resnet import ResNet
 from fastresnet.study import open_study
 from fastresnet.widgets import ArchitecturePicker
 
+from .conftest import accessibility_findings
+
 WIDTHS = ((64, 128, 256, 512), (32, 64, 128, 256), (16, 32, 64, 128))
 SWITCHES = itertools.product(("7x7/2", "3x3/1"), (True, False), ("max", "average", "none"), WIDTHS, (False, True), (10, 18, 34))
 MODELS = [
@@ -30,29 +32,9 @@ def c13():
 
 
 @pytest.fixture
-def shown(browser, c13, tmp_path):
-    """Opens a picker as a page from the disk, and fails if a script on it does."""
-    errors, pages = [], []
-
-    def show(width=1200, theme="light"):
-        picker = ArchitecturePicker(c13, published={name: accuracy for name, (accuracy, _) in original.C13.items()})
-        path = tmp_path / "page.html"
-        head = f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Picker</title></head>'
-        colours = "" if theme == "light" else ' style="background: #14181e; color: #ced6dd; --pst-color-text-base: #ced6dd"'
-        path.write_text(f"{head}<body{colours}><main><h1>Picker</h1>{picker.static_html()}</main></body></html>")
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: errors.append(request.url) if not request.url.startswith("file:") else None)
-        page.goto(path.as_uri())
-        page.wait_for_selector(".architecture-picker circle")
-        pages.append(page)
-        return page
-
-    yield show
-    for page in pages:
-        page.close()
-    assert not errors
+def shown(show, c13):
+    published = {name: accuracy for name, (accuracy, _) in original.C13.items()}
+    return lambda **look: show(ArchitecturePicker(c13, published=published), ".architecture-picker circle", **look)
 
 
 def layers_of(config, side):
@@ -77,21 +59,15 @@ ODD = [model.model_copy(update={"in_channels": 1, "channels": (8, 24, 24, 40)}) 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("models", "side"), [(MODELS, 32), (ODD, 28)], ids=["cifar10", "fashion-mnist"])
-def test_layers_in_the_browser_are_the_network_s(browser, models, side):
-    page = browser.new_page()
-    load = """async (script) => {
-        const blob = new Blob([script], { type: "text/javascript" });
-        window.picker = await import(URL.createObjectURL(blob));
-    }"""
-    page.evaluate(load, ArchitecturePicker._esm)
-    ask = """([models, side]) => models.map((model) => picker.layersOf(model, side)
+def test_layers_in_the_browser_are_the_network_s(load_script, models, side):
+    page = load_script(ArchitecturePicker)
+    ask = """([models, side]) => models.map((model) => explorer.layersOf(model, side)
         .map(({ name, output, parameters, flops }) => [name, output, parameters, flops]))"""
     answers = page.evaluate(ask, [[model.model_dump(mode="json") for model in models], side])
     for model, answer in zip(models, answers, strict=True):
         layers, flops, parameters = layers_of(model, side)
         assert answer == layers, model
         assert (sum(each[3] for each in answer), sum(each[2] for each in answer)) == (flops, parameters), model
-    page.close()
 
 
 def test_recorded_figures_are_the_record_s(c13):
@@ -150,14 +126,11 @@ def test_a_recorded_network_is_reached_by_table_point_and_list(shown):
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "theme"), [(380, "light"), (1600, "dark")])
 def test_picker_is_accessible_and_fits(shown, width, theme):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = shown(width, theme)
+    page = shown(width=width, theme=theme)
     page.locator("summary").click()
     page.get_by_label("Depth").select_option("34")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    findings = Axe().run(page).response["violations"]
-    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings]
+    assert not accessibility_findings(page)
 
 
 def test_picked_network_is_a_configuration(c13):

@@ -8,6 +8,8 @@ from fastresnet.project import committed_results
 from fastresnet.study import open_study
 from fastresnet.widgets import ThroughputExplorer
 
+from .conftest import accessibility_findings
+
 F6_SIZES = [128, 256, 512, 1024, 2048, 2560, 3072, 3584, 4096, 4500, 5096]
 
 
@@ -19,29 +21,11 @@ def families():
 
 
 @pytest.fixture
-def shown(browser, tmp_path):
-    """Opens the explorer as a page from the disk, and fails if a script on it does."""
-    errors, pages = [], []
+def shown(show):
+    def open_explorer(experiment="F6", **look):
+        return show(ThroughputExplorer(committed_results(), experiment), ".throughput-explorer circle", **look)
 
-    def show(width=1200, theme="light", experiment="F6"):
-        path = tmp_path / "page.html"
-        head = f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Batches</title></head>'
-        colours = "" if theme == "light" else ' style="background: #14181e; color: #ced6dd; --pst-color-text-base: #ced6dd"'
-        body = ThroughputExplorer(committed_results(), experiment).static_html()
-        path.write_text(f"{head}<body{colours}><main><h1>Batches</h1>{body}</main></body></html>")
-        page = browser.new_page(viewport={"width": width, "height": 1100})
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: errors.append(request.url) if not request.url.startswith("file:") else None)
-        page.goto(path.as_uri())
-        page.wait_for_selector(".throughput-explorer circle")
-        pages.append(page)
-        return page
-
-    yield show
-    for page in pages:
-        page.close()
-    assert not errors
+    return open_explorer
 
 
 def reading(page, name):
@@ -142,12 +126,9 @@ def test_chosen_experiment_brings_its_batch_sizes(shown, families):
 @pytest.mark.parametrize(("width", "theme"), [(380, "light"), (1600, "dark")])
 @pytest.mark.parametrize("experiment", ["F6", "C11"])
 def test_explorer_is_accessible_and_fits(shown, width, theme, experiment):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = shown(width, theme, experiment)
+    page = shown(experiment, width=width, theme=theme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    findings = Axe().run(page).response["violations"]
-    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings]
+    assert not accessibility_findings(page)
 
 
 def test_chosen_batch_size_is_its_records():
