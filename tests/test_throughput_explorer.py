@@ -80,6 +80,16 @@ def test_table_says_what_the_chapter_s_does(shown):
 
 
 @pytest.mark.browser
+def test_only_an_epoch_of_all_images_is_called_measured(load_script, families):
+    page = load_script(ThroughputExplorer)
+    family = families["C11"]
+    part, whole = family["points"][0], {**family["points"][0], "train_images": 50_000}
+    names = [page.evaluate("([f, p]) => explorer.readingsOf(f, p)[1][0]", [family, point]) for point in (part, whole)]
+    start = "Seconds an epoch of all 50,000 images, "
+    assert names == [f"{start}extrapolated from 900 steps, 2,500 images", f"{start}measured"]
+
+
+@pytest.mark.browser
 def test_keys_and_pointer_move_along_what_was_measured(shown):
     page = shown()
     status = page.get_by_role("status")

@@ -22,7 +22,8 @@ function layersOf(model, imageSide) {
     let out = norm(part, `${name}.bn1`, conv(part, `${name}.conv1`, x, channels, 3, stride));
     if (model.extra_conv) out = norm(part, `${name}.extra.1`, conv(part, `${name}.extra.0`, out, channels, 3));
     out = norm(part, `${name}.bn2`, conv(part, `${name}.conv2`, out, channels, 3));
-    if (stride > 1 || x[0] !== channels) norm(part, `${name}.downsample.1`, conv(part, `${name}.downsample.0`, x, channels, 1, stride));
+    // wherever the channels change, the image is halved as well
+    if (stride > 1) norm(part, `${name}.downsample.1`, conv(part, `${name}.downsample.0`, x, channels, 1, stride));
     return out;
   };
   const [kernel, stride] = model.stem === "7x7/2" ? [7, 2] : [3, 1];

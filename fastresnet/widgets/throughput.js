@@ -133,3 +133,4 @@ function render({ model, el }) {
 }
 
 export default { render };
+export { readingsOf };
