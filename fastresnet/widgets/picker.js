@@ -9,7 +9,8 @@ const SETTINGS = {
   depth: ["Depth", [10, 18, 34].map((depth) => [depth, `${depth} layers`])],
 };
 
-const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/(?<!\d) (?!\()/g, "\u00a0").replace(" %", "\u00a0%") : "not recorded");
+const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/ (?!\()/g, "\u00a0") : "not recorded");
+const breakable = (text) => text.replace("\u00a0±", " ±"); // four columns do not fit a telephone otherwise
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 const count = (value) => value.toLocaleString("en");
 const megaflops = (flops) => `${short(flops / 1e6)} MFLOP`;
@@ -79,7 +80,7 @@ function render({ model, el }) {
     const rows = [
       ["FLOPs, one image", megaflops(own.flops), megaflops(other.flops), times("flops")],
       ["Parameters", count(own.parameters), count(other.parameters), times("parameters")],
-      ["Test accuracy", percentage(network?.accuracies ?? []), percentage(other.accuracies), differenceText(network, other)],
+      ["Test accuracy", breakable(percentage(network?.accuracies ?? [])), breakable(percentage(other.accuracies)), differenceText(network, other)],
     ];
     readings.replaceChildren(tableOf(["", network?.variant ?? "this network", `beside: ${other.variant}`, "difference"], rows, "The network beside another"));
     message.textContent = `${network?.variant ?? "A network without a record"}: ${rows[0][1]}, ${rows[1][1]} parameters, accuracy ${rows[2][1]}.`;
