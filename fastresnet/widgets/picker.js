@@ -70,7 +70,7 @@ function render({ model, el }) {
     const interval = network.differences[other.variant];
     if (!interval) return "too few runs";
     const [difference, low, high] = interval.map((value) => signed(100 * value));
-    return `${difference} points, 95 % interval ${low} to ${high}`;
+    return `${difference} points, 95\u00a0% interval ${low} to ${high}`;
   }
 
   function compare(layers) {
