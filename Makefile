@@ -1,4 +1,4 @@
-# make book: the environment, every chapter, the book.   make test: lint, types, tests.   make lab: the explorer, live.
+# make book: the environment, every chapter, the book.   make test: lint, types, tests.   make lab: the explorers, live.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin

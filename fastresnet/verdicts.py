@@ -179,6 +179,12 @@ def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, t
     return Verdict(claim, "confirmed" if error <= tolerance else "not confirmed", evidence)
 
 
+def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float] | None:
+    """Difference of two samples' means and the ends of its 95 % interval, Welch's; None where a sample is too small for one."""
+    one, other, _ = _with_values(one, other)
+    return _compare(one, other, paired=False)[:3] if min(len(one), len(other)) >= MIN_RUNS else None
+
+
 def _compare(one: Sequence[float], other: Sequence[float], paired: bool) -> tuple[float, float, float, float, float]:
     """Difference of means, its interval, two-sided p, and the difference in standard deviations."""
     first, second = np.asarray(one, float), np.asarray(other, float)

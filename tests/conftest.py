@@ -57,6 +57,55 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture
+def show(browser, tmp_path):
+    """Opens a widget as a page from the disk, and fails if a script on it does, or asks for anything."""
+    errors, pages = [], []
+
+    def open_page(widget, ready, *, width=1200, theme="light"):
+        path = tmp_path / "page.html"
+        head = f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Explorer</title></head>'
+        colours = "" if theme == "light" else ' style="background: #14181e; color: #ced6dd; --pst-color-text-base: #ced6dd"'
+        path.write_text(f"{head}<body{colours}><main><h1>Explorer</h1>{widget.static_html()}</main></body></html>")
+        page = browser.new_page(viewport={"width": width, "height": 1000})
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: errors.append(request.url) if not request.url.startswith("file:") else None)
+        page.goto(path.as_uri())
+        page.wait_for_selector(ready, state="attached")
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert not errors
+
+
+@pytest.fixture(scope="module")
+def load_script(browser):
+    """Loads a widget's script as the module `explorer` of an empty page."""
+    page = browser.new_page()
+    load = """async (script) => {
+        const blob = new Blob([script], { type: "text/javascript" });
+        window.explorer = await import(URL.createObjectURL(blob));
+    }"""
+
+    def load_into_page(widget):
+        page.evaluate(load, widget._esm)
+        return page
+
+    yield load_into_page
+    page.close()
+
+
+def accessibility_findings(page):
+    """What axe finds on a page, with the first piece of HTML that it is found in."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(page).response["violations"]]
+
+
 def command(*arguments, cwd=ROOT, **environment):
     """Runs the command line as a user would."""
     return subprocess.run(

@@ -7,6 +7,8 @@ from fastresnet.project import committed_results
 from fastresnet.store import load_frame
 from fastresnet.widgets import RunExplorer
 
+from .conftest import accessibility_findings
+
 
 @pytest.fixture(scope="module")
 def explorer():
@@ -14,19 +16,8 @@ def explorer():
 
 
 @pytest.fixture
-def page(browser, explorer, tmp_path):
-    """The explorer as a page from the disk."""
-    path = tmp_path / "page.html"
-    head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Runs</title></head>'
-    path.write_text(f"{head}<body><main><h1>Runs</h1>{explorer.static_html()}</main></body></html>")
-    page = browser.new_page(viewport={"width": 1200, "height": 1000})
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(path.as_uri())
-    page.wait_for_selector(".run-explorer tbody tr")
-    yield page
-    page.close()
-    assert not errors
+def page(show, explorer):
+    return show(explorer, ".run-explorer tbody tr")
 
 
 def test_every_evaluated_run_is_a_point(explorer):
@@ -116,11 +107,8 @@ def test_pointer_and_keys_lead_to_a_run(page, explorer):
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [380, 1600])
 def test_explorer_is_accessible_and_fits(page, width):
-    from axe_playwright_python.sync_playwright import Axe
-
     page.set_viewport_size({"width": width, "height": 900})
     page.get_by_label("Step through the runs").fill("5")
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    findings = Axe().run(page).response["violations"]
-    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
+    assert not accessibility_findings(page)

@@ -1,6 +1,5 @@
 """The explorer's curves are the library's, what is copied from it works, and it can be used with pointer and keys."""
 
-import itertools
 from typing import get_args
 
 import pytest
@@ -12,86 +11,25 @@ from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
 from fastresnet.parsing import parse
 from fastresnet.project import committed_results
-from fastresnet.schedules import (
-    Constant,
-    Cosine,
-    CosineRestarts,
-    Cyclic,
-    Exponential,
-    Linear,
-    MultiStep,
-    OneCycle,
-    OneCycleTail,
-    PiecewiseLinear,
-    Plateau,
-    Schedule,
-)
+from fastresnet.schedules import Constant, Cosine, Linear, PiecewiseLinear, Schedule
 from fastresnet.study import edition_parameters
 from fastresnet.widgets import ScheduleExplorer, recorded_losses
 
-TAIL = {"max_lr": 0.3, "tail_lr": 0.02}
-RANGES = (None, (0.8, 0.95))
-SCHEDULES = [
-    *(Constant(lr=lr) for lr in (1e-7, 0.1, 3.0)),
-    *(MultiStep(lr=0.2, milestones=at, factor=f) for at in ((0.5,), (0.25, 0.5, 0.75), (0.9, 0.35)) for f in (0.1, 0.3)),
-    *(Linear(start_lr=a, end_lr=b) for a, b in ((0.1, 0.0), (0.0, 0.2), (0.3, 0.01))),
-    *(Exponential(lr=lr, end_lr=end) for lr in (0.1, 1.0) for end in (1e-5, 0.05)),
-    PiecewiseLinear(points=((0, 0), (0.2, 0.1), (1, 0))),
-    PiecewiseLinear(points=((0.1, 0.05), (0.3, 0.2), (0.35, 0.01), (0.8, 0.02))),
-    *(Cosine(lr=0.4, end_lr=end) for end in (0.0, 0.01)),
-    *(CosineRestarts(lr=0.1, end_lr=1e-3, num_cycles=n, cycle_factor=k) for n in (1, 2, 3, 5) for k in (1, 2, 3)),
-    *(
-        OneCycle(max_lr=0.1, warmup=w, anneal=a, final_div_factor=f, momentum_range=m)
-        for w, a, f, m in itertools.product((0.05, 0.3, 0.77), ("cosine", "linear"), (10, 1e4), RANGES)
-    ),
-    *(OneCycleTail(**TAIL, tail_start=at, anneal=a) for at in (0.6, 0.75) for a in ("cosine", "linear")),
-    *(
-        Cyclic(min_lr=0.01, max_lr=0.1, num_cycles=n, mode=mode, momentum_range=m)
-        for n, mode, m in itertools.product((1, 3, 7), ("triangular", "triangular2"), RANGES)
-    ),
-    *(Plateau(lr=0.1, patience=p, factor=f, threshold=t) for p in (0, 2) for f in (0.1, 0.5) for t in (1e-4, 0.05)),
-]
+from .conftest import accessibility_findings
+from .schedule_cases import LOSSES, SCHEDULES
+
 RUNS = ((1, 7), (10, 100), (7, 33), (24, 40))
 GRID = [(schedule, *run) for schedule in SCHEDULES for run in RUNS]
-LOSSES = [2.3, 1.9, 1.7, 1.71, 1.72, 1.6, 1.61, 1.59, 1.62, 1.7, 1.2, 1.21, 1.19, 1.19, 1.25, 1.18]
 
 
 @pytest.fixture(scope="module")
-def module(browser):
-    """A page on which the explorer's script is loaded as a module, `explorer`."""
-    page = browser.new_page()
-    load = """async (script) => {
-        const blob = new Blob([script], { type: "text/javascript" });
-        window.explorer = await import(URL.createObjectURL(blob));
-    }"""
-    page.evaluate(load, ScheduleExplorer._esm)
-    yield page
-    page.close()
+def module(load_script):
+    return load_script(ScheduleExplorer)
 
 
 @pytest.fixture
-def shown(browser, tmp_path):
-    """Opens an explorer as a page from the disk, and fails if a script on it does."""
-    errors, pages = [], []
-
-    def show(explorer=None, width=1200, theme="light"):
-        path = tmp_path / "page.html"
-        head = f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Explorer</title>'
-        colours = "" if theme == "light" else ' style="background: #14181e; color: #ced6dd; --pst-color-text-base: #ced6dd"'
-        body = (explorer or ScheduleExplorer()).static_html()
-        path.write_text(f"{head}</head><body{colours}><main><h1>Explorer</h1>{body}</main></body></html>")
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: errors.append(request.url) if not request.url.startswith("file:") else None)
-        page.goto(path.as_uri())
-        page.wait_for_selector("path.curve[d]", state="attached")
-        pages.append(page)
-        return page
-
-    yield show
-    for page in pages:
-        page.close()
-    assert not errors
+def shown(show):
+    return lambda explorer=None, **look: show(explorer or ScheduleExplorer(), "path.curve[d]", **look)
 
 
 def wanted(schedule, epochs, per_epoch):
@@ -259,14 +197,12 @@ def test_knots_follow_pointer_and_keys(shown):
 @pytest.mark.parametrize("width", [380, 1600])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_explorer_is_accessible_and_fits(shown, width, theme):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0), (0.5, 0.1), (1, 0))), compared=[Cosine(lr=0.1)]), width, theme)
+    explorer = ScheduleExplorer(PiecewiseLinear(points=((0, 0), (0.5, 0.1), (1, 0))), compared=[Cosine(lr=0.1)])
+    page = shown(explorer, width=width, theme=theme)
     page.locator("summary").nth(0).click()
     page.locator("summary").nth(1).click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    findings = Axe().run(page).response["violations"]
-    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
+    assert not accessibility_findings(page)
 
 
 @pytest.mark.browser

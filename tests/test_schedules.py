@@ -18,6 +18,8 @@ from fastresnet.schedules import (
     Plateau,
 )
 
+from .schedule_cases import LOSSES, SCHEDULES
+
 TOTAL_STEPS = 40
 
 
@@ -129,10 +131,13 @@ def test_one_cycle_ends_almost_at_nothing():
     assert max(schedule(step, 100) for step in range(100)) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("total_steps", [1, 2, 3, 4])
-def test_one_cycle_of_a_few_steps_is_finite(total_steps):
-    rates = [OneCycle(max_lr=0.1)(step, total_steps) for step in range(total_steps)]
-    assert all(0 <= rate <= 0.1 for rate in rates)
+@pytest.mark.parametrize("total_steps", [1, 2, 3, 4, 41])
+def test_every_rate_lies_between_nothing_and_the_largest_that_was_asked_for(total_steps):
+    for schedule in SCHEDULES:
+        named = [value for key, value in schedule.model_dump().items() if key.endswith("lr")]
+        largest = max(named or [lr for _, lr in schedule.points])
+        rates = [schedule(step, total_steps, LOSSES[:step]) for step in range(total_steps)]
+        assert all(0 <= rate <= largest + 1e-12 for rate in rates), schedule
 
 
 def test_points_out_of_order_are_refused():

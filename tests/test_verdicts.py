@@ -32,6 +32,8 @@ def test_interval_is_that_of_scipy():
     interval = stats.ttest_ind(HIGH, LOW, equal_var=False).confidence_interval(0.95)
     expected = f"interval {100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
     assert expected in verdicts.higher("claim", HIGH, LOW).evidence
+    assert verdicts.interval(HIGH, LOW) == pytest.approx((0.1, interval.low, interval.high))
+    assert verdicts.interval(HIGH[:2], LOW) is None
 
 
 def test_pairing_finds_what_the_spread_between_seeds_hides():

@@ -1,10 +1,16 @@
-"""What the widgets have in common: a script of several files, one style, and a page that is left without a kernel."""
+"""What the widgets have in common: a script of several files, one style, settings that are checked, and a page that is left
+without a kernel."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anywidget
+import traitlets
+from pydantic import BaseModel
 
+from fastresnet.errors import UserError
+from fastresnet.parsing import parse
 from fastresnet.widgets.static import static_html
 
 _HERE = Path(__file__).parent
@@ -13,6 +19,30 @@ _HERE = Path(__file__).parent
 def script(*names: str) -> str:
     """One ECMAScript module of several files of this folder."""
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+def to_json(value: Any, _widget: Any = None) -> Any:
+    """A trait's models as the mappings that a browser, or a configuration, would hold."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [to_json(each) for each in value]
+
+
+class ConfigTrait(traitlets.TraitType[Any, Any]):
+    """Holds a frozen model of the library; takes one, or the mapping that a configuration would hold."""
+
+    def __init__(self, model: type[BaseModel], what: str) -> None:
+        super().__init__()
+        self.model, self.info_text = model, f"a {what} or its mapping"
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """The model. Raises UserError naming what is wrong with it and what is allowed."""
+        values = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        if not isinstance(values, Mapping):
+            raise UserError(f"{self.name}: expected {self.info_text}, got {value!r}")
+        return self.check(values, self.name or "value")
+
+    def check(self, values: Mapping[str, Any], where: str) -> Any:
+        """The model of some values. Raises UserError, naming `where`, if they make none."""
+        return parse(values, self.model, where)
 
 
 class Explorer(anywidget.AnyWidget):

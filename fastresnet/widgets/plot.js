@@ -19,21 +19,6 @@ function rateAxis(drawn, knots, log) {
   return [Math.max(lowest, high * 1e-6) * 0.7, high * 1.5];
 }
 
-function frame(x, y, name, box, xTicks, xName) {
-  const parts = [make("rect", { class: "frame", x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })];
-  for (const tick of y.ticks) {
-    parts.push(make("line", { class: "grid", x1: box.left, x2: box.right, y1: y.at(tick), y2: y.at(tick) }));
-    parts.push(make("text", { x: box.left - 6, y: y.at(tick) + 4, "text-anchor": "end" }, short(tick)));
-  }
-  for (const [step, label] of xTicks) {
-    parts.push(make("line", { class: "grid", x1: x(step), x2: x(step), y1: box.top, y2: box.bottom }));
-    if (xName) parts.push(make("text", { x: x(step), y: box.bottom + 16, "text-anchor": "middle" }, label));
-  }
-  parts.push(make("text", { x: box.left, y: box.top - 8 }, name));
-  if (xName) parts.push(make("text", { x: box.right, y: box.bottom + 31, "text-anchor": "end" }, xName));
-  return parts;
-}
-
 const line = (each, values, x, y) => make("path", { class: "curve", style: each.stroke, "stroke-dasharray": each.dash, d: pathOf(values, x, y) });
 
 function knotHandle(index, [at, lr], last, x, y, onmove) {

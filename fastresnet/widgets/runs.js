@@ -21,15 +21,6 @@ function paretoFront(runs, cost) {
   return front;
 }
 
-// The ticks of a cost in decades, with 2 and 5 between them where there are few; even ones within a narrow range.
-function costTicks(low, high) {
-  if (high / low < 4) return niceTicks(low, high, 5);
-  const ticks = [];
-  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) ticks.push(...[1, 2, 5].map((times) => times * 10 ** power));
-  const inside = ticks.filter((tick) => tick >= low && tick <= high);
-  return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6)) : inside;
-}
-
 function learningCurve(run, width) {
   const height = 200;
   const box = { left: EDGE.left, right: width - EDGE.right, top: EDGE.top, bottom: height - EDGE.bottom };
@@ -37,13 +28,8 @@ function learningCurve(run, width) {
   const accuracies = run.curve.map(([, accuracy]) => accuracy);
   const y = vertical(Math.min(...accuracies) * 0.98, Math.max(...accuracies), box.top, box.bottom, false);
   const x = (epoch) => box.left + (last > 1 ? (epoch - 1) / (last - 1) : 0.5) * (box.right - box.left);
-  const parts = [make("rect", { class: "frame", x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })];
-  for (const tick of y.ticks) {
-    parts.push(make("line", { class: "grid", x1: box.left, x2: box.right, y1: y.at(tick), y2: y.at(tick) }));
-    parts.push(make("text", { x: box.left - 6, y: y.at(tick) + 4, "text-anchor": "end" }, short(tick)));
-  }
-  for (const tick of niceTicks(1, last, 8).filter(Number.isInteger)) parts.push(make("text", { x: x(tick), y: box.bottom + 16, "text-anchor": "middle" }, tick));
-  parts.push(make("text", { x: box.left, y: box.top - 8 }, "accuracy"), make("text", { x: box.right, y: box.bottom + 31, "text-anchor": "end" }, "epoch"));
+  const ticks = niceTicks(1, last, 8).filter(Number.isInteger).map((tick) => [tick, tick]);
+  const parts = frame(x, y, "accuracy", box, ticks, "epoch");
   parts.push(make("path", { class: "curve", style: "stroke: var(--c0)", d: run.curve.map(([epoch, value], i) => `${i ? "L" : "M"}${x(epoch)} ${y.at(value)}`).join("") }));
   parts.push(...run.curve.map(([epoch, value]) => make("circle", { r: 2.5, cx: x(epoch), cy: y.at(value), style: "fill: var(--c0)" })));
   return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Accuracy by epoch, ${percent(accuracies[0])} to ${percent(accuracies.at(-1))}` }, ...parts);
@@ -71,29 +57,22 @@ function render({ model, el }) {
 
   const passes = (run, but) => FILTERS.every(([key]) => key === but || !chosen[key] || run[key] === chosen[key]);
 
-  function picker(key, label, options, value, apply) {
-    const id = `${uid}-${key}`;
-    const box = make("select", { id, onchange: () => apply(box.value) }, ...options.map(([each, text]) => make("option", { value: each }, text)));
-    box.value = value;
-    return make("div", { class: "setting" }, make("label", { for: id }, label), make("span", { class: "wide" }, box));
-  }
-
   // each filter offers what the others leave, so that no choice ends in an empty plot
   function buildFilters() {
     const focused = document.activeElement?.id;
     const rows = FILTERS.map(([key, label]) => {
       const values = [...new Set(runs.filter((run) => passes(run, key)).map((run) => run[key]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       const options = [...(key === "dataset" ? [] : [["", "all"]]), ...values.map((value) => [value, value])];
-      return picker(key, label, options, chosen[key] ?? "", (value) => {
+      return selectSetting(`${uid}-${key}`, label, options, chosen[key] ?? "", (value) => {
         if (key === "dataset") for (const [other] of FILTERS) delete chosen[other];
         chosen[key] = value;
         refresh();
-      });
+      }, { wide: true });
     });
-    rows.push(picker("axis", "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis, (value) => {
+    rows.push(selectSetting(`${uid}-axis`, "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis, (value) => {
       axis = value;
       refresh();
-    }));
+    }, { wide: true }));
     filters.replaceChildren(...rows);
     if (focused?.startsWith(uid)) filters.querySelector(`#${focused}`)?.focus();
   }
@@ -197,20 +176,14 @@ function render({ model, el }) {
   canvas.addEventListener("click", (event) => select(nearest(event)));
   const controls = make("fieldset", {}, make("legend", {}, "Runs"), filters, count);
   const step = make("div", {}, make("label", { for: slider.id }, "Step through the runs"), slider);
-  const root = make("div", { class: "fastresnet-widget run-explorer", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "fastresnet-widget run-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, canvas, step, detail, table)));
   el.append(root);
   refresh();
   model.on("change:selected", follow);
   const themed = new MutationObserver(draw);
   for (const place of [document.documentElement, document.body]) themed.observe(place, { attributeFilter: ["data-theme", "data-jp-theme-light"] });
-  let width = canvas.clientWidth;
-  const resized = new ResizeObserver(() => {
-    if (canvas.clientWidth === width) return;
-    width = canvas.clientWidth;
-    draw();
-  });
-  resized.observe(canvas);
+  const resized = onNewWidth(canvas, draw);
   return () => {
     themed.disconnect();
     resized.disconnect();

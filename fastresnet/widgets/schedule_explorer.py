@@ -12,34 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import traitlets
-from pydantic import BaseModel
 
 from fastresnet.errors import UserError
 from fastresnet.parsing import parse
 from fastresnet.schedules import Frozen, OneCycle, Schedule
 from fastresnet.store import read_record
-from fastresnet.widgets.base import Explorer, script
+from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
 
 
 class _Holder(Frozen):
     schedule: Schedule
 
 
-class ScheduleTrait(traitlets.TraitType[Any, Any]):
-    """Holds a schedule of the library; takes one, or the mapping that a configuration would hold."""
+class ScheduleTrait(ConfigTrait):
+    """Holds a schedule of the library, of any kind."""
 
-    info_text = "a schedule or its mapping"
+    def __init__(self) -> None:
+        super().__init__(_Holder, "schedule")
 
-    def validate(self, obj: Any, value: Any) -> Any:
-        """The schedule. Raises UserError naming what is wrong with it and what is allowed."""
-        values = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        if not isinstance(values, Mapping):
-            raise UserError(f"{self.name}: expected {self.info_text}, got {value!r}")
-        return parse({"schedule": values}, _Holder, self.name or "schedule").schedule
-
-
-def _to_json(value: Any, _widget: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else [_to_json(each, None) for each in value]
+    def check(self, values: Mapping[str, Any], where: str) -> Any:
+        """The schedule. Raises UserError, naming `where`, if the values make none."""
+        return parse({"schedule": values}, _Holder, where).schedule
 
 
 class ScheduleExplorer(Explorer):
@@ -49,10 +42,10 @@ class ScheduleExplorer(Explorer):
     plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.
     """
 
-    _esm = script("drawing.js", "curves.js", "plot.js", "explorer.js")
+    _esm = script("drawing.js", "curves.js", "fields.js", "plot.js", "explorer.js")
 
-    schedule = ScheduleTrait().tag(sync=True, to_json=_to_json)
-    compared = traitlets.List(ScheduleTrait(), maxlen=5).tag(sync=True, to_json=_to_json)
+    schedule = ScheduleTrait().tag(sync=True, to_json=to_json)
+    compared = traitlets.List(ScheduleTrait(), maxlen=5).tag(sync=True, to_json=to_json)
     epochs = traitlets.Int(10, min=1, max=500).tag(sync=True)
     steps_per_epoch = traitlets.Int(100, min=1, max=1000).tag(sync=True)
     losses = traitlets.Dict(value_trait=traitlets.List(traitlets.Float()), key_trait=traitlets.Unicode()).tag(sync=True)

@@ -1,0 +1,184 @@
+"""The explorer of batch sizes: images a second, the parts of a step and what they add up to, at every size that was measured.
+
+explorer = ThroughputExplorer(committed_results(), experiment="F6")
+explorer                # the last line of a cell shows it
+explorer.config         # of the batch size that was chosen
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import traitlets
+
+from fastresnet import report
+from fastresnet.config import RunConfig
+from fastresnet.data.specs import SPECS
+from fastresnet.errors import UserError
+from fastresnet.project import EDITIONS, parameter_file
+from fastresnet.records import RunRecord
+from fastresnet.store import read_record
+from fastresnet.studies import STUDIES
+from fastresnet.study import Study, open_study
+from fastresnet.widgets.base import Explorer, script
+
+FEWEST_TEST_IMAGES = 1000
+"""Below these a run was timed, not tested: the standard deviation of an accuracy near one half is 1.6 points with them."""
+_SCALE = ("data.batch_size", "data.train_images", "train.epochs")
+"""What may differ within a family of runs."""
+
+
+class Family(NamedTuple):
+    """What a family's runs have in common: the experiment that asks for them, the hardware, and what else that varies."""
+
+    study: str
+    experiment: str
+    edition: str
+    hardware: str
+    series: str
+
+    @property
+    def id(self) -> str:
+        """All of it, as one text."""
+        return "/".join(self)
+
+
+class ThroughputExplorer(Explorer):
+    """Shows families of finished runs of the studies that differ in their batch size, and in how many images they took.
+
+    `family` names one of `families`, each of one experiment and one hardware; `batch_size` is one that it measured. Records
+    are those below a folder. Raises UserError where they hold no family, none of `experiment` if one is named, or for a
+    file that is no record.
+    """
+
+    _esm = script("drawing.js", "throughput_drawing.js", "throughput.js")
+
+    families = traitlets.List(traitlets.Dict()).tag(sync=True)
+    family = traitlets.Unicode().tag(sync=True)
+    batch_size = traitlets.Int().tag(sync=True)
+
+    def __init__(self, results: Path, experiment: str | None = None) -> None:
+        families = _families(results)
+        wanted = [family for family in families if experiment in (None, family.experiment)]
+        if not wanted:
+            known = ", ".join(dict.fromkeys(family.experiment for family in families))
+            of_it = f" in {experiment!r}; allowed: {known}" if known else ""
+            raise UserError(f"{results}: no runs of several batch sizes{of_it}")
+        self._records = {family.id: sizes for family, sizes in families.items()}
+        super().__init__(
+            families=[_described(family, sizes) for family, sizes in families.items()],
+            family=wanted[0].id,
+            batch_size=next(iter(families[wanted[0]])),
+        )
+
+    @traitlets.validate("family")
+    def _known_family(self, proposal: Mapping[str, Any]) -> str:
+        if proposal["value"] not in self._records:
+            raise UserError(f"family: no family {proposal['value']!r}; allowed: {', '.join(self._records)}")
+        return str(proposal["value"])
+
+    @traitlets.validate("batch_size")
+    def _measured(self, proposal: Mapping[str, Any]) -> int:
+        sizes = self._records[self.family]
+        if proposal["value"] not in sizes:
+            raise UserError(f"batch_size: {proposal['value']} was not measured; allowed: {', '.join(map(str, sizes))}")
+        return int(proposal["value"])
+
+    @traitlets.observe("family")
+    def _keep_to_what_was_measured(self, _change: Mapping[str, Any]) -> None:
+        sizes = self._records[self.family]
+        if self.batch_size not in sizes:
+            self.batch_size = next(iter(sizes))
+
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """The runs of the chosen batch size, by seed."""
+        return self._records[self.family][self.batch_size]
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration of the chosen batch size."""
+        return self.records[0].config
+
+
+def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
+    """Runs by family and batch size, both in order. A record serves every experiment that asks for its run."""
+    records = {(each.config_hash, each.seed): each for each in map(read_record, sorted(results.glob("*/*/*.json")))}
+    families = {}
+    for study in _studies():
+        for experiment in study.experiments:
+            wanted = ((run.config.hash, run.seed) for run in study.runs(experiment))
+            runs = [records[key] for key in wanted if key in records and records[key].outcome.status == "finished"]
+            for hardware in dict.fromkeys(map(report.hardware, runs)):
+                series = _by_rest(run for run in runs if report.hardware(run) == hardware)
+                for rest, sizes in series.items():
+                    families[Family(study.name, experiment, study.edition, hardware, _series(rest, list(series)))] = sizes
+    return families
+
+
+def _studies() -> Iterator[Study]:
+    for name in STUDIES:
+        yield from (open_study(name, edition=edition) for edition in EDITIONS if parameter_file(name, edition).exists())
+
+
+def _by_rest(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, ...]]]:
+    """Runs by what is not their scale, and by batch size, where there are several."""
+    groups: dict[str, dict[int, tuple[RunRecord, ...]]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda run: (run.config.data.batch_size, run.seed)):
+        sizes, size = groups[_rest(run.config)], run.config.data.batch_size
+        sizes[size] = (*sizes.get(size, ()), run)
+    return {rest: sizes for rest, sizes in groups.items() if len(sizes) > 1}
+
+
+def _rest(config: RunConfig) -> str:
+    """A configuration without what may differ within a family, as one text."""
+    values = dict(_flat(config.model_dump(mode="json")))
+    return json.dumps({key: value for key, value in values.items() if key not in _SCALE})
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        yield from _flat(value, f"{above}{key}.") if isinstance(value, dict) else ((f"{above}{key}", value),)
+
+
+def _series(rest: str, all_rests: Sequence[str]) -> str:
+    """What tells a family from the others of its experiment and hardware: `train.precision bf16`; "" for the only one."""
+    own, others = json.loads(rest), [json.loads(each) for each in all_rests]
+    return ", ".join(f"{key} {value}" for key, value in own.items() if any(other.get(key) != value for other in others))
+
+
+def _described(family: Family, sizes: Mapping[int, tuple[RunRecord, ...]]) -> dict[str, Any]:
+    first = next(iter(sizes.values()))[0]
+    spec = SPECS[first.config.data.name]
+    return {
+        "id": family.id,
+        **family._asdict(),
+        "question": open_study(family.study, edition=family.edition).experiment(family.experiment).question,
+        "dataset": spec.title,
+        "epoch_images": spec.num_train,
+        "torch": sorted({record.versions["torch"] for records in sizes.values() for record in records}),
+        "revisions": sorted({record.source_revision for records in sizes.values() for record in records}),
+        "points": [_point(size, records) for size, records in sizes.items()],
+    }
+
+
+def _point(batch_size: int, records: Sequence[RunRecord]) -> dict[str, Any]:
+    """What was measured at one batch size, a value a run. Seconds an image are those of the parts, where they were timed."""
+    parts = report.step_parts(records)
+    whole = [record.seconds.train / record.images_trained for record in records]
+    tested = min(record.data.test_images for record in records if record.data)
+    accuracies = [record.test_accuracy for record in records if record.test_accuracy is not None]
+    first = records[0]
+    return {
+        "batch_size": batch_size,
+        "image_seconds": parts.sum(axis=1).tolist() if len(parts) else whole,
+        "parts": parts.to_dict(orient="list"),
+        "memory_bytes": [record.peak_memory_bytes for record in records],
+        "accuracies": accuracies if tested >= FEWEST_TEST_IMAGES else [],
+        "test_images": tested,
+        "train_images": first.data.train_images if first.data else 0,
+        "epochs": first.epochs_trained,
+        "steps": report.steps_trained(first),
+    }
