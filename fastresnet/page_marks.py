@@ -9,6 +9,7 @@ from pydoc import locate
 from typing import Any
 
 from docutils import nodes
+from pydantic import BaseModel
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
@@ -32,8 +33,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _box)
     app.connect("doctree-read", _let_figures_scroll)
     app.connect("doctree-read", _leave_out_validators)
+    app.connect("doctree-read", _say_defaults)
     app.connect("html-page-context", _mend_references)
-    app.connect("autodoc-process-docstring", _say_default)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -62,8 +63,9 @@ def _mend_references(_app: Sphinx, _page: str, _template: str, context: dict[str
     context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
 
 
-def _say_default(_app: Sphinx, _what: str, name: str, _object: Any, _options: Any, lines: list[str]) -> None:
-    owner, _, attribute = name.rpartition(".")
-    field = getattr(locate(owner), "model_fields", {}).get(attribute)
-    if field and not field.is_required():
-        lines += ["", f"Default: ``{field.get_default(call_default_factory=True)!r}``"]
+def _say_defaults(_app: Sphinx, document: nodes.document) -> None:
+    for signature in document.findall(addnodes.desc_signature):
+        owner, _, attribute = "".join(signature["ids"][:1]).rpartition(".")
+        field = getattr(locate(owner), "model_fields", {}).get(attribute)
+        if field and not field.is_required() and not isinstance(field.default, BaseModel):
+            signature += addnodes.desc_annotation("", f" = {field.get_default(call_default_factory=True)!r}")

@@ -56,18 +56,20 @@ def test_types_spelt_out_as_validators_are_left_out_of_the_reference():
 
 
 @pytest.mark.parametrize(
-    ("name", "lines"),
+    ("name", "shown"),
     [
-        ("fastresnet.DataConfig.batch_size", ["", "Default: ``128``"]),
-        ("fastresnet.schedules.Constant.lr", []),
-        ("fastresnet.DataConfig", []),
-        ("fastresnet.report.caption", []),
+        ("fastresnet.DataConfig.batch_size", "batch_size = 128"),
+        ("fastresnet.TrainConfig.schedule", "schedule"),  # a model, whose text would fill lines
+        ("fastresnet.schedules.Constant.lr", "lr"),
+        ("fastresnet.report.caption", "caption"),
     ],
 )
-def test_reference_says_the_default_of_a_setting(name, lines):
-    said = []
-    page_marks._say_default(None, "attribute", name, None, None, said)
-    assert said == lines
+def test_reference_says_the_default_of_a_setting(name, shown):
+    document = publish_doctree("text")
+    signature = addnodes.desc_signature("", nodes.Text(name.rpartition(".")[2]), ids=[name])
+    document += signature
+    page_marks._say_defaults(None, document)
+    assert signature.astext() == shown
 
 
 def test_figures_description_becomes_the_pictures_text_and_parameters_are_folded():
