@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 import nbformat
 import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
 
 from fastresnet import chapters, folders
 from fastresnet.errors import UserError
@@ -28,18 +30,12 @@ RUN += ["--device", "cpu"]
 @pytest.fixture(scope="module")
 def server():
     """The environment in which s3:// is a server on this machine, with a bucket `records`."""
-    for package in ("s3fs", "moto", "flask_cors"):
-        pytest.importorskip(package, reason="pip install 'fastresnet[cloud-dev]'")
-    from moto.server import ThreadedMotoServer
-
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     _, port = moto.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (DUMMY | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
             patch.setenv(name, value)
-        import s3fs
-
         s3fs.S3FileSystem.clear_instance_cache()
         s3fs.S3FileSystem().mkdir("records")
         yield

@@ -25,9 +25,8 @@ LOCK = {
 
 
 def required():
-    # peers are what the benchmark compares with; what reaches S3 wants an older dateutil than the others. Nothing here needs them
-    apart = {"peers", "cloud", "cloud-dev"}
-    lines = [*PROJECT["dependencies"], *(line for extra, lines in EXTRAS.items() if extra not in apart for line in lines)]
+    # peers are what the benchmark compares with: nothing here needs them
+    lines = [*PROJECT["dependencies"], *(line for extra, lines in EXTRAS.items() if extra != "peers" for line in lines)]
     return [Requirement(line) for line in lines if not line.startswith("fastresnet")]
 
 
@@ -39,7 +38,7 @@ def test_lock_satisfies_the_project_and_is_what_is_installed(requirement):
 
 
 def test_extras_are_those_that_are_documented():
-    assert set(EXTRAS) == {"book", "cloud", "cloud-dev", "dask", "dev", "peers"}
+    assert set(EXTRAS) == {"book", "cloud", "dask", "dev", "peers"}
 
 
 def test_conda_environment_is_the_lock():
