@@ -34,7 +34,10 @@ def study_run(
     results: Annotated[
         Path | None, typer.Option(help="Folder to look for records and to keep new ones in, instead of the study's own.")
     ] = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread the runs: a Dask scheduler, or local.")] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local|SLURM.yml", help="Spread the runs: over a Dask cluster, this machine, SLURM's jobs."),
+    ] = None,
 ) -> None:
     """Train the runs of a study that no record answers; an interrupted study continues where it stopped."""
     from fastresnet.parsing import parse_assignment
