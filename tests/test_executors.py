@@ -180,7 +180,7 @@ def test_run_on_a_gpu_claims_one(make_study, monkeypatch):
 
 
 def test_cluster_without_a_gpu_is_refused_for_runs_that_need_one(make_study, cluster, monkeypatch):
-    monkeypatch.setattr(clusters.Cluster, "patience", 1.0)
+    monkeypatch.setattr(clusters, "PATIENCE_SECONDS", 1.0)
     with pytest.raises(ClusterLost, match="none of 2 workers has offered a GPU for 1 s; start them with --resources GPU=1"):
         list(make_study(device="cuda").train_missing(dask=cluster.scheduler_address))
 

@@ -4,15 +4,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastresnet.errors import UserError
+from fastresnet.executors.slurm import SlurmConfig, open_slurm
+from fastresnet.parsing import load_yaml
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 """Of the workers on this machine: Dask's own, less its MALLOC_TRIM_THRESHOLD_, under which the memory of every activation
 goes back to the system at each step and is asked for again at the next."""
 PATIENCE_SECONDS = 60.0
-"""How long a cluster may be without a worker that can train before it is given up; jobs of SLURM have their own."""
+"""How long a cluster may be without a worker that can train before it is given up; a file for SLURM says its own."""
 POLL_SECONDS = 1.0
 
 
@@ -27,7 +30,8 @@ class Cluster:
     name: str
     client: Any
     gpu: bool
-    patience: float = PATIENCE_SECONDS
+    patience: float
+    """Seconds without a worker that can train after which the cluster is given up."""
     ask: Callable[[int], None] = lambda trials: None
     """Told how many trials are left, so that the cluster may grow or shrink to them."""
     _slots: int = 0
@@ -81,13 +85,17 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
             # a GPU trains one run at a time; without a dashboard nothing listens beyond this machine
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
             cluster = stack.enter_context(LocalCluster(threads_per_worker=1, dashboard_address=None, **options))
-            yield Cluster(name, stack.enter_context(Client(cluster)), gpu)
+            yield Cluster(name, stack.enter_context(Client(cluster)), gpu, PATIENCE_SECONDS)
+        elif name.endswith((".yml", ".yaml")):
+            config = load_yaml(Path(name), SlurmConfig)
+            slurm, ask = stack.enter_context(open_slurm(name, config, gpu))
+            yield Cluster(name, stack.enter_context(Client(slurm)), gpu, 60 * config.wait_minutes, ask)
         else:
             try:
                 client = stack.enter_context(Client(name, timeout=20))
             except (OSError, ValueError, TypeError, RuntimeError) as error:
                 raise UserError(
                     f"--dask {name}: no scheduler answers there ({' '.join(str(error).split())}); "
-                    "allowed: tcp://HOST:PORT, tls://HOST:PORT or local"
+                    "allowed: tcp://HOST:PORT, tls://HOST:PORT, local or FILE.yml"
                 ) from error
-            yield Cluster(name, client, gpu)
+            yield Cluster(name, client, gpu, PATIENCE_SECONDS)

@@ -23,8 +23,9 @@ def train_trial(run: "Run", folders: tuple[Path, ...], data_dir: Path | None, de
     """
     from fastresnet.study import train_and_save
 
-    # a Dask worker is a daemon, and a daemon may have no children: a loader with processes of its own would be refused
+    # a Dask worker is a daemon, which may have no children, and would start a loader's processes otherwise than is usual here
     multiprocessing.current_process().daemon = False
+    multiprocessing.set_start_method(None, force=True)
     store = Store(folders)
     with _ONE_AT_A_TIME:
         return store.find(run.config.hash, run.seed) or train_and_save(run, store, data_dir, device, progress=False)
