@@ -54,8 +54,9 @@ def slurm(tmp_path_factory):
     if os.geteuid() or not all(map(shutil.which, ("munged", "slurmctld", "slurmd"))):
         pytest.skip("no SLURM runs here, and only root can start one")
     folder = tmp_path_factory.mktemp("slurm")
-    daemons = start_slurm(folder)
+    daemons: list[subprocess.Popen] = []
     try:
+        start_slurm(folder, daemons)
         yield
     finally:
         os.environ.pop("SLURM_CONF")
@@ -64,8 +65,8 @@ def slurm(tmp_path_factory):
             daemon.wait(20)
 
 
-def start_slurm(folder: Path) -> list[subprocess.Popen]:
-    """munged, slurmctld and slurmd, as processes of this one, with all their files in a folder."""
+def start_slurm(folder: Path, daemons: list[subprocess.Popen]) -> None:
+    """Adds munged, slurmctld and slurmd, with all their files in a folder, to the processes that somebody has to end."""
     for name in ("state", "spool"):
         (folder / name).mkdir()
     host, sockets = socket.gethostname().partition(".")[0], [socket.socket() for _ in range(2)]
@@ -75,21 +76,19 @@ def start_slurm(folder: Path) -> list[subprocess.Popen]:
     for each in sockets:
         each.close()
     (folder / "slurm.conf").write_text(CONFIGURATION.format(host=host, ports=ports, folder=folder))
-    (folder / "gres.conf").write_text("Name=gpu Count=1\n")  # in name only: nothing is asked of it
+    (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")  # one in name only
     (folder / "key").write_bytes(os.urandom(128))
     (folder / "key").chmod(0o400)
     os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
     files = [f"--{name}-file={folder}/munge.{name}" for name in ("pid", "log", "seed")]
     munged = ["munged", "--foreground", "--force", f"--key-file={folder}/key", f"--socket={folder}/munge.socket", *files]
     with (folder / "daemons.log").open("w") as log:
-        daemons = [
-            subprocess.Popen(line, stdout=log, stderr=log) for line in (munged, ["slurmctld", "-D", "-i"], ["slurmd", "-D"])
-        ]
+        for line in (munged, ["slurmctld", "-D", "-i"], ["slurmd", "-D"]):
+            daemons.append(subprocess.Popen(line, stdout=log, stderr=log))
     deadline = time.monotonic() + 60
     while "idle" not in subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True).stdout:
         assert time.monotonic() < deadline, (folder / "daemons.log").read_text()
         time.sleep(0.5)
-    return daemons
 
 
 def jobs(state: str) -> list[str]:
@@ -124,7 +123,7 @@ def test_jobs_of_slurm_train_a_study_and_are_gone_afterwards(study, write, tmp_p
     assert study.missing() == []
     assert all(record.machine.threads == 1 for _, record in trained)
     assert list((tmp_path / "logs").glob("dask-worker-*.err"))
-    assert not list((tmp_path / "logs").glob(".dask-jobqueue.*"))  # the keys
+    assert not list((tmp_path / "logs").glob("keys-*"))
     deadline = time.monotonic() + 30
     while jobs("running,pending,completing"):
         assert time.monotonic() < deadline

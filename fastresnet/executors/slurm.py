@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,16 +59,42 @@ def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any,
     Raises UserError if a package or SLURM is missing, or SLURM refuses such a job.
     """
     try:
-        from dask_jobqueue.slurm import SLURMCluster
-        from distributed.security import Security
-
-        security = Security.temporary()
+        import cryptography  # noqa: F401
+        import dask_jobqueue  # noqa: F401
     except ImportError as error:
         raise UserError(f"--dask {name}: {error}; get what is missing with: pip install 'fastresnet[slurm]'") from error
     if gpu and not config.gpu:
         raise UserError(f"{name}: gpu: the study's device is cuda; allowed: true")
     config.log_folder.mkdir(parents=True, exist_ok=True)
-    with SLURMCluster(
+    with (
+        tempfile.TemporaryDirectory(prefix="keys-", dir=config.log_folder.resolve()) as keys,
+        _slurm_cluster(config, _security(Path(keys))) as cluster,
+    ):
+        _check(name, cluster.job_script())
+        jobs = cluster.adapt(Adaptive=_jobs_for_trials(), minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)
+
+        def ask(trials: int) -> None:
+            jobs.trials = trials
+
+        yield cluster, ask
+
+
+def _security(folder: Path) -> Any:
+    """Keys that both sides show, in files that only their owner may read."""
+    from distributed.security import Security
+
+    made, files = Security.temporary(), {}
+    for name, text in (("cert", made.tls_ca_file), ("key", made.tls_client_key)):
+        files[name] = str(folder / f"{name}.pem")
+        Path(files[name]).write_text(text)
+    roles = {f"tls_{role}_{name}": file for role in ("client", "scheduler", "worker") for name, file in files.items()}
+    return Security(require_encryption=True, tls_ca_file=files["cert"], **roles)
+
+
+def _slurm_cluster(config: SlurmConfig, security: Any) -> Any:
+    from dask_jobqueue.slurm import SLURMCluster
+
+    return SLURMCluster(
         queue=config.partition,
         account=config.account,
         walltime=config.walltime,
@@ -79,19 +106,11 @@ def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any,
         log_directory=str(config.log_folder.resolve()),
         interface=config.interface,
         security=security,
-        shared_temp_directory=str(config.log_folder.resolve()),
         scheduler_options={"dashboard": False, "dashboard_address": None},
         worker_extra_args=["--no-dashboard", *(("--resources", "GPU=1") if config.gpu else ())],
         job_extra_directives=[*(("--gres=gpu:1",) if config.gpu else ()), *config.directives],
         job_script_prologue=[_environment(config.cores), *config.setup],
-    ) as cluster:
-        _check(name, cluster.job_script())
-        jobs = cluster.adapt(Adaptive=_jobs_for_trials(), minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)
-
-        def ask(trials: int) -> None:
-            jobs.trials = trials
-
-        yield cluster, ask
+    )
 
 
 def _jobs_for_trials() -> Any:
