@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -153,3 +154,27 @@ def test_study_on_a_gpu_needs_jobs_with_one(study, write):
 
     with pytest.raises(UserError, match=r"slurm\.yml: gpu: the study's device is cuda; allowed: true"):
         list(replace(study, device="cuda").train_missing(dask=str(write())))
+
+
+@pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
+def test_cancelled_job_is_asked_for_anew_and_its_run_done_again(tiny, write, tmp_path):
+    long = tiny.with_changes({"train.epochs": 16})
+    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"long": long}, (3,))}, Store([tmp_path / "records"]))
+    checkpoints = Path(os.environ["XDG_CACHE_HOME"]) / "fastresnet" / "checkpoints"
+
+    def cancel_in_mid_run():
+        deadline = time.monotonic() + 60
+        while not list(checkpoints.glob(f"{long.hash}-*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        cancelled.extend(jobs("running"))
+        subprocess.run(["scancel", *cancelled], check=True)
+
+    cancelled: list[str] = []
+    canceller = threading.Thread(target=cancel_in_mid_run)
+    canceller.start()
+    ((_, record),) = study.train_missing(dask=str(write()))
+    canceller.join()
+    assert len(cancelled) == 1
+    assert len(record.epochs) == 16
+    assert len(list((tmp_path / "logs").glob("dask-worker-*.err"))) == 2

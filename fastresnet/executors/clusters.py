@@ -82,9 +82,9 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         if name == "local":
             stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}))
-            # a GPU trains one run at a time; without a dashboard nothing listens beyond this machine
+            # a GPU trains one run at a time; nothing listens beyond this machine, not even the page of Dask about itself
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
-            cluster = stack.enter_context(LocalCluster(threads_per_worker=1, dashboard_address=None, **options))
+            cluster = stack.enter_context(LocalCluster(threads_per_worker=1, dashboard_address="127.0.0.1:0", **options))
             yield Cluster(name, stack.enter_context(Client(cluster)), gpu, PATIENCE_SECONDS)
         elif name.endswith((".yml", ".yaml")):
             config = load_yaml(Path(name), SlurmConfig)

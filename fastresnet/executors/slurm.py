@@ -106,7 +106,7 @@ def _slurm_cluster(config: SlurmConfig, security: Any) -> Any:
         log_directory=str(config.log_folder.resolve()),
         interface=config.interface,
         security=security,
-        scheduler_options={"dashboard": False, "dashboard_address": None},
+        scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         worker_extra_args=["--no-dashboard", *(("--resources", "GPU=1") if config.gpu else ())],
         job_extra_directives=[*(("--gres=gpu:1",) if config.gpu else ()), *config.directives],
         job_script_prologue=[_environment(config.cores), *config.setup],
