@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from fastresnet.executors.clusters import open_cluster
+from fastresnet.executors.clusters import ClusterLost, open_cluster
 from fastresnet.executors.slurm import SlurmConfig
 from fastresnet.parsing import load_yaml
 from fastresnet.store import Store
@@ -30,7 +30,7 @@ def running(*commands, cwd, **environment):
     lines = [[sys.executable, "-m", "dask", *arguments] for arguments in commands]
     processes = [subprocess.Popen(line, cwd=cwd, env={**os.environ, **environment}) for line in lines]
     try:
-        yield
+        yield processes
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -106,6 +106,20 @@ def test_commands_of_the_manifest_make_a_cluster_that_trains(tiny, tmp_path):
     study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": tiny}, (0,))}, Store([tmp_path / "records"]))
     with running(*commands, cwd=tmp_path, OMP_NUM_THREADS="1"):
         assert len(list(study.train_missing(dask=f"tcp://127.0.0.1:{port}"))) == 1
+
+
+def test_lost_scheduler_ends_the_study_with_its_finished_runs_kept(tiny, tmp_path):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    experiment = Experiment("A", "?", {"one": tiny}, (0, 1, 2))
+    study = Study("trial", "cpu", {"A": experiment}, Store([tmp_path / "records"]))
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
+    with running(scheduler, ("worker", address, "--nthreads", "1", "--no-dashboard"), cwd=tmp_path) as processes:
+        trained = study.train_missing(dask=address)
+        next(trained)
+        processes[0].kill()
+        with pytest.raises(ClusterLost, match=f"--dask {address}: the scheduler is lost"):
+            list(trained)
+    assert len(study.missing()) < 3
 
 
 def test_example_for_slurm_is_a_valid_one():
