@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from fastresnet.errors import UserError
+from fastresnet.executors import ClusterLost
 from fastresnet.executors.slurm import SlurmConfig
 from fastresnet.parsing import load_yaml
 from fastresnet.store import Store
@@ -138,6 +139,13 @@ def test_job_that_slurm_refuses_is_refused_before_any_work(write):
     line = refused(command(*arguments, write(partition="nowhere")))
     assert "slurm.yml: SLURM refuses such a job: " in line
     assert "invalid partition" in line.lower()
+
+
+@pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
+def test_jobs_that_start_no_worker_are_given_up(study, write, tmp_path):
+    with pytest.raises(ClusterLost, match=f"no worker for 6 s: see squeue, and the logs in {tmp_path}/logs; the same"):
+        list(study.train_missing(dask=str(write(python="/bin/false", wait_minutes=0.1))))
 
 
 def test_file_for_slurm_is_checked(write):

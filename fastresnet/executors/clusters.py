@@ -32,6 +32,8 @@ class Cluster:
     gpu: bool
     patience: float
     """Seconds without a worker that can train after which the cluster is given up."""
+    remedy: str = "start some"
+    """What helps where there is no worker at all."""
     ask: Callable[[int], None] = lambda trials: None
     """Told how many trials are left, so that the cluster may grow or shrink to them."""
     _slots: int = 0
@@ -64,7 +66,7 @@ class Cluster:
         waited = f"for {self.patience:g} s"
         if others:
             return f"--dask {self.name}: none of {others} workers has offered a GPU {waited}; start them with --resources GPU=1"
-        return f"--dask {self.name}: there has been no worker {waited}; start some, then the same command goes on"
+        return f"--dask {self.name}: there has been no worker {waited}: {self.remedy}; the same command goes on"
 
 
 @contextmanager
@@ -89,7 +91,8 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
         elif name.endswith((".yml", ".yaml")):
             config = load_yaml(Path(name), SlurmConfig)
             slurm, ask = stack.enter_context(open_slurm(name, config, gpu))
-            yield Cluster(name, stack.enter_context(Client(slurm)), gpu, 60 * config.wait_minutes, ask)
+            remedy = f"see squeue, and the logs in {config.log_folder}"
+            yield Cluster(name, stack.enter_context(Client(slurm)), gpu, 60 * config.wait_minutes, remedy, ask)
         else:
             try:
                 client = stack.enter_context(Client(name, timeout=20))
