@@ -132,13 +132,13 @@ class Study:
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None
     ) -> Iterator[tuple[Run, RunRecord]]:
         """Trains the missing runs, yielding each with its record once that is saved: one after the other, or, with
-        `dask`, spread by the Dask scheduler of that address.
+        `dask`, spread over the cluster that `fastresnet.executors.clusters.open_cluster` reads it as.
 
         Raises RunFailed at the end if some failed; their records say why.
         """
         missing = self.missing(only)
         if dask:
-            yield from train_with_dask(missing, self.store, self.data_dir, self.device, dask)
+            yield from train_with_dask(missing, self.store, self.data_dir, self.device, dask, progress=progress)
             return
         failures = []
         for run in missing:
@@ -261,7 +261,7 @@ def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | 
     and records nothing.
     """
     from fastresnet.data.sources import cache_folder
-    from fastresnet.runs import failed_record, train
+    from fastresnet.runs import train
 
     started = datetime.now(UTC)
     checkpoint = cache_folder() / "checkpoints" / f"{run.config.hash}-seed{run.seed}.pt"
@@ -270,9 +270,15 @@ def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | 
     except UserError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        path = store.save(failed_record(run.config, run.seed, reason, device, started), run.study, run.experiment, run.variant)
-        raise RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; recorded in {path}") from error
+        raise record_failure(run, store, f"{type(error).__name__}: {error}", device, started) from error
     store.save(record, run.study, run.experiment, run.variant)
     checkpoint.unlink(missing_ok=True)
     return record
+
+
+def record_failure(run: Run, store: Store, reason: str, device: str | None, started: datetime) -> RunFailed:
+    """Records a run as failed; the error to raise says which, why, and where that is recorded."""
+    from fastresnet.runs import failed_record
+
+    path = store.save(failed_record(run.config, run.seed, reason, device, started), run.study, run.experiment, run.variant)
+    return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; recorded in {path}")

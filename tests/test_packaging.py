@@ -38,7 +38,7 @@ def test_lock_satisfies_the_project_and_is_what_is_installed(requirement):
 
 
 def test_extras_are_those_that_are_documented():
-    assert set(EXTRAS) == {"book", "cloud", "dask", "dev", "peers"}
+    assert set(EXTRAS) == {"book", "cloud", "dask", "dev", "peers", "slurm"}
 
 
 def test_conda_environment_is_the_lock():

@@ -1,6 +1,5 @@
 """A study trains exactly the runs that no record answers, and survives being stopped."""
 
-import importlib
 import os
 import signal
 import subprocess
@@ -9,10 +8,8 @@ import time
 
 import pandas as pd
 import pytest
-import torch
 
 from fastresnet.errors import UserError
-from fastresnet.executors import WORKER_ENVIRONMENT
 from fastresnet.project import committed_results
 from fastresnet.runs import train
 from fastresnet.status import status
@@ -20,7 +17,7 @@ from fastresnet.store import Store, load_frame, read_record
 from fastresnet.studies import STUDIES
 from fastresnet.study import Experiment, RunFailed, Study, open_study
 
-from .conftest import ROOT, command, refused
+from .conftest import ROOT, command
 
 
 @pytest.fixture
@@ -164,13 +161,6 @@ def test_a_tail_starts_where_one_cycle_still_moves():
         assert tail(750, 1000) == tail(999, 1000) == tail.tail_lr > down(999, 1000)
 
 
-def test_workers_on_this_machine_keep_their_freed_memory():
-    assert "MALLOC_TRIM_THRESHOLD_" not in WORKER_ENVIRONMENT
-    dask = pytest.importorskip("dask")
-    importlib.import_module("distributed")
-    assert set(dask.config.get("distributed.nanny.pre-spawn-environ")) == {*WORKER_ENVIRONMENT, "MALLOC_TRIM_THRESHOLD_"}
-
-
 def test_unknown_names_are_refused():
     with pytest.raises(UserError, match="no study 'x'; allowed: myrtle_notes"):
         open_study("x")
@@ -242,32 +232,3 @@ def test_killed_study_continues_from_its_checkpoint(tmp_path):
     whole = train(continued.config, continued.seed).record
     assert [epoch.test_loss for epoch in continued.epochs] == [epoch.test_loss for epoch in whole.epochs]
     assert not checkpoint.exists()
-
-
-@pytest.fixture
-def one_thread():
-    """A Dask worker has one thread, and more would sum in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_dask_workers_train_the_same_runs(study, tmp_path):
-    from distributed import LocalCluster
-
-    expected = {(run.variant, run.seed): record.epochs[-1].test_loss for run, record in study.train_missing("A")}
-    elsewhere = Study("trial", "cpu", study.experiments, Store([tmp_path / "dask"]))
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        trained = {
-            (run.variant, run.seed): record.epochs[-1].test_loss
-            for run, record in elsewhere.train_missing("A", dask=cluster.scheduler_address)
-        }
-    assert trained == pytest.approx(expected, rel=1e-6)
-    assert elsewhere.missing("A") == []
-
-
-def test_absent_scheduler_is_refused():
-    line = refused(command("study", "run", "myrtle_notes", "--results", "/nonexistent", "--dask", "nonsense://x"))
-    assert "no scheduler answers there" in line

@@ -34,7 +34,10 @@ def study_run(
     results: Annotated[
         str | None, typer.Option(help="Folder, or URL, to look for records and to keep new ones in, instead of the study's own.")
     ] = None,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Spread the runs: a Dask scheduler, or local.")] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS|local|SLURM.yml", help="Spread the runs: over a Dask cluster, this machine, SLURM's jobs."),
+    ] = None,
 ) -> None:
     """Train the runs of a study that no record answers; an interrupted study continues where it stopped."""
     from fastresnet.parsing import parse_assignment
@@ -107,6 +110,26 @@ def study_verify(
     print(f"{verdict.status}: {verdict.claim} {verdict.evidence}")
     if verdict.status != "confirmed":
         raise typer.Exit(1)
+
+
+@study_app.command("scheduling")
+def study_scheduling(
+    trials: Annotated[list[int] | None, typer.Option("-n", min=1, metavar="N", help="Trials; may be repeated.")] = None,
+    dask: Annotated[str, typer.Option(metavar="ADDRESS|local|SLURM.yml", help="What to compare this process with.")] = "local",
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
+) -> None:
+    """Measure what it costs to hand out a run, apart from the run: trials that only save a record."""
+    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise UserError(f"--json {json_file}: must name a file in a folder that exists")
+    from fastresnet.bench import scheduling
+
+    rows = []
+    for row in scheduling.measure(dask, trials or scheduling.TRIALS):
+        rows.append(row)
+        each = 1000 * row.seconds / row.trials
+        print(f"{row.where:12} {row.trials:6} trials {row.seconds:8.2f} s, {each:.2f} ms each, {row.workers} workers", flush=True)
+    if json_file:
+        scheduling.write_rows(rows, json_file)
 
 
 @study_app.command("export")

@@ -1,0 +1,126 @@
+"""Clusters that others start: what the page "Scaling" says of keys and of Kubernetes is done here by its own commands."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import kubernetes_validate
+import psutil
+import pytest
+import yaml
+
+from fastresnet.executors.clusters import ClusterLost, open_cluster
+from fastresnet.executors.slurm import SlurmConfig
+from fastresnet.parsing import load_yaml
+from fastresnet.store import Store
+from fastresnet.study import Experiment, Study
+
+from .conftest import ROOT, command, refused
+
+FILES = ROOT / "params" / "cluster"
+MANIFEST = list(yaml.safe_load_all((FILES / "kubernetes.yml").read_text()))
+
+
+@contextmanager
+def running(*commands, cwd, **environment):
+    """Commands of Dask, run until the block ends."""
+    lines = [[sys.executable, "-m", "dask", *arguments] for arguments in commands]
+    processes = [subprocess.Popen(line, cwd=cwd, env={**os.environ, **environment}) for line in lines]
+    try:
+        yield processes
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(20)
+
+
+def free_port():
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
+
+
+def study_run(address, folder, **environment):
+    arguments = ("study", "run", "fashionmnist_speed", "--only", "F8", "-p", "f8_epochs=1", "-p", "f8_stem_channels=[16]")
+    return command(*arguments, "--results", folder / "results", "--dask", address, **environment)
+
+
+def test_local_workers_and_scheduler_listen_on_loopback_alone():
+    with open_cluster("local", None) as cluster:
+        while not cluster.slots():
+            pass
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = [
+            each.laddr.ip for one in processes for each in one.net_connections("tcp") if each.status == psutil.CONN_LISTEN
+        ]
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_encrypted_cluster_trains_for_those_with_a_key_and_refuses_others(tmp_path):
+    page = (ROOT / "book" / "scaling.ipynb").read_text()
+    (line,) = re.findall(r"openssl req [^\\\"]*", page)
+    (tmp_path / "keys").mkdir()
+    subprocess.run(line.split(), cwd=tmp_path, check=True, capture_output=True)
+    settings = (FILES / "tls.yml").read_text().replace("keys/", f"{tmp_path}/keys/")
+    (tmp_path / "tls.yml").write_text(settings)
+    port, keys = free_port(), {"DASK_CONFIG": str(tmp_path / "tls.yml")}
+    address = f"tls://127.0.0.1:{port}"
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    with running(scheduler, ("worker", address, "--nthreads", "1", "--no-dashboard"), cwd=tmp_path, **keys):
+        done = study_run(address, tmp_path, **keys)
+        assert done.returncode == 0, done.stderr
+        assert len(list((tmp_path / "results").rglob("*.json"))) == 1
+        assert "no scheduler answers there" in refused(study_run(address, tmp_path / "others"))
+        assert "no scheduler answers there" in refused(study_run(address.replace("tls", "tcp"), tmp_path / "others"))
+
+
+@pytest.mark.parametrize("document", MANIFEST, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
+def test_manifest_follows_the_schema_of_kubernetes(document):
+    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_manifest_fits_together():
+    service, scheduler, worker = MANIFEST
+    for deployment in (scheduler, worker):
+        assert deployment["spec"]["selector"]["matchLabels"] == deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == scheduler["spec"]["template"]["metadata"]["labels"]
+    (container,), (port,) = scheduler["spec"]["template"]["spec"]["containers"], service["spec"]["ports"]
+    (opened,) = container["ports"]
+    assert port["targetPort"] == opened["name"]
+    assert str(port["port"]) == str(opened["containerPort"]) == container["command"][container["command"].index("--port") + 1]
+    address = worker["spec"]["template"]["spec"]["containers"][0]["command"][2]
+    assert address == f"tcp://{service['metadata']['name']}:{port['port']}"
+
+
+def test_commands_of_the_manifest_make_a_cluster_that_trains(tiny, tmp_path):
+    port, commands = str(free_port()), []
+    for deployment in MANIFEST[1:]:
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        program, *arguments = container["command"]
+        assert program == "dask"
+        commands.append([each.replace("fastresnet-scheduler", "127.0.0.1").replace("8786", port) for each in arguments])
+    commands[0] += ["--host", "127.0.0.1"]
+    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": tiny}, (0,))}, Store([tmp_path / "records"]))
+    with running(*commands, cwd=tmp_path, OMP_NUM_THREADS="1"):
+        assert len(list(study.train_missing(dask=f"tcp://127.0.0.1:{port}"))) == 1
+
+
+def test_lost_scheduler_ends_the_study_with_its_finished_runs_kept(tiny, tmp_path):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    experiment = Experiment("A", "?", {"one": tiny}, (0, 1, 2))
+    study = Study("trial", "cpu", {"A": experiment}, Store([tmp_path / "records"]))
+    scheduler = ("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
+    with running(scheduler, ("worker", address, "--nthreads", "1", "--no-dashboard"), cwd=tmp_path) as processes:
+        trained = study.train_missing(dask=address)
+        next(trained)
+        processes[0].kill()
+        with pytest.raises(ClusterLost, match=f"--dask {address}: the scheduler is lost"):
+            list(trained)
+    assert len(study.missing()) < 3
+
+
+def test_example_for_slurm_is_a_valid_one():
+    assert load_yaml(FILES / "slurm.yml", SlurmConfig).max_jobs == 8

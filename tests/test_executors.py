@@ -1,0 +1,197 @@
+"""A cluster trains what this process would, whatever becomes of its workers."""
+
+import functools
+import importlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from fastresnet.errors import UserError
+from fastresnet.executors import ClusterLost, clusters, spreading
+from fastresnet.executors.clusters import WORKER_ENVIRONMENT
+from fastresnet.executors.trials import train_trial
+from fastresnet.store import Store, read_record
+from fastresnet.study import Experiment, RunFailed, Study
+
+from .conftest import command, refused
+
+
+@pytest.fixture
+def make_study(tiny, tmp_path):
+    """A study of two variants and two seeds, its records in a folder of its own."""
+
+    def make(folder="records", device=None, **variants):
+        experiment = Experiment("A", "?", variants or {"one": tiny, "two": tiny.with_changes({"train.momentum": 0.5})}, (0, 1))
+        return Study("trial", "cpu", {"A": experiment}, Store([tmp_path / folder]), device=device)
+
+    return make
+
+
+@pytest.fixture
+def one_thread():
+    """A Dask worker has one thread, and more would sum in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def cluster():
+    """Two worker processes on this machine, each in the care of a nanny."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as started:
+        yield started
+
+
+def losses(trained):
+    return {(run.variant, run.seed): record.epochs[-1].test_loss for run, record in trained}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_workers_train_the_same_runs(make_study, cluster):
+    expected = losses(make_study().train_missing())
+    elsewhere = make_study("dask")
+    assert losses(elsewhere.train_missing(dask=cluster.scheduler_address)) == pytest.approx(expected, rel=1e-6)
+    assert elsewhere.missing() == []
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_run_of_a_killed_worker_is_done_again_from_its_checkpoint(make_study, tiny, cluster):
+    long = tiny.with_changes({"train.epochs": 12})
+    checkpoints = Path(os.environ["XDG_CACHE_HOME"]) / "fastresnet" / "checkpoints"
+    started = {nanny.pid for nanny in cluster.workers.values()}
+
+    def kill_workers_in_mid_run():
+        deadline = time.monotonic() + 60
+        while not list(checkpoints.glob(f"{long.hash}-*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in started:
+            psutil.Process(pid).kill()
+
+    killer = threading.Thread(target=kill_workers_in_mid_run)
+    killer.start()
+    trained = losses(make_study("dask", long=long).train_missing(dask=cluster.scheduler_address))
+    killer.join()
+    assert not started & {nanny.pid for nanny in cluster.workers.values()}
+    assert trained == pytest.approx(losses(make_study(long=long).train_missing()), rel=1e-6)
+    assert not list(checkpoints.glob(f"{long.hash}-*.pt"))
+
+
+def poisoned(run, **options):
+    """Kills its worker, as a kernel without memory does, with each run of one seed."""
+    if run.seed == 1:
+        os._exit(1)
+    return train_trial(run, **options)
+
+
+def test_run_that_kills_every_worker_is_recorded_as_failed_and_the_others_are_trained(make_study, tmp_path, monkeypatch):
+    monkeypatch.setattr(spreading, "train_trial", poisoned)
+    trained = []
+    with pytest.raises(RunFailed, match="A (one|two) seed 1 failed: KilledWorker: 4 workers died .*; A (one|two) seed 1"):
+        for run, _ in make_study().train_missing(dask="local"):
+            trained.append((run.variant, run.seed))
+    assert sorted(trained) == [("one", 0), ("two", 0)]
+    records = [read_record(path) for path in (tmp_path / "records").rglob("*.json")]
+    assert sorted((record.seed, record.outcome.status) for record in records) == [
+        (0, "finished"),
+        (0, "finished"),
+        (1, "failed"),
+        (1, "failed"),
+    ]
+    assert {record.outcome.reason for record in records if record.seed} == {"KilledWorker: 4 workers died while they trained it"}
+
+
+def raising(run, **options):
+    """Trains with an optimiser that has no room for the second seed."""
+    from fastresnet import runs
+
+    def out_of_memory(*_, **__):
+        raise MemoryError("no room for 1 GB")
+
+    kept = runs.fit
+    runs.fit = out_of_memory if run.seed == 1 else kept
+    try:
+        return train_trial(run, **options)
+    finally:
+        runs.fit = kept
+
+
+def test_run_that_raises_is_recorded_by_its_worker_and_the_others_are_trained(make_study, cluster, monkeypatch):
+    monkeypatch.setattr(spreading, "train_trial", raising)
+    study = make_study()
+    with pytest.raises(RunFailed, match="A one seed 1 failed: MemoryError: no room for 1 GB; recorded in .*seed1.json"):
+        list(study.train_missing(dask=cluster.scheduler_address))
+    assert {run.seed for run in study.missing()} == {1}
+    monkeypatch.undo()
+    assert len(list(study.train_missing(dask=cluster.scheduler_address))) == 2
+
+
+def test_request_that_no_worker_can_serve_stops_the_study(make_study, tiny, cluster):
+    large = tiny.with_changes({"data.batch_size": 1})
+    with pytest.raises(UserError, match="batch norm needs batches of at least 2 images"):
+        list(make_study(large=large).train_missing(dask=cluster.scheduler_address))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_loader_with_processes_works_in_a_worker(make_study, tiny, cluster):
+    loading = tiny.with_changes({"data.loader": "worker", "data.num_workers": 2, "data.flip": "random"})
+    expected = losses(make_study(loading=loading).train_missing())
+    assert losses(make_study("dask", loading=loading).train_missing(dask=cluster.scheduler_address)) == pytest.approx(
+        expected, rel=1e-6
+    )
+
+
+def test_records_of_workers_with_another_disk_are_kept_here(make_study, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(spreading, "train_trial", functools.partial(elsewhere, tmp_path / "other"))
+    study = make_study()
+    assert len(list(study.train_missing(dask=cluster.scheduler_address))) == 4
+    assert study.missing() == []
+
+
+def elsewhere(folder, run, folders, **options):
+    return train_trial(run, folders=(folder,), **options)
+
+
+def on_the_processor(run, device, **options):
+    """Says which worker trained it, and needs no GPU for that."""
+    from distributed import get_worker
+
+    record = train_trial(run, device="cpu", **options)
+    return record.model_copy(update={"measured": {"gpus of the worker": (get_worker().state.total_resources.get("GPU", 0),)}})
+
+
+def test_run_on_a_gpu_claims_one(make_study, monkeypatch):
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    monkeypatch.setattr(spreading, "train_trial", on_the_processor)
+    worker = {"cls": Nanny, "options": {"nthreads": 4, "host": "127.0.0.1"}}
+    with_gpu = {"cls": Nanny, "options": {**worker["options"], "resources": {"GPU": 1}}}
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "dashboard": False}}
+    with SpecCluster(workers={"without": worker, "with": with_gpu}, scheduler=scheduler) as mixed:
+        trained = list(make_study(device="cuda").train_missing(dask=mixed.scheduler_address))
+    assert [record.measured["gpus of the worker"] for _, record in trained] == [(1.0,)] * 4
+
+
+def test_cluster_without_a_gpu_is_refused_for_runs_that_need_one(make_study, cluster, monkeypatch):
+    monkeypatch.setattr(clusters, "PATIENCE_SECONDS", 1.0)
+    with pytest.raises(ClusterLost, match="none of 2 workers has offered a GPU for 1 s; start them with --resources GPU=1"):
+        list(make_study(device="cuda").train_missing(dask=cluster.scheduler_address))
+
+
+def test_workers_on_this_machine_keep_their_freed_memory():
+    assert "MALLOC_TRIM_THRESHOLD_" not in WORKER_ENVIRONMENT
+    dask = pytest.importorskip("dask")
+    importlib.import_module("distributed")
+    assert set(dask.config.get("distributed.nanny.pre-spawn-environ")) == {*WORKER_ENVIRONMENT, "MALLOC_TRIM_THRESHOLD_"}
+
+
+def test_absent_scheduler_is_refused():
+    line = refused(command("study", "run", "myrtle_notes", "--results", "/nonexistent", "--dask", "nonsense://x"))
+    assert "no scheduler answers there" in line
