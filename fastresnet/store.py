@@ -1,6 +1,5 @@
 """Records on a disk: one JSON file a run, written in one move, found by configuration hash and seed. Free of torch."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
+from fastresnet.atomic import replacing
 from fastresnet.errors import UserError
 from fastresnet.records import RunRecord
 
@@ -42,9 +42,9 @@ class Store:
 
 def write_record(record: RunRecord, path: Path) -> Path:
     """Writes a record in one move: whatever had its name before is there until it is whole."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 def read_record(path: Path) -> RunRecord:

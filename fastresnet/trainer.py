@@ -8,7 +8,6 @@ longer a finite number is noticed, and the run ends as `diverged`.
 
 import copy
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from fastresnet.atomic import replacing
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.device import PRECISIONS
@@ -247,7 +247,6 @@ class _Loop:
     def save(self, path: Path, identity: str) -> None:
         """Writes the state in one move: a reader finds the old file or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         state = {
             "identity": identity,
             "model": self.model.state_dict(),
@@ -263,8 +262,8 @@ class _Loop:
             "seconds": dict(self.timer.seconds),
             "step_seconds": dict(self.parts.seconds),
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            torch.save(state, partial)
 
     def restore(self, path: Path, identity: str) -> None:
         """Takes up a saved state. Raises UserError if the file is damaged or of another run."""

@@ -6,7 +6,6 @@ load_model(Path("model.pt")).predict(images)
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
+from fastresnet.atomic import replacing
 from fastresnet.config import RunConfig
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
@@ -76,9 +76,9 @@ def save_model(saved: SavedModel, path: Path) -> Path:
         "std": list(saved.std),
         "weights": {name: tensor.cpu() for name, tensor in saved.model.state_dict().items()},
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    torch.save(state, partial)
-    return partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
+    return path
 
 
 def load_model(path: Path) -> SavedModel:
