@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["pytest", "torchvision.transforms.v2", "fastresnet.runs", "fastresnet.study", "fastresnet.cli"])
+_context.set_forkserver_preload(["tests.faults.loaded"])
 
 
 class Process:
