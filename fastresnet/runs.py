@@ -21,7 +21,7 @@ from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.saved import SavedModel, transfer
@@ -99,7 +99,7 @@ def train(
         if _out_of_memory(error):
             raise OutOfMemory(
                 f"out of memory with data.batch_size {config.data.batch_size}: take a smaller one, or train.micro_batch "
-                f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+                f"({first_line(error)})"
             ) from error
         raise
     finally:

@@ -35,6 +35,9 @@ class Store:
     def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Path:
         """Writes a record so that a reader finds all of it or none."""
         slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+        for name in (study, experiment):
+            if not re.fullmatch(r"\w[\w.-]*", name):  # else it could name a folder elsewhere
+                raise UserError(f"{name!r}: allowed in the name of a study or an experiment: letters, digits, . and -")
         path = self.folders[0] / study / experiment / f"{slug}-{record.config_hash}-seed{record.seed}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_record(record, path)
@@ -53,6 +56,10 @@ def read_record(path: Path) -> RunRecord:
         return RunRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] == ("schema_version",):
+            raise UserError(
+                f"{path}: a record of schema {first['input']!r}; this version reads 1: use the one that wrote it, or remove it"
+            ) from error
         place = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{path}: not a valid record: {place}: {first['msg']}") from error
 

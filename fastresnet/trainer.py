@@ -8,6 +8,7 @@ longer a finite number is noticed, and the run ends as `diverged`.
 
 import copy
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ from fastresnet.atomic import replacing
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.device import PRECISIONS
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 from fastresnet.evaluation import Score, evaluate
 from fastresnet.optim import Lookahead, make_optimizers, set_rates
 from fastresnet.probes import weight_norm
 from fastresnet.progress import ProgressBar
 from fastresnet.records import EpochRecord, Outcome
+from fastresnet.states import read_state
 from fastresnet.timing import STEP_PARTS, Timer, training_flops_per_image
 
 
@@ -268,13 +270,25 @@ class _Loop:
     def restore(self, path: Path, identity: str) -> None:
         """Takes up a saved state. Raises UserError if the file is damaged or of another run."""
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.timer.device, weights_only=True)
+            state: dict[str, Any] = read_state(path, self.timer.device)
+            found = state["identity"]
         except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
-            raise UserError(f"{path}: not a readable checkpoint ({error}); remove it to start the run again") from error
-        if state.get("identity") != identity:
             raise UserError(
-                f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; remove it or name another file"
-            )
+                f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again"
+            ) from error
+        if found != identity:
+            raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
+        try:
+            self._take_up(state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: a checkpoint of another version of fastresnet or torch ({first_line(error)}); remove it to start the "
+                "run again"
+            ) from error
+        if self.bar:
+            self.bar.resume(self.epochs, self.step)
+
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -284,7 +298,7 @@ class _Loop:
         if self.average:
             self.average.load_state_dict(state["average"])
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
-        self.step = state["step"]
+        self.step = operator.index(state["step"])  # a whole number, or an error
         self.images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
         torch.set_rng_state(state["random"].cpu())
         if state["device_random"] is not None:
@@ -292,5 +306,3 @@ class _Loop:
         for timer, saved in ((self.timer, state["seconds"]), (self.parts, state["step_seconds"])):
             for phase, seconds in saved.items():
                 timer.seconds[phase] += seconds
-        if self.bar:
-            self.bar.resume(self.epochs, self.step)

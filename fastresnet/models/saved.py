@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from fastresnet.atomic import replacing
 from fastresnet.config import RunConfig
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
 from fastresnet.parsing import parse
+from fastresnet.states import read_state
 
 _FORMAT = 1
 _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "weights"}
@@ -86,17 +87,20 @@ def load_model(path: Path) -> SavedModel:
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = read_state(path)
     except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError or OSError, others differ
-        raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {first_line(error)}") from error
     if not isinstance(state, dict) or set(state) != _FIELDS or state["format"] != _FORMAT:
         raise UserError(f"{path}: not a model that this version of fastresnet saved")
-    config = parse(json.loads(state["config"]), RunConfig, str(path))
+    try:
+        config = parse(json.loads(state["config"]), RunConfig, str(path))
+    except (TypeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: its configuration cannot be read: {error}") from error
     model = build_model(config.model, seed=0)
     try:
         model.load_state_dict(state["weights"])
-    except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit its configuration: {str(error).splitlines()[0]}") from error
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise UserError(f"{path}: its weights do not fit its configuration: {first_line(error)}") from error
     return SavedModel(
         config,
         model.eval(),

@@ -16,12 +16,16 @@ class Process:
     def __init__(self, arguments, folder, *, before=None, **environment):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._began = folder / "began"
+        self._began.unlink(missing_ok=True)
         environment = {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"} | environment
         self._process = _context.Process(target=_main, args=([*map(str, arguments)], folder, environment, before))
         self._process.start()
 
     def kill(self, after, how):
-        """Sends a signal after some seconds, unless the process has ended by then."""
+        """Sends a signal some seconds after the command line began, unless the process has ended by then."""
+        while not self._began.exists() and self._process.exitcode is None:
+            time.sleep(0.01)
         self._process.join(after)
         if self._process.exitcode is None:
             os.kill(self._process.pid, how)
@@ -59,6 +63,7 @@ def _main(arguments, folder, environment, before):
 
     if before:
         before(folder)
+    Path("began").touch()
     main()
 
 

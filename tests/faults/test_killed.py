@@ -36,9 +36,13 @@ def trained(folder):
     return figures(folder / "record.json"), {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
 
 
-def start_training(folder, **options):
+def write_run(folder):
     folder.mkdir(exist_ok=True)
     (folder / "run.yml").write_text(yaml.safe_dump(RUN))
+
+
+def start_training(folder, **options):
+    write_run(folder)
     return Process(TRAIN, folder, **options)
 
 
