@@ -16,6 +16,8 @@ from fastresnet.store import Store
 if TYPE_CHECKING:
     from fastresnet.study import Run
 
+LOOPBACK = "127.0.0.1:8787"
+"""Where the dashboard of a cluster on this machine listens; Dask itself would let it answer to every other machine."""
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 """Of the workers on this machine: Dask's own, less its MALLOC_TRIM_THRESHOLD_, under which the memory of every activation
 goes back to the system at each step and is asked for again at the next."""
@@ -37,7 +39,11 @@ def train_with_dask(
     with ExitStack() as stack:
         try:
             stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}))
-            cluster = stack.enter_context(LocalCluster(threads_per_worker=1)) if address == "local" else address
+            cluster = (
+                stack.enter_context(LocalCluster(threads_per_worker=1, dashboard_address=LOOPBACK))
+                if address == "local"
+                else address
+            )
             client = stack.enter_context(Client(cluster, timeout=20))
         except (OSError, ValueError) as error:
             raise UserError(
