@@ -1,14 +1,15 @@
 """The state of a run in a file, by the first of its processes, for all of them."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fastresnet.atomic import replacing
 from fastresnet.distributed import Team
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
+from fastresnet.states import read_state
 
 
 def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
@@ -16,9 +17,8 @@ def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
     if not team.is_first:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team) -> dict[str, Any] | None:
@@ -30,11 +30,10 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team)
     if content is None:
         return None
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        state: dict[str, Any] = read_state(io.BytesIO(content), device)
+        found = state["identity"]
     except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
-        raise UserError(f"{path}: not a readable checkpoint ({error}); remove it to start the run again") from error
-    if state.get("identity") != identity:
-        raise UserError(f"{path}: a checkpoint of run {state.get('identity')}, not of {identity}; remove it or name another file")
-    if "processes" not in state:
-        raise UserError(f"{path}: a checkpoint of an earlier version of fastresnet; remove it to start the run again")
+        raise UserError(f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again") from error
+    if found != identity:
+        raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
     return state

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
-from uuid import uuid4
 
+from fastresnet.atomic import replacing
 from fastresnet.errors import UserError
 
 Place = Path | str
@@ -91,13 +91,9 @@ class LocalFolder:
     def write(self, name: str, content: bytes) -> Path:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        # a name of its own: process numbers repeat on the other machines that share a folder
-        partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
-        try:
+        with replacing(path) as partial:
             partial.write_bytes(content)
-            return partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        return path
 
     def take(self, file: Path, name: str) -> Path:
         return file.replace(self.path / name)

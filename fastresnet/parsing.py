@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from fastresnet.errors import UserError
 
+_MOST_VALUES = 10_000
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -23,14 +25,26 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML mapping. Raises UserError naming the file, and the line where it is not YAML."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that does not exist is a ValueError
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
     return values
+
+
+def _safe_load(text: str) -> Any:
+    """YAML's plain values. Raises ValueError where aliases of aliases, or one of itself, stand for more than a person writes."""
+    values = yaml.safe_load(text)
+    left = [values]
+    for _ in range(_MOST_VALUES):
+        if not left:
+            return values
+        each = left.pop()
+        left += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    raise ValueError(f"more than {_MOST_VALUES:,} values, each use of an alias counted")
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -44,8 +58,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
         return key, float(value)
     try:
-        return key, yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:
+        return key, _safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from fastresnet.original import OriginalEpoch
 from fastresnet.records import RunRecord
 from fastresnet.study import Results
+from fastresnet.verdicts import without_tags
 
 
 def caption(results: Results) -> str:
@@ -18,7 +19,7 @@ def caption(results: Results) -> str:
     seeds = len(results.experiment.seeds)
     images = sorted({f"{record.data.train_images:,}" for record in records if record.data})
     tested = sorted({f"{record.data.test_images:,}" for record in records if record.data})
-    return (
+    return without_tags(
         f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
         f"{_join(images)} images for {_join(_unique(f'{record.config.train.epochs:g}' for record in records))} epochs, tested on "
         f"{_join(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "

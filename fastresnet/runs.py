@@ -22,7 +22,7 @@ from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
 from fastresnet.distributed import ALONE, Team
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.saved import SavedModel, transfer
@@ -60,7 +60,8 @@ def train(
     `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` replaces the
     one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever `fastresnet.data.sources`
     says. `checkpoint` makes the run resumable; remove the file once the record is safe. `team` makes one run of the calls in
-    several processes. Raises UserError, before any training, if the configuration does not fit the data or the device.
+    several processes. Raises UserError, before any training, if the configuration does not fit the data or the device, and
+    OutOfMemory if a batch does not fit.
     """
     started = datetime.now(UTC)
     revision = source_revision()  # before anybody commits or edits while the run goes on
@@ -101,6 +102,13 @@ def train(
             identity=_identity(config, seed, batches.images, start, team),
             bar=bar,
         )
+    except (MemoryError, RuntimeError) as error:
+        if _out_of_memory(error):
+            raise OutOfMemory(
+                f"out of memory with data.batch_size {config.data.batch_size}: take a smaller one, or train.micro_batch "
+                f"({first_line(error)})"
+            ) from error
+        raise
     finally:
         if bar:
             bar.close()
@@ -129,6 +137,16 @@ def train(
     shape = _image_shape(config, dataset.train)
     saved = SavedModel(config, fitted.model, dataset.train.class_names, shape, dataset.mean, dataset.std)
     return RunResult(record, fitted.model, saved)
+
+
+class OutOfMemory(RuntimeError):
+    """A batch did not fit into memory: the message names its size and the ways out."""
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # on a processor torch raises a plain RuntimeError, of which only the text says what it was
+    texts = ("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:

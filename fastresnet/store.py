@@ -55,6 +55,9 @@ class Store:
     def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Place:
         """Writes a record so that a reader finds all of it or none, and says where it is."""
         slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+        for part in (study, experiment):
+            if not re.fullmatch(r"\w[\w.-]*", part):  # else it could name a folder elsewhere
+                raise UserError(f"{part!r}: allowed in the name of a study or an experiment: letters, digits, . and -")
         name = f"{study}/{experiment}/{slug}-{record.config_hash}-seed{record.seed}.json"
         return open_folder(self.folders[0]).write(name, _text(record))
 
@@ -88,6 +91,10 @@ def _parse(content: bytes, place: Place) -> RunRecord:
         return RunRecord.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] == ("schema_version",):
+            raise UserError(
+                f"{place}: a record of schema {first['input']!r}; this version reads 1: use the one that wrote it, or remove it"
+            ) from error
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{place}: not a valid record: {where}: {first['msg']}") from error
 

@@ -8,11 +8,13 @@ longer a finite number is noticed, and the run ends as `diverged`.
 
 import copy
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.device import PRECISIONS
 from fastresnet.distributed import accumulate
+from fastresnet.errors import UserError, first_line
 from fastresnet.evaluation import Score, evaluate
 from fastresnet.optim import Lookahead, make_optimizers, set_rates
 from fastresnet.probes import weight_norm
@@ -278,6 +281,17 @@ class _Loop:
         state = read_checkpoint(path, identity, self.timer.device, self.team)
         if state is None:
             return
+        try:
+            self._take_up(state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: a checkpoint of another version of fastresnet or torch ({first_line(error)}); remove it to start the "
+                "run again"
+            ) from error
+        if self.bar:
+            self.bar.resume(self.epochs, self.step)
+
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -287,7 +301,7 @@ class _Loop:
         if self.average:
             self.average.load_state_dict(state["average"])
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
-        self.step = state["step"]
+        self.step = operator.index(state["step"])  # a whole number, or an error
         self.images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
         own = state["processes"][self.team.rank]
         torch.set_rng_state(own["random"].cpu())
@@ -296,5 +310,3 @@ class _Loop:
         for timer, saved in ((self.timer, own["seconds"]), (self.parts, own["step_seconds"])):
             for phase, seconds in saved.items():
                 timer.seconds[phase] += seconds
-        if self.bar:
-            self.bar.resume(self.epochs, self.step)

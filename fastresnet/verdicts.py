@@ -6,6 +6,7 @@ its side of the margin, `not confirmed` if the whole interval lies on the other,
 """
 
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ MIN_RUNS = 3
 CONFIDENCE = 0.95
 
 
+def without_tags(markdown: str) -> str:
+    """Markdown in which nothing is HTML: names come from parameters and records, and Markdown passes HTML on to the page."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A claim, the answer, and the figures that the answer rests on."""
@@ -30,7 +36,7 @@ class Verdict:
     evidence: str
 
     def _repr_markdown_(self) -> str:
-        return f"**Verdict: {self.status}.** {self.claim} {self.evidence}"
+        return without_tags(f"**Verdict: {self.status}.** {self.claim} {self.evidence}")
 
 
 @dataclass(frozen=True)

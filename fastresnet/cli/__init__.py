@@ -1,9 +1,10 @@
 """The command line: the one place that prints, a module for each group of commands."""
 
 import os
+import signal
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -13,30 +14,46 @@ from fastresnet.cli.options import app
 from fastresnet.errors import UserError
 
 _INTERRUPTED = 130
+_ClickError: Any = typer.BadParameter.__mro__[2]  # whether click lies inside typer or beside it depends on typer's version
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C."""
+    """Runs the command line.
+
+    Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C and SIGTERM.
+    """
     # of the processes that torchrun starts on a machine the first speaks for all, as long as they agree
     silent = os.environ.get("LOCAL_RANK", "0") != "0"
     warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
     try:
-        app()
+        code = app(prog_name="fastresnet", standalone_mode=False)  # raises its errors, returns the code of an exit
+    except _ClickError as error:
+        # without a message it is a group named without a command, whose help has been shown
+        _stop(_with_help(error), 2) if error.format_message() else sys.exit(2)
     except UserError as error:
         if silent:
             raise SystemExit(2) from error
-        _stop(str(error), 2)
+        _stop(" ".join(str(error).split("\n")), 2)
+    except RecursionError:
+        _stop("the request is nested too deeply", 2)
     except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
         _stop(str(error), 1)
     except OSError as error:  # a disk that is full, a file where a folder should be
         _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
-    except SystemExit as done:
-        if done.code == _INTERRUPTED:  # typer has made an exit of the interruption
-            _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
-        raise
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
+    sys.exit(code)
 
 
-def _stop(message: str, code: int) -> None:
+def _with_help(error: Any) -> str:
+    place = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+    return f"{' '.join(error.format_message().split())}{place}"
+
+
+def _stop(message: str, code: int) -> NoReturn:
     print(f"fastresnet: {message}", file=sys.stderr)
     raise SystemExit(code)
 

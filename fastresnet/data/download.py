@@ -84,6 +84,7 @@ def fetch_file(file: Path, md5: str, addresses: tuple[str, ...], *, progress: bo
 
 def _resume(address: str, partial: Path, *, progress: bool) -> None:
     have = partial.stat().st_size if partial.exists() else 0
+    # the addresses are torchvision's own, and what they give is compared with its md5
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)

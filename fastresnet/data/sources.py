@@ -19,6 +19,7 @@ import numpy as np
 import platformdirs
 import torch
 
+from fastresnet.atomic import replacing
 from fastresnet.data import formats
 from fastresnet.data.download import download, official_files
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
@@ -271,8 +272,7 @@ def _from_npz(name: str, path: Path) -> Dataset:
 
 def _write_npz(path: Path, dataset: Dataset) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
             file,
             train_images=dataset.train.images.numpy(),
@@ -280,7 +280,6 @@ def _write_npz(path: Path, dataset: Dataset) -> None:
             test_images=dataset.test.images.numpy(),
             test_labels=dataset.test.labels.numpy(),
         )
-    partial.replace(path)
     for old in path.parent.glob(f"{dataset.name}-*.npz"):
         if old != path:
             old.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ load_model(Path("model.pt")).predict(images)
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,12 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
+from fastresnet.atomic import replacing
 from fastresnet.config import RunConfig
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
 from fastresnet.parsing import parse
+from fastresnet.states import read_state
 
 _FORMAT = 1
 _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "weights"}
@@ -76,9 +77,9 @@ def save_model(saved: SavedModel, path: Path) -> Path:
         "std": list(saved.std),
         "weights": {name: tensor.cpu() for name, tensor in saved.model.state_dict().items()},
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    torch.save(state, partial)
-    return partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
+    return path
 
 
 def load_model(path: Path) -> SavedModel:
@@ -86,17 +87,20 @@ def load_model(path: Path) -> SavedModel:
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = read_state(path)
     except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError or OSError, others differ
-        raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {first_line(error)}") from error
     if not isinstance(state, dict) or set(state) != _FIELDS or state["format"] != _FORMAT:
         raise UserError(f"{path}: not a model that this version of fastresnet saved")
-    config = parse(json.loads(state["config"]), RunConfig, str(path))
+    try:
+        config = parse(json.loads(state["config"]), RunConfig, str(path))
+    except (TypeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: its configuration cannot be read: {error}") from error
     model = build_model(config.model, seed=0)
     try:
         model.load_state_dict(state["weights"])
-    except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit its configuration: {str(error).splitlines()[0]}") from error
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise UserError(f"{path}: its weights do not fit its configuration: {first_line(error)}") from error
     return SavedModel(
         config,
         model.eval(),

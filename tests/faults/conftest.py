@@ -1,0 +1,68 @@
+"""The harness: a test tries one fault many times through `attempts`, which counts how often its promise held."""
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fastresnet.faults import FaultMatrix, FaultRow
+
+_ROWS = pytest.StashKey[list]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--faults", type=Path, metavar="FILE", help="Try every fault in full, and write the matrix here.")
+
+
+class Attempts:
+    """How often a fault was tried and how often its promise held; what failed is kept until the end."""
+
+    def __init__(self, *, full):
+        self.full = full
+        self.tried = self.held = 0
+        self.failures = []
+
+    def times(self, full, sample):
+        """How often to try: in full for the matrix, a sample among the other tests."""
+        return full if self.full else sample
+
+    @contextmanager
+    def attempt(self, label, count=1):
+        """One try, or `count` of them that hold or fail together."""
+        self.tried += count
+        try:
+            yield
+        except Exception as error:  # of whatever kind: the promise did not hold, and the next try may
+            self.failures.append(f"{label}: {type(error).__name__}: {error}")
+        else:
+            self.held += count
+
+
+@pytest.fixture
+def attempts(request):
+    """Counts the tries of a test marked `faults(fault, done, promise)`; the test fails if any did not hold."""
+    counted = Attempts(full=request.config.getoption("--faults", None) is not None)
+    start = time.perf_counter()
+    yield counted
+    fault, done, promise = request.node.get_closest_marker("faults").args
+    row = FaultRow(
+        fault=fault, done=done, promise=promise, tried=counted.tried, held=counted.held, seconds=time.perf_counter() - start
+    )
+    request.config.stash.setdefault(_ROWS, []).append(row)
+    assert counted.tried, "nothing was tried"
+    assert not counted.failures, f"{len(counted.failures)} of {counted.tried}: " + "\n".join(counted.failures[:10])
+
+
+def pytest_sessionfinish(session):
+    file = session.config.getoption("--faults", None)
+    rows = session.config.stash.get(_ROWS, [])
+    if not file or not rows:
+        return
+    import torch
+
+    from fastresnet.runs import describe_machine, source_revision, versions
+
+    machine = describe_machine(torch.device("cpu"))
+    matrix = FaultMatrix(rows=tuple(rows), machine=machine, versions=versions(), source_revision=source_revision())
+    file.write_text(matrix.model_dump_json(indent=1) + "\n")

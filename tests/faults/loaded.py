@@ -1,0 +1,12 @@
+"""What the server that processes are forked from has loaded."""
+
+import pytest  # noqa: F401
+
+import fastresnet.cli
+import fastresnet.runs
+import fastresnet.study  # noqa: F401
+from fastresnet.data.sample import read_sample
+from fastresnet.vision import import_torchvision
+
+import_torchvision("transforms.v2.functional")
+read_sample("test")

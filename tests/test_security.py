@@ -1,0 +1,134 @@
+"""What SECURITY.md promises, each promise attacked once. Pickles as CIFAR batches and saved networks: see their own tests."""
+
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from jupyter_server.serverapp import ServerApp
+
+from fastresnet.data import formats
+from fastresnet.errors import UserError
+from fastresnet.parsing import parse_assignment, read_yaml
+from fastresnet.report import caption
+from fastresnet.runs import train
+from fastresnet.store import Store
+from fastresnet.study import Experiment, Results
+from fastresnet.verdicts import Verdict
+from fastresnet.widgets import RunExplorer
+
+ATTACK = "<img src=x onerror=attacked=1><script>attacked=1</script>"
+
+
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+def test_yaml_makes_no_objects(tmp_path):
+    attack = f"!!python/object/apply:builtins.open ['{tmp_path / 'ran'}', 'w']"
+    (tmp_path / "run.yml").write_text(f"data: {attack}\n")
+    with pytest.raises(UserError, match="not valid YAML: could not determine a constructor"):
+        read_yaml(tmp_path / "run.yml")
+    with pytest.raises(UserError, match="the value is not valid YAML"):
+        parse_assignment(f"a={attack}")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        "a: &a [*a]\n",
+        "a: " + 5_000 * "[" + 5_000 * "]",
+    ],
+    ids=["aliases of aliases", "alias of itself", "nested deeply"],
+)
+def test_small_yaml_does_not_become_large(text, tmp_path):
+    (tmp_path / "run.yml").write_text(text)
+    with pytest.raises(UserError, match=r"run\.yml: not valid YAML: (more than 10,000 values|maximum recursion depth)"):
+        read_yaml(tmp_path / "run.yml")
+
+
+def test_arrays_are_never_unpickled(tmp_path):
+    bomb = np.array([Bomb(tmp_path / "ran")], dtype=object)
+    np.savez(tmp_path / "mine.npz", train_images=bomb, train_labels=bomb, test_images=bomb, test_labels=bomb)
+    with pytest.raises(UserError, match=r"mine\.npz: not a readable \.npz"):
+        formats.read_tensor_file(tmp_path / "mine.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_archive_puts_nothing_on_the_disk_and_follows_no_link(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    with tarfile.open(folder / "cifar.tar.gz", "w:gz") as archive:
+        archive.add(secret, "../escaped")
+        archive.add(secret, str(tmp_path / "escaped"))
+        link = tarfile.TarInfo("cifar/data_batch_1")
+        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
+        archive.addfile(link)
+    with pytest.raises(UserError, match="holds no file 'data_batch_1'"):
+        formats.read_cifar_batches(folder / "cifar.tar.gz", {"data_batch_1": "0"}, "labels")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cifar.tar.gz", "data", "secret"]
+
+
+def test_no_name_leads_out_of_the_folder_of_records(tiny, tmp_path):
+    record = train(tiny).record
+    store = Store([tmp_path / "results"])
+    path = store.save(record, "study", "experiment", f"../../../{ATTACK}")
+    assert path.parent == tmp_path / "results" / "study" / "experiment"
+    for name in ("..", "../other", "/other", "", ".hidden", "a/b"):
+        for names in ((name, "experiment"), ("study", name)):
+            with pytest.raises(UserError, match="allowed in the name of a study or an experiment"):
+                store.save(record, *names, "variant")
+
+
+def test_names_in_captions_and_verdicts_are_text(tiny):
+    config = tiny.with_changes({"data.name": f"folder:{ATTACK}"})
+    record = train(tiny).record.model_copy(update={"config": config})
+    shown = caption(Results(Experiment("A", "?", {"one": config}, (0,)), "cpu", {"one": (record,)}))
+    assert "folder:&lt;img src=x" in shown
+    verdict = Verdict(ATTACK, "confirmed", "p < 0.001")._repr_markdown_()
+    assert "p < 0.001" in verdict
+    for text in (shown, verdict):
+        assert "<img" not in text
+        assert "<script" not in text
+
+
+@pytest.mark.browser
+def test_names_in_records_put_no_script_into_the_explorer(browser, tiny, tmp_path):
+    record = train(tiny).record
+    machine = record.machine.model_copy(update={"processor": ATTACK})
+    config = record.config.with_changes({"data.name": f"folder:{ATTACK}"})
+    hostile = record.model_copy(
+        update={"machine": machine, "config": config, "config_hash": config.hash, "versions": {"torch": ATTACK}}
+    )
+    folder = tmp_path / "results" / "<img src=x onerror=attacked=1>" / "<b>"
+    folder.mkdir(parents=True)
+    for seed in range(2):
+        name = f"<img src=x onerror=attacked=1>-{config.hash}-seed{seed}.json"
+        (folder / name).write_text(json.dumps(hostile.model_copy(update={"seed": seed}).model_dump(mode="json")))
+    html = RunExplorer(tmp_path / "results").static_html()
+    (tmp_path / "page.html").write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><body>{html}</body></html>')
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector(".run-explorer tbody tr")
+    page.get_by_role("button", name="Show").first.click()
+    page.locator("summary").click()
+    page.wait_for_selector(".detail .title")
+    assert "onerror" in page.locator(".run-explorer").inner_text()  # it is shown, as text
+    assert page.evaluate("typeof attacked") == "undefined"
+    assert page.locator(".run-explorer img, .run-explorer script").count() == 0
+    page.close()
+
+
+def test_jupyter_listens_to_this_machine_alone():
+    assert ServerApp().ip == "localhost"
