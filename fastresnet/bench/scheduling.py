@@ -57,16 +57,16 @@ def save_record(trial: int, record: RunRecord, folder: Path) -> Place:
     return Store([folder]).save(record.model_copy(update={"seed": trial}), "scheduling", "A", "nothing")
 
 
-def write_rows(rows: Sequence[SchedulingRow], path: Path) -> None:
-    """Writes the rows with the machine and versions they were measured with."""
+def write_rows(rows: Sequence[SchedulingRow], revision: str, path: Path) -> None:
+    """Writes the rows with the source, the machine and the versions they were measured with."""
     from fastresnet.device import choose_device
-    from fastresnet.runs import describe_machine, source_revision
+    from fastresnet.runs import describe_machine
 
     packages = ("fastresnet", "dask", "distributed", "pydantic")
     content = {
         "machine": describe_machine(choose_device("cpu")).model_dump(),
         "versions": {"python": platform.python_version(), **{each: metadata.version(each) for each in packages}},
-        "source_revision": source_revision(),
+        "source_revision": revision,
         "rows": [row.model_dump() for row in rows],
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

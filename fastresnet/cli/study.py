@@ -122,14 +122,16 @@ def study_scheduling(
     if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise UserError(f"--json {json_file}: must name a file in a folder that exists")
     from fastresnet.bench import scheduling
+    from fastresnet.runs import source_revision
 
+    revision = source_revision()  # before anybody commits or edits while it is measured
     rows = []
     for row in scheduling.measure(dask, trials or scheduling.TRIALS):
         rows.append(row)
         each = 1000 * row.seconds / row.trials
         print(f"{row.where:12} {row.trials:6} trials {row.seconds:8.2f} s, {each:.2f} ms each, {row.workers} workers", flush=True)
     if json_file:
-        scheduling.write_rows(rows, json_file)
+        scheduling.write_rows(rows, revision, json_file)
 
 
 @study_app.command("export")
