@@ -114,6 +114,17 @@ def test_what_was_there_stays_until_the_new_is_whole(place, monkeypatch):
     assert folder.names("*") == []
 
 
+@pytest.mark.usefixtures("server")
+def test_what_others_write_is_seen_at_once(tmp_path):
+    import s3fs
+
+    folder = open_folder(f"s3://records{tmp_path}")
+    folder.write("a.json", b"")
+    assert folder.names("*") == ["a.json"]
+    s3fs.S3FileSystem(skip_instance_cache=True).pipe_file(f"records{tmp_path}/b.json", b"")
+    assert folder.names("*") == ["a.json", "b.json"]
+
+
 def test_only_names_of_as_many_parts_match(place):
     folder = open_folder(place)
     for name in ("a.json", "b/a.json", "b/c/a.json", "b/c/a.txt", "b/c/d/a.json"):
