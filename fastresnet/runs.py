@@ -20,7 +20,7 @@ from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
-from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
+from fastresnet.device import choose_device, recipe_variant, trusted_threads, warn_if_autocast_is_slow
 from fastresnet.errors import UserError, first_line
 from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model, check_image_size
@@ -60,11 +60,25 @@ def train(
     says. `checkpoint` makes the run resumable; remove the file once the record is safe. Raises UserError, before any
     training, if the configuration does not fit the data or the device, and OutOfMemory if a batch does not fit.
     """
-    started = datetime.now(UTC)
-    revision = source_revision()  # before anybody commits or edits while the run goes on
     chosen_device = choose_device(device)
     if isinstance(config, str):
         config = find_recipe(config).config(recipe_variant(chosen_device))
+    with trusted_threads(config.model, chosen_device):
+        return _train(config, seed, dataset, start, data_dir, chosen_device, checkpoint, progress)
+
+
+def _train(
+    config: RunConfig,
+    seed: int,
+    dataset: Dataset | None,
+    start: SavedModel | None,
+    data_dir: Path | None,
+    chosen_device: torch.device,
+    checkpoint: Path | None,
+    progress: bool,
+) -> RunResult:
+    started = datetime.now(UTC)
+    revision = source_revision()  # before anybody commits or edits while the run goes on
     timer = Timer(chosen_device)
     reset_peak_memory(chosen_device)
     with timer.phase("prepare"):

@@ -13,7 +13,7 @@ from .conftest import command, refused
 
 RUN = {
     "data": {"name": "fashion-sample", "train_images": 128, "test_images": 50, "batch_size": 32},
-    "model": {"depth": 10, "channels": [4, 4, 8, 8], "in_channels": 1},
+    "model": {"depth": 10, "channels": [8, 8, 16, 16], "in_channels": 1},
     "train": {"epochs": 1, "schedule": {"kind": "one-cycle", "max_lr": 0.1}},
 }
 
