@@ -1,6 +1,5 @@
 """The state of a run in a file, by the first of its processes, for all of them."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team)
     if content is None:
         return None
     try:
-        state: dict[str, Any] = read_state(io.BytesIO(content), device)
+        state: dict[str, Any] = read_state(content, device)
         found = state["identity"]
     except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
         raise UserError(f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again") from error

@@ -1,14 +1,18 @@
 """Which device to train on, and in which precision."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
+from fastresnet.model_config import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.recipes.base import Variant
 from fastresnet.timing import autocast_slowdown
 
+_TRUSTED_CHANNELS = 8
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -24,6 +28,43 @@ def choose_device(name: str | None = None) -> torch.device:
     if name.partition(":")[0] not in available:
         raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(available)}")
     return torch.device(name)
+
+
+@contextmanager
+def trusted_threads(model: ModelConfig, device: torch.device) -> Iterator[None]:
+    """One thread for the block, with a warning, where several are not to be trusted; else as many as there are.
+
+    On a processor, torch 2.13's convolutions of four channels give gradients that differ from run to run on two threads,
+    or never end: seen with 4 to 8 channels, kernel 1, stride 2, in channels last. Later versions are taken to do so, too.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1 or _narrowest(model) >= _TRUSTED_CHANNELS or _torch_version() < (2, 13):
+        yield
+        return
+    warnings.warn(
+        f"a layer of {_narrowest(model)} channels: torch {torch.__version__} cannot be trusted with fewer than "
+        f"{_TRUSTED_CHANNELS} on several threads, so this network is trained on one",
+        stacklevel=4,
+    )
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _narrowest(model: ModelConfig) -> int:
+    match model:
+        case ResNetConfig():
+            return min(model.channels)
+        case SpeedNetConfig():
+            return min(model.num_patch_filters, *model.widths)
+        case DavidNetConfig():
+            return min(model.widths)
+
+
+def _torch_version() -> tuple[int, ...]:
+    return tuple(map(int, torch.__version__.split(".")[:2]))
 
 
 def recipe_variant(device: torch.device) -> Variant:

@@ -20,7 +20,7 @@ from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
-from fastresnet.device import choose_device, recipe_variant, warn_if_autocast_is_slow
+from fastresnet.device import choose_device, recipe_variant, trusted_threads, warn_if_autocast_is_slow
 from fastresnet.distributed import ALONE, Team
 from fastresnet.errors import UserError, first_line
 from fastresnet.measuring import measure_after, measure_before
@@ -63,25 +63,40 @@ def train(
     several processes. Raises UserError, before any training, if the configuration does not fit the data or the device, and
     OutOfMemory if a batch does not fit.
     """
-    started = datetime.now(UTC)
-    revision = source_revision()  # before anybody commits or edits while the run goes on
     chosen_device = team.own_device(choose_device(device))
     if isinstance(config, str):
         config = find_recipe(config).config(recipe_variant(chosen_device))
-    timer = Timer(chosen_device)
-    reset_peak_memory(chosen_device)
+    with trusted_threads(config.model, chosen_device):
+        return _train(config, seed, dataset, start, data_dir, chosen_device, checkpoint, progress, team)
+
+
+def _train(
+    config: RunConfig,
+    seed: int,
+    dataset: Dataset | None,
+    start: SavedModel | None,
+    data_dir: Path | None,
+    device: torch.device,
+    checkpoint: Path | None,
+    progress: bool,
+    team: Team,
+) -> RunResult:
+    started = datetime.now(UTC)
+    revision = source_revision()  # before anybody commits or edits while the run goes on
+    timer = Timer(device)
+    reset_peak_memory(device)
     with timer.phase("prepare"):
         with team.first_here_goes_first():
             dataset = dataset or load_dataset(config.data.name, data_dir, progress=progress)
         _check_fit(config, dataset)
-        batches, test_batches = make_batches(config.data, dataset, chosen_device, seed, team)
-    warn_if_autocast_is_slow(config.train, chosen_device)
+        batches, test_batches = make_batches(config.data, dataset, device, seed, team)
+    warn_if_autocast_is_slow(config.train, device)
     with timer.phase("build"):
         torch.manual_seed(seed)  # dropout draws from the global generator
         model = build_model(config.model, seed)
         if start:
             transfer(model, start.model)
-        model.to(chosen_device)
+        model.to(device)
         if team.rank:
             torch.manual_seed(seed + team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
     if not start:
@@ -125,10 +140,10 @@ def train(
         processes=tuple(Seconds(**each) for each in team.gather(timer.seconds)) if team.size > 1 else (),
         step_seconds=StepSeconds(**fitted.step_seconds) if fitted.step_seconds else None,
         training_flops=fitted.training_flops,
-        peak_memory_bytes=max(team.gather(peak_memory_bytes(chosen_device))),
+        peak_memory_bytes=max(team.gather(peak_memory_bytes(device))),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         data=_data_record(dataset, batches, test_batches),
-        machine=describe_machine(chosen_device),
+        machine=describe_machine(device),
         versions=versions(),
         source_revision=revision,
         started=started,

@@ -13,7 +13,7 @@ from .conftest import command, refused
 
 RUN = {
     "data": {"name": "fashion-sample", "train_images": 128, "test_images": 50, "batch_size": 32},
-    "model": {"depth": 10, "channels": [4, 4, 8, 8], "in_channels": 1},
+    "model": {"depth": 10, "channels": [8, 8, 16, 16], "in_channels": 1},
     "train": {"epochs": 1, "schedule": {"kind": "one-cycle", "max_lr": 0.1}},
 }
 
@@ -57,9 +57,9 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["data", "verify", "mnist"], "no data set 'mnist'; allowed: fashion-mnist"),
         (["data", "verify", "cifar100"], "get it with: fastresnet data fetch cifar100"),
         (["data", "fetch", "mnist"], "no data set 'mnist'"),
-        (["study", "run", "myrtle"], "no study 'myrtle'; allowed: myrtle_notes"),
+        (["study", "run", "myrtle"], "no study 'myrtle'; allowed: preface, myrtle_notes"),
         (["study", "run", "myrtle_notes", "--only", "M9"], "no experiment 'M9'; allowed: M0, M1a"),
-        (["chapter", "run", "nothing"], "no chapter 'nothing'; allowed: myrtle_notes"),
+        (["chapter", "run", "nothing"], "no chapter 'nothing'; allowed: preface, myrtle_notes"),
         (["chapter", "run", "myrtle_notes", "-o", "out.html"], "the output must be named .ipynb"),
     ],
 )

@@ -94,15 +94,15 @@ def test_half_a_record_is_named(tmp_path, tiny):
 def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypatch, tmp_path):
     from fastresnet import runs
 
-    def out_of_memory(*_, **__):
-        raise MemoryError("no room for 1 GB")
+    def broken(*_, **__):
+        raise OSError("the disk is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "fit", out_of_memory)
-        with pytest.raises(RunFailed, match="A one seed 0 failed: MemoryError: no room for 1 GB; recorded in .*A two seed 1"):
+        patch.setattr(runs, "fit", broken)
+        with pytest.raises(RunFailed, match="A one seed 0 failed: OSError: the disk is gone; recorded in .*A two seed 1"):
             study.run("A")
     records = [read_record(path) for path in tmp_path.glob("*/*/*.json")]
-    assert [record.outcome.reason for record in records] == ["MemoryError: no room for 1 GB"] * 4
+    assert [record.outcome.reason for record in records] == ["OSError: the disk is gone"] * 4
     assert len(study.run("A").records["one"]) == 2
 
 

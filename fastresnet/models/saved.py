@@ -87,7 +87,7 @@ def load_model(path: Path) -> SavedModel:
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:
-        state: dict[str, Any] = read_state(path)
+        state: dict[str, Any] = read_state(path.read_bytes())
     except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError or OSError, others differ
         raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {first_line(error)}") from error
     if not isinstance(state, dict) or set(state) != _FIELDS or state["format"] != _FORMAT:

@@ -24,7 +24,7 @@ def state(tiny, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(_Loop, "restore", lambda *_: None)
         train(tiny, checkpoint=path)
-    return read_state(path), path
+    return read_state(path.read_bytes()), path
 
 
 class Bomb:
