@@ -28,8 +28,8 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
-CHAPTERS = (*STUDIES, "explorer", "runs")
-"""In the order of the book: those of a study, then two without study and parameters."""
+CHAPTERS = (*STUDIES, "explorer", "runs", "faults")
+"""In the order of the book: those of a study, then those without study and parameters."""
 
 
 class ChapterFailed(RuntimeError):

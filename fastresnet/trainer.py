@@ -272,6 +272,8 @@ class _Loop:
         try:
             state: dict[str, Any] = read_state(path, self.timer.device)
             found = state["identity"]
+        except FileNotFoundError:  # since it was seen: another process has finished the same run
+            return
         except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
             raise UserError(
                 f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again"
