@@ -29,7 +29,7 @@ from fastresnet.studies import STUDIES
 from fastresnet.study import declare, edition_parameters
 
 PARAMETERS_TAG = "parameters"
-CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughput", "scaling")
+CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughput", "scaling", "faults")
 """In the order of the book; those without a study of their own have no parameters."""
 
 

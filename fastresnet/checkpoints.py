@@ -25,7 +25,7 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team)
 
     Raises UserError if the file is damaged, or of another run than `identity` names.
     """
-    content = team.from_first(lambda: path.read_bytes() if path.exists() else None)
+    content = team.from_first(lambda: _content(path))
     if content is None:
         return None
     try:
@@ -36,3 +36,10 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team)
     if found != identity:
         raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
     return state
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # also where another process has just finished the same run
+        return None

@@ -1,0 +1,42 @@
+"""The fault matrix as a page shows it."""
+
+import pytest
+
+from fastresnet.errors import UserError
+from fastresnet.faults import FaultMatrix, FaultRow, fault_caption, fault_file, fault_table, read_matrix
+from fastresnet.records import Machine
+
+
+@pytest.fixture
+def matrix():
+    def row(fault, done, tried, held):
+        return FaultRow(fault=fault, done=done, promise="it ends", tried=tried, held=held, seconds=30.4)
+
+    rows = (row("Killed", "at once", 100, 100), row("Killed", "late", 20, 19), row("Stopped", "at once", 7, 7))
+    machine = Machine(processor="P", cores=2, threads=1, memory_gib=8, device="cpu", gpu=None, system="Linux")
+    return FaultMatrix(rows=rows, machine=machine, versions={"torch": "2.13"}, source_revision="abc")
+
+
+def test_table_has_a_row_a_fault_and_names_each_kind_once(matrix):
+    table = fault_table(matrix)
+    assert list(table.index) == ["Killed", "", "Stopped"]
+    assert table["tried"].tolist() == [100, 20, 7]
+    assert table["held"].tolist() == [100, 19, 7]
+
+
+def test_caption_adds_up(matrix):
+    assert fault_caption(matrix) == "*127 tries, 126 held, 2 minutes; P, 1 thread a process; torch 2.13; revision abc.*"
+
+
+def test_matrix_survives_the_disk_and_another_file_is_refused(matrix, tmp_path):
+    (tmp_path / "faults.json").write_text(matrix.model_dump_json())
+    assert read_matrix(tmp_path / "faults.json") == matrix
+    (tmp_path / "faults.json").write_text("{}")
+    with pytest.raises(UserError, match="not a fault matrix: .*; write it with: make faults"):
+        read_matrix(tmp_path / "faults.json")
+
+
+def test_committed_matrix_holds_throughout():
+    rows = read_matrix(fault_file()).rows
+    assert [(row.fault, row.done) for row in rows if row.held < row.tried] == []
+    assert all(row.tried for row in rows)
