@@ -38,7 +38,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 # resolves pyproject.toml anew; run the tests before you commit the result
 lock:
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[book,dask,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@{ sed -n '/^#/p' requirements.lock; \
 	  $(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|nvidia-|triton)' | sed 's/+[a-z0-9]*$$//' | sort -f; \
 	} > requirements.new && mv requirements.new requirements.lock

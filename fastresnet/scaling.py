@@ -1,18 +1,22 @@
-"""What the page on scaling shows: examples, and the recorded cost of handing out runs. Free of torch."""
+"""What the page on scaling shows: examples, and the recorded costs of handing out runs and of asking for them. Free of torch."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fastresnet.bench import status as bench
 from fastresnet.bench.scheduling import SchedulingRow
 from fastresnet.errors import UserError
 from fastresnet.project import committed_results, project_root
 
+_MADE_BY = {"scheduling": "study scheduling", "status": "bench status"}
 
-def table() -> pd.DataFrame:
+
+def scheduling_table() -> pd.DataFrame:
     """A row a number of trials and place: seconds of them all, milliseconds of one, trials a second."""
-    rows = [SchedulingRow.model_validate(row) for row in _record()["rows"]]
+    rows = [SchedulingRow.model_validate(row) for row in _record("scheduling")["rows"]]
     return pd.DataFrame(
         {
             "where": f"{row.where}, {row.workers} workers" if row.workers > 1 else row.where,
@@ -25,14 +29,18 @@ def table() -> pd.DataFrame:
     ).set_index("where")
 
 
-def caption() -> str:
-    """On what the costs were measured, with which versions."""
-    record = _record()
+def status_table() -> pd.DataFrame:
+    """A row a size of store: its records, those that are read, seconds of `study status`."""
+    return bench.status_table(_path("status")).set_index("records")
+
+
+def caption(name: str) -> str:
+    """On what a benchmark of `results/bench` was measured, with which versions."""
+    record = _record(name)
     machine, versions = record["machine"], record["versions"]
-    return (
-        f"{machine['processor']}, {machine['cores']} cores; Python {versions['python']}, Dask {versions['dask']}; revision "
-        f"{record['source_revision']}; each number of trials once."
-    )
+    dask = f", Dask {versions['dask']}" if "dask" in versions else ""
+    processor = f"{machine['processor']}, {machine['cores']} cores"
+    return f"{processor}; Python {versions['python']}{dask}; revision {record['source_revision']}."
 
 
 def example(name: str) -> str:
@@ -43,10 +51,14 @@ def example(name: str) -> str:
     return f"```yaml\n{(folder / name).read_text(encoding='utf-8')}```"
 
 
-def _record() -> dict[str, Any]:
-    """The benchmark of `results/bench`. Raises UserError if it is not there."""
-    path = committed_results() / "bench" / "scheduling.json"
+def _record(name: str) -> dict[str, Any]:
+    """A benchmark of `results/bench`. Raises UserError if it is not there."""
+    path = _path(name)
     if not path.is_file():
-        raise UserError(f"{path}: not there; it is made by: fastresnet study scheduling --json {path}")
+        raise UserError(f"{path}: not there; it is made by: fastresnet {_MADE_BY[name]} --json {path}")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _path(name: str) -> Path:
+    return committed_results() / "bench" / f"{name}.json"

@@ -18,7 +18,7 @@ def test_table_follows_from_the_record(tmp_path, monkeypatch):
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "scheduling.json").write_text(json.dumps({"rows": rows}))
     monkeypatch.setattr(scaling, "committed_results", lambda: tmp_path)
-    table = scaling.table()
+    table = scaling.scheduling_table()
     assert table.index.tolist() == ["in process", "dask local, 2 workers"]
     assert table["milliseconds each"].tolist() == ["0.50", "4.00"]
     assert table["trials a second"].tolist() == ["2,000", "250"]
@@ -29,7 +29,7 @@ def test_missing_record_and_example_are_named(tmp_path, monkeypatch):
         scaling.example("x")
     monkeypatch.setattr(scaling, "committed_results", lambda: tmp_path)
     with pytest.raises(UserError, match="made by: fastresnet study scheduling --json"):
-        scaling.table()
+        scaling.scheduling_table()
 
 
 def test_cost_is_measured_by_a_command(tmp_path):
