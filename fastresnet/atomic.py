@@ -4,12 +4,12 @@ with replacing(path) as partial:
     partial.write_text(...)
 """
 
-import glob
+import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -17,28 +17,40 @@ def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, which takes the place of `path` once the block is done.
 
     If the block raises, or the disk does not take all of it, `path` is as it was and what was written is removed. A killed
-    writer leaves `NAME.HOST.PID.partial` behind, which is no file of anybody's: the next to write `path` on that machine
-    removes it.
+    writer leaves `NAME.0.partial` behind (a higher number where several write `NAME` at a time), which is no file of
+    anybody's: the next to write `path` takes it over.
     """
-    host = socket.gethostname()
-    partial = path.with_name(f"{path.name}.{host}.{os.getpid()}.partial")
-    try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())  # else a power cut could leave the new name with nothing under it
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    for left in path.parent.glob(f"{glob.escape(f'{path.name}.{host}')}.*.partial"):
-        if not _alive(left.name.split(".")[-2]):
-            left.unlink(missing_ok=True)
+    partial, lock = _own_partial(path)
+    with lock:
+        try:
+            os.truncate(partial, 0)  # what a killed writer left
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())  # else a power cut could leave the new name with nothing under it
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
-def _alive(pid: str) -> bool:
+def _own_partial(path: Path) -> tuple[Path, BinaryIO]:
+    """The first of the names that no living process writes to, and the open file by whose lock the others know."""
+    number = 0
+    while True:
+        partial = path.with_name(f"{path.name}.{number}.partial")
+        file = partial.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            number += 1
+        else:
+            if _is(partial, file):
+                return partial, file
+        file.close()  # here also if another has just finished with it, and it has its final name now
+
+
+def _is(path: Path, file: BinaryIO) -> bool:
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
         return False
-    except PermissionError:  # somebody else's
-        return True
-    return True

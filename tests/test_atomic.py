@@ -1,0 +1,75 @@
+"""A file is replaced in one move; names of unfinished ones are taken over from the dead and left to the living."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from fastresnet.atomic import replacing
+
+
+def fill(path, content, connection):
+    with replacing(path) as partial:
+        partial.write_text(content)
+        connection.send("written")
+        connection.recv()
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """A process that has written to a partial file and waits."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=fill, args=(tmp_path / "file", "the other's", there))
+    process.start()
+    assert here.recv() == "written"
+    yield process, here
+    process.kill()
+    process.join()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_is_there_once_the_block_is_done(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["file"]
+
+
+def test_block_that_raises_leaves_what_was(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as partial:
+        partial.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_what_a_killed_writer_left_is_taken_over(tmp_path, writer):
+    os.kill(writer[0].pid, signal.SIGKILL)
+    writer[0].join()
+    assert names(tmp_path) == ["file.0.partial"]
+    with replacing(tmp_path / "file") as partial:
+        assert partial.read_text() == ""
+        partial.write_text("mine")
+    assert names(tmp_path) == ["file"]
+
+
+def test_another_writer_at_work_is_left_alone(tmp_path, writer):
+    path = tmp_path / "file"
+    with replacing(path) as partial:
+        assert names(tmp_path) == ["file.0.partial", "file.1.partial"]
+        partial.write_text("mine")
+    assert path.read_text() == "mine"
+    writer[1].send("go on")
+    writer[0].join()
+    assert path.read_text() == "the other's"
+    assert names(tmp_path) == ["file"]
