@@ -57,7 +57,7 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["data", "verify", "mnist"], "no data set 'mnist'; allowed: fashion-mnist"),
         (["data", "verify", "cifar100"], "get it with: fastresnet data fetch cifar100"),
         (["data", "fetch", "mnist"], "no data set 'mnist'"),
-        (["study", "run", "myrtle"], "no study 'myrtle'; allowed: preface, myrtle_notes"),
+        (["study", "run", "myrtle"], "no study 'myrtle'; allowed: myrtle_notes"),
         (["study", "run", "myrtle_notes", "--only", "M9"], "no experiment 'M9'; allowed: M0, M1a"),
         (["chapter", "run", "nothing"], "no chapter 'nothing'; allowed: preface, myrtle_notes"),
         (["chapter", "run", "myrtle_notes", "-o", "out.html"], "the output must be named .ipynb"),
