@@ -148,11 +148,17 @@ def run_side_by_side(
             ): each
             for each in versions
         }
-        for done in as_completed(running):
-            try:
-                yield done.result()
-            except (ChapterFailed, UserError) as error:
-                failures.append(f"{split_place(running[done].output)[1]}: {error}")
+        try:
+            for done in as_completed(running):
+                try:
+                    yield done.result()
+                except (ChapterFailed, UserError) as error:
+                    failures.append(f"{split_place(running[done].output)[1]}: {error}")
+        except BaseException:  # Ctrl-C, SIGTERM: leaving the block would wait for chapters that nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
     if failures:
         raise ChapterFailed("; ".join(failures))
 
