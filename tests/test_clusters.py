@@ -48,6 +48,16 @@ def study_run(address, folder, **environment):
     return command(*arguments, "--results", folder / "results", "--dask", address, **environment)
 
 
+def test_local_workers_leave_this_process_its_environment(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with open_cluster("local", None) as cluster:
+        while not cluster.slots():
+            pass
+        assert cluster.client.run(os.getenv, "OMP_NUM_THREADS") == dict.fromkeys(cluster.client.ncores(), "1")
+    assert os.environ == before
+
+
 def test_local_workers_and_scheduler_listen_on_loopback_alone():
     with open_cluster("local", None) as cluster:
         while not cluster.slots():

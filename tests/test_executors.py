@@ -42,10 +42,12 @@ def one_thread():
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """Two worker processes on this machine, each in the care of a nanny."""
     from distributed import LocalCluster
 
+    for name, value in WORKER_ENVIRONMENT.items():  # a nanny sets them in this process, too, and for good
+        monkeypatch.setenv(name, str(value))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as started:
         yield started
 

@@ -1,5 +1,6 @@
 """Clusters to train on: worker processes on this machine, those of a scheduler's address, or jobs of SLURM."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -83,6 +84,7 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     gpu = (device or "").startswith("cuda")
     with ExitStack() as stack:
         if name == "local":
+            stack.enter_context(_environment_kept())
             stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}))
             # a GPU trains one run at a time; nothing listens beyond this machine, not even the page of Dask about itself
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
@@ -102,3 +104,14 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
                     "allowed: tcp://HOST:PORT, tls://HOST:PORT, local or FILE.yml"
                 ) from error
             yield Cluster(name, client, gpu, PATIENCE_SECONDS)
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Takes back what nannies set for their workers: they set it in this process, whose later children would inherit it."""
+    before = os.environ.copy()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,5 +1,10 @@
 """What the server that processes are forked from has loaded."""
 
+import os
+
+# read as torch loads: several processes that each compute on every core slow one another tenfold
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest  # noqa: F401
 
 import fastresnet.cli

@@ -18,7 +18,7 @@ class Process:
         folder.mkdir(parents=True, exist_ok=True)
         self._began = folder / "began"
         self._began.unlink(missing_ok=True)
-        environment = {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"} | environment
+        environment = {"XDG_CACHE_HOME": str(folder / "cache")} | environment
         self._process = _context.Process(target=_main, args=([*map(str, arguments)], folder, environment, before))
         self._process.start()
 
