@@ -40,7 +40,7 @@ lock:
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@{ sed -n '/^#/p' requirements.lock; \
-	  $(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|nvidia-|triton)' | sed 's/+[a-z0-9]*$$//' | sort -f; \
+	  $(BIN)/python -m pip freeze --all --exclude-editable | grep -viE '^(pip|nvidia-|triton)' | sed 's/+[a-z0-9]*$$//' | LC_ALL=C sort -f; \
 	} > requirements.new && mv requirements.new requirements.lock
 	@touch $(VENV)/installed
 

@@ -88,6 +88,25 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="recipe")
 
 
+def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
+    """What the last points of accuracy cost on a data set, as one Markdown paragraph."""
+    first, *_, last = (
+        (name, [record for records in found.records.values() for record in records])
+        for name, found in recipes_in(results, dataset).items()
+    )
+    costs = [pd.Series([total_seconds(record) for record in records]).median() for _, records in (first, last)]
+    operations = [pd.Series([record.training_flops for record in records]).mean() for _, records in (first, last)]
+    reached = [
+        f"*{name}* reaches {100 * pd.Series([record.test_accuracy for record in records], dtype=float).mean():.2f} % in "
+        f"{seconds:,.{1 if seconds < 100 else 0}f} s"
+        for (name, records), seconds in zip((first, last), costs, strict=True)
+    ]
+    return (
+        f"**Finding.** {' and '.join(reached)}: {costs[1] / costs[0]:.0f} times the seconds, {operations[1] / operations[0]:.0f} "
+        f"times the operations (means of accuracy, medians of seconds, {len(first[1])} and {len(last[1])} runs)."
+    )
+
+
 def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
     """For each recipe: is its mean accuracy at least its target?"""
     return as_list(
@@ -206,6 +225,15 @@ def growth(results: Results) -> pd.DataFrame:
     once = frame[frame["factor"] == 1]
     others = [once.assign(what=what) for what in frame["what"].unique() if what not in set(once["what"])]
     return pd.concat([frame, *others], ignore_index=True)[["what", "factor", "seed", "epoch_seconds"]]
+
+
+def growth_finding(results: Results) -> str:
+    """How many times as long an epoch is at the largest factor of each kind, as one Markdown paragraph."""
+    medians = growth(results).groupby(["what", "factor"], sort=False)["epoch_seconds"].median()
+    once = medians.xs(1, level="factor").iloc[0]
+    largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
+    parts = [f"{medians[what, factor] / once:.1f} times with {factor} times the {what}" for what, factor in largest.items()]
+    return f"**Finding.** Seconds an epoch are {', '.join(parts)} (medians)."
 
 
 def bench_caption(record: str) -> str:

@@ -62,6 +62,16 @@ def test_growth_is_measured_once_for_all_that_is_multiplied(results):
     assert table.loc["images, 16 times", "seconds an epoch"].startswith(f"{sixteen['epoch_seconds'].mean():.2f}")
 
 
+def test_findings_say_what_the_records_hold(results, frame):
+    last = frame[frame["experiment"] == "cifar10-94"]
+    finding = frontier.recipes_finding(results, "cifar10")
+    assert f"*cifar10-94* reaches {100 * last['test_accuracy'].mean():.2f} %" in finding
+    assert "fashion" not in finding
+    medians = frontier.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
+    ratio = medians["images", 16] / medians["images", 1]
+    assert f"{ratio:.1f} times with 16 times the images" in frontier.growth_finding(results["growth"])
+
+
 def test_published_points_are_those_of_their_data_set():
     assert {point.dataset for point in frontier.published_for("cifar10")} == {"cifar10"}
     assert frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2, "ablations": 3}) == {"fashion-80": 2, "cifar10-83": 1}
