@@ -3,6 +3,9 @@
 import functools
 import importlib
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -84,6 +87,36 @@ def test_run_of_a_killed_worker_is_done_again_from_its_checkpoint(make_study, ti
     assert not started & {nanny.pid for nanny in cluster.workers.values()}
     assert trained == pytest.approx(losses(make_study(long=long).train_missing()), rel=1e-6)
     assert not list(checkpoints.glob(f"{long.hash}-*.pt"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_study_takes_its_workers_along_and_goes_on(how, tmp_path):
+    arguments = ["study", "run", "fashionmnist_speed", "--only", "F8", "--results", str(tmp_path / "results")]
+    arguments += ["-p", "f8_epochs=4", "-p", "f8_stem_channels=[16]", "-p", "seeds=[0, 1, 2]", "--dask", "local"]
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    checkpoints = tmp_path / "fastresnet" / "checkpoints"
+    with subprocess.Popen(
+        [sys.executable, "-c", "from fastresnet.cli import main; main()", *arguments],
+        env=os.environ | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(checkpoints.glob("*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (
+        errors.splitlines()[-1] == "fastresnet: interrupted; finished runs are recorded, and the same command goes on from there"
+    )
+    assert len(workers) >= 2
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert command(*arguments, **environment).returncode == 0
+    assert len(list((tmp_path / "results").rglob("*.json"))) == 3
+    assert not list(checkpoints.glob("*"))
 
 
 def poisoned(run, **options):
