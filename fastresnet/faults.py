@@ -45,8 +45,9 @@ def read_matrix(path: Path) -> FaultMatrix:
 
 
 def fault_table(matrix: FaultMatrix) -> pd.DataFrame:
-    """A row a fault, as the page shows it; repeated names of a fault are left out."""
+    """A row a fault, as the page shows it: what was done in the same words counts together; repeated names are left out."""
     frame = pd.DataFrame([row.model_dump() for row in matrix.rows])
+    frame = frame.groupby(["fault", "done", "promise"], sort=False, as_index=False).sum()
     frame["fault"] = frame["fault"].where(~frame["fault"].duplicated(), "")
     frame["seconds"] = frame["seconds"].round().astype(int)
     return frame.rename(columns={"done": "what was done", "promise": "what had to hold"}).set_index("fault")
