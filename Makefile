@@ -13,8 +13,9 @@ book: $(VENV)/installed
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab book/explorer.ipynb
 
+# a file a process, each computing on one core: two that both use every core slow one another tenfold
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # every fault of the matrix in full, on a clean checkout: under half an hour on two cores
 faults: $(VENV)/installed
