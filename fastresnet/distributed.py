@@ -144,12 +144,11 @@ def open_team() -> Iterator[Team]:
 
     def lost(reason: str) -> ProcessLost:
         return ProcessLost(
-            f"process {team.rank} of {team.size} stops, for another of them is gone ({reason}); "
-            "with --checkpoint the same command goes on from the last epoch"
+            f"process {team.rank} of {team.size} stops: {reason}; with --checkpoint the same command goes on from the last epoch"
         )
 
     def terminate(*_: object) -> None:
-        raise lost("torchrun ends the others")
+        raise lost("SIGTERM, another of them being gone or the job at its end")
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
@@ -157,7 +156,7 @@ def open_team() -> Iterator[Team]:
     except RuntimeError as error:
         # gloo names no type: a connection that its other end has closed is a RuntimeError with the place in its source
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
-            raise lost(str(error).splitlines()[0]) from error
+            raise lost(f"another of them is gone ({str(error).splitlines()[0]})") from error
         raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -134,8 +135,11 @@ def worker_memory(config: DataConfig, dataset: Dataset, workers: Sequence[int]) 
         loading = config.model_copy(update={"loader": "worker", "num_workers": number})
         batches, _ = make_batches(loading, dataset, torch.device("cpu"), seed=0)
         epoch = batches.epoch(0)
-        for _ in range(max(number, 1)):
-            next(epoch)
+        with warnings.catch_warnings():
+            # that there are more workers than cores is what is measured
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            for _ in range(max(number, 1)):
+                next(epoch)
         sizes = [_proportional_set_size(process.pid) for process in multiprocessing.active_children() if process.pid]
         rows.append({"workers": number, "gibibytes": sum(sizes) / 2**30})
         del epoch  # ends the workers

@@ -17,12 +17,13 @@ def caption(results: Results) -> str:
     records = [record for group in results.records.values() for record in group]
     first = records[0]
     seeds = len(results.experiment.seeds)
-    images = sorted({f"{record.data.train_images:,}" for record in records if record.data})
-    tested = sorted({f"{record.data.test_images:,}" for record in records if record.data})
+    images = {record.data.train_images for record in records if record.data}
+    tested = {record.data.test_images for record in records if record.data}
+    epochs = {record.config.train.epochs for record in records}
     return without_tags(
         f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
-        f"{_join(images)} images for {_join(_unique(f'{record.config.train.epochs:g}' for record in records))} epochs, tested on "
-        f"{_join(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
+        f"{_numbers(images)} images for {_numbers(epochs)} epoch{'s' * (epochs != {1})}, tested on "
+        f"{_numbers(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
         f"{_join(_unique(hardware(record) for record in records))}; "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
         f"revision {_join(_unique(record.source_revision for record in records))}.*"
@@ -43,13 +44,20 @@ def _join(values: Sequence[str]) -> str:
     return " or ".join(values)
 
 
-_MEASURES: dict[str, tuple[str, str, str, float]] = {
+def _numbers(values: Iterable[float]) -> str:
+    """Each of a few numbers, the ends of many."""
+    ordered = [f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for value in sorted(values)]
+    return _join(ordered) if len(ordered) <= 3 else f"{ordered[0]} to {ordered[-1]}"
+
+
+Measure = Literal["test_accuracy", "image_seconds"]
+_MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
     "image_seconds": ("longest time an image", "shortest", "ms", 1000),
 }
 
 
-def finding(results: Results, column: Literal["test_accuracy", "image_seconds"]) -> str:
+def finding(results: Results, column: Measure) -> str:
     """Which variants have the highest and the lowest mean of a column, as one Markdown paragraph; "" without two to compare."""
     most, least, unit, scale = _MEASURES[column]
     runs = results.frame().dropna(subset=column).groupby("variant")[column]
@@ -238,11 +246,12 @@ def jumps(results: Results, variant: str) -> list[float]:
     return [float(accuracy.diff().abs().mean()) for accuracy in accuracies]
 
 
-def choices(results: Results, column: str, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
+def choices(results: Results, column: Measure, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
     """How often each variant would be chosen from a single run of each: over every way of drawing one run a variant, the
     share in which it has the best value of a column of `Results.frame()`."""
+    _, _, unit, scale = _MEASURES[column]
     chosen = {
-        variant: {"mean": spread(pd.Series(sample), 4), "chosen by single runs": f"{wins.mean():.0%}"}
+        variant: {f"mean, {unit}": spread(scale * pd.Series(sample), 2), "chosen by single runs": f"{wins.mean():.0%}"}
         for variant, (sample, wins) in _wins(results, column, best).items()
     }
     return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")

@@ -100,10 +100,12 @@ def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, 
     if too_few:
         return too_few
     difference, lower, upper, p, effect = _compare(np.log(large).tolist(), np.log(small).tolist(), paired=False)
+    sure = f"95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
+    test = f"Welch's t-test on the logarithm, {_p(p)}, effect size {effect:.1f}, "
+    if lower == upper:
+        sure, test = "the same in every run ", ""
     evidence = (
-        f"Ratio of {what} {np.exp(difference):.2f}, 95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
-        f"(margin {by:.2f}; Welch's t-test on the logarithm, {_p(p)}, effect size {effect:.1f}, "
-        f"n = {len(large)} and {len(small)}){note}."
+        f"Ratio of {what} {np.exp(difference):.2f}, {sure}(margin {by:.2f}; {test}n = {len(large)} and {len(small)}){note}."
     )
     return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
 

@@ -22,7 +22,7 @@ def matrix():
 
 def test_table_has_a_row_a_fault_and_names_each_kind_once(matrix):
     table = fault_table(matrix)
-    assert list(table.index) == ["Killed", "", "Stopped"]
+    assert table["fault"].tolist() == ["Killed", "", "Stopped"]
     assert table["tried"].tolist() == [100, 20, 7]
     assert table["seconds"].tolist() == [61, 30, 30]
     assert table["held"].tolist() == [100, 19, 7]

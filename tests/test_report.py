@@ -46,7 +46,7 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     table = report.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
     assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
     table = report.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
-    assert table.loc["a", "mean"].startswith("0.7000")
+    assert table.loc["a", "mean, %"].startswith("70.00")
 
 
 def test_optimism_is_what_the_best_of_single_runs_has_over_its_variants_other_runs(record):
@@ -148,3 +148,15 @@ def test_quicker_takes_the_first_variant_for_the_fast_one(record):
     results = results_of(fast=timed(1.0, 1.1, 1.05), slow=timed(3.0, 3.1, 3.05))
     assert claims.quicker("claim", results, "fast", "slow", column="train_seconds", by=2).status == "confirmed"
     assert claims.quicker("claim", results, "slow", "fast", column="train_seconds").status == "not confirmed"
+
+
+def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
+    def sizes(*numbers):
+        runs = {
+            number: record.model_copy(update={"data": record.data.model_copy(update={"train_images": number})})
+            for number in numbers
+        }
+        return results_of(**{f"{number} images": [run] for number, run in runs.items()})
+
+    assert "trained on 900 or 1,024 images" in report.caption(sizes(1024, 900))
+    assert "trained on 64 to 10,192 images" in report.caption(sizes(1024, 10192, 64, 2048))

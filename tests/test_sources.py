@@ -7,6 +7,7 @@ import io
 import pickle
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow
@@ -138,6 +139,22 @@ def test_unpacked_idx_files_are_read_too(fashion):
 def test_folder_may_come_from_the_environment(fashion, monkeypatch):
     monkeypatch.setenv("FASTRESNET_DATA", str(fashion))
     assert len(load_dataset("fashion-mnist").test) == 1000
+
+
+def test_files_are_fetched_by_one_process_at_a_time(cache, monkeypatch):
+    there, fetched = [], []
+
+    def slow_download(spec, folder, *, progress):
+        fetched.append(folder)
+        time.sleep(0.2)
+        there.append(spec.name)
+
+    monkeypatch.setattr(sources, "download", slow_download)
+    monkeypatch.setattr(sources, "find_source", lambda spec, folders: there[-1] if there else None)
+    spec = sources.find_spec("cifar10")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: sources.fetched_source(spec, cache / "data", progress=False), range(4)))
+    assert (found, fetched) == (["cifar10"] * 4, [cache / "data"])
 
 
 def test_second_opening_is_served_from_the_cache_and_equal(shards, cache, monkeypatch):

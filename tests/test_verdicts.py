@@ -114,3 +114,9 @@ def test_beyond_a_limit_is_the_whole_interval(values, limit, below, status):
 def test_one_sample_without_spread_is_compared_without_a_warning():
     verdict = verdicts.times_larger("claim", [3.0, 3.0, 3.0], [0.03, 0.3, 0.03], by=5, what="rates")
     assert verdict.status == "cannot tell"
+
+
+def test_runs_that_are_all_the_same_have_no_interval():
+    verdict = verdicts.times_larger("Twice.", [4.0] * 3, [2.0] * 3, by=1.5, what="epochs")
+    assert verdict.status == "confirmed"
+    assert verdict.evidence == "Ratio of epochs 2.00, the same in every run (margin 1.50; n = 3 and 3)."

@@ -7,6 +7,7 @@ hold torchvision's official files or Hugging Face Parquet shards. Whatever the s
 into one order and their digest compared with the pinned one, so a wrong file is never trained on.
 """
 
+import fcntl
 import hashlib
 import os
 import shlex
@@ -79,11 +80,8 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
     if spec.torchvision_class is None:
         description, read = _BUILT_IN[name]
         return _checked(spec, {split: read(split) for split in SPLITS}, description)
-    source = find_source(spec, data_folders(data_dir))
-    if source is None:
-        download(spec, cache_folder() / "data", progress=progress)
-        source = find_source(spec, data_folders(data_dir))
-        assert source is not None  # download() raises unless every official file is there
+    *asked_for, cache = data_folders(data_dir)
+    source = find_source(spec, asked_for) or fetched_source(spec, cache, progress=progress)
     cached = cache_folder() / "decoded" / f"{name}-{source.fingerprint()}.npz"
     if cached.exists():
         try:
@@ -96,6 +94,20 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
     except OSError as error:
         warnings.warn(f"{cached}: not kept ({error.strerror}): the next start has to decode {name} again", stacklevel=2)
     return dataset
+
+
+def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
+    """The official files in a folder, downloaded if they are not there: by one process at a time, for others would find a part
+    of them. Raises UserError if no server delivers, or a file is wrong."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{spec.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        source = find_source(spec, [folder])
+        if source is None:
+            download(spec, folder, progress=progress)
+            source = find_source(spec, [folder])
+            assert source is not None  # download() raises unless every official file is there
+        return source
 
 
 def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:

@@ -88,7 +88,9 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
             stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}))
             # a GPU trains one run at a time; nothing listens beyond this machine, not even the page of Dask about itself
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
-            cluster = stack.enter_context(LocalCluster(threads_per_worker=1, dashboard_address="127.0.0.1:0", **options))
+            # no limit of its own: Dask's, a worker's share of the memory, would kill runs that fit
+            options |= {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
+            cluster = stack.enter_context(LocalCluster(**options))
             yield Cluster(name, stack.enter_context(Client(cluster)), gpu, PATIENCE_SECONDS)
         elif name.endswith((".yml", ".yaml")):
             config = load_yaml(Path(name), SlurmConfig)
