@@ -18,19 +18,31 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the block raises, or the disk does not take all of it, `path` is as it was and what was written is removed. A killed
     writer leaves `NAME.0.partial` behind (a higher number where several write `NAME` at a time), which is no file of
-    anybody's: the next to write `path` takes it over.
+    anybody's: the next to write `path` takes it over. An OSError names `path`.
     """
-    partial, lock = _own_partial(path)
-    with lock:
-        try:
-            os.truncate(partial, 0)  # what a killed writer left
-            yield partial
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())  # else a power cut could leave the new name with nothing under it
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
+    with _named(path):
+        partial, lock = _own_partial(path)
+        with lock:
+            try:
+                os.truncate(partial, 0)  # what a killed writer left
+                yield partial
+                with partial.open("rb") as file:
+                    os.fsync(file.fileno())  # else a power cut could leave the new name with nothing under it
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors that name no file, as those of writing do, or the partial one, which nobody asked for, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).endswith(".partial"):
             raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _own_partial(path: Path) -> tuple[Path, BinaryIO]:

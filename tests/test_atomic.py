@@ -8,6 +8,8 @@ import pytest
 
 from fastresnet.atomic import replacing
 
+from .conftest import no_more_than
+
 
 def fill(path, content, connection):
     with replacing(path) as partial:
@@ -51,6 +53,27 @@ def test_block_that_raises_leaves_what_was(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("limit", [0, 100])
+def test_disk_without_room_is_an_error_that_names_the_file(tmp_path, limit):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with no_more_than(limit), pytest.raises(OSError, match="File too large") as raised, replacing(path) as partial:
+        partial.write_bytes(bytes(200))
+    assert raised.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    path = tmp_path / "nowhere" / "file"
+    with pytest.raises(FileNotFoundError) as raised, replacing(path):
+        pass
+    assert raised.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as raised, replacing(tmp_path / "file"):
+        (tmp_path / "source").read_bytes()
+    assert raised.value.filename == str(tmp_path / "source")
 
 
 def test_what_a_killed_writer_left_is_taken_over(tmp_path, writer):
