@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -69,6 +70,8 @@ def test_records_are_kept_and_found(place, record):
     where = store.save(record, "s", "e", "A variant")
     assert str(where).endswith(f"s/e/a-variant-{record.config_hash}-seed0.json")
     assert store.find(record.config_hash, 0) == record  # nothing remembers that it was empty
+    assert store.find_saved((record.config_hash, 0), "s", "e", "A variant") == record
+    assert store.find_saved((record.config_hash, 1), "s", "e", "A variant") is None
     store.save(record.model_copy(update={"seed": 7}), "s", "f", "another")
     frame = load_frame(place)
     assert frame[["study", "experiment", "variant", "seed"]].values.tolist() == [
@@ -231,7 +234,21 @@ def test_missing_package_is_named(url, reason):
 def test_a_file_is_no_folder_for_results(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    assert "must name a folder" in refused(command(*RUN, "--results", file))
+    for place in (file, file / "below", file / "far" / "below"):
+        assert refused(command(*RUN, "--results", place)) == f"fastresnet: {place}: must name a folder; {file} is none"
+
+
+def test_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    """By what the system says of it, on behalf of a disk mounted read-only: permissions do not bind the superuser."""
+    folder = LocalFolder(tmp_path / "a" / "b")
+    folder.check_writable()
+    LocalFolder(Path("a")).check_writable()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path or not mode & os.W_OK)
+    with pytest.raises(UserError, match=rf"{tmp_path}/a/b: must name a folder that can be written to; {tmp_path} cannot"):
+        folder.check_writable()
+    with pytest.raises(UserError, match="must name a folder that can be written to"):
+        folders.check_file(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
 
 
 def test_paths_need_no_fsspec(tmp_path):
