@@ -63,18 +63,24 @@ def is_url(place: Place) -> bool:
 
 def open_folder(place: Place) -> Folder:
     """The folder at a place. Raises UserError for a URL that cannot be served here, with the reason."""
-    url = str(place)
-    if url.startswith("file://"):
-        return LocalFolder(Path(url.removeprefix("file://")))
-    return RemoteFolder(url) if is_url(place) else LocalFolder(Path(place))
+    if not is_url(place):
+        return LocalFolder(Path(place))
+    scheme, _, path = str(place).partition("://")
+    if scheme == "file":
+        if not path.startswith("/"):
+            raise UserError(f"{place}: allowed after file:// is a path that begins with /, as in file:///tmp/results")
+        return LocalFolder(Path(path))
+    if not path.strip("/"):  # what is left would be taken for a folder of this machine
+        raise UserError(f"{place}: must name a folder after {scheme}://, as in s3://bucket/results")
+    return RemoteFolder(str(place))
 
 
 def split_place(place: Place) -> tuple[Place, str]:
     """The folder of a file, and its name there."""
     if not is_url(place):
         return Path(place).parent, Path(place).name
-    folder, _, name = str(place).rpartition("/")
-    return folder, name
+    folder, slash, name = str(place).rpartition("/")
+    return folder + slash, name
 
 
 def check_file(path: Path) -> None:
