@@ -22,7 +22,7 @@ from typing import Any
 import nbformat
 
 from fastresnet.errors import UserError
-from fastresnet.folders import LocalFolder, Place, is_url, open_folder, split_place
+from fastresnet.folders import Folder, LocalFolder, Place, is_url, open_folder, split_place
 from fastresnet.parsing import read_yaml
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
@@ -108,7 +108,7 @@ def run_chapter(
             )
         check_executed(partial, parameters)
     except BaseException as error:
-        remains = f"; as far as it got: {folder.take(partial, failed)}" if partial.exists() else ""
+        remains = f"; as far as it got: {_kept(partial, folder, failed)}" if partial.exists() else ""
         if limit.expired:
             raise ChapterFailed(f"{name}: not done after {time_limit:g} s, stopped{remains}") from None
         if isinstance(error, PapermillException | ChapterFailed | RuntimeError):
@@ -118,6 +118,14 @@ def run_chapter(
         return folder.take(partial, file)
     except UserError as error:
         raise ChapterFailed(f"{name}: done, but not kept: {error}; it is {partial}") from error
+
+
+def _kept(partial: Path, folder: Folder, name: str) -> str:
+    """Where the remains of a chapter are: why it failed matters more than that they could not be kept where they belong."""
+    try:
+        return str(folder.take(partial, name))
+    except (UserError, OSError) as error:
+        return f"{partial}, not kept at {folder.place(name)} ({error})"
 
 
 @dataclass(frozen=True)

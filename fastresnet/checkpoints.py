@@ -5,10 +5,9 @@ from typing import Any
 
 import torch
 
-from fastresnet.atomic import replacing
 from fastresnet.distributed import Team
 from fastresnet.errors import UserError, first_line
-from fastresnet.states import read_state
+from fastresnet.states import read_state, write_state
 
 
 def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
@@ -16,8 +15,7 @@ def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
     if not team.is_first:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        torch.save(state, partial)
+    write_state(state, path)
 
 
 def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team) -> dict[str, Any] | None:

@@ -6,15 +6,17 @@ A workbook has a sheet an experiment, in the study's order, with a row an epoch,
 spreadsheets had; CSV and Parquet hold a row a run with its whole configuration.
 """
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
+from fastresnet.atomic import replacing
 from fastresnet.errors import UserError
-from fastresnet.folders import Place
+from fastresnet.folders import Place, check_file
 from fastresnet.project import EDITIONS, committed_results, parameter_file
 from fastresnet.store import load_frame
 from fastresnet.studies import STUDIES
@@ -33,19 +35,29 @@ def write_export(path: Path, place: Place | None = None) -> int:
         raise UserError(f"{path}: must end in {', '.join(FORMATS)}")
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path}: must name a file in a folder that exists")
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    try:
-        count = _write_workbook(partial, place) if path.suffix == ".xlsx" else _write_table(partial, place)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    check_file(path)
+    write = {".xlsx": _write_workbook, ".csv": _write_csv, ".parquet": _write_parquet}[path.suffix]
+    content = io.BytesIO()  # a workbook that is cut short by a full disk complains again, at length, when it is thrown away
+    with replacing(path) as partial:
+        count = write(content, place)
+        partial.write_bytes(content.getbuffer())
     return count
 
 
-def _write_table(path: Path, place: Place | None) -> int:
-    frame = load_frame(place or committed_results()).apply(_one_type)
-    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
+def _write_csv(file: BinaryIO, place: Place | None) -> int:
+    frame = _table(place)
+    frame.to_csv(file, index=False)
     return len(frame)
+
+
+def _write_parquet(file: BinaryIO, place: Place | None) -> int:
+    frame = _table(place)
+    frame.to_parquet(file, index=False)
+    return len(frame)
+
+
+def _table(place: Place | None) -> pd.DataFrame:
+    return load_frame(place or committed_results()).apply(_one_type)
 
 
 def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -54,11 +66,11 @@ def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(json.dumps, na_action="ignore") if nested.any() else column
 
 
-def _write_workbook(path: Path, place: Place | None) -> int:
+def _write_workbook(file: BinaryIO, place: Place | None) -> int:
     try:
         import openpyxl  # noqa: F401  # pandas writes with it
     except ModuleNotFoundError as error:
-        raise UserError(f"{path.name}: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
+        raise UserError(".xlsx: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
     sheets = list(strongest_records(place))
     contents = pd.DataFrame(
         {
@@ -71,7 +83,7 @@ def _write_workbook(path: Path, place: Place | None) -> int:
         }
         for study, results in sheets
     )
-    with pd.ExcelWriter(path, engine="openpyxl") as writer:
+    with pd.ExcelWriter(file, engine="openpyxl") as writer:
         contents.to_excel(writer, sheet_name="contents", index=False)
         for _, results in sheets:
             results.epochs().to_excel(writer, sheet_name=results.experiment.id, index=False)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from fastresnet.atomic import replacing
+from fastresnet.atomic import followed, replacing
 from fastresnet.errors import UserError
 
 Place = Path | str
@@ -36,6 +36,9 @@ class Folder(Protocol):
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Some files and what they hold, in their order."""
+
+    def get(self, name: str) -> bytes | None:
+        """What a file holds, without a listing of the others; None if it is not there."""
 
     def write(self, name: str, content: bytes) -> Place:
         """Writes a file, whole or not at all, and says where it is."""
@@ -60,18 +63,29 @@ def is_url(place: Place) -> bool:
 
 def open_folder(place: Place) -> Folder:
     """The folder at a place. Raises UserError for a URL that cannot be served here, with the reason."""
-    url = str(place)
-    if url.startswith("file://"):
-        return LocalFolder(Path(url.removeprefix("file://")))
-    return RemoteFolder(url) if is_url(place) else LocalFolder(Path(place))
+    if not is_url(place):
+        return LocalFolder(Path(place))
+    scheme, _, path = str(place).partition("://")
+    if scheme == "file":
+        if not path.startswith("/"):
+            raise UserError(f"{place}: allowed after file:// is a path that begins with /, as in file:///tmp/results")
+        return LocalFolder(Path(path))
+    if not path.strip("/"):  # what is left would be taken for a folder of this machine
+        raise UserError(f"{place}: must name a folder after {scheme}://, as in s3://bucket/results")
+    return RemoteFolder(str(place))
 
 
 def split_place(place: Place) -> tuple[Place, str]:
     """The folder of a file, and its name there."""
     if not is_url(place):
         return Path(place).parent, Path(place).name
-    folder, _, name = str(place).rpartition("/")
-    return folder, name
+    folder, slash, name = str(place).rpartition("/")
+    return folder + slash, name
+
+
+def check_file(path: Path) -> None:
+    """Raises UserError unless a file of this machine can be written under its name, or replaced."""
+    LocalFolder(followed(path).parent).check_writable()
 
 
 class LocalFolder:
@@ -87,6 +101,12 @@ class LocalFolder:
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
             yield name, (self.path / name).read_bytes()
+
+    def get(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, content: bytes) -> Path:
         path = self.path / name
@@ -105,8 +125,12 @@ class LocalFolder:
         return self.path / name
 
     def check_writable(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path}: must name a folder")
+        # of what is not there yet, what it will be made in; permission bits alone say nothing of a read-only disk
+        there = next((each for each in (self.path, *self.path.parents) if os.path.lexists(each)), Path())
+        if not there.is_dir():
+            raise UserError(f"{self.path}: must name a folder; {there} is none")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{self.path}: must name a folder that can be written to; {there} cannot")
 
 
 class RemoteFolder:
@@ -134,6 +158,12 @@ class RemoteFolder:
             with self._reached():
                 contents = self._system.cat_ranges(paths, None, None, on_error="raise")
             yield from zip(some, contents, strict=True)
+
+    def get(self, name: str) -> bytes | None:
+        with self._reached(), suppress(FileNotFoundError):
+            content: bytes = self._system.cat_file(f"{self._root}/{name}")
+            return content
+        return None
 
     def write(self, name: str, content: bytes) -> str:
         with self._reached():

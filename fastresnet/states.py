@@ -1,10 +1,21 @@
-"""Torch files: read without running code from them, and only if every byte is as it was written."""
+"""Torch files: written in one move, read without running code from them, and only if every byte is as it was written."""
 
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from fastresnet.atomic import replacing
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Writes tensors and plain values in one move. Raises OSError, naming the file, if it cannot be written."""
+    content = io.BytesIO()  # given a file, torch hides why it could not write to it
+    torch.save(state, content)
+    with replacing(path) as partial:
+        partial.write_bytes(content.getbuffer())
 
 
 def read_state(content: bytes, device: torch.device | str = "cpu") -> Any:

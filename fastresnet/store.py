@@ -43,27 +43,34 @@ class Store:
                 key = keys[name]
                 if key not in missing:  # another variant of the same name and run came before
                     continue
-                record = _parse(content, folder.place(name))
-                if (record.config_hash, record.config.hash, record.seed) != (key[0], key[0], key[1]):
-                    where = folder.place(name)
-                    raise UserError(f"{where}: holds another run than its name says; remove it or give it back its name")
-                if record.outcome.status != "failed":
+                record = _ended(content, key, folder.place(name))
+                if record:
                     found[key] = record
                     missing.remove(key)
         return found
 
+    def find_saved(self, key: Key, study: str, experiment: str, variant: str) -> RunRecord | None:
+        """The record of one run, as `find_all` says, if `save` wrote it under these very names: no folder is listed."""
+        folder, name = open_folder(self.folders[0]), _name(key, study, experiment, variant)
+        content = folder.get(name)
+        return None if content is None else _ended(content, key, folder.place(name))
+
     def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Place:
         """Writes a record so that a reader finds all of it or none, and says where it is."""
-        slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
-        for part in (study, experiment):
-            if not re.fullmatch(r"\w[\w.-]*", part):  # else it could name a folder elsewhere
-                raise UserError(f"{part!r}: allowed in the name of a study or an experiment: letters, digits, . and -")
-        name = f"{study}/{experiment}/{slug}-{record.config_hash}-seed{record.seed}.json"
+        name = _name((record.config_hash, record.seed), study, experiment, variant)
         return open_folder(self.folders[0]).write(name, _text(record))
 
     def check_writable(self) -> None:
         """Raises UserError unless new records can be kept."""
         open_folder(self.folders[0]).check_writable()
+
+
+def _name(key: Key, study: str, experiment: str, variant: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+    for part in (study, experiment):
+        if not re.fullmatch(r"\w[\w.-]*", part):  # else it could name a folder elsewhere
+            raise UserError(f"{part!r}: allowed in the name of a study or an experiment: letters, digits, . and -")
+    return f"{study}/{experiment}/{slug}-{key[0]}-seed{key[1]}.json"
 
 
 def _key(name: str) -> Key | None:
@@ -97,6 +104,14 @@ def _parse(content: bytes, place: Place) -> RunRecord:
             ) from error
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{place}: not a valid record: {where}: {first['msg']}") from error
+
+
+def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
+    """The record in a file, None for a run that failed. Raises UserError unless it is a whole one of the run it is named for."""
+    record = _parse(content, place)
+    if (record.config_hash, record.config.hash, record.seed) != (key[0], key[0], key[1]):
+        raise UserError(f"{place}: holds another run than its name says; remove it or give it back its name")
+    return None if record.outcome.status == "failed" else record
 
 
 def load_frame(folder: Place) -> pd.DataFrame:

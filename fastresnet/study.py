@@ -277,8 +277,15 @@ def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | 
 
 
 def record_failure(run: Run, store: Store, reason: str, device: str | None, started: datetime) -> RunFailed:
-    """Records a run as failed; the error to raise says which, why, and where that is recorded."""
+    """Records a run as failed; the error to raise says which, why, and where that is recorded.
+
+    A run that another process has ended meanwhile keeps the record of that one.
+    """
     from fastresnet.runs import failed_record
 
-    path = store.save(failed_record(run.config, run.seed, reason, device, started), run.study, run.experiment, run.variant)
-    return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; recorded in {path}")
+    if store.find(*run.key):
+        where = "not recorded: another process has ended the run"
+    else:
+        record = failed_record(run.config, run.seed, reason, device, started)
+        where = f"recorded in {store.save(record, run.study, run.experiment, run.variant)}"
+    return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; {where}")

@@ -1,9 +1,12 @@
 """What several test modules share."""
 
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,6 +119,19 @@ def command(*arguments, cwd=ROOT, **environment):
         env={**os.environ, **environment},
         timeout=300,
     )
+
+
+@contextmanager
+def no_more_than(size):
+    """No file may grow beyond so many bytes: the system then answers as a full disk does."""
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def refused(done):

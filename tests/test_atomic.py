@@ -3,10 +3,14 @@
 import multiprocessing
 import os
 import signal
+import stat
 
 import pytest
 
 from fastresnet.atomic import replacing
+from fastresnet.errors import UserError
+
+from .conftest import no_more_than
 
 
 def fill(path, content, connection):
@@ -51,6 +55,61 @@ def test_block_that_raises_leaves_what_was(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("limit", [0, 100])
+def test_disk_without_room_is_an_error_that_names_the_file(tmp_path, limit):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with no_more_than(limit), pytest.raises(OSError, match="File too large") as raised, replacing(path) as partial:
+        partial.write_bytes(bytes(200))
+    assert raised.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    path = tmp_path / "nowhere" / "file"
+    with pytest.raises(FileNotFoundError) as raised, replacing(path):
+        pass
+    assert raised.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as raised, replacing(tmp_path / "file"):
+        (tmp_path / "source").read_bytes()
+    assert raised.value.filename == str(tmp_path / "source")
+
+
+def test_link_stays_one_and_what_it_names_is_replaced(tmp_path):
+    (tmp_path / "far").mkdir()
+    file, link = tmp_path / "far" / "file", tmp_path / "link"
+    link.symlink_to("far/file")
+    for content in ("new", "newer"):
+        with replacing(link) as partial:
+            assert partial.parent == file.parent
+            partial.write_text(content)
+        assert link.is_symlink()
+        assert file.read_text() == content
+    assert names(tmp_path) == ["far", "link"]
+
+
+def test_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(0o640)
+    with replacing(path) as partial:
+        partial.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_what_is_no_file_is_refused_and_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "folder", "circle", "link"):
+        with pytest.raises(UserError, match=f"{name}: must name a file"), replacing(tmp_path / name):
+            pass
+    assert names(tmp_path) == ["circle", "folder", "link", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_what_a_killed_writer_left_is_taken_over(tmp_path, writer):

@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -66,6 +67,17 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
 def test_bad_request_gets_one_line_and_exit_code_2(arguments, message, run_file):
     arguments = [run_file if argument == "RUN" else argument for argument in arguments]
     assert message in refused(command(*arguments))
+
+
+@pytest.mark.parametrize("option", ["--record", "--save", "--checkpoint"])
+def test_train_refuses_what_it_cannot_write_before_it_reads_anything(option, tmp_path):
+    """There is no such recipe, which would be the next complaint."""
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    assert f"{tmp_path / 'pipe'}: must name a file" in refused(command("train", "nothing", option, tmp_path / "pipe"))
+    line = refused(command("train", "nothing", option, tmp_path / "file" / "run"))
+    assert str(tmp_path / "file") in line
+    assert "must name a" in line
 
 
 def test_unknown_yaml_key_gets_one_line_and_exit_code_2(run_file):

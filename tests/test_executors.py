@@ -18,6 +18,7 @@ from fastresnet.errors import UserError
 from fastresnet.executors import ClusterLost, clusters, spreading
 from fastresnet.executors.clusters import WORKER_ENVIRONMENT
 from fastresnet.executors.trials import train_trial
+from fastresnet.folders import LocalFolder
 from fastresnet.store import Store, read_record
 from fastresnet.study import Experiment, RunFailed, Study
 
@@ -190,6 +191,13 @@ def test_records_of_workers_with_another_disk_are_kept_here(make_study, cluster,
     assert study.missing() == []
 
 
+def test_handing_out_runs_lists_the_store_once(make_study, cluster, monkeypatch):
+    listings, names = [], LocalFolder.names
+    monkeypatch.setattr(LocalFolder, "names", lambda folder, pattern: listings.append(pattern) or names(folder, pattern))
+    assert len(list(make_study().train_missing(dask=cluster.scheduler_address))) == 4
+    assert len(listings) == 1  # for what is missing; workers, which look for the runs of others, are processes of their own
+
+
 def elsewhere(folder, run, folders, **options):
     return train_trial(run, folders=(folder,), **options)
 
@@ -227,6 +235,6 @@ def test_workers_on_this_machine_keep_their_freed_memory():
     assert set(dask.config.get("distributed.nanny.pre-spawn-environ")) == {*WORKER_ENVIRONMENT, "MALLOC_TRIM_THRESHOLD_"}
 
 
-def test_absent_scheduler_is_refused():
-    line = refused(command("study", "run", "myrtle_notes", "--results", "/nonexistent", "--dask", "nonsense://x"))
+def test_absent_scheduler_is_refused(tmp_path):
+    line = refused(command("study", "run", "myrtle_notes", "--results", tmp_path, "--dask", "nonsense://x"))
     assert "no scheduler answers there" in line

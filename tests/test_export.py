@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from fastresnet.export import strongest_records, write_export
+from fastresnet.export import FORMATS, strongest_records, write_export
 from fastresnet.project import committed_results
 from fastresnet.store import load_frame
 
-from .conftest import command, refused
+from .conftest import command, no_more_than, refused
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,27 @@ def test_table_has_a_row_a_run_with_its_configuration(tmp_path, suffix, read):
     assert '"kind"' in table["train.schedule"].iloc[0]
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_file_is_replaced_whole_or_not_at_all(tmp_path, suffix):
+    """Beside it lies what a user may well have named so."""
+    path, other = tmp_path / f"study{suffix}", tmp_path / f"study.partial{suffix}"
+    write_export(path)
+    size = path.stat().st_size
+    for each in (path, other):
+        each.write_text("old")
+    with no_more_than(size * 9 // 10), pytest.raises(OSError, match="File too large") as raised:
+        write_export(path)
+    assert raised.value.filename == str(path)
+    assert path.read_text() == "old"
+    write_export(path)
+    assert path.read_bytes()[:3] != b"old"
+    assert other.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_impossible_files_are_refused(tmp_path):
     assert "must end in .xlsx, .csv, .parquet" in refused(command("study", "export", tmp_path / "study.ods"))
     assert "a folder that exists" in refused(command("study", "export", tmp_path / "nowhere" / "study.csv"))
     assert not list(tmp_path.iterdir())
+    (tmp_path / "pipe.csv").symlink_to("/dev/null")
+    assert "pipe.csv: must name a file" in refused(command("study", "export", tmp_path / "pipe.csv"))

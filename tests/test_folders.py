@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from fastresnet import chapters, folders
 from fastresnet.errors import UserError
-from fastresnet.folders import LocalFolder, RemoteFolder, open_folder
+from fastresnet.folders import LocalFolder, RemoteFolder, open_folder, split_place
 from fastresnet.records import Outcome
 from fastresnet.runs import failed_record
 from fastresnet.store import Store, load_frame
@@ -69,6 +70,8 @@ def test_records_are_kept_and_found(place, record):
     where = store.save(record, "s", "e", "A variant")
     assert str(where).endswith(f"s/e/a-variant-{record.config_hash}-seed0.json")
     assert store.find(record.config_hash, 0) == record  # nothing remembers that it was empty
+    assert store.find_saved((record.config_hash, 0), "s", "e", "A variant") == record
+    assert store.find_saved((record.config_hash, 1), "s", "e", "A variant") is None
     store.save(record.model_copy(update={"seed": 7}), "s", "f", "another")
     frame = load_frame(place)
     assert frame[["study", "experiment", "variant", "seed"]].values.tolist() == [
@@ -182,6 +185,32 @@ def test_executed_chapter_is_kept_and_a_failed_one_beside_it(place, tmp_path, mo
     assert open_folder(place).names("out*") == ["out.ipynb"]
 
 
+def test_reason_of_a_failed_chapter_is_said_where_its_remains_cannot_be_kept(place, tmp_path, monkeypatch):
+    error = UserError if isinstance(open_folder(place), RemoteFolder) else OSError
+
+    def out_of_reach(*_):
+        raise error("out of reach")
+
+    monkeypatch.setattr(RemoteFolder, "write", out_of_reach)
+    monkeypatch.setattr(folders.Path, "replace", out_of_reach)
+    source = chapters.chapter_file("preface")
+    monkeypatch.setattr(chapters, "chapter_file", lambda name: source)
+    monkeypatch.setattr(chapters, "project_root", lambda: tmp_path)
+    monkeypatch.setattr("papermill.execute_notebook", half_done)
+    with pytest.raises(
+        chapters.ChapterFailed, match=r"the cell raised; as far as it got: .*, not kept at .*out of reach"
+    ) as raised:
+        chapters.run_chapter("preface", f"{place}/out.ipynb", {})
+    (remains,) = tmp_path.rglob("*.partial.ipynb")
+    assert str(remains) in str(raised.value)
+    assert remains.read_text() == "half"
+
+
+def half_done(source, output, *_, **__):
+    Path(output).write_text("half")
+    raise RuntimeError("the cell raised")
+
+
 @pytest.mark.usefixtures("server")
 def test_command_line_keeps_and_counts_records_in_a_bucket(tmp_path):
     url = f"s3://records{tmp_path}"
@@ -231,7 +260,46 @@ def test_missing_package_is_named(url, reason):
 def test_a_file_is_no_folder_for_results(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    assert "must name a folder" in refused(command(*RUN, "--results", file))
+    for place in (file, file / "below", file / "far" / "below"):
+        assert refused(command(*RUN, "--results", place)) == f"fastresnet: {place}: must name a folder; {file} is none"
+
+
+def test_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    """By what the system says of it, on behalf of a disk mounted read-only: permissions do not bind the superuser."""
+    folder = LocalFolder(tmp_path / "a" / "b")
+    folder.check_writable()
+    LocalFolder(Path("a")).check_writable()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path or not mode & os.W_OK)
+    with pytest.raises(UserError, match=rf"{tmp_path}/a/b: must name a folder that can be written to; {tmp_path} cannot"):
+        folder.check_writable()
+    with pytest.raises(UserError, match="must name a folder that can be written to"):
+        folders.check_file(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("s3://", "s3://: must name a folder after s3://"),
+        ("memory:///", "memory:///: must name a folder after memory://"),
+        ("file://localhost/tmp/x", "file://localhost/tmp/x: allowed after file:// is a path that begins with /"),
+        ("file://x", "file://x: allowed after file:// is a path that begins with /"),
+    ],
+)
+def test_url_that_names_no_folder_is_refused_and_makes_none_here(url, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{reason}"):
+        Store([url]).check_writable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_in_no_folder_of_a_url_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="^s3://: must name a folder after s3://"):
+        chapters.run_chapter("preface", "s3://mine.ipynb", {})
+    assert not list(tmp_path.iterdir())
+    where, name = split_place("file:///mine.ipynb")
+    assert (open_folder(where).path, name) == (Path("/"), "mine.ipynb")
 
 
 def test_paths_need_no_fsspec(tmp_path):

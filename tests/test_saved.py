@@ -11,7 +11,7 @@ from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model, save_model
 from fastresnet.runs import train
 
-from .conftest import command, refused
+from .conftest import command, no_more_than, refused
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,14 @@ def test_damaged_or_foreign_file_is_refused_by_name(saved, tmp_path):
         load_model(tmp_path / "other.pt")
     with pytest.raises(UserError, match="none.pt: no such file"):
         load_model(tmp_path / "none.pt")
+
+
+def test_disk_without_room_is_an_error_that_names_the_file(saved, tmp_path):
+    path = tmp_path / "model.pt"
+    with no_more_than(64), pytest.raises(OSError, match="File too large") as raised:
+        save_model(saved[0].saved, path)
+    assert raised.value.filename == str(path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_predict_names_the_class_of_image_files(saved, tmp_path):

@@ -79,6 +79,21 @@ def test_an_earlier_folder_and_a_run_that_ended_come_first(record, tmp_path):
     assert here.find(record.config_hash, 0) == diverged
 
 
+def test_a_record_under_its_own_name_is_found_without_a_listing(record, tmp_path, work):
+    store, key = Store([tmp_path / "here", tmp_path / "there"]), (record.config_hash, record.seed)
+    Store([tmp_path / "there"]).save(record, "s", "e", "v")
+    assert store.find_saved(key, "s", "e", "v") is None  # it is not there that `save` writes
+    store.save(record.model_copy(update={"outcome": Outcome(status="failed", reason="?")}), "s", "e", "v")
+    assert store.find_saved(key, "s", "e", "v") is None
+    path = store.save(record, "s", "e", "v")
+    assert store.find_saved(key, "s", "e", "v") == record
+    assert store.find_saved(key, "s", "e", "w") is None
+    path.rename(path.with_name(path.name.replace("seed0", "seed1")))
+    with pytest.raises(UserError, match=r"seed1\.json: holds another run than its name says"):
+        store.find_saved((record.config_hash, 1), "s", "e", "v")
+    assert work == {"listed": 0, "read": 0}
+
+
 def test_status_reads_what_is_wanted_of_a_large_store(tmp_path, work):
     answered = make_store(tmp_path, 2_600)
     assert answered < 2_600

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from fastresnet.errors import UserError
+from fastresnet.executors.trials import record_killed
 from fastresnet.project import committed_results
 from fastresnet.runs import train
 from fastresnet.status import status
 from fastresnet.store import Store, load_frame, read_record
 from fastresnet.studies import STUDIES
-from fastresnet.study import Experiment, RunFailed, Study, open_study
+from fastresnet.study import Experiment, RunFailed, Study, open_study, train_and_save
 
 from .conftest import ROOT, command
 
@@ -104,6 +105,24 @@ def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypat
     records = [read_record(path) for path in tmp_path.glob("*/*/*.json")]
     assert [record.outcome.reason for record in records] == ["OSError: the disk is gone"] * 4
     assert len(study.run("A").records["one"]) == 2
+
+
+def test_failed_run_leaves_the_record_of_another_process_alone(study, monkeypatch, tiny):
+    from fastresnet import runs
+
+    finished = train(tiny).record
+
+    def overtaken(*_, **__):
+        study.store.save(finished, "trial", "A", "one")
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(runs, "fit", overtaken)
+    run = study.runs("A")[0]
+    with pytest.raises(RunFailed, match="A one seed 0 failed: .*; not recorded: another process has ended the run"):
+        train_and_save(run, study.store, None, None, progress=False)
+    with pytest.raises(RunFailed, match="A one seed 0 failed: KilledWorker; not recorded"):
+        record_killed(run, study.store.folders, None, "KilledWorker")
+    assert study.store.find(*run.key) == finished
 
 
 def test_diverged_run_is_recorded_and_not_tried_again(tiny, tmp_path):

@@ -16,6 +16,8 @@ from fastresnet.schedules import Constant, OneCycle
 from fastresnet.timing import Timer
 from fastresnet.trainer import _Loop, fit
 
+from .conftest import no_more_than
+
 TINY = RunConfig(
     data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
     model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1, dropout=0.2),
@@ -237,6 +239,13 @@ def test_seconds_of_the_parts_are_taken_up_from_a_checkpoint(tmp_path):
     second = _loop(config)
     second.restore(tmp_path / "run.pt", "a run")
     assert second.parts.seconds["forward"] == 1_000.0
+
+
+def test_checkpoint_that_finds_no_room_is_an_error_that_names_it(tmp_path):
+    with no_more_than(64), pytest.raises(OSError, match="File too large") as raised:
+        _loop(TINY).save(tmp_path / "run.pt", "a run")
+    assert raised.value.filename == str(tmp_path / "run.pt")
+    assert not list(tmp_path.iterdir())
 
 
 def _loop(config):

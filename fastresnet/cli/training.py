@@ -1,5 +1,6 @@
 """train, recipes, predict, tune, bench."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ import typer
 
 from fastresnet.cli.options import Changes, DataDir, Device, app
 from fastresnet.errors import UserError
+from fastresnet.folders import check_file
 
 
 @app.command()
@@ -36,6 +38,9 @@ def train(
             raise UserError(f"--{name}: names one file, but --seeds {seeds} asks for {seeds} runs; allowed: --seeds 1")
     if checkpoint and seeds > 1:
         raise UserError("--checkpoint: holds the state of one run; allowed: --seeds 1")
+    if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines that torchrun starts, the one that writes
+        for place in filter(None, (checkpoint, record, save)):
+            check_file(place)
     config = _run_config(what, changes or [], device)
     from fastresnet import report, runs, store
     from fastresnet.distributed import open_team

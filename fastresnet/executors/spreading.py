@@ -53,8 +53,9 @@ def train_with_dask(
             error = future.exception()
             if error is None:
                 record = future.result()
-                if store.find(run.config.hash, run.seed) is None:
-                    store.save(record, run.study, run.experiment, run.variant)
+                names = run.study, run.experiment, run.variant
+                if store.find_saved(run.key, *names) is None:
+                    store.save(record, *names)
                 bar.clear()  # leaves the line to whoever prints what is yielded
                 yield run, record
             elif isinstance(error, RunFailed):

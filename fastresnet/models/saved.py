@@ -16,12 +16,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
-from fastresnet.atomic import replacing
 from fastresnet.config import RunConfig
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
 from fastresnet.parsing import parse
-from fastresnet.states import read_state
+from fastresnet.states import read_state, write_state
 
 _FORMAT = 1
 _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "weights"}
@@ -77,8 +76,7 @@ def save_model(saved: SavedModel, path: Path) -> Path:
         "std": list(saved.std),
         "weights": {name: tensor.cpu() for name, tensor in saved.model.state_dict().items()},
     }
-    with replacing(path) as partial:
-        torch.save(state, partial)
+    write_state(state, path)
     return path
 
 
