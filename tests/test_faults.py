@@ -1,6 +1,10 @@
 """The fault matrix as a page shows it."""
 
+import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +54,34 @@ def test_committed_matrix_holds_throughout():
     assert tried["Killed"] >= 100
     assert tried["Senseless input"] >= 10_000
     assert len(tried) >= 13
+
+
+TRIES = """
+import pytest
+
+@pytest.mark.faults("skipped", "at once", "no row")
+def test_skipped(attempts):
+    pytest.skip("cannot be tried here")
+
+@pytest.mark.faults("idle", "at once", "no row")
+def test_idle(attempts):
+    pass
+
+@pytest.mark.faults("tried", "at once", "one of three holds")
+def test_tried(attempts):
+    with attempts.attempt("no error"), pytest.raises(ValueError):
+        pass
+    with attempts.attempt("an error"):
+        raise ValueError
+    with attempts.attempt("held"):
+        pass
+"""
+
+
+def test_row_counts_what_was_tried_and_what_held(tmp_path):
+    shutil.copy(Path(__file__).parent / "faults" / "conftest.py", tmp_path)
+    (tmp_path / "test_tries.py").write_text(TRIES)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--faults", "faults.json", "test_tries.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "2 failed, 1 skipped" in done.stdout, done.stdout
+    assert [(row.fault, row.tried, row.held) for row in read_matrix(tmp_path / "faults.json").rows] == [("tried", 3, 1)]

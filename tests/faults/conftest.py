@@ -33,7 +33,7 @@ class Attempts:
         self.tried += count
         try:
             yield
-        except Exception as error:  # of whatever kind: the promise did not hold, and the next try may
+        except (Exception, pytest.fail.Exception) as error:  # of whatever kind: the promise did not hold, the next may
             self.failures.append(f"{label}: {type(error).__name__}: {error}")
         else:
             self.held += count
@@ -41,17 +41,23 @@ class Attempts:
 
 @pytest.fixture
 def attempts(request):
-    """Counts the tries of a test marked `faults(fault, done, promise)`; the test fails if any did not hold."""
-    counted = Attempts(full=request.config.getoption("--faults", None) is not None)
+    """Counts the tries of a test marked `faults(fault, done, promise)`."""
+    return Attempts(full=request.config.getoption("--faults", None) is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Keeps a test's row, unless it was skipped or broke off; the test fails if a try did not hold or nothing was tried."""
     start = time.perf_counter()
-    yield counted
-    fault, done, promise = request.node.get_closest_marker("faults").args
-    row = FaultRow(
-        fault=fault, done=done, promise=promise, tried=counted.tried, held=counted.held, seconds=time.perf_counter() - start
-    )
-    request.config.stash.setdefault(_ROWS, []).append(row)
-    assert counted.tried, "nothing was tried"
-    assert not counted.failures, f"{len(counted.failures)} of {counted.tried}: " + "\n".join(counted.failures[:10])
+    result = yield
+    if counted := pyfuncitem.funcargs.get("attempts"):
+        assert counted.tried, "nothing was tried"
+        fault, done, promise = pyfuncitem.get_closest_marker("faults").args
+        seconds = time.perf_counter() - start
+        row = FaultRow(fault=fault, done=done, promise=promise, tried=counted.tried, held=counted.held, seconds=seconds)
+        pyfuncitem.config.stash.setdefault(_ROWS, []).append(row)
+        assert not counted.failures, f"{len(counted.failures)} of {counted.tried}: " + "\n".join(counted.failures[:10])
+    return result
 
 
 def pytest_sessionfinish(session):

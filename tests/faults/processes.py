@@ -24,18 +24,24 @@ class Process:
         self._process.start()
 
     def kill(self, after, how):
-        """Sends a signal some seconds after the command line began, unless the process has ended by then."""
-        while not self._began.exists() and self._process.exitcode is None:
+        """Sends a signal some seconds after the command line began. Returns whether the process had not ended by then."""
+        while not self._began.exists() and self.running:
             time.sleep(0.01)
         self._process.join(after)
-        if self._process.exitcode is None:
+        running = self.running
+        if running:
             os.kill(self._process.pid, how)
+        return running
 
     def wait(self, seconds=300):
         """Its exit code; minus the number of a signal that ended it."""
         self._process.join(seconds)
         assert self._process.exitcode is not None, "did not end"
         return self._process.exitcode
+
+    @property
+    def running(self):
+        return self._process.exitcode is None
 
     @property
     def output(self):

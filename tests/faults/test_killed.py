@@ -31,9 +31,10 @@ def figures(path):
 
 
 def trained(folder):
-    """Every figure and weight that `TRAIN` leaves."""
-    weights = torch.load(folder / "model.pt", weights_only=True)["weights"]
-    return figures(folder / "record.json"), {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+    """Every figure and weight that `TRAIN` leaves in the folder or below."""
+    (record,), (model,) = folder.rglob("record.json"), folder.rglob("model.pt")
+    weights = torch.load(model, weights_only=True)["weights"]
+    return figures(record), {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
 
 
 def write_run(folder):
@@ -57,7 +58,7 @@ def check_training(folder):
 
 def check_end(process, folder):
     assert process.wait() == 0, process.errors
-    assert not (folder / "run.pt").exists()
+    assert list(folder.rglob("run.pt")) == []
     assert left_over(folder) == []
 
 
@@ -65,7 +66,8 @@ def check_end(process, folder):
 def whole(tmp_path_factory):
     """An uninterrupted training, and its seconds."""
     folder = tmp_path_factory.mktemp("whole")
-    start_training(folder).wait()  # the first also starts the server
+    write_run(folder)
+    run(("--version",), folder)  # the first also starts the server
     process, seconds = run(TRAIN, folder)
     check_end(process, folder)
     return trained(folder), seconds
@@ -73,7 +75,7 @@ def whole(tmp_path_factory):
 
 @pytest.mark.faults(
     "Killed",
-    "SIGKILL at a random moment of `train --checkpoint --record --save`, again and again until it is done",
+    f"SIGKILL at a random moment of `train --checkpoint --record --save`, {KILLS_A_RUN} times a run, before it is left in peace",
     "Every file whole or absent; losses, accuracies and weights those of an uninterrupted run, bit for bit",
 )
 def test_killed_training_ends_as_if_nothing_had_been(attempts, whole, tmp_path):
@@ -138,10 +140,16 @@ def records(folder):
     return {path.name: figures(path) for path in (folder / "results").rglob("*.json")}
 
 
+def times_written(folder):
+    """When each record was written: a finished one keeps its time."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "results").rglob("*.json")}
+
+
 @pytest.fixture(scope="module")
 def whole_study(tmp_path_factory):
     """The records of an uninterrupted study, and its seconds."""
     folder = tmp_path_factory.mktemp("whole")
+    run(("--version",), folder)  # the first also starts the server
     process, seconds = run(STUDY, folder)
     assert process.wait() == 0, process.errors
     return records(folder), seconds
@@ -149,7 +157,7 @@ def whole_study(tmp_path_factory):
 
 @pytest.mark.faults(
     "Killed",
-    "SIGKILL at a random moment of `study run`, again and again until no run is missing",
+    f"SIGKILL at a random moment of `study run`, {KILLS_A_RUN} times a study, before it is left in peace",
     "No finished run is lost or trained twice; records as of an uninterrupted study, bit for bit",
 )
 def test_killed_study_ends_as_if_nothing_had_been(attempts, whole_study, tmp_path):
@@ -162,15 +170,12 @@ def test_killed_study_ends_as_if_nothing_had_been(attempts, whole_study, tmp_pat
             while kills < KILLS_A_RUN:
                 process = Process(STUDY, folder)
                 process.kill(moments.uniform(0, seconds / 2), signal.SIGKILL)
-                code = process.wait()
-                kills += code == -signal.SIGKILL
-                written = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*.json")}
-                assert finished.items() <= written.items()
-                finished = written
+                kills += process.wait() == -signal.SIGKILL
+                assert finished.items() <= times_written(folder).items()
+                finished = times_written(folder)
                 records(folder)  # reads each, or raises
-                if code == 0:
-                    break
             process, _ = run(STUDY, folder)
             assert process.wait() == 0, process.errors
+            assert finished.items() <= times_written(folder).items()
             assert left_over(folder) == []
             assert records(folder) == expected
