@@ -14,7 +14,8 @@ from fastresnet.study import Experiment, RunFailed, Study
 from .processes import run
 from .test_killed import RUN
 
-PROMISE = "Exit code 1 and one line that names the batch size; in a study, recorded as failed and tried again the next time"
+SAYS = "Exit code 1, one line that names the batch size, and no record"
+RECORDED = "Recorded as failed, with the batch size in the reason, and tried again the next time"
 ROOM = 256 * 2**20
 
 
@@ -30,7 +31,7 @@ class Limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-@pytest.mark.faults("Out of memory", "`train` in too small an address space (RLIMIT_AS)", PROMISE)
+@pytest.mark.faults("Out of memory", "`train` in too small an address space (RLIMIT_AS)", SAYS)
 def test_run_that_does_not_fit_says_so(attempts, tmp_path):
     big = {
         **RUN,
@@ -49,7 +50,7 @@ def test_run_that_does_not_fit_says_so(attempts, tmp_path):
             assert not (folder / "record.json").exists()
 
 
-@pytest.mark.faults("Out of memory", "torch.OutOfMemoryError, its CPU kin and MemoryError raised in a study's run", PROMISE)
+@pytest.mark.faults("Out of memory", "torch.OutOfMemoryError, its CPU kin and MemoryError raised in a study's run", RECORDED)
 @pytest.mark.filterwarnings("ignore")
 def test_failed_run_is_recorded_with_its_batch_size(attempts, tiny, tmp_path, monkeypatch):
     errors = (
