@@ -36,7 +36,7 @@ def test_processes_share_a_store(attempts, whole_study, tmp_path):  # noqa: F811
 @pytest.mark.faults(
     "One store",
     "Two of four such processes killed at a random moment (SIGKILL) while the others go on",
-    "Those end well; every record is there, whole, that of a single process, bit for bit, and stays so from its first moment",
+    "Those end well; every record is there, whole, that of a single process, bit for bit, and stays so whenever it is looked at",
 )
 def test_processes_outlive_others_of_their_store(attempts, whole_study, tmp_path):  # noqa: F811
     expected, seconds = whole_study
