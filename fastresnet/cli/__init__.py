@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
+import time
 import warnings
+from contextlib import suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,6 +16,7 @@ from fastresnet.cli.options import app
 from fastresnet.errors import UserError
 
 _INTERRUPTED = 130
+_SECONDS_TO_SPEAK = 5
 _ClickError: Any = typer.BadParameter.__mro__[2]  # whether click lies inside typer or beside it depends on typer's version
 
 
@@ -33,6 +36,8 @@ def main() -> None:
         _stop(_with_help(error), 2) if error.format_message() else sys.exit(2)
     except UserError as error:
         if silent:
+            with suppress(KeyboardInterrupt):  # torchrun ends all once one has ended, and the first is to say why
+                time.sleep(_SECONDS_TO_SPEAK)
             raise SystemExit(2) from error
         _stop(" ".join(str(error).split("\n")), 2)
     except RecursionError:
@@ -43,7 +48,7 @@ def main() -> None:
         _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         code = _INTERRUPTED
-    if code == _INTERRUPTED:
+    if code == _INTERRUPTED and not silent:
         _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
     sys.exit(code)
 
