@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 
+from fastresnet import cli
 from fastresnet.records import RunRecord
 
 from .conftest import command, refused
@@ -95,3 +96,14 @@ def test_study_status_is_json():
     assert {"study", "edition", "experiment", "wanted", "recorded", "diverged", "missing"} == set(rows[0])
     of_the_report = {f"F{step}" for step in range(1, 9)} | {f"C{step}" for step in range(1, 14)} | {"N1", "N2", "N3"}
     assert {row["experiment"] for row in rows} >= of_the_report | {"M2a", "M8i", "final"}
+
+
+def test_interruption_of_an_import_ends_like_any_other(monkeypatch, capsys):
+    def interrupted(**_):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("fastresnet.cli.app", interrupted)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit, match="130"):
+        cli.main()
+    assert capsys.readouterr().err.startswith("fastresnet: interrupted; ")

@@ -48,6 +48,10 @@ def main() -> None:
         _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         code = _INTERRUPTED
+    except ImportError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # which modules written in C turn into this
+            raise
+        code = _INTERRUPTED
     if code == _INTERRUPTED and not silent:
         _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
     sys.exit(code)
