@@ -50,8 +50,8 @@ def fault_table(matrix: FaultMatrix) -> pd.DataFrame:
     frame = frame.groupby(["fault", "done", "promise"], sort=False, as_index=False).sum()
     frame["fault"] = frame["fault"].where(~frame["fault"].duplicated(), "")
     frame["seconds"] = frame["seconds"].round().astype(int)
-    columns = {"fault": "fault", "tried": "tried", "held": "held", "done": "what was done", "promise": "what had to hold"}
-    return frame.rename(columns=columns)[[*columns.values(), "seconds"]]
+    frame = frame[["fault", "tried", "held", "done", "promise", "seconds"]]
+    return frame.rename(columns={"done": "what was done", "promise": "what had to hold"})
 
 
 def fault_caption(matrix: FaultMatrix) -> str:

@@ -90,20 +90,26 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
 
 def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
     """What the last points of accuracy cost on a data set, as one Markdown paragraph."""
-    first, *_, last = (
-        (name, [record for records in found.records.values() for record in records])
+    runs = pd.DataFrame(
+        {
+            "recipe": name,
+            "accuracy": record.test_accuracy,
+            "seconds": total_seconds(record),
+            "flops": record.training_flops,
+        }
         for name, found in recipes_in(results, dataset).items()
+        for records in found.records.values()
+        for record in records
+    ).groupby("recipe", sort=False)
+    table = runs.agg({"accuracy": "mean", "seconds": ["median", "count"], "flops": "mean"}).set_axis(
+        ["accuracy", "seconds", "runs", "flops"], axis="columns"
     )
-    costs = [pd.Series([total_seconds(record) for record in records]).median() for _, records in (first, last)]
-    operations = [pd.Series([record.training_flops for record in records]).mean() for _, records in (first, last)]
-    reached = [
-        f"*{name}* reaches {100 * pd.Series([record.test_accuracy for record in records], dtype=float).mean():.2f} % in "
-        f"{seconds:,.{1 if seconds < 100 else 0}f} s"
-        for (name, records), seconds in zip((first, last), costs, strict=True)
-    ]
+    first, last = table.iloc[0], table.iloc[-1]
+    reached = [f"*{row.name}* reaches {row.accuracy:.2%} in {row.seconds:,.3g} s" for row in (first, last)]
     return (
-        f"**Finding.** {' and '.join(reached)}: {costs[1] / costs[0]:.0f} times the seconds, {operations[1] / operations[0]:.0f} "
-        f"times the operations (means of accuracy, medians of seconds, {len(first[1])} and {len(last[1])} runs)."
+        f"**Finding.** {' and '.join(reached).replace('%', ' %')}: {last.seconds / first.seconds:.0f} times the seconds, "
+        f"{last.flops / first.flops:.0f} times the operations (means of accuracy, medians of seconds, {first.runs:.0f} and "
+        f"{last.runs:.0f} runs)."
     )
 
 

@@ -58,6 +58,15 @@ def test_local_workers_leave_this_process_its_environment(monkeypatch):
     assert os.environ == before
 
 
+def test_local_workers_may_take_what_memory_there_is():
+    with open_cluster("local", None) as cluster:
+        while not cluster.slots():
+            pass
+        limits = cluster.client.run(lambda dask_worker: dask_worker.memory_manager.memory_limit)
+    assert list(limits.values()) == [None] * len(limits)
+    assert limits
+
+
 def test_local_workers_and_scheduler_listen_on_loopback_alone():
     with open_cluster("local", None) as cluster:
         while not cluster.slots():
