@@ -46,7 +46,7 @@ def cifar10_83(variant: Variant) -> RunConfig:
 def cifar10_90(variant: Variant) -> RunConfig:
     """90 % on CIFAR-10, where the original report's accurate model arrived after about 412 s on an RTX 2060.
 
-    cpu: 90.20 ± 0.20 % (n = 3) after 117 ± 6 s of training and 5 ± 0 s of evaluation, 29.1 TFLOP; AMD EPYC
+    cpu: 90.20 ± 0.20 % (n = 3) after 115 ± 3 s of training and 5 ± 0 s of evaluation, 29.1 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -57,7 +57,7 @@ def cifar10_90(variant: Variant) -> RunConfig:
 def cifar10_91(variant: Variant) -> RunConfig:
     """91.42 % on CIFAR-10: where the original report's accurate model ended, in a time that it does not print.
 
-    cpu: 91.78 ± 0.17 % (n = 3) after 238 ± 7 s of training and 8 ± 0 s of evaluation, 55.6 TFLOP; AMD EPYC
+    cpu: 91.78 ± 0.17 % (n = 3) after 210 ± 9 s of training and 7 ± 0 s of evaluation, 55.6 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
