@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from fastresnet.original import OriginalEpoch
@@ -51,15 +50,16 @@ def _numbers(values: Iterable[float]) -> str:
 
 
 Measure = Literal["test_accuracy", "image_seconds"]
-_MEASURES: dict[Measure, tuple[str, str, str, float]] = {
+MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
     "image_seconds": ("longest time an image", "shortest", "ms", 1000),
 }
+"""What a sentence calls the largest and the smallest of them, their unit, and its number in one of `Results.frame()`."""
 
 
 def finding(results: Results, column: Measure) -> str:
     """Which variants have the highest and the lowest mean of a column, as one Markdown paragraph; "" without two to compare."""
-    most, least, unit, scale = _MEASURES[column]
+    most, least, unit, scale = MEASURES[column]
     runs = results.frame().dropna(subset=column).groupby("variant")[column]
     means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
     if len(means) < 2:
@@ -244,43 +244,6 @@ def jumps(results: Results, variant: str) -> list[float]:
     """How far test accuracy moves from one epoch to the next, on average, for each run of a variant, in [0, 1]."""
     accuracies = (pd.Series([epoch.test_accuracy for epoch in record.epochs], dtype=float) for record in _runs(results, variant))
     return [float(accuracy.diff().abs().mean()) for accuracy in accuracies]
-
-
-def choices(results: Results, column: Measure, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
-    """How often each variant would be chosen from a single run of each: over every way of drawing one run a variant, the
-    share in which it has the best value of a column of `Results.frame()`."""
-    _, _, unit, scale = _MEASURES[column]
-    chosen = {
-        variant: {f"mean, {unit}": spread(scale * pd.Series(sample), 2), "chosen by single runs": f"{wins.mean():.0%}"}
-        for variant, (sample, wins) in _wins(results, column, best).items()
-    }
-    return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")
-
-
-def optimism(results: Results) -> float:
-    """By how much the best of single runs is too good, in [0, 1]: over every way of drawing one run a variant, the mean of the
-    best test accuracy drawn minus that of the other runs of its variant. NaN where a variant has one run or all draws tie."""
-    excess = weight = 0.0
-    for sample, wins in _wins(results, "test_accuracy", "highest").values():
-        if len(sample) < 2:
-            return float("nan")
-        others = (sample.sum() - sample) / (len(sample) - 1)
-        excess += float((wins * (sample - others)).mean())
-        weight += float(wins.mean())
-    return excess / weight if weight else float("nan")
-
-
-def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each variant the values of its runs, and for each run the probability that it is the best where one run of every
-    other variant is drawn."""
-    sign = 1 if best == "lowest" else -1
-    samples = {variant: np.asarray(values(results, variant, column)) for variant in results.records}
-    found = {}
-    for variant, sample in samples.items():
-        others = [sign * other for name, other in samples.items() if name != variant]
-        # the draws are independent: a run wins with the product of the shares of the others' runs that are worse
-        found[variant] = sample, np.prod([[(other > sign * value).mean() for value in sample] for other in others], axis=0)
-    return found
 
 
 def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:

@@ -5,7 +5,7 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 
-from fastresnet import claims, plots, report
+from fastresnet import claims, plots, report, selection
 from fastresnet.original import OriginalEpoch
 from fastresnet.runs import train
 from fastresnet.study import Experiment, Results
@@ -18,7 +18,7 @@ def record():
 
     config = RunConfig(
         data=DataConfig(name="fashion-sample", train_images=120, test_images=50, batch_size=32),
-        model=ResNetConfig(depth=10, channels=(4, 4, 8, 8), in_channels=1),
+        model=ResNetConfig(depth=10, channels=(8, 8, 8, 8), in_channels=1),
         train=TrainConfig(epochs=2, time_parts=True),
     )
     return train(config).record
@@ -41,11 +41,11 @@ def results_of(**variants):
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
-    table = report.choices(results_of(a=a, b=b), "test_accuracy", best="highest")
+    table = selection.choices(results_of(a=a, b=b), "test_accuracy", best="highest")
     assert list(table["chosen by single runs"]) == ["50%", "50%"]  # 0.8 beats both, 0.6 none
-    table = report.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
+    table = selection.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
     assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
-    table = report.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
+    table = selection.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
     assert table.loc["a", "mean, %"].startswith("70.00")
 
 
@@ -53,15 +53,15 @@ def test_optimism_is_what_the_best_of_single_runs_has_over_its_variants_other_ru
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
     # four draws: b's 0.70 and 0.75 beat a's 0.60, a's 0.80 beats both
-    assert report.optimism(results_of(a=a, b=b)) == pytest.approx((-0.05 + 0.05 + 0.20 + 0.20) / 4)
-    assert math.isnan(report.optimism(results_of(a=a, b=b[:1])))
+    assert selection.optimism(results_of(a=a, b=b)) == pytest.approx((-0.05 + 0.05 + 0.20 + 0.20) / 4)
+    assert math.isnan(selection.optimism(results_of(a=a, b=b[:1])))
 
 
 def test_draws_that_tie_say_nothing_of_optimism(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
-    assert math.isnan(report.optimism(results_of(a=a[:1] * 2, b=a[:1] * 2)))
+    assert math.isnan(selection.optimism(results_of(a=a[:1] * 2, b=a[:1] * 2)))
     # of four draws two tie; where a's 0.80 meets b's 0.60 and the other way round, one is twenty points too good
-    assert report.optimism(results_of(a=a, b=a)) == pytest.approx(0.20)
+    assert selection.optimism(results_of(a=a, b=a)) == pytest.approx(0.20)
 
 
 def test_jumps_are_mean_moves_between_epochs(record):
