@@ -263,7 +263,7 @@ def bench_table(record: str) -> pd.DataFrame:
                 "target": f"{row.contest}, {row.target:.2%}",
                 "contender": row.contender,
                 "seconds": _with_interval(row),
-                "how": "whole runs" if row.whole_runs else "seconds a step",
+                "how": _how(row),
                 "times ours": f"{row.seconds / own:.1f}" if row.seconds and (own := ours[row.contest].seconds) else "—",
                 "an epoch, s": f"{row.epoch_seconds:.1f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
@@ -286,6 +286,13 @@ def _bench_record(name: str) -> dict[str, Any]:
         raise UserError(f"no benchmark {name!r}; recorded: {', '.join(sorted(each.stem for each in folder.glob('*.json')))}")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _how(row: Row) -> str:
+    if not row.whole_runs:
+        return "seconds a step"
+    epochs = "" if row.epochs_to_target is None else f", {row.epochs_to_target:g} epochs"
+    return f"whole runs{epochs}, {row.passed:.0%} pass"
 
 
 def _with_interval(row: Row) -> str:

@@ -2,19 +2,21 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fastresnet.bench import report, suite
 from fastresnet.bench.contenders import Contender, Contest, airbench_muon, tutorial
-from fastresnet.bench.programs import Airbench, Fastai, Ours, num_steps, parse_airbench
+from fastresnet.bench.programs import Airbench, Evaluation, Fastai, Measured, Ours, evaluations, num_steps, parse_airbench
 from fastresnet.bench.rows import Row
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.model_config import ResNetConfig
 from fastresnet.recipes import find_recipe
+from fastresnet.runs import train
 
 from .conftest import command, refused
 
@@ -48,12 +50,33 @@ def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
     assert (ours.whole_runs, long.whole_runs, unknown.whole_runs) == (True, False, False)
     assert ours.passed in (0.0, 0.5, 1.0)
     assert 0 < ours.accuracy < 1
-    assert (long.passed, long.accuracy) == (None, None)
+    assert ours.epochs_to_target == 1
+    assert (long.passed, long.accuracy, long.epochs_to_target) == (None, None, None)
     # the steps' seconds, and what comes before the first
     assert 0 <= long.seconds - 3_000 * long.epoch_seconds < 10
     assert unknown.seconds is None
     assert all(0 < row.share_of_peak < 1.5 for row in rows)
     assert all(0 < row.outside_model < 1 for row in rows)
+
+
+def test_target_is_reached_at_the_first_evaluation_that_shows_it():
+    looks = tuple(Evaluation(epoch, 10.0 * epoch, accuracy) for epoch, accuracy in ((1, 0.5), (2, 0.8), (3, 0.7)))
+    run = Measured(epochs=3, train_seconds=29.0, training_flops=1.0, peak_memory_bytes=1, evaluations=looks)
+    assert run.reaching(0.75) == looks[1]
+    assert run.reaching(0.5) == looks[0]
+    assert run.reaching(0.9) == looks[2]  # never: the whole run
+
+
+def test_evaluation_has_the_training_before_it_and_its_own_seconds():
+    config = find_recipe("fashion-80").config("cpu").with_changes(SAMPLE)
+    record = train(config.with_changes({"train.epochs": 2.5, "train.evaluate_every": 2})).record
+    second, last = evaluations(record)
+    assert (second.epochs, last.epochs) == (2, 2.5)
+    assert last.test_accuracy == record.test_accuracy
+    assert last.seconds == pytest.approx(record.seconds.train + record.epochs[-1].evaluate_seconds)
+    assert second.seconds < record.seconds.train + record.epochs[1].evaluate_seconds - record.epochs[2].train_seconds + 1e-6
+    diverged = record.model_copy(update={"epochs": (record.epochs[0],)})
+    assert [each.test_accuracy for each in evaluations(diverged)] == [0.0]
 
 
 def test_ratios_compare_seconds_or_else_epochs(rows):
@@ -109,7 +132,7 @@ def test_unknown_suite_or_contest_is_refused():
 def test_peer_whose_package_is_missing_is_left_out_with_a_warning(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastai", None)
     program = Fastai("fashion-mnist", ResNetConfig(in_channels=1), epochs=1)
-    ours = Contender("ours", Ours(tutorial("fashion-mnist")), 1, "the recipe")
+    ours = Contender("ours", Ours(tutorial("fashion-mnist", epochs=1)), 1, "the recipe")
     contest = Contest("fashion-80", 0.8, (ours, Contender("fastai", program, 1, "told")))
     with pytest.warns(UserWarning, match=r"fastai is left out: fastai is not installed; pip install 'fastresnet\[peers\]'"):
         assert suite._without_missing(contest, choose_device("cpu")).contenders == (ours,)
@@ -122,7 +145,10 @@ def test_fastai_trains_on_the_same_images():
     program.check(choose_device("cpu"))
     few = program.run(dataset, choose_device("cpu"), seed=0, steps=2)
     assert few.epochs == pytest.approx(2 * 128 / len(dataset.train))
-    assert 0 < few.train_seconds < few.total_seconds
+    assert 0 < few.train_seconds < few.evaluations[-1].seconds
+    whole = replace(program, epochs=2).run(replace(dataset, train=dataset.train.subset(256)), choose_device("cpu"), seed=0)
+    assert [each.epochs for each in whole.evaluations] == [1, 2]
+    assert whole.evaluations[0].seconds < whole.train_seconds < whole.evaluations[1].seconds
 
 
 def test_airbench_needs_a_gpu():

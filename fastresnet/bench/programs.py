@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,9 +24,21 @@ from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.errors import UserError
 from fastresnet.model_config import ModelConfig
 from fastresnet.models.build import build_model
+from fastresnet.records import RunRecord
 from fastresnet.runs import train
 from fastresnet.timing import peak_memory_bytes, reset_peak_memory, training_flops_per_image
 from fastresnet.vision import import_torchvision
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A look at the test images in the course of a run."""
+
+    epochs: float
+    """Trained until then."""
+    seconds: float
+    """Of training until then, and of this evaluation."""
+    test_accuracy: float
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,14 @@ class Measured:
 
     epochs: float
     train_seconds: float
-    total_seconds: float
-    """Training and the evaluation at its end."""
     training_flops: float
     peak_memory_bytes: int
-    test_accuracy: float | None
+    evaluations: tuple[Evaluation, ...]
+    """In the order in which they were made; the last at the end."""
+
+    def reaching(self, target: float) -> Evaluation:
+        """The first evaluation at an accuracy in [0, 1] or above; the last where none is."""
+        return next((each for each in self.evaluations if each.test_accuracy >= target), self.evaluations[-1])
 
 
 class Program(Protocol):
@@ -105,10 +121,9 @@ class Ours:
         return Measured(
             epochs=config.train.epochs,
             train_seconds=record.seconds.train,
-            total_seconds=record.seconds.train + record.seconds.evaluate,
             training_flops=record.training_flops,
             peak_memory_bytes=record.peak_memory_bytes,
-            test_accuracy=record.test_accuracy,
+            evaluations=evaluations(record),
         )
 
     def few_steps(self, dataset: Dataset, steps: int) -> RunConfig:
@@ -132,6 +147,21 @@ class Ours:
             if index == 9:
                 break
         return (time.perf_counter() - start) / num_images
+
+
+def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
+    """When a run looked at the test images, and what it saw; one that diverged has nothing right at its end."""
+    elapsed = np.cumsum([epoch.train_seconds for epoch in record.epochs])
+    before_first = record.seconds.train - elapsed[-1]
+    return tuple(
+        Evaluation(
+            epochs=min(index, record.epochs_trained),
+            seconds=before_first + seconds + epoch.evaluate_seconds,
+            test_accuracy=epoch.test_accuracy or 0.0,
+        )
+        for index, (seconds, epoch) in enumerate(zip(elapsed.tolist(), record.epochs, strict=True), 1)
+        if epoch.test_accuracy is not None or index == len(record.epochs)
+    )
 
 
 @dataclass(frozen=True)
@@ -169,10 +199,12 @@ class Fastai:
         return Measured(
             epochs=num_images / len(dataset.train),
             train_seconds=clock.train_seconds,
-            total_seconds=clock.train_seconds + clock.last_evaluation,
             training_flops=num_images * training_flops_per_image(model, shape),
             peak_memory_bytes=peak_memory_bytes(device),
-            test_accuracy=float(learner.recorder.values[-1][-1]),
+            evaluations=tuple(
+                Evaluation(epochs=epoch, seconds=seconds, test_accuracy=float(values[-1]))
+                for epoch, (seconds, values) in enumerate(zip(clock.seconds, learner.recorder.values, strict=True), 1)
+            ),
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
@@ -193,11 +225,12 @@ class Fastai:
 
 
 def _fastai_clock(vision: Any) -> Any:
-    """A fastai callback that counts training steps and seconds, and those of the last evaluation."""
+    """A fastai callback that counts training steps and seconds, and at each evaluation all of training and its own."""
 
     class Clock(vision.Callback):
         def __init__(self) -> None:
-            self.steps, self.train_seconds, self.last_evaluation = 0, 0.0, 0.0
+            self.steps, self.train_seconds = 0, 0.0
+            self.seconds: list[float] = []
 
         def before_train(self) -> None:
             self.start = time.perf_counter()
@@ -210,7 +243,7 @@ def _fastai_clock(vision: Any) -> Any:
             self.start = time.perf_counter()
 
         def after_validate(self) -> None:
-            self.last_evaluation = time.perf_counter() - self.start
+            self.seconds.append(self.train_seconds + time.perf_counter() - self.start)
 
     return Clock()
 
@@ -243,10 +276,9 @@ class Airbench:
         return Measured(
             epochs=epochs,
             train_seconds=train_seconds,
-            total_seconds=total_seconds,
             training_flops=num_images * training_flops_per_image(model.float(), (3, 32, 32)),
             peak_memory_bytes=peak_memory_bytes(device),
-            test_accuracy=accuracy,
+            evaluations=(Evaluation(epochs=epochs, seconds=total_seconds, test_accuracy=accuracy),),
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:

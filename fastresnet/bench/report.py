@@ -17,8 +17,9 @@ def describe_row(row: Row) -> str:
         low, high = row.seconds_interval or (row.seconds, row.seconds)
         seconds = f"{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
         seconds += "" if row.whole_runs else f", from seconds a step; epochs: {row.epochs_source}"
-    passed = "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
-    passed += "" if row.accuracy is None else f" ({row.accuracy:.2%} on average)"
+    passed = "" if row.epochs_to_target is None else f" for {row.epochs_to_target:g} epochs"
+    passed += "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
+    passed += "" if row.accuracy is None else f" ({row.accuracy:.2%} at their end on average)"
     batches = "" if row.outside_model is None else f"batches {row.outside_model:.1%} of the time, "
     energy = "" if row.joules is None else f", {row.joules:,.0f} J"
     return (

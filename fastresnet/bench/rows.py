@@ -16,14 +16,17 @@ class Row(Frozen):
     epoch_seconds: float
     """Median over the rounds."""
     seconds: float | None
-    """Training and final evaluation of a whole run, median; training alone where only steps were timed. None where it is
-    not known how many epochs the target takes."""
+    """Of whole runs: training until the first evaluation at the target, and that evaluation; all of its training where a run
+    never gets there; the median. Training alone where only steps were timed. None where it is not known how many epochs
+    the target takes."""
     seconds_interval: tuple[float, float] | None
     """95 % bootstrap interval of that median over the rounds."""
     accuracy: float | None = None
-    """Mean test accuracy of whole runs."""
+    """Mean test accuracy at the end of whole runs."""
     passed: float | None
-    """Share of whole runs whose test accuracy is at least the target."""
+    """Share of whole runs that were at the target at some evaluation."""
+    epochs_to_target: float | None = None
+    """Epochs that `seconds` of whole runs are counted for, median."""
     images_per_second: float
     gflops_per_second: float
     share_of_peak: float

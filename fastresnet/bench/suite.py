@@ -145,12 +145,11 @@ def _row(
     epoch_seconds = [seconds / run.epochs for seconds, run in zip(stepping, runs, strict=True)]
     rates = [run.training_flops / seconds for seconds, run in zip(stepping, runs, strict=True)]
     energies = [] if steps_only else [energy for energy in joules if energy is not None]
-    seconds: list[float] | None = None
-    if start is None:
-        seconds = [run.total_seconds for run in runs]
-    elif contender.epochs is not None:
+    reached = [run.reaching(contest.target) for run in runs] if start is None else []
+    accuracies = [run.evaluations[-1].test_accuracy for run in runs]
+    seconds = [each.seconds for each in reached]
+    if start is not None and contender.epochs is not None:
         seconds = [start + each * contender.epochs for each in epoch_seconds]
-    accuracies = [run.test_accuracy or 0.0 for run in runs]
     return Row(
         contest=contest.name,
         target=contest.target,
@@ -162,7 +161,8 @@ def _row(
         seconds=float(np.median(seconds)) if seconds else None,
         seconds_interval=median_interval(seconds) if seconds else None,
         accuracy=None if steps_only else float(np.mean(accuracies)),
-        passed=None if steps_only else float(np.mean([accuracy >= contest.target for accuracy in accuracies])),
+        passed=float(np.mean([each.test_accuracy >= contest.target for each in reached])) if reached else None,
+        epochs_to_target=float(np.median([each.epochs for each in reached])) if reached else None,
         images_per_second=num_images / float(np.median(epoch_seconds)),
         gflops_per_second=float(np.median(rates)) / 1e9,
         share_of_peak=float(np.median(rates)) / peak,
