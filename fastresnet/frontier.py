@@ -255,8 +255,8 @@ def bench_caption(record: str) -> str:
 
 def bench_table(record: str) -> pd.DataFrame:
     """A row a contender of a committed benchmark: its time to the target, and that time over ours."""
-    rows = [Row.model_validate_json(json.dumps(row)) for row in _bench_record(record)["rows"]]
-    ours = {row.contest: row for row in rows if row.contender == "ours"}
+    rows = _bench_rows(record)
+    ours = _ours(rows)
     return (
         pd.DataFrame(
             {
@@ -264,7 +264,7 @@ def bench_table(record: str) -> pd.DataFrame:
                 "contender": row.contender,
                 "seconds": _with_interval(row),
                 "how": _how(row),
-                "times ours": f"{row.seconds / own:.1f}" if row.seconds and (own := ours[row.contest].seconds) else "—",
+                "times ours": _times(row, ours[row.contest]) or "—",
                 "an epoch, s": f"{row.epoch_seconds:.1f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
                 "of the peak": f"{row.share_of_peak:.0%}",
@@ -276,6 +276,34 @@ def bench_table(record: str) -> pd.DataFrame:
         .set_index("target")
         .rename_axis(index=None, columns="target")
     )
+
+
+def bench_finding(record: str) -> str:
+    """How many times as long as ours each peer of a committed benchmark takes to the target, as one Markdown paragraph."""
+    rows = _bench_rows(record)
+    ours = _ours(rows)
+    contests = []
+    for name, own in ours.items():
+        peers = [row for row in rows if row.contest == name and row is not own]
+        known = [f"{row.contender} {times}" for row in peers if (times := _times(row, own))]
+        contests += [f"to {own.target:.2%} ({name}) {', '.join(known)}".replace("%", " %")] if known else []
+    return f"**Finding.** How many times as long as ours the peers take: {'; '.join(contests)}."
+
+
+def _bench_rows(record: str) -> list[Row]:
+    return [Row.model_validate_json(json.dumps(row)) for row in _bench_record(record)["rows"]]
+
+
+def _ours(rows: list[Row]) -> dict[str, Row]:
+    return {row.contest: row for row in rows if row.contender == "ours"}
+
+
+def _times(row: Row, own: Row) -> str:
+    """How many times as long as ours; at least that for whole runs of which none got there; "" where it is not known."""
+    if not row.seconds or not own.seconds:
+        return ""
+    ratio = row.seconds / own.seconds
+    return f"{'over ' if row.passed == 0 else ''}{ratio:.{2 if ratio < 2 else 0 if ratio > 100 else 1}f}"
 
 
 def _bench_record(name: str) -> dict[str, Any]:

@@ -89,7 +89,10 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
     for record in ("cpu-quick", "cpu-quick-avx2"):
         assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", frontier.bench_caption(record))
         table = frontier.bench_table(record)
-        assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1.0"}
+        assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1.00"}
+        finding = frontier.bench_finding(record)
+        assert finding.count("original report") == 2  # each peer whose epochs are known, in every contest
+        assert f"airbench94 with Muon {table.loc['cifar10-94, 94.00%', 'times ours'].iloc[1]}" in finding
         assert "epochs not recorded" in set(table["seconds"])
 
 

@@ -24,6 +24,9 @@ def _sizes(epochs: float) -> list[tuple[float, int]]:
 def cifar10_83(variant: Variant) -> RunConfig:
     """83.06 % on CIFAR-10: the original report's fast model, which took 262 s on an RTX 2060.
 
+    Of runs of 0.9, 0.8, 0.75 and 0.7 epochs, the shortest whose accuracy on 5,000 training images held out, the mean of three
+    seeds, was that of the target.
+
     cpu: 84.37 ± 0.22 % (n = 5) after 28 ± 1 s of training and 5 ± 0 s of evaluation, 6.77 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
@@ -32,9 +35,9 @@ def cifar10_83(variant: Variant) -> RunConfig:
         "data.name": "cifar10",
         "model.in_channels": 3,
         "model.widths": [32, 128, 128],
-        "train.epochs": 0.9,
+        "train.epochs": 0.8,
         "data.batch_size": 250,
-        "data.size_curriculum": [[0, 24], [0.45, 32]],
+        "data.size_curriculum": [[0, 24], [0.4, 32]],
         "train.micro_batch": 125,
         "train.test_flip": True,
         "train.test_shift": 1,
