@@ -58,7 +58,7 @@ def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: 
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix [out, in * H * W].
+    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of a row a filter.
 
     Before each step a bank is scaled to the norm sqrt(out) of an orthogonal one, which bounds it without weight decay
     (Jordan, 2024).
@@ -79,9 +79,20 @@ class Muon(torch.optim.Optimizer):
                     state["average"] = torch.zeros_like(parameter)
                 average = state["average"].mul_(group["momentum"]).add_(parameter.grad)
                 gradient = parameter.grad.add(average, alpha=group["momentum"])
-                update = orthogonalise(gradient.flatten(1), group["iterations"]).view_as(gradient)
+                update = _as_bank(orthogonalise(_as_matrix(gradient), group["iterations"]), gradient.shape)
                 parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
                 parameter.add_(update, alpha=-group["lr"])
+
+
+def _as_matrix(bank: Tensor) -> Tensor:
+    """A filter bank [out, in, H, W] as a matrix [out, H * W * in]: in channels_last, where the trainer has them, a view. The
+    order of its columns is nothing to orthogonality."""
+    return bank.permute(0, 2, 3, 1).flatten(1)
+
+
+def _as_bank(matrix: Tensor, shape: torch.Size) -> Tensor:
+    num_filters, channels, height, width = shape
+    return matrix.reshape(num_filters, height, width, channels).permute(0, 3, 1, 2)
 
 
 class Lars(torch.optim.Optimizer):
@@ -120,7 +131,7 @@ def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
         x = x.T
     for _ in range(iterations):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.T if tall else x).to(matrix.dtype)
 
 
