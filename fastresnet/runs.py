@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fastresnet import __version__
 from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
@@ -84,6 +85,8 @@ def _train(
     started = datetime.now(UTC)
     revision = source_revision()  # before anybody commits or edits while the run goes on
     timer = Timer(device)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # a run has few shapes, and each comes often
     reset_peak_memory(device)
     with timer.phase("prepare"):
         with team.first_here_goes_first():
@@ -242,8 +245,8 @@ def _processor() -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    return {"python": platform.python_version()} | {
-        package: metadata.version(package) for package in ("fastresnet", "torch", "torchvision", "numpy")
+    return {"python": platform.python_version(), "fastresnet": __version__} | {
+        package: metadata.version(package) for package in ("torch", "torchvision", "numpy")
     }
 
 

@@ -9,6 +9,7 @@ clock counts the parts of every training step.
 import copy
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,16 +93,21 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 def energy_joules(device: torch.device) -> float | None:
-    """What the GPU has used since its driver was loaded, by NVIDIA's counter; None on any other device."""
+    """What the GPU has used since its driver was loaded, by NVIDIA's counter; None on any other device, and with a warning where
+    there is no counter."""
     if device.type != "cuda":
         return None
     try:
         import pynvml
     except ModuleNotFoundError as error:
         raise UserError("energy needs nvidia-ml-py; pip install 'fastresnet[peers]'") from error
-    pynvml.nvmlInit()
     uuid = str(torch.cuda.get_device_properties(device).uuid)  # NVML counts GPUs that are hidden from torch, too
-    return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")) / 1e3
+    try:
+        pynvml.nvmlInit()
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")) / 1e3
+    except pynvml.NVMLError as error:
+        warnings.warn(f"no joules: NVIDIA's counter answers {error}", stacklevel=2)
+        return None
 
 
 def autocast_slowdown(device: torch.device, dtype: torch.dtype) -> float:

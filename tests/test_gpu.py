@@ -42,5 +42,5 @@ def test_run_with_a_checkpoint_ends_on_the_gpu(tiny, tmp_path):
 def test_recipe_takes_its_gpu_variant_by_itself():
     config = find_recipe("fashion-80").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
     record = train(config, device="cuda").record
-    assert (record.config.train.precision, record.config.train.compile) == ("fp16", True)
+    assert (record.config.train.precision, record.config.train.micro_batch) == ("bf16", None)
     assert record.test_accuracy > 0.6

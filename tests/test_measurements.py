@@ -16,7 +16,14 @@ from fastresnet.evaluation import evaluate
 from fastresnet.model_config import ResNetConfig
 from fastresnet.models.build import build_model
 from fastresnet.probes import gradient_under_weight_scale, worker_memory
-from fastresnet.timing import Timer, autocast_slowdown, peak_memory_bytes, reset_peak_memory, training_flops_per_image
+from fastresnet.timing import (
+    Timer,
+    autocast_slowdown,
+    energy_joules,
+    peak_memory_bytes,
+    reset_peak_memory,
+    training_flops_per_image,
+)
 
 CPU = torch.device("cpu")
 
@@ -45,6 +52,27 @@ def test_peak_memory_sees_an_allocation_and_can_be_reset():
     during = peak_memory_bytes(CPU)
     assert during - before > 200 * 2**20
     del block
+
+
+def test_gpu_without_an_energy_counter_gives_no_joules_and_a_warning(monkeypatch):
+    class Refused(Exception):
+        pass
+
+    def refuse(handle):
+        raise Refused("Not Supported")
+
+    nvml = types.SimpleNamespace(
+        NVMLError=Refused,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: 5_000 if handle == "GPU-1" else refuse(handle),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: types.SimpleNamespace(uuid=device.index))
+    assert energy_joules(CPU) is None
+    assert energy_joules(torch.device("cuda:1")) == 5.0
+    with pytest.warns(UserWarning, match="no joules: NVIDIA's counter answers Not Supported"):
+        assert energy_joules(torch.device("cuda:0")) is None
 
 
 def test_autocast_slowdown_is_a_ratio():

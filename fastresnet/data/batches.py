@@ -140,7 +140,7 @@ class TensorBatches(_Batches):
         """Batches of one epoch, the same each time it is asked for."""
         generator = self._generator(index)
         for position, indices in self._parts(index):
-            chosen = indices.to(self.device)
+            chosen = indices.to(self.device, non_blocking=True)
             pixels = self._pixels[chosen]
             if self.training:
                 pixels = self._augment(pixels, indices, index, generator)

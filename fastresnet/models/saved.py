@@ -47,9 +47,11 @@ class SavedModel:
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [N, classes] of images uint8 [N, C, H, W] of any size, resized to that of the training images."""
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
-        pixels = (images.float() / 255 - mean) / std
+        """Probabilities [N, classes] of images uint8 [N, C, H, W] of any size, resized to that of the training images; on the
+        network's device."""
+        device = next(self.model.parameters()).device
+        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
+        pixels = (images.to(device).float() / 255 - mean) / std
         side = self.config.data.image_size
         size = (side, side) if side else self.image_shape[1:]
         pixels = nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)

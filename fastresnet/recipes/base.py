@@ -55,10 +55,11 @@ biases and head and the decay were scaled down with the batch; then Muon's learn
 def for_variant(config: RunConfig, variant: Variant) -> RunConfig:
     """What a recipe changes for a kind of device.
 
-    A processor computes a batch in pieces that stay in its cache; a GPU wants it whole, in half precision and compiled.
+    A processor computes a batch in pieces that stay in its cache; a GPU wants it whole. Neither compiles it: the sizes of the
+    images and what is frozen change in the course of a run, and each time would be compiled anew.
     """
     if variant == "cuda":
-        return config.with_changes({"train.micro_batch": None, "train.precision": "fp16", "train.compile": True})
+        return config.with_changes({"train.micro_batch": None, "train.precision": "bf16"})
     return config.with_changes({"train.precision": "bf16"}) if variant == "cpu-bf16" else config
 
 
