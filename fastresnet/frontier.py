@@ -299,11 +299,11 @@ def _ours(rows: list[Row]) -> dict[str, Row]:
 
 
 def _times(row: Row, own: Row) -> str:
-    """How many times as long as ours; at least that for whole runs of which none got there; "" where it is not known."""
+    """How many times as long as ours, "over" where that is a lower bound; "" where it is not known."""
     if not row.seconds or not own.seconds:
         return ""
     ratio = row.seconds / own.seconds
-    return f"{'over ' if row.passed == 0 else ''}{ratio:.{2 if ratio < 2 else 0 if ratio > 100 else 1}f}"
+    return f"{'over ' if row.at_least else ''}{ratio:.{2 if ratio < 2 else 0 if ratio > 100 else 1}f}"
 
 
 def _bench_record(name: str) -> dict[str, Any]:
@@ -328,4 +328,4 @@ def _with_interval(row: Row) -> str:
         return f"epochs {row.epochs_source}"
     low, high = row.seconds_interval
     digits = 2 if row.seconds < 10 else 0
-    return f"{row.seconds:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+    return f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from fastresnet.bench import report, suite
-from fastresnet.bench.contenders import Contender, Contest, airbench_muon, tutorial
+from fastresnet.bench.contenders import Contender, Contest, airbench_muon, contests, tutorial
 from fastresnet.bench.programs import Airbench, Evaluation, Fastai, Measured, Ours, evaluations, num_steps, parse_airbench
 from fastresnet.bench.rows import Row
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.model_config import ResNetConfig
+from fastresnet.project import committed_results
 from fastresnet.recipes import find_recipe
 from fastresnet.runs import train
 
@@ -79,6 +80,15 @@ def test_evaluation_has_the_training_before_it_and_its_own_seconds():
     assert [each.test_accuracy for each in evaluations(diverged)] == [0.0]
 
 
+def test_whole_runs_that_never_get_there_give_a_lower_bound(rows):
+    ours, long, _ = rows
+    assert ours.at_least == (ours.passed == 0)
+    assert not long.at_least
+    bound = ours.model_copy(update={"contender": "peer", "seconds": 3 * ours.seconds, "passed": 0.0, "at_least": True})
+    assert "more than" in report.describe_row(bound)
+    assert "more than      3.0 times ours" in report.ratios([ours, bound])
+
+
 def test_ratios_compare_seconds_or_else_epochs(rows):
     text = report.ratios(rows)
     assert text.count("\n") == 1
@@ -118,6 +128,15 @@ def test_strong_peer_has_the_published_shape():
 
     flops = training_flops_per_image(build_model(airbench_muon("bf16").model, 0), (3, 32, 32))
     assert 0.68e9 < flops < 0.72e9
+
+
+def test_epochs_of_peers_are_those_of_their_recorded_whole_runs():
+    content = json.loads((committed_results() / "bench" / "cpu-full-cifar10-83.json").read_text())
+    (contest,) = contests(("cifar10-83",), "cpu")
+    said = {each.name: (each.epochs, each.at_least) for each in contest.contenders[1:]}
+    peers = {row["contender"]: (row["epochs_to_target"], row["at_least"]) for row in content["rows"][1:]}
+    assert len(peers) == 3
+    assert said == peers
 
 
 def test_unknown_suite_or_contest_is_refused():

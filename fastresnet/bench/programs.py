@@ -6,6 +6,7 @@ Each trains on the same images and says what it took. Packages of others are imp
 import contextlib
 import importlib
 import io
+import math
 import os
 import tempfile
 import time
@@ -26,7 +27,7 @@ from fastresnet.model_config import ModelConfig
 from fastresnet.models.build import build_model
 from fastresnet.records import RunRecord
 from fastresnet.runs import train
-from fastresnet.timing import peak_memory_bytes, reset_peak_memory, training_flops_per_image
+from fastresnet.timing import peak_memory_bytes, reset_peak_memory, synchronise, training_flops_per_image
 from fastresnet.vision import import_torchvision
 
 
@@ -146,6 +147,7 @@ class Ours:
             num_images += len(labels)
             if index == 9:
                 break
+        synchronise(device)
         return (time.perf_counter() - start) / num_images
 
 
@@ -272,13 +274,15 @@ class Airbench:
         with _airbench_folder(dataset), contextlib.redirect_stdout(printed):
             model = getattr(airbench, f"train{self.level}")(epochs=epochs, run=seed)
         train_seconds, total_seconds, accuracy = parse_airbench(printed.getvalue())
-        num_images = epochs * len(dataset.train)
+        steps_an_epoch = len(dataset.train) // self.batch_size  # it leaves out the images that fill no batch
+        num_images = math.ceil(epochs * steps_an_epoch) * self.batch_size
+        trained = num_images / len(dataset.train)
         return Measured(
-            epochs=epochs,
+            epochs=trained,
             train_seconds=train_seconds,
             training_flops=num_images * training_flops_per_image(model.float(), (3, 32, 32)),
             peak_memory_bytes=peak_memory_bytes(device),
-            evaluations=(Evaluation(epochs=epochs, seconds=total_seconds, test_accuracy=accuracy),),
+            evaluations=(Evaluation(epochs=trained, seconds=total_seconds, test_accuracy=accuracy),),
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:

@@ -15,7 +15,7 @@ def describe_row(row: Row) -> str:
         seconds = f"{row.epoch_seconds:.0f} s an epoch, epochs to the target {row.epochs_source}"
     else:
         low, high = row.seconds_interval or (row.seconds, row.seconds)
-        seconds = f"{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
+        seconds = f"{'more than ' if row.at_least else ''}{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
         seconds += "" if row.whole_runs else f", from seconds a step; epochs: {row.epochs_source}"
     passed = "" if row.epochs_to_target is None else f" for {row.epochs_to_target:g} epochs"
     passed += "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
@@ -39,7 +39,10 @@ def ratios(rows: Sequence[Row]) -> str:
         if row is own:
             continue
         if row.seconds and own.seconds:
-            lines.append(f"{row.contest:12} {row.contender:22} {row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}")
+            over = "more than " if row.at_least else ""
+            lines.append(
+                f"{row.contest:12} {row.contender:22} {over}{row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}"
+            )
         else:
             lines.append(f"{row.contest:12} {row.contender:22} {row.epoch_seconds / own.epoch_seconds:8.1f} times ours, an epoch")
     return "\n".join(lines)

@@ -21,6 +21,8 @@ class Row(Frozen):
     the target takes."""
     seconds_interval: tuple[float, float] | None
     """95 % bootstrap interval of that median over the rounds."""
+    at_least: bool = False
+    """True: no whole run was at the target by then, so that `seconds` is a lower bound."""
     accuracy: float | None = None
     """Mean test accuracy at the end of whole runs."""
     passed: float | None
