@@ -7,7 +7,7 @@ from fastresnet.recipes.base import Variant, long_run, short_run
 def fashion_80(variant: Variant) -> RunConfig:
     """80 % on FashionMNIST: the original report's target, which it reached in 16.44 s on an RTX 2060.
 
-    cpu: 81.07 ± 0.91 % (n = 10) after 0.53 ± 0.08 s of training and 0.41 ± 0.06 s of evaluation, 0.0497 TFLOP;
+    cpu: 81.11 ± 0.90 % (n = 10) after 0.57 ± 0.07 s of training and 0.43 ± 0.07 s of evaluation, 0.0497 TFLOP;
         AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -17,7 +17,7 @@ def fashion_80(variant: Variant) -> RunConfig:
 def fashion_89(variant: Variant) -> RunConfig:
     """88.65 % on FashionMNIST: where the original report's ten epochs ended, after 80.2 s on an RTX 2060.
 
-    cpu: 88.69 ± 0.26 % (n = 10) after 2.68 ± 0.11 s of training and 0.36 ± 0.02 s of evaluation, 0.298 TFLOP; AMD
+    cpu: 88.88 ± 0.23 % (n = 10) after 2.86 ± 0.27 s of training and 0.44 ± 0.08 s of evaluation, 0.298 TFLOP; AMD
         EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
