@@ -320,7 +320,8 @@ def _how(row: Row) -> str:
     if not row.whole_runs:
         return "seconds a step"
     epochs = "" if row.epochs_to_target is None else f", {row.epochs_to_target:g} epochs"
-    return f"whole runs{epochs}, {row.passed:.0%} pass"
+    ended = "" if row.accuracy is None else f" (at the end {row.accuracy:.2%})"
+    return f"whole runs{epochs}, {row.passed:.0%} pass{ended}"
 
 
 def _with_interval(row: Row) -> str:

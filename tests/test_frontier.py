@@ -96,6 +96,15 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
         assert "epochs not recorded" in set(table["seconds"])
 
 
+def test_peers_that_never_got_there_have_lower_bounds():
+    table = frontier.bench_table("cpu-full-cifar10-83").set_index("contender")
+    assert "0% pass (at the end 82.08%)" in table.loc["tutorial", "how"]
+    assert table.loc["tutorial", "times ours"].startswith("over ")
+    assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in frontier.bench_finding(
+        "cpu-full-cifar10-83"
+    )
+
+
 def test_benchmark_that_was_not_recorded_is_refused():
     with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-quick, cpu-quick-avx2"):
         frontier.bench_table("no-suite")
