@@ -106,7 +106,7 @@ def test_peers_that_never_got_there_have_lower_bounds():
 
 
 def test_benchmark_that_was_not_recorded_is_refused():
-    with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-quick, cpu-quick-avx2"):
+    with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-full-cifar10-83, cpu-quick, cpu-quick-avx2"):
         frontier.bench_table("no-suite")
 
 
