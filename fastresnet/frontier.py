@@ -246,15 +246,17 @@ def bench_caption(record: str) -> str:
     """Machine, versions and revision of a committed benchmark, as one Markdown paragraph."""
     found = _bench_record(record)
     machine, versions = found["machine"], found["versions"]
-    rounds = sorted({row["rounds"] for row in found["rows"]})
+    (rounds,) = {row["rounds"] for row in found["rows"]}
+    what = f"medians of {rounds} rounds, 95 % bootstrap intervals" if rounds > 1 else "one round"
     return (
-        f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; medians of "
-        f"{' or '.join(map(str, rounds))} rounds, 95 % bootstrap intervals; revision {found['source_revision']}.*"
+        f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
+        f"{found['source_revision']}.*"
     )
 
 
 def bench_table(record: str) -> pd.DataFrame:
-    """A row a contender of a committed benchmark: its time to the target, and that time over ours."""
+    """A row a contender of a committed benchmark: its time to the target, and that time over ours; of whole runs also the
+    epochs that the time is for, and the mean accuracy at their end."""
     rows = _bench_rows(record)
     ours = _ours(rows)
     return (
@@ -263,7 +265,9 @@ def bench_table(record: str) -> pd.DataFrame:
                 "target": f"{row.contest}, {row.target:.2%}",
                 "contender": row.contender,
                 "seconds": _with_interval(row),
-                "how": _how(row),
+                "how": "whole runs" if row.whole_runs else "seconds a step",
+                "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
+                "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
                 "times ours": _times(row, ours[row.contest]) or "—",
                 "an epoch, s": f"{row.epoch_seconds:.1f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
@@ -316,17 +320,10 @@ def _bench_record(name: str) -> dict[str, Any]:
     return found
 
 
-def _how(row: Row) -> str:
-    if not row.whole_runs:
-        return "seconds a step"
-    epochs = "" if row.epochs_to_target is None else f", {row.epochs_to_target:g} epochs"
-    ended = "" if row.accuracy is None else f" (at the end {row.accuracy:.2%})"
-    return f"whole runs{epochs}, {row.passed:.0%} pass{ended}"
-
-
 def _with_interval(row: Row) -> str:
     if row.seconds is None or row.seconds_interval is None:
         return f"epochs {row.epochs_source}"
     low, high = row.seconds_interval
     digits = 2 if row.seconds < 10 else 0
-    return f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+    median = f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f}"
+    return median if row.rounds == 1 else f"{median} ({low:,.{digits}f} to {high:,.{digits}f})"

@@ -98,7 +98,13 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
 
 def test_peers_that_never_got_there_have_lower_bounds():
     table = frontier.bench_table("cpu-full-cifar10-83").set_index("contender")
-    assert "0% pass (at the end 82.08%)" in table.loc["tutorial", "how"]
+    assert table.loc["tutorial", ["seconds", "how", "epochs", "accuracy, %"]].tolist() == [
+        "over 926",
+        "whole runs",
+        "10",
+        "82.08",
+    ]
+    assert "one round" in frontier.bench_caption("cpu-full-cifar10-83")
     assert table.loc["tutorial", "times ours"].startswith("over ")
     assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in frontier.bench_finding(
         "cpu-full-cifar10-83"
