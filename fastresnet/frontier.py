@@ -1,15 +1,11 @@
 """Tables of the frontier chapter: how soon which accuracy is reached, and what each ingredient is worth."""
 
-import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from scipy import stats
 
-from fastresnet.bench.rows import Row
-from fastresnet.errors import UserError
-from fastresnet.project import committed_results
 from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
 from fastresnet.report import hardware, spread
@@ -240,90 +236,3 @@ def growth_finding(results: Results) -> str:
     largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
     parts = [f"{medians[what, factor] / once:.1f} times with {factor} times the {what}" for what, factor in largest.items()]
     return f"**Finding.** Seconds an epoch are {', '.join(parts)} (medians)."
-
-
-def bench_caption(record: str) -> str:
-    """Machine, versions and revision of a committed benchmark, as one Markdown paragraph."""
-    found = _bench_record(record)
-    machine, versions = found["machine"], found["versions"]
-    (rounds,) = {row["rounds"] for row in found["rows"]}
-    what = f"medians of {rounds} rounds, 95 % bootstrap intervals" if rounds > 1 else "one round"
-    return (
-        f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
-        f"{found['source_revision']}.*"
-    )
-
-
-def bench_table(record: str) -> pd.DataFrame:
-    """A row a contender of a committed benchmark: its time to the target, and that time over ours; of whole runs also the
-    epochs that the time is for, and the mean accuracy at their end."""
-    rows = _bench_rows(record)
-    ours = _ours(rows)
-    return (
-        pd.DataFrame(
-            {
-                "target": f"{row.contest}, {row.target:.2%}",
-                "contender": row.contender,
-                "seconds": _with_interval(row),
-                "times ours": _times(row, ours[row.contest]) or "—",
-                "how": "whole runs" if row.whole_runs else "seconds a step",
-                "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
-                "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
-                "an epoch, s": f"{row.epoch_seconds:.1f}",
-                "GFLOP/s": f"{row.gflops_per_second:.0f}",
-                "of the peak": f"{row.share_of_peak:.0%}",
-                "batches": "—" if row.outside_model is None else f"{row.outside_model:.1%}",
-                "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
-            }
-            for row in rows
-        )
-        .set_index("target")
-        .rename_axis(index=None, columns="target")
-    )
-
-
-def bench_finding(record: str) -> str:
-    """How many times as long as ours each peer of a committed benchmark takes to the target, as one Markdown paragraph."""
-    rows = _bench_rows(record)
-    ours = _ours(rows)
-    contests = []
-    for name, own in ours.items():
-        peers = [row for row in rows if row.contest == name and row is not own]
-        known = [f"{row.contender} {times}" for row in peers if (times := _times(row, own))]
-        contests += [f"to {own.target:.2%} ({name}) {', '.join(known)}".replace("%", " %")] if known else []
-    return f"**Finding.** How many times as long as ours the peers take: {'; '.join(contests)}."
-
-
-def _bench_rows(record: str) -> list[Row]:
-    return [Row.model_validate_json(json.dumps(row)) for row in _bench_record(record)["rows"]]
-
-
-def _ours(rows: list[Row]) -> dict[str, Row]:
-    return {row.contest: row for row in rows if row.contender == "ours"}
-
-
-def _times(row: Row, own: Row) -> str:
-    """How many times as long as ours, "over" where that is a lower bound; "" where it is not known."""
-    if not row.seconds or not own.seconds:
-        return ""
-    ratio = row.seconds / own.seconds
-    return f"{'over ' if row.at_least else ''}{ratio:.{2 if ratio < 2 else 0 if ratio > 100 else 1}f}"
-
-
-def _bench_record(name: str) -> dict[str, Any]:
-    """A benchmark of `results/bench`. Raises UserError for one that is not there."""
-    folder = committed_results() / "bench"
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        raise UserError(f"no benchmark {name!r}; recorded: {', '.join(sorted(each.stem for each in folder.glob('*.json')))}")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _with_interval(row: Row) -> str:
-    if row.seconds is None or row.seconds_interval is None:
-        return f"epochs {row.epochs_source}"
-    low, high = row.seconds_interval
-    digits = 2 if row.seconds < 10 else 0
-    median = f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f}"
-    return median if row.rounds == 1 else f"{median} ({low:,.{digits}f} to {high:,.{digits}f})"

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from fastresnet import frontier, plots
+from fastresnet.bench import page
 from fastresnet.errors import UserError
 from fastresnet.project import committed_results
 from fastresnet.recipes import RECIPES
@@ -87,33 +88,31 @@ def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
 
 def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
     for record in ("cpu-quick", "cpu-quick-avx2"):
-        assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", frontier.bench_caption(record))
-        table = frontier.bench_table(record)
-        assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1.00"}
-        finding = frontier.bench_finding(record)
+        assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", page.caption(record))
+        table = page.table(record)
+        assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1"}
+        finding = page.finding(record)
         assert finding.count("original report") == 2  # each peer whose epochs are known, in every contest
         assert f"airbench94 with Muon {table.loc['cifar10-94, 94.00%', 'times ours'].iloc[1]}" in finding
         assert "epochs not recorded" in set(table["seconds"])
 
 
 def test_peers_that_never_got_there_have_lower_bounds():
-    table = frontier.bench_table("cpu-full-cifar10-83").set_index("contender")
+    table = page.table("cpu-full-cifar10-83").set_index("contender")
     assert table.loc["tutorial", ["seconds", "how", "epochs", "accuracy, %"]].tolist() == [
         "over 926",
         "whole runs",
         "10",
         "82.08",
     ]
-    assert "one round" in frontier.bench_caption("cpu-full-cifar10-83")
+    assert "one round" in page.caption("cpu-full-cifar10-83")
     assert table.loc["tutorial", "times ours"].startswith("over ")
-    assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in frontier.bench_finding(
-        "cpu-full-cifar10-83"
-    )
+    assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in page.finding("cpu-full-cifar10-83")
 
 
 def test_benchmark_that_was_not_recorded_is_refused():
     with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-full-cifar10-83, cpu-quick, cpu-quick-avx2"):
-        frontier.bench_table("no-suite")
+        page.table("no-suite")
 
 
 def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(results):

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from fastresnet.bench.programs import Airbench, Fastai, Ours, Program
+from fastresnet.bench.packages import Airbench, Fastai
+from fastresnet.bench.programs import Ours, Program
 from fastresnet.config import DataConfig, MuonConfig, Precision, RunConfig, TrainConfig
 from fastresnet.model_config import ResNetConfig, SpeedNetConfig
 from fastresnet.recipes import find_recipe
