@@ -134,6 +134,8 @@ class TrainConfig(Frozen):
     """Average over those views only for this share of the images, the least confident ones; the others have one view."""
     compile: bool = False
     """Train through torch.compile: faster steps after a compilation that the clock counts as training."""
+    cuda_graph: bool = False
+    """Record a step's kernels once and have them repeated by one call: on one GPU; elsewhere it has no effect."""
     time_parts: bool = False
     """Time the parts of every step, waiting for the device between them."""
     evaluate_every: PositiveInt = 1
@@ -147,6 +149,15 @@ class TrainConfig(Frozen):
             raise ValueError("nesterov: needs momentum > 0")
         if self.muon and self.lars:
             raise ValueError("lars: the convolutions have muon already; allowed: one of the two")
+        if self.cuda_graph:
+            hindered = {
+                "precision": self.precision == "fp16",  # whose loss scale is decided on by the processor
+                "lars": self.lars is not None,
+                "time_parts": self.time_parts,
+                "schedule": self.schedule.momentum(0, 1) is not None,
+            }
+            for name in (name for name, hinders in hindered.items() if hinders):
+                raise ValueError(f"cuda_graph: a step cannot be recorded with {name} as it is; allowed: false")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
@@ -28,6 +29,14 @@ def choose_device(name: str | None = None) -> torch.device:
     if name.partition(":")[0] not in available:
         raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(available)}")
     return torch.device(name)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device. To a GPU it goes by pinned memory: a copy from anywhere else waits until the GPU has done all it was
+    asked for."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 @contextmanager

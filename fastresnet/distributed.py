@@ -109,7 +109,7 @@ class Team:
 
     def replicate(self, model: nn.Module, *, compiled: bool, freezes: bool) -> nn.Module:
         """The network as every process trains it; `freezes` if parts of it are to stand still later on."""
-        forward = cast(nn.Module, torch.compile(model)) if compiled else model
+        forward = cast(nn.Module, torch.compile(model, dynamic=False)) if compiled else model
         if self.size == 1:
             return forward
         with warnings.catch_warnings():  # the option has a new name, which the oldest torch allowed does not know

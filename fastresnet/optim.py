@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastresnet.config import TrainConfig
+from fastresnet.graphs import side_by_side
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of Muon's quintic iteration (Jordan, 2024): steep at zero, so that small singular values grow fast; it brings all of
@@ -19,10 +20,11 @@ _FADING = 0.95
 """Per step, how much of Lookahead's slow weights stays at the very end of a run (Jordan, 2024)."""
 
 
-def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.Optimizer]:
+def make_optimizers(config: TrainConfig, model: nn.Module, *, graphed: bool = False) -> list[torch.optim.Optimizer]:
     """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
 
-    Groups are told apart by shape: biases are vectors, the classifier a matrix, convolutions all the rest.
+    Groups are told apart by shape: biases are vectors, the classifier a matrix, convolutions all the rest. Where steps are to
+    be `graphed`, learning rates are tensors beside the parameters.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     filters = [parameter for parameter in trained if parameter.ndim == 4]
@@ -38,9 +40,17 @@ def make_optimizers(config: TrainConfig, model: nn.Module) -> list[torch.optim.O
     else:
         groups.insert(0, _group(filters, 1.0, config))
     sgd = torch.optim.SGD(
-        [group for group in groups if group["params"]], lr=1.0, momentum=config.momentum, nesterov=config.nesterov
+        [group for group in groups if group["params"]],
+        lr=1.0,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        fused=graphed or None,  # the only kind that reads its learning rate where it is
     )
-    return [*optimizers, sgd]
+    optimizers.append(sgd)
+    if graphed:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            group["lr"] = torch.tensor(1.0, device=group["params"][0].device)
+    return optimizers
 
 
 def _group(parameters: list[nn.Parameter], factor: float, config: TrainConfig) -> dict[str, Any]:
@@ -52,7 +62,8 @@ def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: 
     """Gives every group its factor times the schedule's learning rate; and SGD a momentum, unless that is None."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = lr * group["factor"]
+            rate = lr * group["factor"]
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
             if momentum is not None and not isinstance(optimizer, Muon):
                 group["momentum"] = momentum
 
@@ -71,7 +82,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Takes one step; `closure` is there for torch's sake and is not called."""
         for group in self.param_groups:
-            for parameter in group["params"]:
+            for parameter in side_by_side(group["params"]):
                 if parameter.grad is None:
                     continue
                 state = self.state[parameter]
@@ -81,7 +92,10 @@ class Muon(torch.optim.Optimizer):
                 gradient = parameter.grad.add(average, alpha=group["momentum"])
                 update = _as_bank(orthogonalise(_as_matrix(gradient), group["iterations"]), gradient.shape)
                 parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
-                parameter.add_(update, alpha=-group["lr"])
+                if isinstance(group["lr"], Tensor):
+                    parameter.sub_(update * group["lr"])
+                else:
+                    parameter.add_(update, alpha=-group["lr"])
 
 
 def _as_matrix(bank: Tensor) -> Tensor:

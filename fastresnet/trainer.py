@@ -11,6 +11,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from fastresnet.device import PRECISIONS
 from fastresnet.distributed import accumulate
 from fastresnet.errors import UserError, first_line
 from fastresnet.evaluation import Score, evaluate
+from fastresnet.graphs import StepGraphs
 from fastresnet.optim import Lookahead, make_optimizers, set_rates
 from fastresnet.probes import weight_norm
 from fastresnet.progress import ProgressBar
@@ -93,7 +95,8 @@ class _Loop:
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self.layout)  # type: ignore[call-overload]  # missing from torch's stubs
-        self.optimizers = make_optimizers(config, model)
+        graphed = config.cuda_graph and device.type == "cuda" and self.team.size == 1
+        self.optimizers = make_optimizers(config, model, graphed=graphed)
         self.forward = self.team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self.lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
         self.lr = 0.0
@@ -102,6 +105,9 @@ class _Loop:
         self.average: AveragedModel | None = None
         if config.ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+        self.graphs = StepGraphs() if graphed else None
+        # a graph is recorded on a stream of its own; everything else of a step goes there too, and nobody waits for anybody
+        self.stream = torch.cuda.stream(torch.cuda.Stream(device)) if graphed else nullcontext()
         self.epochs: list[EpochRecord] = []
         self.step = 0
         self.frozen_parts = 0
@@ -132,7 +138,7 @@ class _Loop:
         """Trains one epoch, or what is left of the last, and evaluates if its turn has come."""
         index = len(self.epochs)
         before = dict(self.timer.seconds)
-        with self.timer.phase("train"):
+        with self.timer.phase("train"), self.stream:
             loss, accuracy = self._train_epoch(index)
             self.team.average(self._seen_apart())
         score = None
@@ -196,8 +202,21 @@ class _Loop:
             return images, labels
 
     def _train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes one optimiser step; returns the batch's mean loss and its logits."""
+        """Takes one step of the schedule; returns the batch's mean loss and its logits."""
         self._follow_schedule()
+        if self.graphs:
+            loss, logits = self.graphs(self._update, images, labels, self.frozen_parts)
+        else:
+            loss, logits = self._update(images, labels)
+        self.step += 1
+        if self.lookahead is not None:
+            self.lookahead.step_done(self.step, self.total_steps)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss, logits
+
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes one optimiser step."""
         self.model.zero_grad(set_to_none=True)
         num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
         pieces: list[tuple[Tensor, Tensor]] = []
@@ -208,11 +227,6 @@ class _Loop:
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)
             self.scaler.update()
-        self.step += 1
-        if self.lookahead is not None:
-            self.lookahead.step_done(self.step, self.total_steps)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
         return torch.stack([loss for loss, _ in pieces]).sum(), torch.cat([logits for _, logits in pieces])
 
     def _backward(self, images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fastresnet import trainer
 from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
@@ -44,3 +45,51 @@ def test_recipe_takes_its_gpu_variant_by_itself():
     record = train(config, device="cuda").record
     assert (record.config.train.precision, record.config.train.micro_batch) == ("bf16", None)
     assert record.test_accuracy > 0.6
+
+
+GRAPHED = {
+    "train.precision": "bf16",
+    "train.epochs": 6,
+    "train.cuda_graph": True,
+    "train.schedule": {"kind": "linear", "start_lr": 0.1},
+    "train.momentum": 0.9,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train.muon": {"momentum": 0.6}, "train.lookahead": 3, "train.freeze": [[0.5, 1]], "train.micro_batch": 20},
+        {"data.size_curriculum": [[0, 20], [2, 28]], "train.ema_decay": 0.9},
+        {"train.compile": True},
+    ],
+    ids=["sgd", "muon", "sizes", "compiled"],
+)
+def test_recorded_steps_learn_as_steps_one_by_one_do(tiny, changes):
+    config = tiny.with_changes(GRAPHED | changes)
+    recorded, plain = (train(config.with_changes({"train.cuda_graph": graph}), device="cuda").record for graph in (True, False))
+    for one, other in zip(recorded.epochs, plain.epochs, strict=True):
+        # not to the last bit: some of cuDNN's sums come in any order
+        assert one.train_loss == pytest.approx(other.train_loss, rel=0.1)
+        assert one.lr == other.lr
+    assert recorded.epochs[-1].train_loss < recorded.epochs[0].train_loss / 1.1
+
+
+def test_run_with_recorded_steps_is_resumed(tiny, tmp_path, monkeypatch):
+    config = tiny.with_changes(GRAPHED)
+    whole = train(config, device="cuda").record
+    checkpoint = tmp_path / "run.pt"
+    save = trainer._Loop.save
+
+    def save_and_stop(self, path, identity):
+        save(self, path, identity)
+        if len(self.epochs) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer._Loop, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, device="cuda", checkpoint=checkpoint)
+    monkeypatch.setattr(trainer._Loop, "save", save)
+    resumed = train(config, device="cuda", checkpoint=checkpoint).record
+    assert resumed.epochs[-1].train_loss == pytest.approx(whole.epochs[-1].train_loss, rel=0.1)

@@ -1,7 +1,6 @@
 """Recipes: what their docstrings say is what the committed records hold."""
 
 import re
-from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ import torch
 from fastresnet import recipes, report
 from fastresnet.device import recipe_variant
 from fastresnet.errors import UserError
-from fastresnet.recipes.base import Variant
 from fastresnet.study import open_study
 
 NAMES = list(recipes.RECIPES)
@@ -27,12 +25,23 @@ def test_docstring_says_what_the_records_hold(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_variants_differ_in_numerics_alone(name):
-    recipe = recipes.find_recipe(name)
-    variants = [recipe.config(variant) for variant in get_args(Variant)]
-    assert [variant.train.precision for variant in variants] == ["fp32", "bf16", "bf16"]
-    numerics = {"train.precision": "fp32", "train.micro_batch": None}
-    assert len({variant.with_changes(numerics).hash for variant in variants}) == 1
+def test_variants_for_processors_differ_in_precision_alone(name):
+    plain, bf16 = (recipes.find_recipe(name).config(variant) for variant in ("cpu", "cpu-bf16"))
+    assert plain.train.precision == "fp32"
+    assert bf16 == plain.with_changes({"train.precision": "bf16"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_variant_for_a_gpu_trains_the_same_network_on_the_same_images(name):
+    on_cpu, on_gpu = (recipes.find_recipe(name).config(variant) for variant in ("cpu", "cuda"))
+    assert on_gpu.model == on_cpu.with_changes({"model.norm_momentum": on_gpu.model.norm_momentum}).model
+    assert (on_gpu.data.name, on_gpu.data.crop_padding, on_gpu.data.cutout) == (
+        on_cpu.data.name,
+        on_cpu.data.crop_padding,
+        on_cpu.data.cutout,
+    )
+    assert (on_gpu.train.precision, on_gpu.train.micro_batch, on_gpu.train.cuda_graph) == ("bf16", None, True)
+    assert not on_gpu.train.compile
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def _contest(name: str, variant: Variant) -> Contest:
     recipe = find_recipe(name)
     config = recipe.config(variant)
     ours = Contender("ours", Ours(config), config.train.epochs, "the recipe")
-    peers = _gpu_peers(name, config.train.precision) if variant == "cuda" else _cpu_peers(name, config.train.precision)
+    peers = _gpu_peers(name, config) if variant == "cuda" else _cpu_peers(name, config.train.precision)
     return Contest(name, recipe.target, (ours, *peers))
 
 
@@ -67,17 +67,24 @@ def _cpu_peers(name: str, precision: Precision) -> tuple[Contender, ...]:
     return ()
 
 
-def _gpu_peers(name: str, precision: Precision) -> tuple[Contender, ...]:
+def _gpu_peers(name: str, ours: RunConfig) -> tuple[Contender, ...]:
     if name == "cifar10-94":
-        return (Contender("airbench94", Airbench(94, epochs=9.9), 9.9, "the package"), _airbench_muon(precision))
+        compiled = Ours(ours.with_changes({"train.compile": True}))
+        muon = _airbench_muon(ours.train.precision, cuda_graph=True)
+        return (
+            Contender("ours, compiled", compiled, compiled.epochs, "the recipe"),
+            Contender("airbench94", Airbench(94, epochs=9.9), 9.9, "the package"),
+            muon,
+        )
     if name == "cifar10-96":
         return (Contender("airbench96", Airbench(96, epochs=40), 40, "the package"),)
     return ()
 
 
-def _airbench_muon(precision: Precision) -> Contender:
+def _airbench_muon(precision: Precision, *, cuda_graph: bool = False) -> Contender:
     source = "published, with batch norm over whole batches"
-    return Contender("airbench94 with Muon", Ours(airbench_muon(precision)), 8, source)
+    config = airbench_muon(precision).with_changes({"train.cuda_graph": cuda_graph})
+    return Contender("airbench94 with Muon", Ours(config), 8, source)
 
 
 def tutorial(dataset: str, epochs: int) -> RunConfig:

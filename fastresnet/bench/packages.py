@@ -130,6 +130,7 @@ class Airbench:
         epochs = steps * self.batch_size / len(dataset.train) if steps else self.epochs
         reset_peak_memory(device)
         printed = io.StringIO()
+        torch.backends.cudnn.benchmark = True  # as it sets it when it is imported
         with _airbench_folder(dataset), contextlib.redirect_stdout(printed):
             model = getattr(airbench, f"train{self.level}")(epochs=epochs, run=seed)
         train_seconds, total_seconds, accuracy = parse_airbench(printed.getvalue())

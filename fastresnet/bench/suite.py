@@ -5,6 +5,7 @@ proportions as its whole run, and its time to the target is those seconds a step
 what comes before the first.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from scipy import stats
 from torch import nn
 
 from fastresnet.bench.contenders import Contender, Contest, contests
-from fastresnet.bench.programs import Measured, num_steps
+from fastresnet.bench.programs import Measured, Program, num_steps
 from fastresnet.bench.rows import Row
 from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
@@ -43,6 +44,8 @@ SUITES = {
     "gpu": Suite(("cifar10-94", "cifar10-96"), float("inf"), device="cuda"),
 }
 ROUNDS = 3
+WARM_UP_STEPS = {"cpu": 2, "cuda": 12}
+"""A GPU looks for its kernels at every new size of the images, of which a run has some."""
 SECONDS_OF_STEPS = 6.0
 """What a contender timed over a few steps gets in each round, two steps at least."""
 
@@ -86,15 +89,8 @@ def _run_contest(
     steps: dict[str, int | None] = {}
     starts: dict[str, float] = {}
     for each in contest.contenders:
-        if device.type == "cuda":
-            each.program.run(dataset, device, 0)  # whole, since a GPU looks for its kernels at every new shape
-        # two steps to warm everything up; then two, and four: they tell what a step takes, what comes before the first (a
-        # recipe looks at the images for its whitening), and who takes too long to be run whole
-        _, two, four = (each.program.run(dataset, device, 0, steps=number).train_seconds for number in (2, 2, 4))
-        seconds_a_step = max((four - two) / 2, four / 8)
-        starts[each.name] = max(0.0, four - 4 * seconds_a_step)
-        whole = starts[each.name] + seconds_a_step * num_steps(each.program, dataset)
-        steps[each.name] = max(2, round(SECONDS_OF_STEPS / seconds_a_step)) if whole > limit else None
+        each.program.run(dataset, device, 0, WARM_UP_STEPS[device.type])
+        steps[each.name], starts[each.name] = _few_steps(each.program, dataset, device, limit)
     measured: dict[str, list[Measured]] = {each.name: [] for each in contest.contenders}
     joules: dict[str, list[float | None]] = {each.name: [] for each in contest.contenders}
     for index in range(rounds):
@@ -108,6 +104,18 @@ def _run_contest(
         peak = peaks[each.program.precision]
         start = None if steps[each.name] is None else starts[each.name]
         yield _row(contest, each, measured[each.name], joules[each.name], start, image_seconds, len(dataset.train), peak)
+
+
+def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: float) -> tuple[int | None, float]:
+    """How many steps a program gets in a round, and the seconds before its first; no number for one that is run whole."""
+    if math.isinf(limit):
+        return None, 0.0
+    # they tell what a step takes, and what comes before the first: a recipe looks at the images for its whitening
+    two, four = (program.run(dataset, device, 0, steps=number).train_seconds for number in (2, 4))
+    seconds_a_step = max((four - two) / 2, four / 8)
+    start = max(0.0, four - 4 * seconds_a_step)
+    whole = start + seconds_a_step * num_steps(program, dataset)
+    return (max(2, round(SECONDS_OF_STEPS / seconds_a_step)) if whole > limit else None), start
 
 
 def convolution_peak(device: torch.device, precision: Precision) -> float:

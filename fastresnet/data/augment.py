@@ -7,6 +7,7 @@ images are a team's share of a batch, they are drawn for the whole of it.
 import torch
 from torch import Tensor
 
+from fastresnet.device import moved
 from fastresnet.distributed import ALONE, Team
 
 
@@ -27,7 +28,7 @@ def alternating_flip(images: Tensor, indices: Tensor, epoch: int) -> Tensor:
 
 def mirror(images: Tensor, chosen: Tensor) -> Tensor:
     """Mirrors the chosen images (bool [N]) left to right."""
-    chosen = chosen.to(images.device, non_blocking=True)
+    chosen = moved(chosen, images.device)
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
@@ -35,8 +36,9 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator, team: 
     """Shifts each image by up to `padding` pixels both ways; what comes in over the edge is a reflection."""
     num_images, _, height, width = images.shape
     shifts = team.share(torch.randint(-padding, padding + 1, (2, num_images * team.size, 1), generator=generator), dim=1)
-    rows = _reflect(torch.arange(height) + shifts[0], height).to(images.device, non_blocking=True)  # [N, H]
-    columns = _reflect(torch.arange(width) + shifts[1], width).to(images.device, non_blocking=True)  # [N, W]
+    down, right = moved(shifts, images.device)
+    rows = _reflect(torch.arange(height, device=images.device) + down, height)  # [N, H]
+    columns = _reflect(torch.arange(width, device=images.device) + right, width)  # [N, W]
     which = torch.arange(num_images, device=images.device)
     # indices on both sides of the channel slice put it last: [N, H, W, C], which is channels_last once permuted
     return images[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
@@ -54,5 +56,5 @@ def cutout(images: Tensor, side: int, colour: Tensor, generator: torch.Generator
     left = team.share(torch.randint(0, width - side + 1, (num_images * team.size, 1), generator=generator))
     rows = (torch.arange(height) >= top) & (torch.arange(height) < top + side)  # [N, H]
     columns = (torch.arange(width) >= left) & (torch.arange(width) < left + side)  # [N, W]
-    hole = (rows[:, :, None] & columns[:, None, :]).to(images.device, non_blocking=True)
-    return torch.where(hole[:, None], colour.to(images.device, non_blocking=True)[None, :, None, None], images)
+    hole = moved(rows, images.device)[:, :, None] & moved(columns, images.device)[:, None, :]
+    return torch.where(hole[:, None], moved(colour, images.device)[None, :, None, None], images)

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from fastresnet.config import DataConfig
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.device import moved
 from fastresnet.distributed import ALONE, Team
 from fastresnet.errors import UserError
 from fastresnet.vision import import_torchvision
@@ -86,7 +87,7 @@ class _Batches:
         last = len(images) % self.batch_size
         dropped = last if last < 2 * team.size else last % team.size
         self.num_images = len(images) - training * dropped
-        self.images = images
+        self.images, self._pixels = images, images.images
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
 
     def __len__(self) -> int:
@@ -94,8 +95,8 @@ class _Batches:
 
     def first_images(self, num_images: int) -> Tensor:
         """The first images, normalised, neither shuffled nor augmented: float32 [num_images or fewer, C, H, W]."""
-        pixels = self.images.images[:num_images].float() / 255
-        return ((pixels - self.mean[:, None, None]) / self.std[:, None, None]).to(self.device)
+        pixels = self._pixels[:num_images].to(self.device).float() / 255
+        return (pixels - self.mean[:, None, None].to(self.device)) / self.std[:, None, None].to(self.device)
 
     def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
         """What this process gets of an epoch's batches: the position of each in the epoch, and indices of images."""
@@ -140,7 +141,7 @@ class TensorBatches(_Batches):
         """Batches of one epoch, the same each time it is asked for."""
         generator = self._generator(index)
         for position, indices in self._parts(index):
-            chosen = indices.to(self.device, non_blocking=True)
+            chosen = moved(indices, self.device)
             pixels = self._pixels[chosen]
             if self.training:
                 pixels = self._augment(pixels, indices, index, generator)

@@ -42,7 +42,7 @@ class SpeedNet(nn.Module):
         """Logits [N, num_classes] of normalised images [N, in_channels, H, W]."""
         x = self.activation(self.stem(images))  # [N, num_patch_filters, H - patch + 1, W - patch + 1] for stride 1
         x = self.groups(x)  # [N, widths[-1], H / 2^groups, W / 2^groups], rounded down at each
-        x = functional.adaptive_max_pool2d(x, 1) if self.config.final_pool == "max" else functional.adaptive_avg_pool2d(x, 1)
+        x = functional.max_pool2d(x, x.shape[-2:]) if self.config.final_pool == "max" else functional.adaptive_avg_pool2d(x, 1)
         return self.head(x.flatten(1))
 
     def parts(self) -> Iterator[nn.Module]:

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 WHITENING_EPSILON = 5e-4
 """Added to the eigenvalues, in squared units of normalised pixels: what counts as noise (Jordan, 2024)."""
@@ -16,10 +15,19 @@ def whitening_filters(images: Tensor, patch: int) -> Tensor:
     size = channels * patch**2
     covariance, num_patches = torch.zeros(size, size, dtype=torch.float64, device=images.device), 0
     for some in images[:WHITENING_IMAGES].split(100):  # small enough for the cache
-        patches = functional.unfold(some, patch).double()  # [N, C * patch^2, places]
+        patches = _patches(some, patch).double()
         covariance += (patches @ patches.mT).sum(dim=0)
         num_patches += patches.shape[0] * patches.shape[2]
     covariance /= num_patches
-    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
+    # a processor is done with so small a matrix before a GPU has begun
+    eigenvalues, eigenvectors = (each.to(images.device) for each in torch.linalg.eigh(covariance.cpu()))
     filters = (eigenvectors / (eigenvalues + WHITENING_EPSILON).sqrt()).T.flip(0)
     return filters.reshape(-1, channels, patch, patch).to(images.dtype)
+
+
+def _patches(images: Tensor, patch: int) -> Tensor:
+    """All patches [N, C * patch^2, places] of images [N, C, H, W]: what torch's unfold gives, which goes through them an image at
+    a time."""
+    height, width = (side - patch + 1 for side in images.shape[-2:])
+    shifted = [images[..., top : top + height, left : left + width] for top in range(patch) for left in range(patch)]
+    return torch.stack(shifted, dim=2).flatten(3).flatten(1, 2)

@@ -1,0 +1,89 @@
+"""What keeps a GPU busy with the small kernels of a small network.
+
+A step is some hundreds of them, and telling a GPU of each takes longer than its work on many. A CUDA graph holds them all, and
+one call starts it; those that need not wait for one another fill the GPU together.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle
+
+import torch
+from torch import Tensor
+
+Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes a step on images [N, C, H, W] and labels [N], and returns its loss and its logits."""
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """A graph, and the places in memory from which it reads and where it leaves its results."""
+
+    graph: torch.cuda.CUDAGraph
+    images: Tensor
+    labels: Tensor
+    results: tuple[Tensor, Tensor]
+
+
+class StepGraphs:
+    """A graph for every shape of a batch and every `kind` of step, whatever else tells apart what a step does.
+
+    All that a step reads besides its batch must stay where it is in memory; numbers that change from step to step, such as
+    learning rates, must be tensors on the device.
+
+    The first of these is taken as it comes, so that torch chooses its kernels and optimisers make their state; the second is
+    recorded on its way. What is returned is overwritten by the next step. To be called on a stream of its own.
+    """
+
+    def __init__(self) -> None:
+        torch.cuda.empty_cache()  # the memory of an earlier run's graphs, which nobody else is given
+        self._captured: dict[Hashable, _Captured | None] = {}
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, step: Step, images: Tensor, labels: Tensor, kind: Hashable) -> tuple[Tensor, Tensor]:
+        """Takes a step: the same, whenever shapes and kind are."""
+        key = (images.shape, images.stride(), kind)
+        if key not in self._captured:
+            self._captured[key] = None
+            return step(images, labels)
+        captured = self._captured[key]
+        if captured is None:
+            captured = self._captured[key] = self._capture(step, images, labels)
+        captured.images.copy_(images)
+        captured.labels.copy_(labels)
+        captured.graph.replay()
+        return captured.results
+
+    def _capture(self, step: Step, images: Tensor, labels: Tensor) -> _Captured:
+        """Records a step without taking it."""
+        images, labels = images.clone(), labels.clone()
+        graph = torch.cuda.CUDAGraph()
+        # torch.cuda.graph() would collect garbage first, which takes longer than all of a short run's steps
+        graph.capture_begin(pool=self._pool)
+        try:
+            results = step(images, labels)
+        finally:
+            graph.capture_end()
+        return _Captured(graph, images, labels, results)
+
+
+def side_by_side(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The tensors of a loop whose turns have nothing to do with one another: on a GPU, what one turn asks for does not wait for
+    what those before it asked for."""
+    if not tensors or tensors[0].device.type != "cuda":
+        yield from tensors
+        return
+    here, streams = torch.cuda.current_stream(tensors[0].device), _streams(tensors[0].device)
+    for tensor, stream in zip(tensors, cycle(streams), strict=False):
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            yield tensor
+    for stream in streams[: len(tensors)]:
+        here.wait_stream(stream)
+
+
+@cache
+def _streams(device: torch.device) -> tuple[torch.cuda.Stream, ...]:
+    """The same for all, since the library of matrix products sets memory aside for each."""
+    return tuple(torch.cuda.Stream(device) for _ in range(8))
