@@ -136,17 +136,36 @@ class Lars(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
-    """Brings the singular values of a matrix near one by a few Newton-Schulz iterations; half precision on a GPU."""
+    """Brings the singular values of a matrix near one by a few Newton-Schulz iterations.
+
+    Each is X <- (a + b G + c G^2) X with the Gram matrix G = X X^T. All of these factors are polynomials in the first G, so that
+    they can be multiplied together first, and X, which is much larger, once.
+    """
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the smaller of the two Gram matrices
+    wide = wide / (wide.norm() + 1e-7)
+    # a GPU's half precision is worth more than fewer operations, but not enough for powers of G
+    done = _one_by_one(wide.bfloat16(), iterations) if matrix.device.type == "cuda" else _multiplied_out(wide, iterations)
+    return (done.T if wide.shape != matrix.shape else done).to(matrix.dtype)
+
+
+def _one_by_one(x: Tensor, iterations: int) -> Tensor:
     a, b, c = _COEFFICIENTS
-    dtype = torch.bfloat16 if matrix.device.type == "cuda" else matrix.dtype
-    x = (matrix / (matrix.norm() + 1e-7)).to(dtype)
-    tall = x.shape[0] > x.shape[1]
-    if tall:  # the product below is then the smaller of the two
-        x = x.T
     for _ in range(iterations):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).to(matrix.dtype)
+    return x
+
+
+def _multiplied_out(x: Tensor, iterations: int) -> Tensor:
+    a, b, c = _COEFFICIENTS
+    gram, product = x @ x.T, None
+    for left in reversed(range(iterations)):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if left:
+            gram = factor @ gram @ factor
+    return x if product is None else product @ x
 
 
 class Lookahead:

@@ -24,6 +24,11 @@ from .conftest import ROOT
         ({"train": {"nesterov": True}}, r"nesterov: needs momentum > 0"),
         ({"train": {"schedule": {"kind": "one-cycle", "max_lr": 1, "peak": 2}}}, r"peak: unknown key.*allowed: kind, max_lr"),
         ({"train": {"schedule": {"kind": "steps"}}}, r"train\.schedule: .*'constant', 'multi-step'"),
+        ({"train": {"cuda_graph": True, "precision": "fp16"}}, r"cuda_graph: a step cannot be recorded with precision as it is"),
+        (
+            {"train": {"cuda_graph": True, "schedule": {"kind": "one-cycle", "max_lr": 1, "momentum_range": [0.8, 0.9]}}},
+            "with schedule",
+        ),
         ({"model": {"depth": 19}}, r"model\.depth: Input should be 10, 18 or 34, got 19"),
         ({"model": {"channels": [1, 2, 3]}}, r"model\.channels"),
         ({"model": {"in_channels": 1}}, r"model\.in_channels: cifar10 images have 3, got 1"),
@@ -36,6 +41,12 @@ from .conftest import ROOT
 def test_refusal_names_the_key_and_what_is_allowed(values, message):
     with pytest.raises(UserError, match=rf"^run\.yml: .*{message}"):
         parse(values, RunConfig, "run.yml")
+
+
+def test_step_with_a_momentum_that_changes_cannot_be_recorded():
+    schedule = {"kind": "one-cycle", "max_lr": 1, "momentum_range": [0.8, 0.9]}
+    with pytest.raises(UserError, match="cuda_graph: a step cannot be recorded with schedule as it is; allowed: false"):
+        RunConfig().with_changes({"train.schedule": schedule, "train.cuda_graph": True})
 
 
 def test_yaml_errors_name_the_file(tmp_path):

@@ -97,6 +97,17 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
         assert "epochs not recorded" in set(table["seconds"])
 
 
+def test_peers_of_a_run_that_never_got_there_have_upper_bounds():
+    table = page.table("gpu-cifar10-94").set_index("contender")
+    assert table.loc["ours", ["times ours", "how"]].tolist() == ["1", "whole runs"]
+    assert table.loc["ours", "seconds"].startswith("over ")
+    assert table.loc["ours, compiled", "times ours"] == "—"
+    assert table.loc["airbench94", "times ours"].startswith("under ")
+    assert f"airbench94 {table.loc['airbench94', 'times ours']}, airbench94 with Muon under" in page.finding("gpu-cifar10-94")
+    assert all(joules.replace(",", "").isdigit() for joules in table["energy, J"])
+    assert "NVIDIA" in page.caption("gpu-cifar10-94")
+
+
 def test_peers_that_never_got_there_have_lower_bounds():
     table = page.table("cpu-full-cifar10-83").set_index("contender")
     assert table.loc["tutorial", ["seconds", "how", "epochs", "accuracy, %"]].tolist() == [

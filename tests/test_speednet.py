@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastresnet.config import TrainConfig
+from fastresnet.config import MuonConfig, TrainConfig
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.model_config import SpeedNetConfig
@@ -88,6 +88,36 @@ def test_orthogonalised_matrix_keeps_its_singular_vectors_and_has_values_near_on
     assert (inside - torch.diag(inside.diag())).abs().max() < 1e-4
     assert inside.diag().min() > 0.6
     assert inside.diag().max() < 1.3
+
+
+def test_orthogonalising_multiplies_out_what_is_published_one_step_at_a_time():
+    torch.manual_seed(0)
+    matrix = torch.randn(12, 40, dtype=torch.float64)
+    expected = matrix / matrix.norm()
+    for _ in range(3):
+        gram = expected @ expected.T
+        expected = 3.4445 * expected - 4.775 * gram @ expected + 2.0315 * gram @ gram @ expected
+    torch.testing.assert_close(orthogonalise(matrix, 3), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(orthogonalise(matrix.T.contiguous(), 3), expected.T, rtol=1e-6, atol=1e-6)
+
+
+def test_learning_rates_on_the_device_make_the_same_steps():
+    config = TrainConfig(momentum=0.9, nesterov=True, weight_decay=0.1, bias_lr_factor=3, muon=MuonConfig())
+    weights = []
+    for graphed in (False, True):
+        model = build_model(SMALL, 0)
+        optimizers = make_optimizers(config, model, graphed=graphed)
+        for lr in (0.1, 0.05):
+            set_rates(optimizers, lr, None)
+            optimizer_rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
+            assert all(isinstance(rate, torch.Tensor) == graphed for rate in optimizer_rates)
+            for index, parameter in enumerate(model.parameters()):
+                torch.manual_seed(index)
+                parameter.grad = torch.randn_like(parameter)
+            for optimizer in optimizers:
+                optimizer.step()
+        weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(*weights)
 
 
 def test_muon_step_is_a_rescaled_weight_minus_an_orthogonalised_nesterov_gradient():

@@ -27,7 +27,7 @@ def table(record: str) -> pd.DataFrame:
     epochs that the time is for, and the mean accuracy at their end."""
     rows = _rows(record)
     ours = _ours(rows)
-    return (
+    found = (
         pd.DataFrame(
             {
                 "target": f"{row.contest}, {row.target:.2%}",
@@ -37,17 +37,19 @@ def table(record: str) -> pd.DataFrame:
                 "how": "whole runs" if row.whole_runs else "seconds a step",
                 "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
                 "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
-                "an epoch, s": f"{row.epoch_seconds:.1f}",
+                "an epoch, s": f"{row.epoch_seconds:.{1 if row.epoch_seconds > 1 else 2}f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
                 "of the peak": f"{row.share_of_peak:.0%}",
                 "batches": "—" if row.outside_model is None else f"{row.outside_model:.1%}",
                 "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
+                "energy, J": "—" if row.joules is None else f"{row.joules:,.0f}",
             }
             for row in rows
         )
         .set_index("target")
         .rename_axis(index=None, columns="target")
     )
+    return found if any(row.joules for row in rows) else found.drop(columns="energy, J")
 
 
 def finding(record: str) -> str:
@@ -71,10 +73,11 @@ def _ours(rows: list[Row]) -> dict[str, Row]:
 
 
 def _times(row: Row, own: Row) -> str:
-    """How many times as long as ours, "over" where that is a lower bound; "" where it is not known."""
-    if not row.seconds or not own.seconds:
+    """How many times as long as ours, "over" a lower bound and "under" an upper one; "" where it is not known."""
+    if not row.seconds or not own.seconds or (row is not own and row.at_least and own.at_least):
         return ""
-    return f"{'over ' if row.at_least else ''}{row.seconds / own.seconds:.3g}"
+    bound = "" if row is own else "over " if row.at_least else "under " if own.at_least else ""
+    return f"{bound}{row.seconds / own.seconds:.3g}"
 
 
 def _record(name: str) -> dict[str, Any]:

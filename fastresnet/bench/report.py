@@ -38,8 +38,8 @@ def ratios(rows: Sequence[Row]) -> str:
         own = ours[row.contest]
         if row is own:
             continue
-        if row.seconds and own.seconds:
-            over = "more than " if row.at_least else ""
+        if row.seconds and own.seconds and not (row.at_least and own.at_least):
+            over = "more than " if row.at_least else "less than " if own.at_least else ""
             lines.append(
                 f"{row.contest:12} {row.contender:22} {over}{row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}"
             )
