@@ -234,11 +234,11 @@ def test_parts_of_the_steps_add_up_to_the_training_and_change_nothing():
 def test_seconds_of_the_parts_are_taken_up_from_a_checkpoint(tmp_path):
     config = TINY.with_changes({"train.time_parts": True, "train.epochs": 1})
     first = _loop(config)
-    first.parts.seconds["forward"] = 1_000.0
+    first.steps.parts.seconds["forward"] = 1_000.0
     first.save(tmp_path / "run.pt", "a run")
     second = _loop(config)
     second.restore(tmp_path / "run.pt", "a run")
-    assert second.parts.seconds["forward"] == 1_000.0
+    assert second.steps.parts.seconds["forward"] == 1_000.0
 
 
 def test_checkpoint_that_finds_no_room_is_an_error_that_names_it(tmp_path):

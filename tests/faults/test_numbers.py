@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastresnet import trainer
+from fastresnet import steps
 from fastresnet.data.sample import read_sample
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
@@ -19,28 +19,28 @@ DIVERGED = "The outcome is `diverged`, the reason names the epoch, and no figure
 
 def spoil_loss(value, batch, patch):
     """From some batch on, the loss is another value."""
-    original, count = trainer.functional.cross_entropy, [0]
+    original, count = steps.functional.cross_entropy, [0]
 
     def spoiled(*arguments, **options):
         count[0] += 1
         return original(*arguments, **options) * (1 if count[0] != batch else value)
 
-    patch.setattr(trainer.functional, "cross_entropy", spoiled)
+    patch.setattr(steps.functional, "cross_entropy", spoiled)
 
 
 def spoil_gradient(value, batch, patch):
     """One gradient of some batch is another value."""
-    original, count = trainer._Loop._backward, [0]
+    original, count = steps.Steps._backward, [0]
 
-    def spoiled(loop, *arguments, **options):
-        done = original(loop, *arguments, **options)
+    def spoiled(taken, *arguments, **options):
+        done = original(taken, *arguments, **options)
         count[0] += 1
         if count[0] == batch:
-            weights = [weight for weight in loop.model.parameters() if weight.grad is not None]
+            weights = [weight for weight in taken.model.parameters() if weight.grad is not None]
             weights[0].grad.view(-1)[0] = value
         return done
 
-    patch.setattr(trainer._Loop, "_backward", spoiled)
+    patch.setattr(steps.Steps, "_backward", spoiled)
 
 
 @pytest.mark.faults(
