@@ -157,7 +157,7 @@ class TrainConfig(Frozen):
                 "schedule": self.schedule.momentum(0, 1) is not None,
             }
             for name in (name for name, hinders in hindered.items() if hinders):
-                raise ValueError(f"cuda_graph: a step cannot be recorded with {name} as it is; allowed: false")
+                raise ValueError(f"cuda_graph: a step cannot be recorded with {name} as it is; set cuda_graph to false")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

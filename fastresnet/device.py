@@ -87,14 +87,17 @@ def recipe_variant(device: torch.device) -> Variant:
 
 def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
     """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
-    if config.precision == "fp32" or device.type != "cpu":
+    if config.precision == "fp32" or device.type == "mps":
         return
     if config.precision == "bf16" and recipe_variant(device) == "cpu-bf16":
+        return
+    # NVIDIA's cards compute in bf16 from Ampere on, compute capability 8, and in fp16 from the generations before
+    if device.type == "cuda" and (config.precision == "fp16" or torch.cuda.get_device_capability(device)[0] >= 8):
         return
     slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
     if slowdown > 1:
         warnings.warn(
-            f"precision {config.precision} is slower than fp32 on this processor: a 3x3 convolution took {slowdown:.1f} "
+            f"precision {config.precision} is slower than fp32 on this device: a 3x3 convolution took {slowdown:.1f} "
             "times as long just now; use fp32 unless it is half precision itself that you study",
             stacklevel=2,
         )

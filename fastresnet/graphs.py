@@ -5,6 +5,7 @@ one call starts it; those that need not wait for one another fill the GPU togeth
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle
@@ -27,22 +28,23 @@ class _Captured:
 
 
 class StepGraphs:
-    """A graph for every shape of a batch and every `kind` of step, whatever else tells apart what a step does.
+    """The graphs of a run: one for every shape of a batch, and for every `kind` of step on it.
 
     All that a step reads besides its batch must stay where it is in memory; numbers that change from step to step, such as
     learning rates, must be tensors on the device.
 
-    The first of these is taken as it comes, so that torch chooses its kernels and optimisers make their state; the second is
-    recorded on its way. What is returned is overwritten by the next step. To be called on a stream of its own.
+    The first step of its sort is taken as it comes, so that torch chooses its kernels and optimisers make their state; the second
+    is recorded on its way. To be called on `step_stream`, for nothing can be recorded on the default one.
     """
 
     def __init__(self) -> None:
-        torch.cuda.empty_cache()  # the memory of an earlier run's graphs, which nobody else is given
+        torch.cuda.empty_cache()  # until then torch keeps the memory of an earlier run's graphs from everybody
         self._captured: dict[Hashable, _Captured | None] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, images: Tensor, labels: Tensor, kind: Hashable) -> tuple[Tensor, Tensor]:
-        """Takes a step: the same, whenever shapes and kind are."""
+        """Takes a step and returns its results, which the next one overwrites. `kind` differs wherever the step does in more than
+        the shape of its batch."""
         key = (images.shape, images.stride(), kind)
         if key not in self._captured:
             self._captured[key] = None
@@ -58,32 +60,44 @@ class StepGraphs:
     def _capture(self, step: Step, images: Tensor, labels: Tensor) -> _Captured:
         """Records a step without taking it."""
         images, labels = images.clone(), labels.clone()
+        if torch.cuda.mem_get_info()[0] < torch.cuda.memory_reserved():
+            torch.cuda.empty_cache()  # what the first step left, since a graph needs as much again, of its own
         graph = torch.cuda.CUDAGraph()
-        # torch.cuda.graph() would collect garbage first, which takes longer than all of a short run's steps
-        graph.capture_begin(pool=self._pool)
+        # torch.cuda.graph() would empty the cache each time, and wait for the device; a loader's threads may go on
+        graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
         try:
             results = step(images, labels)
-        finally:
-            graph.capture_end()
+        except BaseException:
+            with suppress(RuntimeError):  # it says what the error has done to the recording, not what it was
+                graph.capture_end()
+            raise
+        graph.capture_end()
         return _Captured(graph, images, labels, results)
 
 
 def side_by_side(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
-    """The tensors of a loop whose turns have nothing to do with one another: on a GPU, what one turn asks for does not wait for
-    what those before it asked for."""
+    """The tensors of a loop whose turns have nothing to do with one another, and which is not left early: on a GPU, what one turn
+    asks for does not wait for what those before it asked for."""
     if not tensors or tensors[0].device.type != "cuda":
         yield from tensors
         return
-    here, streams = torch.cuda.current_stream(tensors[0].device), _streams(tensors[0].device)
-    for tensor, stream in zip(tensors, cycle(streams), strict=False):
-        stream.wait_stream(here)
-        with torch.cuda.stream(stream):
-            yield tensor
-    for stream in streams[: len(tensors)]:
-        here.wait_stream(stream)
+    here, streams = torch.cuda.current_stream(tensors[0].device), _streams(tensors[0].device)[1 : len(tensors) + 1]
+    try:
+        for tensor, stream in zip(tensors, cycle(streams), strict=False):
+            stream.wait_stream(here)
+            with torch.cuda.stream(stream):
+                yield tensor
+    finally:
+        for stream in streams:
+            here.wait_stream(stream)
+
+
+def step_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which steps are taken and recorded."""
+    return _streams(device)[0]
 
 
 @cache
 def _streams(device: torch.device) -> tuple[torch.cuda.Stream, ...]:
-    """The same for all, since the library of matrix products sets memory aside for each."""
-    return tuple(torch.cuda.Stream(device) for _ in range(8))
+    """The same for every run, since the library of matrix products sets memory aside for each."""
+    return tuple(torch.cuda.Stream(device) for _ in range(9))

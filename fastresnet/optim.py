@@ -68,6 +68,14 @@ def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: 
                 group["momentum"] = momentum
 
 
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Takes up a saved state, but for where a learning rate is kept: that differs from device to device."""
+    own: list[dict[str, Any]] = [{key: group[key] for key in ("lr", "fused") if key in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, kept in zip(optimizer.param_groups, own, strict=True):
+        group.update(kept)
+
+
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of a row a filter.
 

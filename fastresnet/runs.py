@@ -85,9 +85,6 @@ def _train(
     started = datetime.now(UTC)
     revision = source_revision()  # before anybody commits or edits while the run goes on
     timer = Timer(device)
-    if device.type == "cuda":
-        # trying out every kernel at every new shape takes seconds: worth it where a compilation is
-        torch.backends.cudnn.benchmark = config.train.compile
     reset_peak_memory(device)
     with timer.phase("prepare"):
         with team.first_here_goes_first():

@@ -1,7 +1,8 @@
 """The training step: one for every precision and device.
 
     steps = Steps(config.train, model, 100, timer.device, ALONE)
-    loss, logits = steps.take(images, labels, epoch_losses=[])
+    with steps.on_their_stream:
+        loss, logits = steps.take(images, labels, epoch_losses=[])
 
 Nothing in a step waits for the device.
 """
@@ -23,8 +24,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastresnet.config import TrainConfig
 from fastresnet.device import PRECISIONS
 from fastresnet.distributed import Team, accumulate
-from fastresnet.graphs import StepGraphs
-from fastresnet.optim import Lookahead, make_optimizers, set_rates
+from fastresnet.graphs import StepGraphs, step_stream
+from fastresnet.optim import Lookahead, load_optimizer, make_optimizers, set_rates
 from fastresnet.timing import STEP_PARTS, Timer, training_flops_per_image
 
 
@@ -47,8 +48,8 @@ class Steps:
         if config.ema_decay is not None:
             self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
         self._graphs = StepGraphs() if graphed else None
-        # a graph is recorded on a stream of its own; everything of a step belongs there, so that nobody waits for anybody
-        self.stream = torch.cuda.stream(torch.cuda.Stream(device)) if graphed else nullcontext()
+        self.on_their_stream = torch.cuda.stream(step_stream(device)) if graphed else nullcontext()
+        """The block to take steps in. Before it and after it, the device must have done all that it was asked for."""
         self.taken = 0
         self.lr = 0.0
         """Of the last step."""
@@ -148,7 +149,7 @@ class Steps:
         """Takes up the state of a checkpoint; whatever is wrong with it raises whatever torch or Python raise."""
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            load_optimizer(optimizer, saved)
         if self._lookahead:
             self._lookahead.load_state_dict(state["lookahead"])
         self._scaler.load_state_dict(state["scaler"])

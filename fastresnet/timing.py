@@ -10,9 +10,10 @@ import copy
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastresnet.errors import UserError
 
+T = TypeVar("T")
 PHASES = ("build", "prepare", "train", "evaluate")
 STEP_PARTS = ("loader", "transfer", "forward", "backward", "optimiser")
 """Of a training step: waiting for a batch, moving it to the device, network and loss, gradients, update of the weights."""
@@ -108,6 +110,14 @@ def energy_joules(device: torch.device) -> float | None:
     except pynvml.NVMLError as error:
         warnings.warn(f"no joules: NVIDIA's counter answers {error}", stacklevel=2)
         return None
+
+
+def energy_of(work: Callable[[], T], device: torch.device) -> tuple[T, float | None]:
+    """What some work gives, and the joules that the GPU used meanwhile; None where nothing counts them."""
+    before = energy_joules(device)
+    result = work()
+    after = energy_joules(device)
+    return result, None if before is None or after is None else after - before
 
 
 def autocast_slowdown(device: torch.device, dtype: torch.dtype) -> float:

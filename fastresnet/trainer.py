@@ -68,6 +68,7 @@ def fit(
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
     steps = loop.steps
+    model.zero_grad(set_to_none=True)  # gradients lie in the memory of a run's graphs, and would keep it
     step_seconds = steps.parts.seconds if config.time_parts else None
     return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.evaluated_model, step_seconds)
 
@@ -96,7 +97,7 @@ class _Loop:
         """Trains one epoch, or what is left of the last, and evaluates if its turn has come."""
         index = len(self.epochs)
         before = dict(self.timer.seconds)
-        with self.timer.phase("train"), self.steps.stream:
+        with self.timer.phase("train"), self.steps.on_their_stream:  # the phase waits for the device at both ends
             loss, accuracy = self._train_epoch(index)
             self.team.average(self.steps.seen_apart())
         score = None

@@ -63,7 +63,7 @@ def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
 
 def test_target_is_reached_at_the_first_evaluation_that_shows_it():
     looks = tuple(Evaluation(epoch, 10.0 * epoch, accuracy) for epoch, accuracy in ((1, 0.5), (2, 0.8), (3, 0.7)))
-    run = Measured(epochs=3, train_seconds=29.0, training_flops=1.0, peak_memory_bytes=1, evaluations=looks)
+    run = Measured(epochs=3, train_seconds=29.0, training_flops=1.0, peak_memory_bytes=1, evaluations=looks, joules=None)
     assert run.reaching(0.75) == looks[1]
     assert run.reaching(0.5) == looks[0]
     assert run.reaching(0.9) == looks[2]  # never: the whole run

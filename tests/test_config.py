@@ -42,7 +42,7 @@ def test_refusal_names_the_key_and_what_is_allowed(values, message):
 
 def test_step_with_a_momentum_that_changes_cannot_be_recorded():
     schedule = {"kind": "one-cycle", "max_lr": 1, "momentum_range": [0.8, 0.9]}
-    with pytest.raises(UserError, match="cuda_graph: a step cannot be recorded with schedule as it is; allowed: false"):
+    with pytest.raises(UserError, match="cuda_graph: a step cannot be recorded with schedule as it is; set cuda_graph to false"):
         RunConfig().with_changes({"train.schedule": schedule, "train.cuda_graph": True})
 
 

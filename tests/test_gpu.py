@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastresnet import trainer
+from fastresnet import optim, trainer
 from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
@@ -48,6 +48,7 @@ def test_recipe_takes_its_gpu_variant_by_itself():
 
 
 GRAPHED = {
+    "data.train_images": 120,  # the last batch is smaller
     "train.precision": "bf16",
     "train.epochs": 6,
     "train.cuda_graph": True,
@@ -63,8 +64,9 @@ GRAPHED = {
         {"train.muon": {"momentum": 0.6}, "train.lookahead": 3, "train.freeze": [[0.5, 1]], "train.micro_batch": 20},
         {"data.size_curriculum": [[0, 20], [2, 28]], "train.ema_decay": 0.9},
         {"train.compile": True},
+        {"data.loader": "worker", "data.num_workers": 2},
     ],
-    ids=["sgd", "muon", "sizes", "compiled"],
+    ids=["sgd", "muon", "sizes", "compiled", "worker"],
 )
 def test_recorded_steps_learn_as_steps_one_by_one_do(tiny, changes):
     config = tiny.with_changes(GRAPHED | changes)
@@ -76,8 +78,33 @@ def test_recorded_steps_learn_as_steps_one_by_one_do(tiny, changes):
     assert recorded.epochs[-1].train_loss < recorded.epochs[0].train_loss / 1.1
 
 
-def test_run_with_recorded_steps_is_resumed(tiny, tmp_path, monkeypatch):
+def test_error_while_a_step_is_recorded_is_told_and_harms_no_later_run(tiny, monkeypatch):
+    config = tiny.with_changes(GRAPHED | {"train.muon": {"momentum": 0.6}})
+    orthogonalise = optim.orthogonalise
+
+    def fails_when_recorded(*arguments):
+        if torch.cuda.is_current_stream_capturing():
+            raise ValueError("no step today")
+        return orthogonalise(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optim, "orthogonalise", fails_when_recorded)
+        with pytest.raises(ValueError, match="no step today"):
+            train(config, device="cuda")
+    assert train(config, device="cuda").record.outcome.status == "finished"
+
+
+def test_memory_is_the_same_run_after_run(tiny):
     config = tiny.with_changes(GRAPHED)
+    _, second, third = (train(config, seed, device="cuda").record.peak_memory_bytes for seed in range(3))
+    assert third == pytest.approx(second, rel=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:precision")
+@pytest.mark.parametrize("started_on", ["cuda", "cpu"])
+def test_run_with_recorded_steps_is_resumed(started_on, tiny, tmp_path, monkeypatch):
+    averages = {"train.muon": {"momentum": 0.6}, "train.lookahead": 3, "train.ema_decay": 0.9, "train.freeze": [[0.7, 1]]}
+    config = tiny.with_changes(GRAPHED | averages)
     whole = train(config, device="cuda").record
     checkpoint = tmp_path / "run.pt"
     save = trainer._Loop.save
@@ -89,7 +116,7 @@ def test_run_with_recorded_steps_is_resumed(tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainer._Loop, "save", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        train(config, device="cuda", checkpoint=checkpoint)
+        train(config, device=started_on, checkpoint=checkpoint)
     monkeypatch.setattr(trainer._Loop, "save", save)
     resumed = train(config, device="cuda", checkpoint=checkpoint).record
     assert resumed.epochs[-1].train_loss == pytest.approx(whole.epochs[-1].train_loss, rel=0.1)

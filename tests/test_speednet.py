@@ -11,7 +11,7 @@ from fastresnet.errors import UserError
 from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.whitening import whitening_filters
-from fastresnet.optim import Lars, Lookahead, Muon, make_optimizers, orthogonalise, set_rates
+from fastresnet.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 
@@ -118,6 +118,22 @@ def test_learning_rates_on_the_device_make_the_same_steps():
                 optimizer.step()
         weights.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
     torch.testing.assert_close(*weights)
+
+
+def test_optimisers_take_up_a_state_from_where_rates_are_kept_otherwise():
+    config = TrainConfig(momentum=0.9, muon=MuonConfig())
+    for graphed in (False, True):
+        model = build_model(SMALL, 0)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        before, after = (make_optimizers(config, model, graphed=each) for each in (graphed, not graphed))
+        for one, other in zip(before, after, strict=True):
+            one.step()
+            load_optimizer(other, one.state_dict())
+            assert all(isinstance(group["lr"], torch.Tensor) != graphed for group in other.param_groups)
+            assert len(other.state) == len(one.state) > 0
+            set_rates([other], 0.1, None)
+            other.step()
 
 
 def test_muon_step_is_a_rescaled_weight_minus_an_orthogonalised_nesterov_gradient():

@@ -21,7 +21,7 @@ from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.errors import UserError
 from fastresnet.model_config import ModelConfig
 from fastresnet.models.build import build_model
-from fastresnet.timing import peak_memory_bytes, reset_peak_memory, training_flops_per_image
+from fastresnet.timing import energy_of, peak_memory_bytes, reset_peak_memory, training_flops_per_image
 from fastresnet.vision import import_torchvision
 
 
@@ -54,7 +54,7 @@ class Fastai:
         clock = _fastai_clock(vision)
         reset_peak_memory(device)
         with learner.no_bar(), learner.no_logging():
-            learner.fit_one_cycle(1 if steps else self.epochs, self.max_lr, cbs=clock)
+            _, joules = energy_of(lambda: learner.fit_one_cycle(1 if steps else self.epochs, self.max_lr, cbs=clock), device)
         shape = tuple(train_images.images.shape[1:])
         num_images = clock.steps * self.batch_size
         return Measured(
@@ -66,6 +66,7 @@ class Fastai:
                 Evaluation(epochs=epoch, seconds=seconds, test_accuracy=float(values[-1]))
                 for epoch, (seconds, values) in enumerate(zip(clock.seconds, learner.recorder.values, strict=True), 1)
             ),
+            joules=joules,
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
@@ -123,16 +124,15 @@ class Airbench:
     def check(self, device: torch.device) -> None:
         if device.type != "cuda":
             raise UserError("airbench runs on an NVIDIA GPU only")
-        _import("airbench")
+        _import_airbench()
 
     def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
-        airbench = _import("airbench")
+        airbench = _import_airbench()
         epochs = steps * self.batch_size / len(dataset.train) if steps else self.epochs
         reset_peak_memory(device)
         printed = io.StringIO()
-        torch.backends.cudnn.benchmark = True  # as it sets it when it is imported
-        with _airbench_folder(dataset), contextlib.redirect_stdout(printed):
-            model = getattr(airbench, f"train{self.level}")(epochs=epochs, run=seed)
+        with _airbench_folder(dataset), contextlib.redirect_stdout(printed), _kernels_tried_out():
+            model, joules = energy_of(lambda: getattr(airbench, f"train{self.level}")(epochs=epochs, run=seed), device)
         train_seconds, total_seconds, accuracy = parse_airbench(printed.getvalue())
         steps_an_epoch = len(dataset.train) // self.batch_size  # it leaves out the images that fill no batch
         num_images = math.ceil(epochs * steps_an_epoch) * self.batch_size
@@ -143,6 +143,7 @@ class Airbench:
             training_flops=num_images * training_flops_per_image(model.float(), (3, 32, 32)),
             peak_memory_bytes=peak_memory_bytes(device),
             evaluations=(Evaluation(epochs=trained, seconds=total_seconds, test_accuracy=accuracy),),
+            joules=joules,
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
@@ -174,6 +175,25 @@ def _airbench_folder(dataset: Dataset) -> Iterator[None]:
             yield
         finally:
             os.chdir(here)
+
+
+@contextlib.contextmanager
+def _kernels_tried_out() -> Iterator[None]:
+    """A block in which cuDNN tries out every kernel at a new shape, as airbench asks of it."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _import_airbench() -> Any:
+    """The package, without what its import changes for everybody else."""
+    before = torch.backends.cudnn.benchmark
+    try:
+        return _import("airbench")
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def _import(name: str) -> Any:

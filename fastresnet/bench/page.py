@@ -37,6 +37,7 @@ def table(record: str) -> pd.DataFrame:
                 "how": "whole runs" if row.whole_runs else "seconds a step",
                 "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
                 "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
+                "runs that pass": "—" if row.passed is None else f"{row.passed * row.rounds:.0f} of {row.rounds}",
                 "an epoch, s": f"{row.epoch_seconds:.{1 if row.epoch_seconds > 1 else 2}f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
                 "of the peak": f"{row.share_of_peak:.0%}",

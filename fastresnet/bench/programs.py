@@ -12,7 +12,7 @@ from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset
 from fastresnet.records import RunRecord
 from fastresnet.runs import train
-from fastresnet.timing import synchronise
+from fastresnet.timing import energy_of, synchronise
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Measured:
     peak_memory_bytes: int
     evaluations: tuple[Evaluation, ...]
     """In the order in which they were made; the last at the end."""
+    joules: float | None
+    """Of a GPU, from the loading of the images onto it to the last evaluation."""
 
     def reaching(self, target: float) -> Evaluation:
         """The first evaluation at an accuracy in [0, 1] or above; the last where none is."""
@@ -102,13 +104,15 @@ class Ours:
 
     def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
         config = self.few_steps(dataset, steps) if steps else self.config
-        record = train(config, seed, dataset=dataset, device=device.type).record
+        result, joules = energy_of(lambda: train(config, seed, dataset=dataset, device=device.type), device)
+        record = result.record
         return Measured(
             epochs=config.train.epochs,
             train_seconds=record.seconds.train,
             training_flops=record.training_flops,
             peak_memory_bytes=record.peak_memory_bytes,
             evaluations=evaluations(record),
+            joules=joules,
         )
 
     def few_steps(self, dataset: Dataset, steps: int) -> RunConfig:

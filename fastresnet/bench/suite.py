@@ -92,18 +92,14 @@ def _run_contest(
         each.program.run(dataset, device, 0, WARM_UP_STEPS[device.type])
         steps[each.name], starts[each.name] = _few_steps(each.program, dataset, device, limit)
     measured: dict[str, list[Measured]] = {each.name: [] for each in contest.contenders}
-    joules: dict[str, list[float | None]] = {each.name: [] for each in contest.contenders}
     for index in range(rounds):
         for each in contest.contenders:
-            before = energy_joules(device)
             measured[each.name].append(each.program.run(dataset, device, index, steps[each.name]))
-            after = energy_joules(device)
-            joules[each.name].append(None if before is None or after is None else after - before)
     for each in contest.contenders:
         image_seconds = each.program.batch_seconds(dataset, device)
         peak = peaks[each.program.precision]
         start = None if steps[each.name] is None else starts[each.name]
-        yield _row(contest, each, measured[each.name], joules[each.name], start, image_seconds, len(dataset.train), peak)
+        yield _row(contest, each, measured[each.name], start, image_seconds, len(dataset.train), peak)
 
 
 def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: float) -> tuple[int | None, float]:
@@ -144,7 +140,6 @@ def _row(
     contest: Contest,
     contender: Contender,
     runs: list[Measured],
-    joules: list[float | None],
     start: float | None,
     image_seconds: float | None,
     num_images: int,
@@ -155,7 +150,7 @@ def _row(
     stepping = [run.train_seconds - min(start or 0.0, run.train_seconds / 2) for run in runs]
     epoch_seconds = [seconds / run.epochs for seconds, run in zip(stepping, runs, strict=True)]
     rates = [run.training_flops / seconds for seconds, run in zip(stepping, runs, strict=True)]
-    energies = [] if steps_only else [energy for energy in joules if energy is not None]
+    energies = [] if steps_only else [run.joules for run in runs if run.joules is not None]
     reached = [run.reaching(contest.target) for run in runs] if start is None else []
     accuracies = [run.evaluations[-1].test_accuracy for run in runs]
     passed = [each.test_accuracy >= contest.target for each in reached]
