@@ -104,7 +104,8 @@ def cifar10_94(variant: Variant) -> RunConfig:
 def cifar10_95(variant: Variant) -> RunConfig:
     """95 % on CIFAR-10, with the widths of airbench95 (Jordan, 2024): 1 PFLOP, four times that of `cifar10-94`.
 
-    cpu: not measured yet.
+    cpu: 94.92 % (n = 1) after 2670 s of training and 66 s of evaluation, 967 TFLOP; AMD EPYC (AVX512), 2
+        threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {"model.widths": [128, 384, 384], "train.epochs": 14, "data.size_curriculum": _sizes(14)}
