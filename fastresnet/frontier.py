@@ -101,7 +101,9 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
         ["accuracy", "seconds", "runs", "flops"], axis="columns"
     )
     first, last = table.iloc[0], table.iloc[-1]
-    reached = [f"*{row.name}* reaches {row.accuracy:.2%} in {row.seconds:,.3g} s" for row in (first, last)]
+    reached = [
+        f"*{row.name}* reaches {row.accuracy:.2%} in {row.seconds:,.{1 if row.seconds < 100 else 0}f} s" for row in (first, last)
+    ]
     return (
         f"**Finding.** {' and '.join(reached).replace('%', ' %')}: {last.seconds / first.seconds:.0f} times the seconds, "
         f"{last.flops / first.flops:.0f} times the operations (means of accuracy, medians of seconds, {first.runs:.0f} and "
