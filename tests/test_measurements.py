@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastresnet import vision
+from fastresnet import timing, vision
 from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
@@ -73,6 +73,13 @@ def test_gpu_without_an_energy_counter_gives_no_joules_and_a_warning(monkeypatch
     assert energy_joules(torch.device("cuda:1")) == 5.0
     with pytest.warns(UserWarning, match="no joules: NVIDIA's counter answers Not Supported"):
         assert energy_joules(torch.device("cuda:0")) is None
+
+
+def test_energy_of_some_work_is_what_the_counter_moved_by(monkeypatch):
+    readings = iter([100.0, 130.0, None, None])
+    monkeypatch.setattr(timing, "energy_joules", lambda device: next(readings))
+    assert timing.energy_of(lambda: "done", CPU) == ("done", 30.0)
+    assert timing.energy_of(lambda: "done", CPU) == ("done", None)
 
 
 def test_autocast_slowdown_is_a_ratio():
