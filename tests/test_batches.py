@@ -109,26 +109,35 @@ def test_wrong_tensors_are_refused():
 IMAGES = torch.arange(6 * 3 * 8 * 8).reshape(6, 3, 8, 8).remainder(251).to(torch.uint8)
 
 
+def places_of(indices):
+    return augment.Places.whole(torch.as_tensor(indices), 8, 8)
+
+
+def test_places_read_the_images_that_they_name():
+    places = places_of([4, 0, 4]).to(CPU)
+    assert torch.equal(places.read(IMAGES), IMAGES[[4, 0, 4]])
+    assert places.read(IMAGES).is_contiguous(memory_format=torch.channels_last)
+
+
 def test_random_flip_mirrors_about_half():
     many = IMAGES[:1].expand(400, -1, -1, -1)
-    flipped = augment.random_flip(many, torch.Generator().manual_seed(0))
+    flipped = augment.random_flip(places_of([0] * 400), torch.Generator().manual_seed(0)).read(IMAGES)
     mirrored = (flipped == many.flip(-1)).flatten(1).all(1)
     assert ((flipped == many).flatten(1).all(1) | mirrored).all()
     assert 150 < int(mirrored.sum()) < 250
 
 
 def test_alternating_flip_shows_both_forms_in_two_epochs():
-    indices = torch.arange(6)
-    first, second, third = (augment.alternating_flip(IMAGES, indices, epoch) for epoch in range(3))
+    first, second, third = (augment.alternating_flip(places_of(range(6)), epoch).read(IMAGES) for epoch in range(3))
     assert torch.equal(first, second.flip(-1))
     assert torch.equal(first, third)
-    many = torch.arange(1000)
-    half = augment.alternating_flip(IMAGES[:1].expand(1000, -1, -1, -1), many, 0)
-    assert 400 < int((half == IMAGES[:1].flip(-1)).flatten(1).all(1).sum()) < 600
+    assert {(each == image).all().item() for each, image in zip(first, IMAGES, strict=True)} == {True, False}
+    half = augment.alternating_flip(places_of(range(1000)), 0).columns[:, 0] == 7
+    assert 400 < int(half.sum()) < 600
 
 
 def test_random_crop_equals_a_window_of_the_reflected_image():
-    cropped = augment.random_crop(IMAGES, 3, torch.Generator().manual_seed(0))
+    cropped = augment.random_crop(places_of(range(6)), 3, torch.Generator().manual_seed(0)).read(IMAGES)
     padded = torch.nn.functional.pad(IMAGES.float(), (3, 3, 3, 3), mode="reflect")
     offsets = []
     for index, crop in enumerate(cropped):
@@ -136,6 +145,14 @@ def test_random_crop_equals_a_window_of_the_reflected_image():
         offsets += [offset for offset, window in windows.items() if torch.equal(window, crop.float())]
     assert len(offsets) == len(IMAGES)
     assert len(set(offsets)) > 1
+
+
+def test_a_crop_is_mirrored_as_a_whole():
+    cropped = augment.random_crop(places_of(range(6)), 3, torch.Generator().manual_seed(0))
+    flipped = augment.alternating_flip(cropped, 0).read(IMAGES)
+    turned = (flipped == cropped.read(IMAGES).flip(-1)).flatten(1).all(1)
+    assert ((flipped == cropped.read(IMAGES)).flatten(1).all(1) | turned).all()
+    assert turned.any()
 
 
 def test_cutout_paints_one_square_a_side_wide():

@@ -1,8 +1,14 @@
 """Random augmentation of a whole batch of uint8 images [N, C, H, W], without a loop over the images.
 
-Random numbers come from a CPU generator given by the caller, so that a batch is the same on every device. Where the
-images are a team's share of a batch, they are drawn for the whole of it.
+A mirrored or shifted image is the same pixels in other places. So where to read them is settled first, on the CPU, and then each
+pixel is copied once, by one kernel. Random numbers come from a CPU generator given by the caller, so that a batch is the same on
+every device. Where the images are a team's share of a batch, they are drawn for the whole of it.
+
+    places = random_flip(random_crop(Places.whole(indices, 32, 32), 4, generator), generator)
+    batch = places.to(device).read(pixels)
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,42 +17,61 @@ from fastresnet.device import moved
 from fastresnet.distributed import ALONE, Team
 
 
-def random_flip(images: Tensor, generator: torch.Generator, team: Team = ALONE) -> Tensor:
+class Places(NamedTuple):
+    """Where the pixels of a batch are read: in which images (int64 [N]), rows (int64 [N, H]) and columns (int64 [N, W])."""
+
+    images: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    @classmethod
+    def whole(cls, indices: Tensor, height: int, width: int) -> "Places":
+        """Of the images with some indices [N] every pixel, where it is."""
+        return cls(indices, torch.arange(height).expand(len(indices), -1), torch.arange(width).expand(len(indices), -1))
+
+    def to(self, device: torch.device) -> "Places":
+        """The same on a device, by one transfer."""
+        together = moved(torch.cat([self.images[:, None], self.rows, self.columns], dim=1), device)
+        images, rows, columns = together.split([1, self.rows.shape[1], self.columns.shape[1]], dim=1)
+        return Places(images[:, 0], rows, columns)
+
+    def read(self, pixels: Tensor) -> Tensor:
+        """The batch [N, C, H, W], in channels_last, from the pixels [M, C, height, width] of a set on the same device."""
+        # indices on both sides of the channel slice put it last: [N, H, W, C], which is channels_last once permuted
+        read = pixels[self.images[:, None, None], :, self.rows[:, :, None], self.columns[:, None, :]]
+        return read.permute(0, 3, 1, 2)
+
+
+def random_flip(places: Places, generator: torch.Generator, team: Team = ALONE) -> Places:
     """Mirrors each image left to right with probability 1/2."""
-    return mirror(images, team.share(torch.rand(len(images) * team.size, generator=generator)) < 0.5)
+    return _mirror(places, team.share(torch.rand(len(places.images) * team.size, generator=generator)) < 0.5)
 
 
-def alternating_flip(images: Tensor, indices: Tensor, epoch: int) -> Tensor:
-    """Mirrors each image in every other epoch: half of them, chosen by `indices` [N], in the even ones.
+def alternating_flip(places: Places, epoch: int) -> Places:
+    """Mirrors each image in every other epoch: half of them, chosen by their indices, in the even ones.
 
     Two epochs in a row show both forms of every image, which random flips do only half of the time (Jordan, 2024).
     """
     # a multiplicative hash, so that which half an image falls in has nothing to do with its place in the set
-    half = (indices * 2654435761 >> 16) % 2
-    return mirror(images, (half + epoch) % 2 == 0)
+    half = (places.images * 2654435761 >> 16) % 2
+    return _mirror(places, (half + epoch) % 2 == 0)
 
 
-def mirror(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirrors the chosen images (bool [N]) left to right."""
-    chosen = moved(chosen, images.device)
-    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+def _mirror(places: Places, chosen: Tensor) -> Places:
+    return places._replace(columns=torch.where(chosen[:, None], places.columns.flip(-1), places.columns))
 
 
-def random_crop(images: Tensor, padding: int, generator: torch.Generator, team: Team = ALONE) -> Tensor:
+def random_crop(places: Places, padding: int, generator: torch.Generator, team: Team = ALONE) -> Places:
     """Shifts each image by up to `padding` pixels both ways; what comes in over the edge is a reflection."""
-    num_images, _, height, width = images.shape
-    shifts = team.share(torch.randint(-padding, padding + 1, (2, num_images * team.size, 1), generator=generator), dim=1)
-    down, right = moved(shifts, images.device)
-    rows = _reflect(torch.arange(height, device=images.device) + down, height)  # [N, H]
-    columns = _reflect(torch.arange(width, device=images.device) + right, width)  # [N, W]
-    which = torch.arange(num_images, device=images.device)
-    # indices on both sides of the channel slice put it last: [N, H, W, C], which is channels_last once permuted
-    return images[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    size = (2, len(places.images) * team.size, 1)
+    down, right = team.share(torch.randint(-padding, padding + 1, size, generator=generator), dim=1)
+    return places._replace(rows=_shift(places.rows, down), columns=_shift(places.columns, right))
 
 
-def _reflect(position: Tensor, size: int) -> Tensor:
-    position = position.abs()
-    return torch.where(position < size, position, 2 * (size - 1) - position)
+def _shift(positions: Tensor, by: Tensor) -> Tensor:
+    size = positions.shape[1]
+    source = (torch.arange(size) + by).abs()
+    return positions.gather(1, torch.where(source < size, source, 2 * (size - 1) - source))
 
 
 def cutout(images: Tensor, side: int, colour: Tensor, generator: torch.Generator, team: Team = ALONE) -> Tensor:

@@ -94,8 +94,12 @@ class _Batches:
         return -(-self.num_images // self.batch_size)
 
     def first_images(self, num_images: int) -> Tensor:
-        """The first images, normalised, neither shuffled nor augmented: float32 [num_images or fewer, C, H, W]."""
-        pixels = self._pixels[:num_images].to(self.device).float() / 255
+        """The first images, of the configured size and normalised, neither shuffled nor augmented: float32 [num_images or fewer,
+        C, H, W]."""
+        pixels = self._pixels[:num_images].to(self.device)
+        if side := self.config.image_size:
+            pixels = import_torchvision("transforms.v2.functional").resize(pixels, [side, side], antialias=True)
+        pixels = pixels.float() / 255
         return (pixels - self.mean[:, None, None].to(self.device)) / self.std[:, None, None].to(self.device)
 
     def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
@@ -141,33 +145,36 @@ class TensorBatches(_Batches):
         """Batches of one epoch, the same each time it is asked for."""
         generator = self._generator(index)
         for position, indices in self._parts(index):
-            chosen = moved(indices, self.device)
-            pixels = self._pixels[chosen]
-            if self.training:
-                pixels = self._augment(pixels, indices, index, generator)
-            elif self.config.flip_test:
-                pixels = augment.random_flip(pixels, generator)
+            pixels, labels = self._read(indices, index, generator)
+            if self.training and self.config.cutout:
+                pixels = augment.cutout(pixels, self.config.cutout, _mean_colour(self.mean), generator, self.team)
             side = self._side(index + position / len(self))
             if side:
                 pixels = self._resize(pixels, [side, side], antialias=True)
-            yield pixels.float().mul_(self._scale).add_(self._offset), self._labels[chosen]
+            yield pixels.float().mul_(self._scale).add_(self._offset), labels
+
+    def _read(self, indices: Tensor, epoch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Some images, shifted and mirrored as configured, and their labels."""
+        config = self.config
+        padding = config.crop_padding if self.training else 0
+        flip = config.flip if self.training else "random" if config.flip_test else "none"
+        if not padding and flip == "none":
+            chosen = moved(indices, self.device)
+            return self._pixels[chosen], self._labels[chosen]
+        places = augment.Places.whole(indices, *self._pixels.shape[-2:])
+        if padding:
+            places = augment.random_crop(places, padding, generator, self.team)
+        if flip == "random":
+            places = augment.random_flip(places, generator, self.team if self.training else ALONE)
+        if flip == "alternating":
+            places = augment.alternating_flip(places, epoch)
+        places = places.to(self.device)
+        return places.read(self._pixels), self._labels[places.images]
 
     def _side(self, epoch: float) -> int | None:
         """What images are resized to at a point of the training, in epochs; None for their own size."""
         sides = [side for start, side in self.config.size_curriculum if self.training and start <= epoch]
         return sides[-1] if sides else self.config.image_size
-
-    def _augment(self, pixels: Tensor, indices: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
-        config = self.config
-        if config.crop_padding:
-            pixels = augment.random_crop(pixels, config.crop_padding, generator, self.team)
-        if config.flip == "random":
-            pixels = augment.random_flip(pixels, generator, self.team)
-        if config.flip == "alternating":
-            pixels = augment.alternating_flip(pixels, indices, epoch)
-        if config.cutout:
-            pixels = augment.cutout(pixels, config.cutout, _mean_colour(self.mean), generator, self.team)
-        return pixels
 
 
 class WorkerBatches(_Batches):
