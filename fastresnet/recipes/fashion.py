@@ -7,11 +7,22 @@ from fastresnet.recipes.base import Variant, long_run, short_run
 def fashion_80(variant: Variant) -> RunConfig:
     """80 % on FashionMNIST: the original report's target, which it reached in 16.44 s on an RTX 2060.
 
+    Images of 17x17 are the smallest of which three groups leave 2x2 pixels; smaller ones diverged. Size, widths, convolutions,
+    rate of the biases, batch and epochs were chosen one after another, by 12 runs each with 10,000 training images held out.
+
     cpu: 81.11 ± 0.90 % (n = 10) after 0.57 ± 0.07 s of training and 0.43 ± 0.07 s of evaluation, 0.0497 TFLOP;
         AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
-    return short_run(variant, {"model.widths": [16, 32, 32], "train.epochs": 0.05, "data.batch_size": 100})
+    changes = {
+        "model.widths": [16, 32, 64],
+        "model.convolutions": [1, 1, 2],
+        "train.epochs": 0.04,
+        "train.bias_lr_factor": 75,
+        "data.batch_size": 80,
+        "data.image_size": 17,
+    }
+    return short_run(variant, changes)
 
 
 def fashion_89(variant: Variant) -> RunConfig:

@@ -120,7 +120,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         )
         for dataset, ablated in (("fashion", parameters.fashion_ablated), ("cifar10", parameters.cifar10_ablated))
     ]
-    grown = _grown(config("fashion-80"), parameters.growth_images)
+    grown = _grown(config("fashion-89"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
     return (*recipes, *ablations, growth)
 
