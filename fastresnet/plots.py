@@ -127,18 +127,19 @@ def frontier(
     label: str,
     legend: bool = True,
 ) -> Axes:
-    """Test error against cost, both on logarithmic axes: a dot a run of ours, and a number for what others have
+    """Test error against cost, both on logarithmic axes: a dot a run of ours, and a numbered dot for what others have
     published, whose cost is the field `published_cost`. The legend, if there is one, stands beside the panel."""
     for (name, found), style in zip(results.items(), styles(), strict=False):
         records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
         ax.plot(costs, errors, style["marker"], color=style["color"], alpha=0.7, markersize=6, label=name)
     for number, point in enumerate(published, 1):  # numbered, because several lie too close for their names
-        value = getattr(point, published_cost)
+        value, error = getattr(point, published_cost), 100 * (1 - point.accuracy)
         if value is not None:
-            ax.plot(
-                value, 100 * (1 - point.accuracy), marker=f"${number}$", color=INK, markersize=8, linestyle="", label=point.name
-            )
+            above = number % 2  # neighbours in the list are neighbours in the plot, too close for numbers side by side
+            ax.plot(value, error, ".", color=INK, markersize=5, label=f"{number} {point.name}")
+            place = {"xytext": (0, 4 if above else -4), "ha": "center", "va": "bottom" if above else "top"}
+            ax.annotate(str(number), (value, error), textcoords="offset points", fontsize=8, **place)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(ScalarFormatter())
