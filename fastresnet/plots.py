@@ -136,10 +136,12 @@ def frontier(
     for number, point in enumerate(published, 1):  # numbered, because several lie too close for their names
         value, error = getattr(point, published_cost), 100 * (1 - point.accuracy)
         if value is not None:
-            above = number % 2  # neighbours in the list are neighbours in the plot, too close for numbers side by side
             ax.plot(value, error, ".", color=INK, markersize=5, label=f"{number} {point.name}")
-            place = {"xytext": (0, 4 if above else -4), "ha": "center", "va": "bottom" if above else "top"}
-            ax.annotate(str(number), (value, error), textcoords="offset points", fontsize=8, **place)
+            # neighbours in the list are neighbours in the plot, too close for numbers side by side
+            shift, alignment = (4, "bottom") if number % 2 else (-4, "top")
+            ax.annotate(
+                str(number), (value, error), (0, shift), textcoords="offset points", fontsize=8, ha="center", va=alignment
+            )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(ScalarFormatter())

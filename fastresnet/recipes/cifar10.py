@@ -99,7 +99,7 @@ def cifar10_94(variant: Variant) -> RunConfig:
     runs with 10,000 training images held out; cutout and batches of 250 were tried the same way and left. On a processor the
     first group is frozen in the last quarter, as in `cifar10-90`.
 
-    cpu: 94.22 ± 0.22 % (n = 5) after 853 ± 32 s of training and 31 ± 3 s of evaluation, 248 TFLOP; AMD EPYC
+    cpu: 94.08 ± 0.11 % (n = 5) after 697 ± 20 s of training and 30 ± 1 s of evaluation, 234 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
