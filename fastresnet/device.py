@@ -1,7 +1,5 @@
 """Which device to train on, and in which precision."""
 
-import ctypes
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +14,6 @@ from fastresnet.recipes.base import Variant
 from fastresnet.timing import autocast_slowdown
 
 _TRUSTED_CHANNELS = 8
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-"""Settings of glibc's mallopt, by their numbers in malloc.h."""
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -41,18 +37,6 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
-
-
-def keep_freed_memory() -> None:
-    """Lets this process keep the memory of freed tensors for the next ones, where the C library is glibc.
-
-    Otherwise the large activations of a step go back to the system, and the next step gets them anew, cleared page by page. In a
-    few steps, timed once on two cores, that took 7 % of the time of `cifar10-94`, and 24 % of that of airbench94 with Muon,
-    whose batches of 2,000 are computed whole.
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(_TRIM_THRESHOLD, -1)
-        mallopt(_MMAP_MAX, 0)
 
 
 @contextmanager

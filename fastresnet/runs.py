@@ -21,7 +21,7 @@ from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
-from fastresnet.device import choose_device, keep_freed_memory, recipe_variant, trusted_threads, warn_if_autocast_is_slow
+from fastresnet.device import choose_device, recipe_variant, trusted_threads, warn_if_autocast_is_slow
 from fastresnet.distributed import ALONE, Team
 from fastresnet.errors import UserError, first_line
 from fastresnet.measuring import measure_after, measure_before
@@ -67,8 +67,6 @@ def train(
     chosen_device = team.own_device(choose_device(device))
     if isinstance(config, str):
         config = find_recipe(config).config(recipe_variant(chosen_device))
-    if chosen_device.type == "cpu":
-        keep_freed_memory()
     with trusted_threads(config.model, chosen_device):
         return _train(config, seed, dataset, start, data_dir, chosen_device, checkpoint, progress, team)
 
