@@ -35,7 +35,6 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "ReLU": {"model.activation": "relu"},
     "full-size images": {"data.size_curriculum": []},
     "nothing frozen": {"train.freeze": []},
-    "first group frozen late": {"train.freeze": [[0.75, 2]]},
     "one rate for all": {"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0},
     "SGD for Muon": {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
     "Lookahead": {"train.lookahead": 5},
