@@ -35,6 +35,12 @@ def test_loaders_give_equal_labels_and_pixels(num_workers, image_size):
         torch.testing.assert_close(images, worker_images, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("image_size", [None, 24])
+def test_first_images_are_of_the_size_that_is_trained_on(image_size):
+    _, test = batches_of(image_size=image_size)  # in their order
+    torch.testing.assert_close(test.first_images(40), gathered(test)[0], atol=1e-5, rtol=0)
+
+
 def test_pixels_are_normalised_by_the_data_sets_statistics():
     dataset = from_tensors("mine", *(load_dataset("cifar10-standin").__getattribute__(split) for split in ("train", "test")))
     train, _ = batches_of(train_images=None, dataset=dataset)
