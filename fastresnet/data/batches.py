@@ -89,6 +89,7 @@ class _Batches:
         self.num_images = len(images) - training * dropped
         self.images, self._pixels = images, images.images
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
+        self._resize = import_torchvision("transforms.v2.functional").resize
 
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
@@ -98,7 +99,7 @@ class _Batches:
         C, H, W]."""
         pixels = self._pixels[:num_images].to(self.device)
         if side := self.config.image_size:
-            pixels = import_torchvision("transforms.v2.functional").resize(pixels, [side, side], antialias=True)
+            pixels = self._resize(pixels, [side, side], antialias=True)
         pixels = pixels.float() / 255
         return (pixels - self.mean[:, None, None].to(self.device)) / self.std[:, None, None].to(self.device)
 
@@ -136,7 +137,6 @@ class TensorBatches(_Batches):
     ) -> None:
         super().__init__(config, images, dataset, device, seed, team, training=training)
         self._pixels, self._labels = images.images.to(device), images.labels.to(device)
-        self._resize = import_torchvision("transforms.v2.functional").resize
         # one multiplication and one addition from uint8 to normalised pixels
         self._scale = (1 / (255 * self.std)).to(device)[:, None, None]
         self._offset = (-self.mean / self.std).to(device)[:, None, None]
