@@ -54,7 +54,7 @@ def fashion_93(variant: Variant) -> RunConfig:
     """
     changes = {
         "model.widths": [32, 128, 128],
-        "train.epochs": 2.25,
+        "train.epochs": 3,
         "data.batch_size": 250,
         "data.flip": "alternating",
         "train.micro_batch": 125,
