@@ -44,7 +44,7 @@ def cifar10_83(variant: Variant) -> RunConfig:
     the mirror images alone, and after 0.75 epochs 83.46 %, with moved ones 83.61 % (not recorded). At 0.75 epochs only eight of
     ten runs then passed the target on the test images, at 83.20 % on average.
 
-    cpu: 83.89 ± 0.34 % (n = 5) after 25 ± 2 s of training and 5 ± 0 s of evaluation, 6.02 TFLOP; AMD EPYC
+    cpu: 83.49 ± 0.27 % (n = 10) after 23 ± 1 s of training and 3 ± 0 s of evaluation, 6.02 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -65,7 +65,7 @@ def cifar10_83(variant: Variant) -> RunConfig:
 def cifar10_90(variant: Variant) -> RunConfig:
     """90 % on CIFAR-10, where the original report's accurate model arrived after about 412 s on an RTX 2060.
 
-    cpu: 90.20 ± 0.20 % (n = 3) after 115 ± 3 s of training and 5 ± 0 s of evaluation, 29.1 TFLOP; AMD EPYC
+    cpu: 90.51 ± 0.20 % (n = 5) after 110 ± 4 s of training and 5 ± 0 s of evaluation, 30.7 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
