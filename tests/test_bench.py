@@ -131,21 +131,35 @@ def test_strong_peer_has_the_published_shape():
     assert 0.68e9 < flops < 0.72e9
 
 
-def test_epochs_of_peers_are_those_of_their_recorded_whole_runs():
-    content = json.loads((committed_results() / "bench" / "cpu-full-cifar10-83.json").read_text())
+def test_epochs_of_peers_are_those_of_their_longest_whole_runs():
     (contest,) = contests(("cifar10-83",), "cpu")
     said = {each.name: (each.epochs, each.at_least) for each in contest.contenders[1:]}
-    peers = {row["contender"]: (row["epochs_to_target"], row["at_least"]) for row in content["rows"][1:]}
-    assert len(peers) == 3
-    assert said == peers
+    recorded = {}
+    for name in ("cpu-full-cifar10-83", "cpu-full-cifar10-83-longer"):
+        content = json.loads((committed_results() / "bench" / f"{name}.json").read_text())
+        recorded |= {row["contender"]: (row["epochs_to_target"], row["at_least"]) for row in content["rows"][1:]}
+    assert len(recorded) == 3
+    assert said == recorded
 
 
-def test_unknown_suite_or_contest_is_refused():
+def test_named_peers_are_the_only_ones_met():
+    contest, other = suite._against(("fastai",), contests(("cifar10-83", "cifar10-94"), "cpu"))
+    assert [each.name for each in contest.contenders] == ["ours", "fastai"]
+    assert [each.name for each in other.contenders] == ["ours"]
+
+
+def test_unknown_suite_contest_or_peer_is_refused():
     with pytest.raises(UserError, match="allowed: cpu-quick, cpu-full, gpu"):
         next(suite.run_suite("cpu"))
     assert "no suite 'cpu'" in refused(command("bench", "cpu"))
     assert "cpu-quick: no contest 'fashion-93'; allowed: fashion-80" in refused(
         command("bench", "cpu-quick", "--only", "fashion-93")
+    )
+    assert "cifar10-94: no peer 'fastai'; allowed: airbench94 with Muon" in refused(
+        command("bench", "cpu-quick", "--only", "cifar10-94", "--peer", "fastai")
+    )
+    assert "fashion-93: no peer 'tutorial'; allowed: none" in refused(
+        command("bench", "cpu-full", "--only", "fashion-93", "--peer", "tutorial")
     )
 
 

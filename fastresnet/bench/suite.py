@@ -50,10 +50,18 @@ SECONDS_OF_STEPS = 6.0
 """What a contender timed over a few steps gets in each round, two steps at least."""
 
 
-def run_suite(name: str, *, only: tuple[str, ...] = (), data_dir: Path | None = None, rounds: int = ROUNDS) -> Iterator[Row]:
-    """Runs a suite, or `only` some of its contests, yielding a contest's rows once its rounds are done.
+def run_suite(
+    name: str,
+    *,
+    only: tuple[str, ...] = (),
+    peers: tuple[str, ...] = (),
+    data_dir: Path | None = None,
+    rounds: int = ROUNDS,
+) -> Iterator[Row]:
+    """Runs a suite, or `only` some of its contests, against all or some `peers`, yielding a contest's rows once its rounds are
+    done.
 
-    A peer whose package is missing is left out with a warning. Raises UserError for an unknown suite or contest.
+    A peer whose package is missing is left out with a warning. Raises UserError for an unknown suite, contest or peer.
     """
     if name not in SUITES:
         raise UserError(f"no suite {name!r}; allowed: {', '.join(SUITES)}, status")
@@ -63,13 +71,31 @@ def run_suite(name: str, *, only: tuple[str, ...] = (), data_dir: Path | None = 
         raise UserError(f"{name}: no contest {unknown[0]!r}; allowed: {', '.join(suite.contests)}")
     device = choose_device(suite.device)
     energy_joules(device)  # tells before any work that its package is missing
-    chosen = [_without_missing(contest, device) for contest in contests(only or suite.contests, recipe_variant(device))]
+    found = _against(peers, contests(only or suite.contests, recipe_variant(device)))
+    chosen = [_without_missing(contest, device) for contest in found]
     programs = [contender.program for contest in chosen for contender in contest.contenders]
     datasets = {each: load_dataset(each, data_dir) for each in dict.fromkeys(program.dataset for program in programs)}
     peaks = {each: convolution_peak(device, each) for each in dict.fromkeys(program.precision for program in programs)}
     for contest in chosen:
         dataset = datasets[contest.contenders[0].program.dataset]
         yield from _run_contest(contest, dataset, device, rounds, suite.limit, peaks)
+
+
+def _against(peers: tuple[str, ...], found: tuple[Contest, ...]) -> tuple[Contest, ...]:
+    """Contests in which ours meets only the named peers, or all where none is named."""
+    if not peers:
+        return found
+    known = dict.fromkeys(each.name for contest in found for each in contest.contenders[1:])
+    unknown = [peer for peer in peers if peer not in known]
+    if unknown:
+        names = ", ".join(contest.name for contest in found)
+        raise UserError(f"{names}: no peer {unknown[0]!r}; allowed: {', '.join(known) or 'none'}")
+
+    def met(contest: Contest) -> tuple[Contender, ...]:
+        ours, *others = contest.contenders
+        return (ours, *(each for each in others if each.name in peers))
+
+    return tuple(replace(contest, contenders=met(contest)) for contest in found)
 
 
 def _without_missing(contest: Contest, device: torch.device) -> Contest:

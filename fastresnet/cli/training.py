@@ -136,6 +136,7 @@ def bench(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each contest.")] = 3,
     only: Annotated[list[str] | None, typer.Option(metavar="RECIPE", help="Only this contest; may be repeated.")] = None,
+    peer: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only against this peer; may be repeated.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Time the recipes against their peers, run after run in one process; or, as `status`, `study status` over large stores."""
@@ -148,7 +149,7 @@ def bench(
         _bench_status(json_file, rounds)
         return
     rows = []
-    for row in suites.run_suite(suite, only=tuple(only or ()), data_dir=data_dir, rounds=rounds):
+    for row in suites.run_suite(suite, only=tuple(only or ()), peers=tuple(peer or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)
         print(report.describe_row(row), flush=True)
     print(report.ratios(rows))

@@ -203,7 +203,7 @@ def test_any_parameter_is_served_or_refused(attempts, light):
 
 VOCABULARY = """
 train recipes predict tune bench data list fetch verify study run status export chapter sweep compare book build
---seed --seeds --record --save --from --checkpoint --device --data-dir --json --edition --only --results -p -f -o --jobs
+--seed --seeds --record --save --from --checkpoint --device --data-dir --json --edition --only --peer --results -p -f -o --jobs
 --sample --margin --time-limit --trials --storage --rounds --help --version --lenient --longest explorer fashion-80 cifar10-90
 cifar10 cifar100 fashion-sample run.yml model.pt out.json out.ipynb cpu quick F8 0 1 -1 nan . .. / = a=b - -- /dev/null é
 """
