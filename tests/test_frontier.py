@@ -121,8 +121,15 @@ def test_peers_that_never_got_there_have_lower_bounds():
     assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in page.finding("cpu-full-cifar10-83")
 
 
+def test_clock_of_a_peer_stops_where_it_first_passes():
+    table = page.table("cpu-full-cifar10-83-longer").set_index("contender")
+    assert table.loc["tutorial", ["seconds", "epochs", "accuracy, %"]].tolist() == ["1,000", "11", "83.72"]
+    assert table.loc["original report", ["epochs", "runs that pass"]].tolist() == ["30", "0 of 1"]
+    assert table.loc["original report", "times ours"].startswith("over ")
+
+
 def test_benchmark_that_was_not_recorded_is_refused():
-    with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-full-cifar10-83, cpu-quick, cpu-quick-avx2"):
+    with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-full-cifar10-83, cpu-full-cifar10-83-longer, cpu"):
         page.table("no-suite")
 
 
