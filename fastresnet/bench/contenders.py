@@ -120,9 +120,7 @@ def report_cifar(epochs: int = 20) -> RunConfig:
     return RunConfig(
         data=DataConfig(batch_size=128, loader="worker", num_workers=2, flip="random"),
         model=ResNetConfig(channels=(32, 64, 128, 256)),
-        train=TrainConfig(
-            epochs=epochs, schedule=OneCycle(max_lr=0.075), momentum=0.5, weight_decay=0.015, channels_last=False
-        ),
+        train=TrainConfig(epochs=epochs, schedule=OneCycle(max_lr=0.075), momentum=0.5, weight_decay=0.015, channels_last=False),
     )
 
 
