@@ -158,6 +158,7 @@ def test_unknown_suite_contest_or_peer_is_refused():
     assert "cifar10-94: no peer 'fastai'; allowed: airbench94 with Muon" in refused(
         command("bench", "cpu-quick", "--only", "cifar10-94", "--peer", "fastai")
     )
+    assert "status: has neither recipes nor peers" in refused(command("bench", "status", "--peer", "tutorial"))
     assert "fashion-93: no peer 'tutorial'; allowed: none" in refused(
         command("bench", "cpu-full", "--only", "fashion-93", "--peer", "tutorial")
     )

@@ -146,6 +146,8 @@ def bench(
     from fastresnet.bench import suite as suites
 
     if suite == "status":
+        if only or peer:
+            raise UserError("status: has neither recipes nor peers; leave out --only and --peer")
         _bench_status(json_file, rounds)
         return
     rows = []

@@ -42,7 +42,7 @@ def cifar10_83(variant: Variant) -> RunConfig:
 
     Epochs and views were chosen by five runs each, on as many images as the recipe sees and 10,000 others held out: 83.64 % with
     the mirror images alone, and after 0.75 epochs 83.46 %, with moved ones 83.61 % (not recorded). At 0.75 epochs only eight of
-    ten runs then passed the target on the test images, at 83.20 % on average.
+    ten runs then passed the target on the test images, at 83.20 % on average (not recorded either).
 
     cpu: 83.49 ± 0.27 % (n = 10) after 23 ± 1 s of training and 3 ± 0 s of evaluation, 6.02 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
