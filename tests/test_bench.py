@@ -54,11 +54,22 @@ def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
     assert 0 < ours.accuracy < 1
     assert ours.epochs_to_target == 1
     assert (long.passed, long.accuracy, long.epochs_to_target) == (None, None, None)
-    # the steps' seconds, and what comes before the first
-    assert 0 <= long.seconds - 3_000 * long.epoch_seconds < 10
+    assert long.seconds >= 2_999 * long.epoch_seconds
     assert unknown.seconds is None
     assert all(0 < row.share_of_peak < 1.5 for row in rows)
     assert all(0 < row.outside_model < 1 for row in rows)
+
+
+def test_seconds_of_a_few_steps_are_their_start_and_the_recorded_epochs():
+    contender = Contender("peer", Ours(find_recipe("fashion-80").config("cpu")), 10, "told")
+    # 1 s before the first step, and 2, 3 or 4 s for a tenth of an epoch
+    runs = [Measured(0.1, 1 + seconds, 3e9, 1, (Evaluation(0.1, 9.0, 0.0),), joules=None) for seconds in (2.0, 4.0, 3.0)]
+    row = suite._row(Contest("fashion-80", 0.8, (contender,)), contender, runs, 1.0, 0.001, 6_000, peak=4e9)
+    assert row.epoch_seconds == pytest.approx(30)
+    assert row.seconds == pytest.approx(301)
+    assert row.images_per_second == pytest.approx(200)
+    assert (row.gflops_per_second, row.share_of_peak) == (pytest.approx(1), pytest.approx(0.25))
+    assert row.outside_model == pytest.approx(0.2)
 
 
 def test_target_is_reached_at_the_first_evaluation_that_shows_it():

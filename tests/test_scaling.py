@@ -37,5 +37,5 @@ def test_cost_is_measured_by_a_command(tmp_path):
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["where"], row["trials"]) for row in record["rows"]] == [("in process", 20), ("dask local", 20)]
-    assert all(0 < row["seconds"] < 60 for row in record["rows"])
+    assert all(row["seconds"] > 0 for row in record["rows"])
     assert {"machine", "versions", "source_revision"} < set(record)
