@@ -25,6 +25,20 @@ ImageSize = Annotated[int, Field(ge=8)]
 Precision = Literal["fp32", "fp16", "bf16"]
 
 
+class PruneConfig(Frozen):
+    """Soft pruning of easy images, those whose last loss is below the mean of all (after InfoBatch, Qin et al., 2024, which also
+    weighs up what it keeps of them).
+
+    An epoch has as many images as ever. Where easy ones are skipped it is more than one pass over the set, in which the hard ones
+    come again; its training loss and accuracy are theirs accordingly.
+    """
+
+    skip: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Probability that a pass leaves out an easy image."""
+    start: PositiveInt = 1
+    """Epochs before the first that skips: losses must be known."""
+
+
 class DataConfig(Frozen):
     """Which images, how many, in which batches, how augmented.
 
@@ -55,6 +69,8 @@ class DataConfig(Frozen):
     """Reflected pixels on each side before a random crop back to size."""
     cutout: NonNegativeInt = 0
     """Side in pixels of a random square set to the mean colour."""
+    prune: PruneConfig | None = None
+    """Skip some of the easy images; None trains on every image once an epoch."""
     flip_test: bool = False
     """Mirror each test image by chance as well: a mistake of the original report's, kept to show what it does."""
 

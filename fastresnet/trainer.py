@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fastresnet.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.config import TrainConfig
@@ -126,6 +127,7 @@ class _Loop:
         self.steps.model.train()
         epoch_losses = [epoch.train_loss or 0.0 for epoch in self.epochs]
         losses: list[Tensor] = []
+        image_losses: list[Tensor] = []
         correct: list[Tensor] = []
         num_images, team, batches = 0, self.team, self.batches.epoch(index)
         while batch := self._next(batches):
@@ -133,12 +135,16 @@ class _Loop:
             loss, logits = self.steps.take(images, labels, epoch_losses)
             losses.append(loss * len(labels))
             correct.append((logits.argmax(dim=1) == labels).sum())
+            if self.batches.losses is not None:
+                image_losses.append(functional.cross_entropy(logits.float(), labels, reduction="none"))
             num_images += len(labels) * team.size
             if self.bar:
                 self.bar.step_done(len(labels) * team.size, loss)
             if self.steps.finished:
                 break
-        # the one transfer of the epoch
+        if image_losses and not self.steps.finished:
+            self.batches.note_losses(index, torch.cat(image_losses))
+        # but for those losses, the one transfer of the epoch
         total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
 
@@ -175,6 +181,7 @@ class _Loop:
             "identity": identity,
             **self.steps.state_dict(),
             "epochs": [epoch.model_dump_json() for epoch in self.epochs],
+            "image_losses": self.batches.losses,
             "processes": self.team.gather(own),
         }
         write_checkpoint(state, path, self.team)
@@ -197,6 +204,8 @@ class _Loop:
     def _take_up(self, state: dict[str, Any]) -> None:
         self.steps.load_state_dict(state)
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
+        if self.batches.losses is not None:
+            self.batches.losses = state["image_losses"].cpu()
         own = state["processes"][self.team.rank]
         torch.set_rng_state(own["random"].cpu())
         if own["device_random"] is not None:

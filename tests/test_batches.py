@@ -70,6 +70,47 @@ def test_every_image_comes_once_an_epoch_and_a_lone_last_one_is_dropped():
     assert len(torch.unique(images.flatten(1), dim=0)) == 96
 
 
+def order(batches, epoch):
+    return torch.cat([indices for _, indices in batches._parts(epoch)])
+
+
+@pytest.mark.parametrize("loader", ["tensor", "worker"])
+def test_easy_images_are_skipped_and_hard_ones_come_again(loader):
+    train, test = batches_of(prune={"skip": 0.8, "start": 2}, loader=loader)
+    assert test.losses is None
+    labels = train.images.labels
+    hard = labels < 3  # 27 of 90
+    train.note_losses(0, torch.where(hard, 2.0, 0.5)[order(train, 0)])
+    assert torch.equal(order(train, 1).sort().values, torch.arange(90))  # not yet
+    seen = order(train, 2)
+    times = torch.bincount(seen, minlength=90)
+    assert len(seen) == train.num_images == 90
+    assert (times[hard] >= 2).all()  # a pass has those 27 and some 13 of the others
+    assert times[~hard].float().mean() < 0.8
+    assert torch.equal(gathered(train, 2)[1], labels[seen])
+
+
+def test_last_losses_are_kept_by_image():
+    train, _ = batches_of(prune={})
+    assert train.losses.isnan().all()
+    assert torch.bincount(order(train, 1)).tolist() == [1] * 90  # nothing known, nothing skipped
+    expected = torch.arange(90.0)
+    last = order(train, 0)[80:]  # of an epoch that was cut short
+    train.note_losses(0, expected[order(train, 0)[:80]])
+    assert train.losses[last].isnan().all()
+    expected[last] = torch.nan
+    torch.testing.assert_close(train.losses, expected, equal_nan=True)
+    seen = order(train, 1)
+    twice = torch.bincount(seen, minlength=90).argmax()
+    train.note_losses(1, torch.arange(90.0))
+    positions = (seen == twice).nonzero().flatten()
+    assert len(positions) > 1
+    assert train.losses[twice] == positions.float().mean()
+    missed = torch.bincount(seen, minlength=90) == 0
+    assert torch.equal(train.losses[missed], expected[missed])
+    assert missed.any()
+
+
 def test_held_out_images_are_not_trained_on():
     train, validation = batches_of(train_images=None, test_images=None, validation_images=500)
     assert (train.num_images, validation.num_images) == (3500, 500)

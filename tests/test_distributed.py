@@ -69,6 +69,7 @@ VARIANTS = {
     "plain": ("data.flip=random", "data.crop_padding=2", "data.cutout=6"),
     "muon": ("train.muon={momentum: 0.6}", "train.lookahead=3", "train.freeze=[[0.5, 1]]", "train.ema_decay=0.9"),
     "half": ("train.precision=bf16", "data.loader=worker", "train.nesterov=true", "train.label_smoothing=0.1"),
+    "prune": ("data.prune={skip: 0.9}",),
     "pieces": ("train.precision=fp16", "train.micro_batch=8", "train.lars={trust: 0.02}"),
 }
 

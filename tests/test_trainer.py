@@ -49,8 +49,9 @@ class Stopped(Exception):
         {"train.muon": {"momentum": 0.6}, "train.lookahead": 3, "train.freeze": [[0.3, 1], [0.6, 2]], "train.micro_batch": 20},
         {"data.size_curriculum": [[0, 20], [2.5, 28]]},
         {"train.lars": {"trust": 0.02}, "train.nesterov": False, "train.measure": ["weight-norm"]},
+        {"data.prune": {"skip": 0.5}, "train.measure": ["recall"]},
     ],
-    ids=["plain", "ema", "fp16", "plateau", "worker", "muon", "curriculum", "lars"],
+    ids=["plain", "ema", "fp16", "plateau", "worker", "muon", "curriculum", "lars", "prune"],
 )
 @pytest.mark.filterwarnings("ignore:precision")
 def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):

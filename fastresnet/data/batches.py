@@ -4,7 +4,8 @@ Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labe
 `WorkerBatches` in memory from where they move to it without waiting. Their order,
 and the augmentation of `TensorBatches`, depend on the seed and the epoch alone, so a resumed run sees the batches it
 would have seen; with augmentation off both give equal labels and pixels. A last batch of a single image is dropped in
-training, where batch norm cannot use it.
+training, where batch norm cannot use it. Where easy images are pruned, the order depends on their losses, too, which the trainer
+tells after each epoch.
 
 Of a team of processes each gets an equal share of every batch in training, two images or more, for which up to one
 image a process is dropped at the end of an epoch; in evaluation, batches are dealt out whole.
@@ -34,10 +35,14 @@ class Batches(Protocol):
     """Of an epoch, over all processes."""
     device: torch.device
     team: Team
+    losses: Tensor | None
+    """The last losses [images] of the training images, NaN for those not seen yet; None where nothing depends on them."""
 
     def __len__(self) -> int: ...
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+    def note_losses(self, epoch: int, losses: Tensor) -> None: ...
 
     def first_images(self, num_images: int) -> Tensor: ...
 
@@ -88,6 +93,7 @@ class _Batches:
         dropped = last if last < 2 * team.size else last % team.size
         self.num_images = len(images) - training * dropped
         self.images, self._pixels = images, images.images
+        self.losses = torch.full((len(images),), torch.nan) if training and config.prune else None
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
         self._resize = import_torchvision("transforms.v2.functional").resize
 
@@ -102,6 +108,15 @@ class _Batches:
             pixels = self._resize(pixels, [side, side], antialias=True)
         pixels = pixels.float() / 255
         return (pixels - self.mean[:, None, None].to(self.device)) / self.std[:, None, None].to(self.device)
+
+    def note_losses(self, epoch: int, losses: Tensor) -> None:
+        """Keeps the losses [n], on any device, of the images that this process had of an epoch, in their order: the mean for an
+        image that came more than once."""
+        assert self.losses is not None
+        indices = torch.cat([indices for _, indices in self._parts(epoch)])[: len(losses)]
+        sums = torch.zeros(2, len(self.images)).index_add_(1, indices, torch.stack([losses.cpu(), torch.ones(len(losses))]))
+        total, times = self.team.sum(sums.to(self.device)).cpu()
+        self.losses = torch.where(times > 0, total / times, self.losses)
 
     def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
         """What this process gets of an epoch's batches: the position of each in the epoch, and indices of images."""
@@ -118,7 +133,20 @@ class _Batches:
         """Indices of the images in the order of an epoch: shuffled in training, as they are otherwise."""
         if not self.training:
             return torch.arange(self.num_images)
-        return torch.randperm(len(self.images), generator=self._generator(epoch))[: self.num_images]
+        generator = self._generator(epoch)
+        order = self._pass(epoch, generator)
+        while len(order) < self.num_images:
+            order = torch.cat([order, self._pass(epoch, generator)])
+        return order[: self.num_images]
+
+    def _pass(self, epoch: int, generator: torch.Generator) -> Tensor:
+        """Indices of the images, shuffled, without those that are skipped."""
+        shuffled = torch.randperm(len(self.images), generator=generator)
+        prune = self.config.prune
+        if self.losses is None or prune is None or epoch < prune.start:
+            return shuffled
+        easy = self.losses[shuffled] < self.losses.nanmean()
+        return shuffled[~(easy & (torch.rand(len(shuffled), generator=generator) < prune.skip))]
 
 
 class TensorBatches(_Batches):

@@ -9,7 +9,6 @@ _WIDE = {
     "train.head_lr_factor": 0.1,
     "train.weight_decay": 0.01,
     "train.micro_batch": 250,
-    "train.test_share": 0.75,
     "data.batch_size": 500,
 }
 """For wide networks, in batches of 500: airbench94's rates of biases and decay scaled down to the batch, those of Muon and
@@ -71,8 +70,9 @@ def cifar10_90(variant: Variant) -> RunConfig:
     """
     changes = {
         "model.widths": [32, 128, 128],
-        "train.epochs": 4.5,
-        "data.size_curriculum": [[0, 24], [1.4, 28], [2.8, 32]],
+        "train.epochs": 3,
+        "data.size_curriculum": [[0, 24], [0.95, 28], [1.9, 32]],
+        "data.prune": {"skip": 0.9},
         "train.freeze": [[0.4, 1], [0.75, 2]],
     }
     return long_run(variant, changes)
@@ -104,7 +104,12 @@ def cifar10_94(variant: Variant) -> RunConfig:
     network = {"model.widths": [64, 256, 256], "model.convolutions": [2, 2, 3]}
     if variant == "cuda":
         return long_run(variant, _WIDE_ON_A_GPU | network | {"train.epochs": 8.5, "data.size_curriculum": _sizes(8.5)})
-    changes = {"train.epochs": 8.8, "data.size_curriculum": _sizes(8.8), "train.freeze": [[0.4, 1], [0.75, 2]]}
+    changes = {
+        "train.epochs": 6.5,
+        "data.size_curriculum": _sizes(6.5),
+        "data.prune": {"skip": 0.5},
+        "train.freeze": [[0.4, 1], [0.75, 2]],
+    }
     return long_run(variant, _WIDE | network | changes)
 
 
@@ -115,7 +120,12 @@ def cifar10_95(variant: Variant) -> RunConfig:
         threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
-    changes = {"model.widths": [128, 384, 384], "train.epochs": 14, "data.size_curriculum": _sizes(14)}
+    changes = {
+        "model.widths": [128, 384, 384],
+        "train.epochs": 14,
+        "data.size_curriculum": _sizes(14),
+        "train.test_share": 0.5 if variant == "cuda" else 0.75,
+    }
     return long_run(variant, (_WIDE_ON_A_GPU if variant == "cuda" else _WIDE) | changes)
 
 

@@ -36,6 +36,8 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "full-size images": {"data.size_curriculum": []},
     "nothing frozen": {"train.freeze": []},
     "first group frozen late": {"train.freeze": [[0.75, 2]]},
+    "nothing pruned": {"data.prune": None},
+    "fewer pruned": {"data.prune": {"skip": 0.5}},
     "one rate for all": {"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0},
     "SGD for Muon": {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
     "Lookahead": {"train.lookahead": 5},
@@ -85,6 +87,7 @@ class Parameters(Frozen):
     """Seeds of each recipe that is run."""
     fashion_ablated: Ablated
     cifar10_ablated: Ablated
+    long_ablated: Ablated
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt
@@ -98,7 +101,7 @@ class Parameters(Frozen):
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """One experiment a recipe, the ablations of two, and what grows with images, epochs and width."""
+    """One experiment a recipe, the ablations of three, and what grows with images, epochs and width."""
 
     def config(name: str) -> RunConfig:
         full = find_recipe(name).config(parameters.variant)
@@ -113,14 +116,19 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
         for name, seeds in parameters.recipes.items()
     ]
+    ablated = {
+        "fashion": ("on FashionMNIST", parameters.fashion_ablated),
+        "cifar10": ("on CIFAR-10", parameters.cifar10_ablated),
+        "long": ("in a longer run", parameters.long_ablated),
+    }
     ablations = [
         Experiment(
-            f"{dataset}-ablations",
-            f"What is each ingredient worth on {dataset}?",
-            {name: config(ablated.recipe).with_changes(ABLATIONS[name]) for name in ablated.changes},
+            f"{name}-ablations",
+            f"What is each ingredient worth {where}?",
+            {change: config(chosen.recipe).with_changes(ABLATIONS[change]) for change in chosen.changes},
             parameters.ablation_seeds,
         )
-        for dataset, ablated in (("fashion", parameters.fashion_ablated), ("cifar10", parameters.cifar10_ablated))
+        for name, (where, chosen) in ablated.items()
     ]
     grown = _grown(config("fashion-89"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
