@@ -9,6 +9,7 @@ _WIDE = {
     "train.head_lr_factor": 0.1,
     "train.weight_decay": 0.01,
     "train.micro_batch": 250,
+    "train.test_share": 0.75,
     "data.batch_size": 500,
 }
 """For wide networks, in batches of 500: airbench94's rates of biases and decay scaled down to the batch, those of Muon and
@@ -104,12 +105,7 @@ def cifar10_94(variant: Variant) -> RunConfig:
     network = {"model.widths": [64, 256, 256], "model.convolutions": [2, 2, 3]}
     if variant == "cuda":
         return long_run(variant, _WIDE_ON_A_GPU | network | {"train.epochs": 8.5, "data.size_curriculum": _sizes(8.5)})
-    changes = {
-        "train.epochs": 6.5,
-        "data.size_curriculum": _sizes(6.5),
-        "data.prune": {"skip": 0.5},
-        "train.freeze": [[0.4, 1], [0.75, 2]],
-    }
+    changes = {"train.epochs": 8.8, "data.size_curriculum": _sizes(8.8), "train.freeze": [[0.4, 1], [0.75, 2]]}
     return long_run(variant, _WIDE | network | changes)
 
 
@@ -120,12 +116,7 @@ def cifar10_95(variant: Variant) -> RunConfig:
         threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
-    changes = {
-        "model.widths": [128, 384, 384],
-        "train.epochs": 14,
-        "data.size_curriculum": _sizes(14),
-        "train.test_share": 0.5 if variant == "cuda" else 0.75,
-    }
+    changes = {"model.widths": [128, 384, 384], "train.epochs": 14, "data.size_curriculum": _sizes(14)}
     return long_run(variant, (_WIDE_ON_A_GPU if variant == "cuda" else _WIDE) | changes)
 
 
