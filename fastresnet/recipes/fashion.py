@@ -56,8 +56,9 @@ def fashion_93(variant: Variant) -> RunConfig:
     """
     changes = {
         "model.widths": [32, 128, 128],
-        "train.epochs": 3,
+        "train.epochs": 2,
         "data.batch_size": 250,
+        "data.prune": {"skip": 0.7},
         "data.flip": "alternating",
         "train.micro_batch": 125,
         "train.test_flip": True,
@@ -79,6 +80,7 @@ def fashion_94(variant: Variant) -> RunConfig:
         "data.crop_padding": 1,
         "model.in_channels": 1,
         "model.widths": [32, 128, 128],
-        "train.epochs": 7,
+        "train.epochs": 4,
+        "data.prune": {"skip": 0.7},
     }
     return long_run(variant, changes)
