@@ -205,7 +205,7 @@ class _Loop:
         self.steps.load_state_dict(state)
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
         if self.batches.losses is not None:
-            self.batches.losses = state["image_losses"].cpu()
+            self.batches.losses = state["image_losses"].cpu().reshape_as(self.batches.losses)
         own = state["processes"][self.team.rank]
         torch.set_rng_state(own["random"].cpu())
         if own["device_random"] is not None:
