@@ -13,6 +13,7 @@ from fastresnet.model_config import ResNetConfig
 from fastresnet.models.build import build_model
 from fastresnet.runs import train
 from fastresnet.schedules import Constant, OneCycle
+from fastresnet.states import read_state
 from fastresnet.timing import Timer
 from fastresnet.trainer import _Loop, fit
 
@@ -91,6 +92,19 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
     checkpoint.write_bytes(b"cut off")
     with pytest.raises(UserError, match="not a readable checkpoint"):
         train(TINY, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("losses", [None, "7", torch.zeros(255)], ids=["none", "text", "of fewer images"])
+def test_checkpoint_with_losses_of_other_images_is_refused(losses, tmp_path, monkeypatch):
+    config, checkpoint = TINY.with_changes({"train.epochs": 2, "data.prune": {}}), tmp_path / "run.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(_Loop, "restore", lambda *_: None)
+        train(config, checkpoint=checkpoint)  # leaves the state after its first epoch
+    state = read_state(checkpoint.read_bytes())
+    assert state["image_losses"].shape == (256,)
+    torch.save(state | {"image_losses": losses}, checkpoint)
+    with pytest.raises(UserError, match="a checkpoint of another version"):
+        train(config, checkpoint=checkpoint)
 
 
 def test_infinite_loss_ends_the_run_as_diverged():

@@ -48,7 +48,7 @@ def fashion_90(variant: Variant) -> RunConfig:
 def fashion_93(variant: Variant) -> RunConfig:
     """93 % on FashionMNIST.
 
-    Runs of it had 94.45 % of 5,000 training images held out (two seeds, not recorded), which are easier than the test's.
+    Runs of it had 94.45 % of 5,000 training images held out (two seeds, not recorded).
 
     cpu: 93.80 ± 0.15 % (n = 5) after 61 ± 1 s of training and 3 ± 0 s of evaluation, 15.4 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
