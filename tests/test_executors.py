@@ -96,8 +96,10 @@ def test_stopped_study_takes_its_workers_along_and_goes_on(how, tmp_path):
     arguments += ["-p", "f8_epochs=4", "-p", "f8_stem_channels=[16]", "-p", "seeds=[0, 1, 2]", "--dask", "local"]
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     checkpoints = tmp_path / "fastresnet" / "checkpoints"
+    # a shell has its background jobs, and so these tests in one, ignore SIGINT
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     with subprocess.Popen(
-        [sys.executable, "-c", "from fastresnet.cli import main; main()", *arguments],
+        [sys.executable, "-c", f"{heeding}; from fastresnet.cli import main; main()", *arguments],
         env=os.environ | environment,
         stderr=subprocess.PIPE,
         text=True,
