@@ -29,13 +29,14 @@ Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 ABLATIONS: dict[str, dict[str, object]] = {
     "recipe": {},
-    "learned first layer": {"model.whitened": False},
+    "learned first layer": {"model.whitened": False, "train.freeze": []},
+    "all patch directions": {"model.patch_directions": None},
     "random start": {"model.identity_start": False},
     "average pool at the end": {"model.final_pool": "average"},
     "ReLU": {"model.activation": "relu"},
     "full-size images": {"data.size_curriculum": []},
     "nothing frozen": {"train.freeze": []},
-    "first group frozen late": {"train.freeze": [[0.75, 2]]},
+    "first group frozen late": {"train.freeze": [[0.1, 1], [0.75, 2]]},
     "nothing pruned": {"data.prune": None},
     "fewer pruned": {"data.prune": {"skip": 0.5}},
     "one rate for all": {"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0},
