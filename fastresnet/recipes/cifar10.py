@@ -48,7 +48,7 @@ def cifar10_83(variant: Variant) -> RunConfig:
     alone, and after 0.75 epochs 83.46 %, with moved ones 83.61 %; at 0.75 epochs two of ten runs missed the target on the test
     images.
 
-    cpu: 83.49 ± 0.27 % (n = 10) after 23 ± 1 s of training and 3 ± 0 s of evaluation, 6.02 TFLOP; AMD EPYC
+    cpu: 83.45 ± 0.41 % (n = 10) after 21 ± 1 s of training and 3 ± 0 s of evaluation, 5.62 TFLOP; AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
