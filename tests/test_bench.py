@@ -122,7 +122,7 @@ def test_few_steps_have_the_sizes_of_the_whole_run_in_its_proportions():
     few = Ours(config).few_steps(dataset, 10)
     (first, start), (second, end) = few.data.size_curriculum
     assert num_steps(Ours(few), dataset) == 10
-    assert (first, start, end) == (0, 24, 32)
+    assert (first, start, end) == (0, 23, 32)
     assert second / few.train.epochs == pytest.approx(config.data.size_curriculum[1][0] / config.train.epochs)
 
 
