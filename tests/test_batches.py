@@ -25,9 +25,10 @@ def gathered(batches, epoch=0):
 
 @pytest.mark.parametrize("image_size", [None, 24, 48])
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_loaders_give_equal_labels_and_pixels(num_workers, image_size):
-    tensor = batches_of(image_size=image_size)
-    worker = batches_of(image_size=image_size, loader="worker", num_workers=num_workers)
+@pytest.mark.parametrize("name", ["cifar10-standin", "fashion-sample"])
+def test_loaders_give_equal_labels_and_pixels(name, num_workers, image_size):
+    tensor = batches_of(name=name, image_size=image_size)
+    worker = batches_of(name=name, image_size=image_size, loader="worker", num_workers=num_workers)
     for one, other in zip(tensor, worker, strict=True):
         assert len(one) == len(other)
         (images, labels), (worker_images, worker_labels) = gathered(one, 1), gathered(other, 1)

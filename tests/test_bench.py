@@ -1,17 +1,20 @@
 """The benchmark: a few steps stand for the whole run, and a table says which is which."""
 
+import itertools
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fastresnet.bench import report, suite
+from fastresnet.bench import programs, report, suite
 from fastresnet.bench.contenders import Contender, Contest, airbench_muon, contests, tutorial
 from fastresnet.bench.packages import Airbench, Fastai, parse_airbench
 from fastresnet.bench.programs import Evaluation, Measured, Ours, evaluations, num_steps
 from fastresnet.bench.rows import Row
+from fastresnet.config import RunConfig
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
@@ -45,6 +48,24 @@ def rows():
             contest, load_dataset("fashion-sample"), device, 2, 60.0, {"fp32": suite.convolution_peak(device, "fp32")}
         )
     )
+
+
+@pytest.mark.parametrize(("tick", "taken"), [(0.01, 3), (0.6, 2)], ids=["fast", "slow"])
+def test_batches_are_timed_over_a_run_or_a_second(tick, taken, monkeypatch):
+    def epoch(index):
+        for number in itertools.count():
+            loaded.append(number)
+            yield None, [0] * 8
+
+    loaded, clock = [], itertools.count()
+    monkeypatch.setattr(programs, "make_batches", lambda *_, **__: (SimpleNamespace(epoch=epoch), None))
+    monkeypatch.setattr(programs.time, "perf_counter", lambda: tick * next(clock))
+    config = RunConfig().with_changes({"data.name": "fashion-sample", "model.in_channels": 1})
+    images = load_dataset("fashion-sample")
+    three_steps = config.with_changes({"train.epochs": 3 * config.data.batch_size / len(images.train)})
+    assert num_steps(Ours(three_steps), images) == 3
+    assert Ours(three_steps).batch_seconds(images, choose_device("cpu")) == pytest.approx(3 * tick / (8 * taken))  # looked at thrice
+    assert len(loaded) == taken
 
 
 def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):

@@ -105,9 +105,16 @@ class _Batches:
         C, H, W]."""
         pixels = self._pixels[:num_images].to(self.device)
         if side := self.config.image_size:
-            pixels = self._resize(pixels, [side, side], antialias=True)
+            pixels = self._resized(pixels, side)
         pixels = pixels.float() / 255
         return (pixels - self.mean[:, None, None].to(self.device)) / self.std[:, None, None].to(self.device)
+
+    def _resized(self, pixels: Tensor, side: int) -> Tensor:
+        """uint8 images [N, C, side, side], from [N, C, H, W]."""
+        num_images, channels, height, width = pixels.shape
+        if channels == 1 and num_images % 4 == 0:  # torch resizes four channels at a time: grey images then take half as long
+            pixels = pixels.reshape(-1, 4, height, width)
+        return self._resize(pixels, [side, side], antialias=True).reshape(num_images, channels, side, side)
 
     def note_losses(self, epoch: int, losses: Tensor) -> None:
         """Keeps the losses [n], on any device, of the images that this process had of an epoch, in their order: the mean for an
@@ -178,7 +185,7 @@ class TensorBatches(_Batches):
                 pixels = augment.cutout(pixels, self.config.cutout, _mean_colour(self.mean), generator, self.team)
             side = self._side(index + position / len(self))
             if side:
-                pixels = self._resize(pixels, [side, side], antialias=True)
+                pixels = self._resized(pixels, side)
             yield pixels.float().mul_(self._scale).add_(self._offset), labels
 
     def _read(self, indices: Tensor, epoch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
