@@ -99,7 +99,7 @@ def describe_briefly(record: RunRecord) -> str:
 
 
 def describe_runs(records: Sequence[RunRecord]) -> str:
-    """Accuracy, seconds, operations, hardware and versions of runs of one configuration, as one sentence."""
+    """Accuracy, seconds, operations, precision, hardware and versions of runs of one configuration, as one sentence."""
     accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
     seconds = pd.Series([record.seconds.train for record in records])
     evaluation = pd.Series([record.seconds.evaluate for record in records])
@@ -108,7 +108,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {spread(seconds, digits)} s of training and "
         f"{spread(evaluation, digits)} s of evaluation, {flops / 1e12:.3g} TFLOP; "
-        f"{_join(_unique(hardware(record) for record in records))}, "
+        f"{records[0].config.train.precision} on {_join(_unique(hardware(record) for record in records))}, "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}."
     )
 

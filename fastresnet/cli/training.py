@@ -22,7 +22,7 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Train N times, with seeds from --seed on.")] = 1,
     data_dir: DataDir = None,
     device: Device = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here every epoch, and resume from it.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here every epoch, and resume from it; removed at the end.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,

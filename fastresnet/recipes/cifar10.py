@@ -42,13 +42,14 @@ def cifar10_83(variant: Variant) -> RunConfig:
 
     Settings were chosen by four or five runs each, on as many images as the recipe sees and 10,000 others held out (not
     recorded). Images of 23x23 pool to as many pixels as those of 24x24, and without gradients for the first layer's biases none
-    goes back through the widest feature maps: with biases that stand still after a tenth or a fifth of the run 83.77 and 83.70 %,
-    without both 83.66 % (the same four seeds; on four others a tenth had 83.31 %); still from the start, they cost half a point.
-    Eight of the patches' twelve directions had 83.45 % where all had 83.54 % (eight seeds), but 83.02 % of the test images (ten
-    runs), and were left. The views had been chosen before: 83.64 % with mirror images alone, and after 0.75 epochs 83.46 %, with
-    moved ones 83.61 %; at 0.75 epochs two of ten runs missed the target on the test images.
+    goes back through the widest feature maps. Runs whose biases stand still after a tenth of the run had 83.77 %, after a fifth
+    83.70 %, and without both changes 83.66 % (the same four seeds; on four others a tenth had 83.31 %). Biases still from the
+    start cost half a point. With eight of the patches' twelve directions runs had 83.45 %, with all 83.54 % (eight seeds each);
+    but of the test images eight had 83.02 % (ten runs), and all were kept. The views had been chosen before: with mirror images
+    alone 83.64 %, and 83.46 % after 0.75 epochs, with moved ones 83.61 %. At 0.75 epochs two of ten runs missed the target on the
+    test images.
 
-    cpu: 83.45 ± 0.41 % (n = 10) after 21 ± 1 s of training and 3 ± 0 s of evaluation, 5.62 TFLOP; AMD EPYC
+    cpu: 83.45 ± 0.41 % (n = 10) after 21 ± 1 s of training and 3 ± 0 s of evaluation, 5.62 TFLOP; bf16 on AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -74,7 +75,7 @@ def cifar10_90(variant: Variant) -> RunConfig:
     out: 90.23, 90.99, 91.19 and 91.34 % (two or three seeds each, not recorded). Those mirrored an image each time that it came;
     as it is, every other epoch, the recipe had 90.29 % after 3 epochs (two seeds, not recorded).
 
-    cpu: 90.37 ± 0.18 % (n = 5) after 80 ± 1 s of training and 5 ± 0 s of evaluation, 20.3 TFLOP; AMD EPYC
+    cpu: 90.37 ± 0.18 % (n = 5) after 80 ± 1 s of training and 5 ± 0 s of evaluation, 20.3 TFLOP; bf16 on AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -89,11 +90,11 @@ def cifar10_90(variant: Variant) -> RunConfig:
 
 
 def cifar10_91(variant: Variant) -> RunConfig:
-    """91.42 % on CIFAR-10: where the original report's accurate model ended, in a time that it does not print.
+    """91.42 % on CIFAR-10: where the original report's most accurate network ended, in a time that it does not print.
 
     After 3.5 epochs a run had 91.18 % of 5,000 training images held out (not recorded); half an epoch was added to that.
 
-    cpu: 91.92 ± 0.26 % (n = 3) after 157 ± 1 s of training and 7 ± 0 s of evaluation, 41.7 TFLOP; AMD EPYC
+    cpu: 91.92 ± 0.26 % (n = 3) after 157 ± 1 s of training and 7 ± 0 s of evaluation, 41.7 TFLOP; bf16 on AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -117,8 +118,8 @@ def cifar10_94(variant: Variant) -> RunConfig:
     skipped, four runs of 6.5 epochs had 93.91 % of the test images on average after 500 s, and one of 7.5 had 93.59 %. With
     5,000 training images held out two runs of 7.2 epochs had 93.59 %, and 93.67 % with 70 % skipped (none recorded).
 
-    cpu: 94.08 ± 0.11 % (n = 5) after 697 ± 20 s of training and 30 ± 1 s of evaluation, 234 TFLOP; AMD EPYC
-        (AVX512), 2 threads, torch 2.13.0+cpu.
+    cpu: 94.08 ± 0.11 % (n = 5) after 697 ± 20 s of training and 30 ± 1 s of evaluation, 234 TFLOP; bf16 on AMD
+        EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     network = {"model.widths": [64, 256, 256], "model.convolutions": [2, 2, 3]}

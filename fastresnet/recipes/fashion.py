@@ -11,7 +11,7 @@ def fashion_80(variant: Variant) -> RunConfig:
     rate of the biases, batch and epochs were chosen one after another, by 12 runs each with 10,000 training images held out.
 
     cpu: 82.34 ± 0.74 % (n = 10) after 0.37 ± 0.02 s of training and 0.30 ± 0.01 s of evaluation, 0.0149 TFLOP;
-        AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
+        bf16 on AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {
@@ -28,8 +28,8 @@ def fashion_80(variant: Variant) -> RunConfig:
 def fashion_89(variant: Variant) -> RunConfig:
     """88.65 % on FashionMNIST: where the original report's ten epochs ended, after 80.2 s on an RTX 2060.
 
-    cpu: 88.88 ± 0.23 % (n = 10) after 2.86 ± 0.27 s of training and 0.44 ± 0.08 s of evaluation, 0.298 TFLOP; AMD
-        EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
+    cpu: 88.88 ± 0.23 % (n = 10) after 2.86 ± 0.27 s of training and 0.44 ± 0.08 s of evaluation, 0.298 TFLOP; bf16
+        on AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     return short_run(variant, {"model.widths": [16, 32, 32], "train.epochs": 0.3, "data.batch_size": 100})
@@ -38,8 +38,8 @@ def fashion_89(variant: Variant) -> RunConfig:
 def fashion_90(variant: Variant) -> RunConfig:
     """90 % on FashionMNIST.
 
-    cpu: 90.38 ± 0.19 % (n = 10) after 7.71 ± 0.66 s of training and 0.62 ± 0.04 s of evaluation, 1 TFLOP; AMD
-        EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
+    cpu: 90.38 ± 0.19 % (n = 10) after 7.71 ± 0.66 s of training and 0.62 ± 0.04 s of evaluation, 1 TFLOP; bf16 on
+        AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     return short_run(variant, {"model.widths": [24, 48, 48], "train.epochs": 0.5, "data.batch_size": 100})
@@ -50,7 +50,7 @@ def fashion_93(variant: Variant) -> RunConfig:
 
     Runs of it had 94.45 % of 5,000 training images held out (two seeds, not recorded).
 
-    cpu: 93.80 ± 0.15 % (n = 5) after 61 ± 1 s of training and 3 ± 0 s of evaluation, 15.4 TFLOP; AMD EPYC
+    cpu: 93.80 ± 0.15 % (n = 5) after 61 ± 1 s of training and 3 ± 0 s of evaluation, 15.4 TFLOP; bf16 on AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
@@ -73,7 +73,7 @@ def fashion_94(variant: Variant) -> RunConfig:
 
     A run of it had 94.90 % of 5,000 training images held out (not recorded).
 
-    cpu: 94.74 ± 0.20 % (n = 3) after 113 ± 7 s of training and 3 ± 0 s of evaluation, 30.4 TFLOP; AMD EPYC
+    cpu: 94.74 ± 0.20 % (n = 3) after 113 ± 7 s of training and 3 ± 0 s of evaluation, 30.4 TFLOP; bf16 on AMD EPYC
         (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
