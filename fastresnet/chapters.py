@@ -225,7 +225,7 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
 
 
 def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raises UserError unless a notebook has exactly one parameters cell, which names exactly these parameters.
+    """Raises UserError unless a notebook has exactly one parameters cell, which names these parameters among others.
 
     Without parameters it needs no such cell.
     """

@@ -121,7 +121,7 @@ class TrainConfig(Frozen):
     weight_decay: NonNegativeFloat = 0.0
     """Each step takes this share, times the schedule's learning rate, off the weights of SGD."""
     bias_lr_factor: PositiveFloat = 1.0
-    """Learning rate of every bias, batch norm's included, over the schedule's (Page, 2019)."""
+    """Learning rate of every bias over the schedule's (Page, 2019), and of the scales of batch norm where they are trained."""
     head_lr_factor: PositiveFloat = 1.0
     """Learning rate of the classifier's weights over the schedule's."""
     muon: MuonConfig | None = None

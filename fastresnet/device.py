@@ -19,15 +19,17 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 
 def choose_device(name: str | None = None) -> torch.device:
     """The device asked for, or the fastest there is: cuda, mps, cpu. Raises UserError if torch cannot use it here."""
-    available = [
-        kind
-        for kind, usable in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True))
-        if usable
-    ]
+    counts = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }
+    available = [kind for kind, count in counts.items() if count]
     if name is None:
         return torch.device(available[0])
-    if name.partition(":")[0] not in available:
-        raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(available)}")
+    allowed = [each for kind in available for each in (kind, *(f"{kind}:{index}" for index in range(counts[kind])))]
+    if name not in allowed:
+        raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(allowed)}")
     return torch.device(name)
 
 
@@ -37,6 +39,11 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def in_double(tensor: Tensor) -> Tensor:
+    """A tensor as float64 on its device, or on the processor where the device (mps) has no such numbers."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 @contextmanager

@@ -29,7 +29,8 @@ def write_export(path: Path, place: Place | None = None) -> int:
     """Writes the committed record, or that in a folder or behind a URL, to a file, whole or not at all; returns the number
     of sheets or rows.
 
-    Raises UserError for another suffix than those of `FORMATS`, a folder that is not there, or a missing package.
+    Raises UserError for another suffix than those of `FORMATS`, a folder that is not there, a place without records, or a
+    missing package.
     """
     if path.suffix not in FORMATS:
         raise UserError(f"{path}: must end in {', '.join(FORMATS)}")
@@ -57,7 +58,10 @@ def _write_parquet(file: BinaryIO, place: Place | None) -> int:
 
 
 def _table(place: Place | None) -> pd.DataFrame:
-    return load_frame(place or committed_results()).apply(_one_type)
+    frame = load_frame(place or committed_results())
+    if frame.empty:
+        raise UserError(f"{place}: holds no records")
+    return frame.apply(_one_type)
 
 
 def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -72,6 +76,8 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
     except ModuleNotFoundError as error:
         raise UserError(".xlsx: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
     sheets = list(strongest_records(place))
+    if not sheets:
+        raise UserError(f"{place}: no experiment is recorded whole")
     contents = pd.DataFrame(
         {
             "sheet": results.experiment.id,

@@ -23,8 +23,8 @@ _FADING = 0.95
 def make_optimizers(config: TrainConfig, model: nn.Module, *, graphed: bool = False) -> list[torch.optim.Optimizer]:
     """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
 
-    Groups are told apart by shape: biases are vectors, the classifier a matrix, convolutions all the rest. Where steps are to
-    be `graphed`, learning rates are tensors beside the parameters.
+    Groups are told apart by shape: biases are vectors, like trained scales of batch norm, the classifier a matrix, convolutions
+    all the rest. Where steps are to be `graphed`, learning rates are tensors beside the parameters.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     filters = [parameter for parameter in trained if parameter.ndim == 4]

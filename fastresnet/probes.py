@@ -16,6 +16,7 @@ from torch.nn import functional
 from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset
+from fastresnet.device import in_double
 from fastresnet.errors import UserError
 from fastresnet.models.layers import ACTIVATIONS
 
@@ -77,7 +78,7 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
     def product(vector: np.ndarray) -> np.ndarray:
         direction = torch.as_tensor(vector.ravel(), dtype=gradient.dtype, device=gradient.device)
         parts = torch.autograd.grad(gradient, weights, direction, retain_graph=True, materialize_grads=True)
-        return torch.cat([part.flatten() for part in parts]).double().cpu().numpy()
+        return in_double(torch.cat([part.flatten() for part in parts])).cpu().numpy()
 
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)  # ARPACK's own differs from call to call
@@ -99,7 +100,7 @@ def channel_statistics(model: nn.Module, images: Tensor) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
 
     def record(layer: str, values: Tensor) -> None:
-        channels = values.detach().double().transpose(0, 1).flatten(start_dim=1)  # [channels, images and positions]
+        channels = in_double(values.detach()).transpose(0, 1).flatten(start_dim=1)  # [channels, images and positions]
         means, mean_square = channels.mean(dim=1), channels.square().mean()
         rows.append(
             {
@@ -121,7 +122,7 @@ def channel_statistics(model: nn.Module, images: Tensor) -> pd.DataFrame:
 
 def weight_norm(model: nn.Module) -> float:
     """Euclidean norm of all convolutions' weights together, those that batch norm makes scale-free."""
-    squares = [module.weight.detach().double().square().sum() for module in model.modules() if isinstance(module, nn.Conv2d)]
+    squares = [in_double(module.weight.detach()).square().sum() for module in model.modules() if isinstance(module, nn.Conv2d)]
     return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
 
 

@@ -198,7 +198,10 @@ def _check_fit(config: RunConfig, dataset: Dataset) -> None:
             f"{dataset.name} has {channels} channels and {classes} classes; the model is configured for "
             f"{config.model.in_channels} and {config.model.num_classes} (model.in_channels, model.num_classes)"
         )
-    check_image_size(config.model, min(_image_shape(config, dataset.train)[1:]))
+    side = min(_image_shape(config, dataset.train)[1:])
+    check_image_size(config.model, min([side, *(small for _, small in config.data.size_curriculum)]))
+    if config.train.test_shift >= side:
+        raise UserError(f"test_shift: must be below the images' side, {side}, got {config.train.test_shift}")
 
 
 def _image_shape(config: RunConfig, images: ImageSet) -> tuple[int, int, int]:

@@ -34,7 +34,7 @@ class Steps:
 
     def __init__(self, config: TrainConfig, model: nn.Module, total: int, device: torch.device, team: Team) -> None:
         """`total`: how many steps the run has."""
-        self.config, self.model, self.total, self.device, self.team = config, model, total, device, team
+        self.config, self.model, self.total, self.team = config, model, total, team
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self._layout)  # type: ignore[call-overload]  # missing from torch's stubs

@@ -34,6 +34,10 @@ def search(
         raise UserError("tune: Optuna is not installed; get it with: pip install optuna") from error
     if not isinstance(config.model, SpeedNetConfig) or config.train.muon is None:
         raise UserError("tune: only a speed net trained with Muon can be tuned")
+    try:
+        kept = JournalStorage(JournalFileBackend(str(storage))) if storage else None
+    except ValueError as error:  # of its lines, which are JSON
+        raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
     dataset = load_dataset(config.data.name, data_dir)
     config = config.with_changes({"data.validation_images": VALIDATION_IMAGES, "train.evaluate_every": 1_000})
 
@@ -50,12 +54,13 @@ def search(
 
     study = optuna.create_study(
         study_name=config.hash,
-        storage=JournalStorage(JournalFileBackend(str(storage))) if storage else None,
+        storage=kept,
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=0, multivariate=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8),
     )
+    # a search that goes on must not draw again what it began with
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), multivariate=True)
     study.optimize(objective, n_trials=trials)
     return study
 

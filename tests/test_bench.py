@@ -132,10 +132,11 @@ def test_ratios_compare_seconds_or_else_epochs(rows):
 
 
 def test_json_holds_the_rows_and_the_machine(rows, tmp_path):
-    content = json.loads(report.write_json(rows, tmp_path / "bench.json").read_text())
+    content = json.loads(report.write_json(rows, tmp_path / "bench.json", device="cpu", revision="abc").read_text())
     assert [Row.model_validate_json(json.dumps(row)) for row in content["rows"]] == rows
     assert content["machine"]["device"] == "cpu"
     assert "torch" in content["versions"]
+    assert content["source_revision"] == "abc"
 
 
 def test_few_steps_have_the_sizes_of_the_whole_run_in_its_proportions():

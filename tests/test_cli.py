@@ -52,6 +52,16 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["train", "RUN", "-p", "train.epoch=2"], "train.epoch: unknown key (did you mean epochs?)"),
         (["train", "RUN", "-p", "train.epochs"], "-p train.epochs: expected KEY=VALUE"),
         (["train", "RUN", "--device", "tpu"], "device: torch"),
+        (["train", "RUN", "--device", "cpu:x"], "cannot use 'cpu:x' here; allowed: "),
+        (["train", "RUN", "--device", "cuda:99"], "cannot use 'cuda:99' here; allowed: "),
+        (["train", "RUN", "-p", "train.test_shift=28"], "test_shift: must be below the images' side, 28, got 28"),
+        (
+            ["train", "RUN", "--save", "run", "--checkpoint", "run"],
+            "--checkpoint and --save: both name run; allowed: a file each",
+        ),
+        (["train", "RUN", "--from", "run", "--record", "./run"], "--record and --from: both name run; allowed: a file each"),
+        (["tune", "fashion-80", "--storage", "RUN"], "run.yml: holds no search"),
+        (["study", "export", "RUN.csv", "--results", "nowhere"], "nowhere: holds no records"),
         (["train", "nowhere.yml"], "nowhere.yml: cannot be read"),
         (["train", "RUN", "--record", "nowhere/record.json"], "must name a file in a folder that exists"),
         (["train", "RUN", "-p", "data.train_images=5000"], "asked for 5000 images; allowed: at most 4000"),
@@ -66,8 +76,10 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
     ],
 )
 def test_bad_request_gets_one_line_and_exit_code_2(arguments, message, run_file):
-    arguments = [run_file if argument == "RUN" else argument for argument in arguments]
+    arguments = [argument.replace("RUN", str(run_file)) for argument in arguments]
+    content = run_file.read_text()
     assert message in refused(command(*arguments))
+    assert [run_file.read_text(), *run_file.parent.iterdir()] == [content, run_file]
 
 
 @pytest.mark.parametrize("option", ["--record", "--save", "--checkpoint"])

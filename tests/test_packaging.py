@@ -77,3 +77,10 @@ def test_the_readmes_python_runs():
         done = subprocess.run([sys.executable, "-c", line], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "mean" in done.stdout
+
+
+def test_the_library_pages_example_runs():
+    (example,) = re.findall(r"```python\n(.+?)```", (ROOT / "book" / "api.md").read_text(), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 0 < float(done.stdout) < 1

@@ -88,6 +88,14 @@ def test_predict_names_the_class_of_image_files(saved, tmp_path):
     assert "text.png: not an image" in refused(command("predict", path, tmp_path / "text.png"))
 
 
+def test_picture_too_large_to_be_meant_is_refused(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 28 * 28 // 2 - 1)
+    file = tmp_path / "garment.png"
+    Image.new("L", (28, 28)).save(file)
+    with pytest.raises(UserError, match=r"garment\.png: not an image that can be read: Image size"):
+        saved[0].saved.read_image(file)
+
+
 def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(saved, tmp_path):
     result, path = saved
     for split in ("train", "test"):
@@ -108,6 +116,8 @@ def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(
     assert tuned.record.test_accuracy > 0.8
     with pytest.raises(UserError, match="has another shape: "):
         train(config.with_changes({"model.widths": [8, 24]}), start=load_model(path))
+    with pytest.raises(UserError, match=r"has another shape: groups\.0\.convolutions\.1"):  # which only the saved network has
+        train(config.with_changes({"model.convolutions": 1}), start=load_model(path))
 
 
 def test_command_line_trains_keeps_and_repeats(tmp_path):

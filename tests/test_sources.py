@@ -1,6 +1,7 @@
 """Every way in which a data set can come, and every way in which it can be damaged."""
 
 import dataclasses
+import fcntl
 import gzip
 import hashlib
 import io
@@ -16,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fastresnet.cli.data import data_fetch
 from fastresnet.data import download, sources, specs
 from fastresnet.data.images import canonical_order, content_digest
 from fastresnet.data.sample import read_sample, write_sample
@@ -157,6 +159,17 @@ def test_files_are_fetched_by_one_process_at_a_time(cache, monkeypatch):
     assert (found, fetched) == (["cifar10"] * 4, [cache / "data"])
 
 
+def test_command_fetches_while_no_other_process_does(cache, monkeypatch):
+    def locked_download(spec, folder, *, progress):
+        with (folder / "cifar10.lock").open("ab") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise UserError("locked")
+
+    monkeypatch.setattr("fastresnet.data.download.download", locked_download)
+    with pytest.raises(UserError, match="locked"):
+        data_fetch("cifar10", cache / "data")
+
+
 def test_second_opening_is_served_from_the_cache_and_equal(shards, cache, monkeypatch):
     first = load_dataset("cifar10", shards)
     monkeypatch.setattr(sources, "decode", lambda *_, **__: pytest.fail("decoded again"))
@@ -193,6 +206,10 @@ def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
     (shards / "SHA256SUMS").write_text("".join(["0" + line[1:] for line in lines]).replace("00", "11"))
     with pytest.raises(UserError, match=r"parquet: altered: sha256"):
         load_dataset("cifar10", shards)
+    for content in (b"digest\n", b"\xff\n"):
+        (shards / "SHA256SUMS").write_bytes(content)
+        with pytest.raises(UserError, match=r"SHA256SUMS: expected a digest and a name"):
+            load_dataset("cifar10", shards)
 
 
 @pytest.mark.parametrize("byte", range(40, 400, 30))
@@ -309,6 +326,11 @@ def test_tensor_file_of_your_own(tmp_path):
     np.savez(tmp_path / "mine.npz", **{**arrays, "test_labels": np.array(["a"] * 1000)})
     with pytest.raises(UserError, match=r"test_labels whole numbers"):
         load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
+    labels = arrays["train_labels"]
+    for bad, message in ((labels[:0], "train_labels whole"), (np.array(3), "train_labels whole"), (labels + 10**9, "exceeds")):
+        np.savez(tmp_path / "mine.npz", **{**arrays, "test_labels": np.zeros(1000, int), "train_labels": bad})
+        with pytest.raises(UserError, match=message):
+            load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
 
 
 def test_sample_ships_within_its_size_and_is_stratified():

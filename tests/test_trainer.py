@@ -9,7 +9,7 @@ from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.device import choose_device
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig
+from fastresnet.model_config import ResNetConfig, SpeedNetConfig
 from fastresnet.models.build import build_model
 from fastresnet.runs import train
 from fastresnet.schedules import Constant, OneCycle
@@ -77,6 +77,7 @@ def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
     assert figures(resumed.record) == figures(whole.record)
     assert same_weights(resumed.model, whole.model)
     assert resumed.record.training_flops == whole.record.training_flops
+    assert resumed.record.measured == whole.record.measured
 
 
 def test_seed_decides():
@@ -171,6 +172,12 @@ def test_average_follows_its_formula():
 def test_unusable_device_is_refused():
     with pytest.raises(UserError, match="allowed: .*cpu"):
         choose_device("tpu")
+
+
+def test_curriculum_too_small_for_the_network_is_refused_before_training():
+    config = TINY.with_changes({"model": SpeedNetConfig(in_channels=1).model_dump(), "data.size_curriculum": [[0, 28], [1, 8]]})
+    with pytest.raises(UserError, match="image_size: 8 is too small for patches of 2 and 3 groups"):
+        train(config)
 
 
 def test_constant_schedule_is_recorded():

@@ -107,7 +107,7 @@ class Ours:
         result, joules = energy_of(lambda: train(config, seed, dataset=dataset, device=device.type), device)
         record = result.record
         return Measured(
-            epochs=config.train.epochs,
+            epochs=record.epochs_trained,
             train_seconds=record.seconds.train,
             training_flops=record.training_flops,
             peak_memory_bytes=record.peak_memory_bytes,

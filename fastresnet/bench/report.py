@@ -4,8 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastresnet.atomic import replacing
 from fastresnet.bench.rows import Row
-from fastresnet.runs import describe_machine, source_revision, versions
+from fastresnet.device import choose_device
+from fastresnet.runs import describe_machine, versions
 from fastresnet.schedules import Frozen
 
 
@@ -48,18 +50,16 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_json(rows: Sequence[Frozen], path: Path) -> Path:
-    """Writes the rows with the machine and versions they were measured with."""
-    import torch
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def write_json(rows: Sequence[Frozen], path: Path, *, device: str, revision: str) -> Path:
+    """Writes the rows with the source, the device and the versions they were measured with."""
     content = {
-        "machine": describe_machine(device).model_dump(),
+        "machine": describe_machine(choose_device(device)).model_dump(),
         "versions": versions(),
-        "source_revision": source_revision(),
+        "source_revision": revision,
         "rows": [row.model_dump() for row in rows],
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
 
 

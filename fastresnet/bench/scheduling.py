@@ -9,6 +9,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+from fastresnet.atomic import replacing
 from fastresnet.executors.clusters import open_cluster
 from fastresnet.executors.spreading import spread
 from fastresnet.folders import Place
@@ -69,4 +70,5 @@ def write_rows(rows: Sequence[SchedulingRow], revision: str, path: Path) -> None
         "source_revision": revision,
         "rows": [row.model_dump() for row in rows],
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

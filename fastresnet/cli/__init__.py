@@ -53,7 +53,7 @@ def main() -> None:
             raise
         code = _INTERRUPTED
     if code == _INTERRUPTED and not silent:
-        _stop("interrupted; finished runs are recorded, and the same command goes on from there", _INTERRUPTED)
+        _stop("interrupted; what is recorded is kept, and a study or a checkpoint goes on from there", _INTERRUPTED)
     sys.exit(code)
 
 

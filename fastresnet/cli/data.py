@@ -47,7 +47,9 @@ def data_fetch(
         print(f"{name}: nothing to fetch, {spec.licence}")
         return
     folder = data_dir or sources.cache_folder() / "data"
-    for file in download(spec, folder, progress=sys.stderr.isatty()):
+    with sources.fetching(spec, folder):
+        files = download(spec, folder, progress=sys.stderr.isatty())
+    for file in files:
         print(f"{name}: {file}")
     print(_checked(sources.verify(name, folder, progress=sys.stderr.isatty())))
 

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from fastresnet.errors import UserError
+from fastresnet.folders import check_file
+
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")
 ]
@@ -24,6 +27,15 @@ chapter_app = typer.Typer(help="Chapters of the book: run one with parameters of
 book_app = typer.Typer(help="The book: every chapter run, checked and rendered.", **HELP)
 for name, group in (("data", data_app), ("study", study_app), ("chapter", chapter_app), ("book", book_app)):
     app.add_typer(group, name=name)
+
+
+def check_output(option: str, file: Path | None) -> None:
+    """Raises UserError unless the file that an option names, if any, can be written."""
+    if file is None:
+        return
+    if file.is_dir() or not file.parent.is_dir():
+        raise UserError(f"--{option} {file}: must name a file in a folder that exists")
+    check_file(file)
 
 
 def print_table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fastresnet.cli.options import AsJson, Assignments, DataDir, Device, Edition, book_app, chapter_app, print_table, study_app
+from fastresnet.cli.options import (
+    AsJson,
+    Assignments,
+    DataDir,
+    Device,
+    Edition,
+    book_app,
+    chapter_app,
+    check_output,
+    print_table,
+    study_app,
+)
 from fastresnet.errors import UserError
 
 
@@ -119,8 +130,7 @@ def study_scheduling(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
 ) -> None:
     """Measure what it costs to hand out a run, apart from the run: trials that only save a record."""
-    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
-        raise UserError(f"--json {json_file}: must name a file in a folder that exists")
+    check_output("json", json_file)
     from fastresnet.bench import scheduling
     from fastresnet.runs import source_revision
 

@@ -2,12 +2,14 @@
 
 import os
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fastresnet.cli.options import Changes, DataDir, Device, app
+from fastresnet.atomic import followed
+from fastresnet.cli.options import Changes, DataDir, Device, app, check_output
 from fastresnet.errors import UserError
 from fastresnet.folders import check_file
 
@@ -22,7 +24,9 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Train N times, with seeds from --seed on.")] = 1,
     data_dir: DataDir = None,
     device: Device = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here every epoch, and resume from it; removed at the end.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Save the state here every epoch, and resume from it; removed at the end.")
+    ] = None,
     record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,
@@ -31,16 +35,18 @@ def train(
 
     Over several processes: torchrun --nproc-per-node N -m fastresnet train ...
     """
-    for name, file in (("record", record), ("save", save)):
-        if file and (file.is_dir() or not file.parent.is_dir()):
-            raise UserError(f"--{name} {file}: must name a file in a folder that exists")
-        if file and seeds > 1:
-            raise UserError(f"--{name}: names one file, but --seeds {seeds} asks for {seeds} runs; allowed: --seeds 1")
-    if checkpoint and seeds > 1:
-        raise UserError("--checkpoint: holds the state of one run; allowed: --seeds 1")
+    outputs = {name: file for name, file in (("checkpoint", checkpoint), ("record", record), ("save", save)) if file}
+    for (one, file), (other, same) in combinations((outputs | ({"from": start} if start else {})).items(), 2):
+        if followed(file) == followed(same) and (one, other) != ("save", "from"):  # a network may take its own place
+            raise UserError(f"--{one} and --{other}: both name {file}; allowed: a file each")
+    for name in outputs:
+        if seeds > 1:
+            raise UserError(f"--{name}: names the file of one run, but --seeds {seeds} asks for {seeds}; allowed: --seeds 1")
     if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines that torchrun starts, the one that writes
-        for place in filter(None, (checkpoint, record, save)):
-            check_file(place)
+        if checkpoint:
+            check_file(checkpoint)  # its folder is made
+        check_output("record", record)
+        check_output("save", save)
     config = _run_config(what, changes or [], device)
     from fastresnet import report, runs, store
     from fastresnet.distributed import open_team
@@ -121,6 +127,7 @@ def tune(
     device: Device = None,
 ) -> None:
     """Search for better settings on images held out of the training set."""
+    check_output("storage", storage)
     config = _run_config(recipe, changes or [], device)
     from fastresnet.tuning import search
 
@@ -140,31 +147,34 @@ def bench(
     data_dir: DataDir = None,
 ) -> None:
     """Time the recipes against their peers, run after run in one process; or, as `status`, `study status` over large stores."""
-    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
-        raise UserError(f"--json {json_file}: must name a file in a folder that exists")
+    check_output("json", json_file)
     from fastresnet.bench import report
     from fastresnet.bench import suite as suites
+    from fastresnet.runs import source_revision
 
     if suite == "status":
         if only or peer:
             raise UserError("status: has neither recipes nor peers; leave out --only and --peer")
         _bench_status(json_file, rounds)
         return
+    revision = source_revision()  # before anybody commits or edits while it is measured
     rows = []
     for row in suites.run_suite(suite, only=tuple(only or ()), peers=tuple(peer or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)
         print(report.describe_row(row), flush=True)
     print(report.ratios(rows))
     if json_file:
-        report.write_json(rows, json_file)
+        report.write_json(rows, json_file, device=suites.SUITES[suite].device, revision=revision)
 
 
 def _bench_status(json_file: Path | None, rounds: int) -> None:
     from fastresnet.bench import report, status
+    from fastresnet.runs import source_revision
 
+    revision = source_revision()
     rows = []
     for row in status.measure_status(rounds=rounds):
         rows.append(row)
         print(status.describe_status(row), flush=True)
     if json_file:
-        report.write_json(rows, json_file)
+        report.write_json(rows, json_file, device="cpu", revision=revision)

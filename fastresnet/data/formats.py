@@ -91,7 +91,12 @@ def read_tensor_file(path: Path) -> dict[str, Arrays]:
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not a readable .npz with arrays {allowed}: {error}") from error
     for split, (images, labels) in arrays.items():
-        if images.dtype != np.uint8 or labels.dtype.kind not in "iu" or len(images) == 0:
+        if (
+            images.dtype != np.uint8
+            or labels.dtype.kind not in "iu"
+            or (images.ndim, labels.ndim) != (4, 1)
+            or not (images.size and labels.size)
+        ):
             raise UserError(
                 f"{path}: {split}_images must be uint8 [N, C, H, W] and {split}_labels whole numbers [N], with N > 0; got "
                 f"{images.dtype} {list(images.shape)} and {labels.dtype} {list(labels.shape)}"
@@ -104,8 +109,11 @@ def check_sums(files: Sequence[Path], sums: Path) -> None:
 
     Raises UserError naming a file that is not listed or not what the list says.
     """
-    lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
-    listed = {name: digest for digest, name in lines}
+    try:
+        lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
+        listed = {name: digest for digest, name in lines}
+    except ValueError as error:  # of what is no text, too
+        raise UserError(f"{sums}: expected a digest and a name on each line: {error}") from error
     for file in files:
         wanted = listed.get(file.relative_to(sums.parent).as_posix())
         with file.open("rb") as stream:
@@ -173,7 +181,7 @@ def _decode(content: bytes, where: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise UserError(f"{where}: not an image that can be decoded: {error}") from error
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 

@@ -12,7 +12,8 @@ import hashlib
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,12 +97,19 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
     return dataset
 
 
-def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
-    """The official files in a folder, downloaded if they are not there: by one process at a time, for others would find a part
-    of them. Raises UserError if no server delivers, or a file is wrong."""
+@contextmanager
+def fetching(spec: DatasetSpec, folder: Path) -> Iterator[None]:
+    """The block in which a data set is downloaded into a folder, by one process at a time: another would find a part of it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{spec.name}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
+    """The official files in a folder, downloaded if they are not there. Raises UserError if no server delivers, or a file is
+    wrong."""
+    with fetching(spec, folder):
         source = find_source(spec, [folder])
         if source is None:
             download(spec, folder, progress=progress)
@@ -274,6 +282,8 @@ def _from_folder(name: str, folder: Path) -> Dataset:
 def _from_npz(name: str, path: Path) -> Dataset:
     arrays = formats.read_tensor_file(path)
     num_classes = int(max(labels.max() for _, labels in arrays.values())) + 1
+    if num_classes > sum(len(labels) for _, labels in arrays.values()):
+        raise UserError(f"{path}: labels must count classes from 0; the largest, {num_classes - 1}, exceeds the number of images")
     class_names = tuple(map(str, range(num_classes)))
     train, test = (
         ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names)

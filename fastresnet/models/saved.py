@@ -6,7 +6,6 @@ load_model(Path("model.pt")).predict(images)
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ class SavedModel:
         try:
             with Image.open(path) as image:
                 pixels = np.array(image.convert("L" if self.image_shape[0] == 1 else "RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
             raise UserError(f"{path}: not an image that can be read: {error}") from error
         return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None]
 
@@ -111,15 +110,14 @@ def load_model(path: Path) -> SavedModel:
     )
 
 
-def transfer(model: nn.Module, start: nn.Module) -> Sequence[str]:
-    """Copies the weights of `start` into `model`, save those whose shape differs: a classifier for other classes.
+def transfer(model: nn.Module, start: nn.Module) -> None:
+    """Copies the weights of `start` into `model`, save those of a classifier for other classes.
 
-    Returns the names that were left as they are. Raises UserError if anything but the classifier differs.
+    Raises UserError if anything but the classifier differs.
     """
     weights, own = start.state_dict(), model.state_dict()
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
-    left = [name for name in own if name not in fitting]
-    if any(not name.startswith(("head.", "fc.")) for name in left):
-        raise UserError(f"the network to start from has another shape: {', '.join(left[:3])} differ")
-    model.load_state_dict({**own, **fitting})
-    return left
+    others = [name for name in own | weights if name not in fitting and not name.startswith(("head.", "fc."))]
+    if others:
+        raise UserError(f"the network to start from has another shape: {', '.join(others[:3])} differ")
+    model.load_state_dict(own | fitting)

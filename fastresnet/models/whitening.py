@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from fastresnet.device import in_double
+
 WHITENING_EPSILON = 5e-4
 """Added to the eigenvalues, in squared units of normalised pixels: what counts as noise (Jordan, 2024)."""
 WHITENING_IMAGES = 5_000
@@ -12,17 +14,15 @@ def whitening_filters(images: Tensor, patch: int) -> Tensor:
     """Filters [C * patch^2, C, patch, patch] that turn patches of images [N, C, H, W] into uncorrelated features of unit
     variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, largest eigenvalue first."""
     channels = images.shape[1]
-    size = channels * patch**2
-    covariance, num_patches = torch.zeros(size, size, dtype=torch.float64, device=images.device), 0
+    covariance, num_patches = torch.zeros((), dtype=torch.float64), 0
     for some in images[:WHITENING_IMAGES].split(100):  # small enough for the cache
-        patches = _patches(some, patch).double()
-        covariance += (patches @ patches.mT).sum(dim=0)
+        patches = in_double(_patches(some, patch))
+        covariance = covariance + (patches @ patches.mT).sum(dim=0)
         num_patches += patches.shape[0] * patches.shape[2]
-    covariance /= num_patches
     # a processor is done with so small a matrix before a GPU has begun
-    eigenvalues, eigenvectors = (each.to(images.device) for each in torch.linalg.eigh(covariance.cpu()))
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance.cpu() / num_patches)
     filters = (eigenvectors / (eigenvalues + WHITENING_EPSILON).sqrt()).T.flip(0)
-    return filters.reshape(-1, channels, patch, patch).to(images.dtype)
+    return filters.reshape(-1, channels, patch, patch).to(images.dtype).to(images.device)
 
 
 def _patches(images: Tensor, patch: int) -> Tensor:

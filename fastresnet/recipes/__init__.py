@@ -22,7 +22,7 @@ class Recipe:
 
     name: str
     target: float
-    """In [0, 1]; reached on average over seeds."""
+    """In [0, 1], on average over seeds."""
     config: Callable[[Variant], RunConfig]
 
     @property

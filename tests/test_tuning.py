@@ -1,0 +1,50 @@
+"""A search for settings is kept in a file and goes on there."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fastresnet import tuning
+from fastresnet.errors import UserError
+from fastresnet.recipes import find_recipe
+
+CONFIG = find_recipe("fashion-80").config("cpu")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Training without the training: the configurations asked for, each as accurate as its learning rate is high."""
+    configs = []
+
+    def train(config, seed, **_):
+        configs.append(config)
+        return SimpleNamespace(record=SimpleNamespace(test_accuracy=config.train.schedule.start_lr))
+
+    monkeypatch.setattr(tuning, "train", train)
+    monkeypatch.setattr(tuning, "load_dataset", lambda *_: None)
+    return configs
+
+
+def test_trials_differ_in_settings_alone_and_never_see_the_test_set(trained):
+    study = tuning.search(CONFIG, trials=3, seeds=2, storage=None)
+    assert len(trained) == 6
+    assert len({config.hash for config in trained}) == 3
+    assert {config.data.validation_images for config in trained} == {tuning.VALIDATION_IMAGES}
+    assert {(config.train.epochs, config.model.widths) for config in trained} == {(CONFIG.train.epochs, CONFIG.model.widths)}
+    assert study.best_value == max(config.train.schedule.start_lr for config in trained)
+
+
+def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
+    for _ in range(2):
+        study = tuning.search(CONFIG, trials=3, seeds=1, storage=tmp_path / "search.log")
+    assert len(study.trials) == 6
+    assert len({config.hash for config in trained}) == 6
+
+
+def test_file_that_holds_no_search_is_refused_and_kept(trained, tmp_path):
+    file = tmp_path / "search.log"
+    file.write_text("mine")
+    with pytest.raises(UserError, match=r"search\.log: holds no search"):
+        tuning.search(CONFIG, trials=1, seeds=1, storage=file)
+    assert file.read_text() == "mine"
+    assert not trained
