@@ -132,16 +132,15 @@ def cifar10_94(variant: Variant) -> RunConfig:
 def cifar10_95(variant: Variant) -> RunConfig:
     """95 % on CIFAR-10, with the widths of airbench95 (Jordan, 2024): 1 PFLOP, four times that of `cifar10-94`.
 
-    A processor skips half of the easy images, untried before the runs recorded: as many epochs of all images had 94.92 % (one
-    run, no longer recorded).
+    Nothing is pruned: with half of the easy images skipped a run as long had 94.71 % of the test images, and at its end
+    99.9 % of the training images that it saw (not recorded).
 
-    cpu: not measured yet.
+    cpu: 94.92 % (n = 1) after 2670 s of training and 66 s of evaluation, 967 TFLOP; bf16 on AMD EPYC (AVX512), 2
+        threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {"model.widths": [128, 384, 384], "train.epochs": 14, "data.size_curriculum": _sizes(14)}
-    if variant == "cuda":
-        return long_run(variant, _WIDE_ON_A_GPU | changes)
-    return long_run(variant, _WIDE | changes | {"data.prune": {"skip": 0.5}})
+    return long_run(variant, (_WIDE_ON_A_GPU if variant == "cuda" else _WIDE) | changes)
 
 
 def cifar10_96(variant: Variant) -> RunConfig:
