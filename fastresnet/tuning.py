@@ -6,6 +6,7 @@ Each trial trains with a few seeds. Optuna's median pruner gives a trial up afte
 below the median of the earlier trials at that point.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ def search(
     if not isinstance(config.model, SpeedNetConfig) or config.train.muon is None:
         raise UserError("tune: only a speed net trained with Muon can be tuned")
     try:
+        if storage and storage.exists() and (first := storage.read_bytes().partition(b"\n")[0]):
+            json.loads(first)["op_code"]  # Optuna itself would write to a file of one unfinished line, whatever it says
         kept = JournalStorage(JournalFileBackend(str(storage))) if storage else None
-    except ValueError as error:  # of its lines, which are JSON
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
     dataset = load_dataset(config.data.name, data_dir)
     config = config.with_changes({"data.validation_images": VALIDATION_IMAGES, "train.evaluate_every": 1_000})

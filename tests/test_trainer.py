@@ -175,7 +175,8 @@ def test_unusable_device_is_refused():
 
 
 def test_curriculum_too_small_for_the_network_is_refused_before_training():
-    config = TINY.with_changes({"model": SpeedNetConfig(in_channels=1).model_dump(), "data.size_curriculum": [[0, 28], [1, 8]]})
+    data = TINY.data.model_copy(update={"size_curriculum": ((0, 28), (1, 8))})
+    config = RunConfig(data=data, model=SpeedNetConfig(in_channels=1), train=TINY.train)
     with pytest.raises(UserError, match="image_size: 8 is too small for patches of 2 and 3 groups"):
         train(config)
 

@@ -41,10 +41,11 @@ def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
     assert len({config.hash for config in trained}) == 6
 
 
-def test_file_that_holds_no_search_is_refused_and_kept(trained, tmp_path):
+@pytest.mark.parametrize("content", ["mine", "mine\n", "3\n", '{"a": 1}\n', '{"op_code": 0}\nmine\n'])
+def test_file_that_holds_no_search_is_refused_and_kept(content, trained, tmp_path):
     file = tmp_path / "search.log"
-    file.write_text("mine")
+    file.write_text(content)
     with pytest.raises(UserError, match=r"search\.log: holds no search"):
         tuning.search(CONFIG, trials=1, seeds=1, storage=file)
-    assert file.read_text() == "mine"
+    assert file.read_text() == content
     assert not trained
