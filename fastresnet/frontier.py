@@ -85,7 +85,9 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
 
 
 def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
-    """What the last points of accuracy cost on a data set, as one Markdown paragraph."""
+    """What the last points of accuracy cost on a data set, as one Markdown paragraph; nothing without two recipes."""
+    if len(recipes_in(results, dataset)) < 2:
+        return ""
     runs = pd.DataFrame(
         {
             "recipe": name,

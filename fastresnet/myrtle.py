@@ -1,5 +1,6 @@
 """Tables of the chapter on "How to train your ResNet": settings and what came of them, what runs measured, the ladder."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -117,7 +118,7 @@ def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
         for variant, (record, *_) in results.records.items()
         if (record.config.train.weight_decay > 0) == decaying and not record.config.train.lars
     ]
-    return [max(norms) / min(norms) for norms in zip(*chosen, strict=True)]
+    return [float(np.max(norms) / np.min(norms)) for norms in zip(*chosen, strict=True)]  # NaN, where one is
 
 
 def gradients_times_scale(results: Results) -> pd.DataFrame:
@@ -154,7 +155,7 @@ def spectra(results: Results) -> pd.DataFrame:
 def common_target(results: Results) -> float:
     """The highest whole per cent of test accuracy, as a fraction, that every run reaches at some time."""
     best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for runs in results.records.values() for record in runs)
-    return int(100 * min(best)) / 100
+    return math.floor(round(100 * min(best), 6)) / 100  # 100 * 0.29 is a little less than 29
 
 
 def epochs_to(record: RunRecord, accuracy: float) -> int | None:

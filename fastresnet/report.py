@@ -202,7 +202,8 @@ def epochs_beside_original(results: Results, original: Mapping[str, Sequence[Ori
             columns[variant, label, "here"] = rows[ours].apply(lambda values, k=scale, d=digits: spread(k * values, d))
     # sorted by variant as they were declared: the loop above goes by figure
     ordered = sorted(columns, key=lambda key: list(results.records).index(key[0]))
-    return pd.DataFrame({key: columns[key] for key in ordered}).fillna("not printed").rename_axis("epoch")
+    missing = {key: "not printed" if key[2] == "original" else "—" for key in ordered}
+    return pd.DataFrame({key: columns[key] for key in ordered}).fillna(missing).rename_axis("epoch")
 
 
 def generalisation(results: Results) -> pd.DataFrame:

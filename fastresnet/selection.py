@@ -40,7 +40,8 @@ def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> 
     samples = {variant: np.asarray(values(results, variant, column)) for variant in results.records}
     found = {}
     for variant, sample in samples.items():
-        others = [sign * other for name, other in samples.items() if name != variant]
+        # a run that diverged, NaN, is beaten by all and beats none
+        others = [np.nan_to_num(sign * other, nan=np.inf) for name, other in samples.items() if name != variant]
         # the draws are independent: a run wins with the product of the shares of the others' runs that are worse
         found[variant] = sample, np.prod([[(other > sign * value).mean() for value in sample] for other in others], axis=0)
     return found

@@ -106,6 +106,7 @@ class _Loop:
         if due and math.isfinite(loss):
             with self.timer.phase("evaluate"):
                 score = self._evaluate(test_batches)
+        norm = weight_norm(self.steps.model) if "weight-norm" in self.config.measure else None
         self.epochs.append(
             EpochRecord(
                 epoch=index + 1,
@@ -116,7 +117,7 @@ class _Loop:
                 test_accuracy=score and score.accuracy,
                 train_seconds=self.timer.seconds["train"] - before["train"],
                 evaluate_seconds=self.timer.seconds["evaluate"] - before["evaluate"],
-                weight_norm=weight_norm(self.steps.model) if "weight-norm" in self.config.measure else None,
+                weight_norm=norm if norm is not None and math.isfinite(norm) else None,
             )
         )
         if self.bar:

@@ -122,9 +122,12 @@ def test_commands_of_the_manifest_make_a_cluster_that_trains(tiny, tmp_path):
         assert program == "dask"
         commands.append([each.replace("fastresnet-scheduler", "127.0.0.1").replace("8786", port) for each in arguments])
     commands[0] += ["--host", "127.0.0.1"]
+    threads = {each["name"]: "2" for each in container["env"] if each["value"] == "4"}  # as many as this machine may have
     study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": tiny}, (0,))}, Store([tmp_path / "records"]))
-    with running(*commands, cwd=tmp_path, OMP_NUM_THREADS="1"):
+    with running(*commands, cwd=tmp_path, **threads):
         assert len(list(study.train_missing(dask=f"tcp://127.0.0.1:{port}"))) == 1
+    (record,) = study.run("A").records["one"]
+    assert record.machine.threads == 2
 
 
 def test_lost_scheduler_ends_the_study_with_its_finished_runs_kept(tiny, tmp_path):

@@ -68,6 +68,8 @@ def test_findings_say_what_the_records_hold(results, frame):
     finding = frontier.recipes_finding(results, "cifar10")
     assert f"*cifar10-95* reaches {100 * last['test_accuracy'].mean():.2f} % in 2,7" in finding
     assert "fashion" not in finding
+    assert frontier.recipes_finding({"cifar10-95": results["cifar10-95"]}, "cifar10") == ""
+    assert frontier.recipes_finding({}, "cifar10") == ""
     medians = frontier.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
     ratio = medians["images", 16] / medians["images", 1]
     assert f"{ratio:.1f} times with 16 times the images" in frontier.growth_finding(results["growth"])

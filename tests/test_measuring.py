@@ -50,11 +50,12 @@ def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny):
 
 def test_diverged_run_is_not_measured_at_its_end(tiny):
     config = tiny.with_changes(
-        {"train.schedule": {"kind": "constant", "lr": 1e30}, "train.measure": ["gradient-norm", "eigenvalues"]}
+        {"train.schedule": {"kind": "constant", "lr": 1e30}, "train.measure": ["gradient-norm", "eigenvalues", "weight-norm"]}
     )
     record = train(config).record
     assert record.outcome.status == "diverged"
     assert set(record.measured) == {"gradient_norm"}
+    assert record.epochs[-1].weight_norm is None
 
 
 def test_gradient_norm_is_of_all_convolutions_at_the_start(batches, network):

@@ -173,6 +173,8 @@ def test_norm_ratios_compare_the_starts_of_each_seed_and_leave_lars_out():
     found["LARS"] = [run(0.5, seed=i, norms=(99.0,), lars={"trust": 0.1}) for i in range(2)]
     assert myrtle.norm_ratios(results_of(found), decaying=True) == [2.0, 1.5]
     assert myrtle.norm_ratios(results_of(found), decaying=False) == [3.0, 4.0]
+    found["e"] = [run(0.5, seed=i, norms=(norm,), weight_decay=0.1) for i, norm in enumerate((None, 2.0))]
+    assert [math.isnan(ratio) for ratio in myrtle.norm_ratios(results_of(found), decaying=True)] == [True, False]
 
 
 def test_gradients_are_multiplied_by_the_factor_on_the_weights():
@@ -212,6 +214,7 @@ def test_spectra_have_frozen_batch_norm_only_where_there_is_batch_norm():
 def test_common_target_is_what_the_worst_run_comes_to_at_its_best():
     found = results_of({"a": [run(0.3, 0.456, 0.4)], "b": [run(0.9), run(0.5, seed=1)]})
     assert myrtle.common_target(found) == 0.45
+    assert myrtle.common_target(results_of({"a": [run(0.29)]})) == 0.29
 
 
 def test_ladder_counts_up_to_the_first_evaluation_at_the_target():

@@ -45,6 +45,9 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     assert list(table["chosen by single runs"]) == ["50%", "50%"]  # 0.8 beats both, 0.6 none
     table = selection.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
     assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
+    lost = [changed(record, accuracies=[None])]
+    table = selection.choices(results_of(a=a, c=lost), "test_accuracy", best="highest")
+    assert table["chosen by single runs"].tolist() == ["100%", "0%"]
     table = selection.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
     assert table.loc["a", "mean, %"].startswith("70.00")
 
@@ -91,6 +94,8 @@ def test_epochs_show_what_the_original_prints_of_any_variant(record):
     ]
     assert table["a", "test accuracy, %", "original"].tolist() == ["51.00", "not printed"]
     assert table["b", "test accuracy, %", "here"].tolist() == ["50.0", "60.0"]
+    longer = report.epochs_beside_original(found, {"a": [OriginalEpoch(each, 0.51, train_accuracy=0.42) for each in (1, 2, 3)]})
+    assert longer["a", "test accuracy, %", "here"].tolist() == ["50.0", "60.0", "—"]
 
 
 def test_timed_runs_are_extrapolated_from_the_parts_of_their_steps(record):

@@ -11,7 +11,7 @@ from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
 from fastresnet.parsing import parse
 from fastresnet.project import committed_results
-from fastresnet.schedules import Constant, Cosine, Linear, PiecewiseLinear, Schedule
+from fastresnet.schedules import Constant, Cosine, Linear, OneCycle, PiecewiseLinear, Schedule
 from fastresnet.study import edition_parameters
 from fastresnet.widgets import ScheduleExplorer, recorded_losses
 
@@ -127,6 +127,17 @@ def test_copied_pytorch_code_gives_the_same_curve(module):
 
 
 @pytest.mark.browser
+def test_copied_code_says_where_torch_has_no_such_warm_up(module):
+    schedule = OneCycle(max_lr=0.1, warmup=0.1).model_dump(mode="json")
+    short, longer = (module.evaluate("([s, run]) => explorer.toTorch(s, ...run)", [schedule, run]) for run in ((1, 10), (1, 20)))
+    assert "too short for it" in short
+    with pytest.raises(ZeroDivisionError):
+        torch_curve(short, 10)
+    assert "too short" not in longer
+    assert len(torch_curve(longer, 20)) == 20
+
+
+@pytest.mark.browser
 def test_moving_a_slider_moves_the_curve_the_table_and_the_code(shown):
     page = shown()
     before = path_of(page)
@@ -140,9 +151,20 @@ def test_moving_a_slider_moves_the_curve_the_table_and_the_code(shown):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("label", "text", "message"), [("Maximal rate", "-1", "above 0"), ("Epochs", "2.5", "a whole number")])
-def test_what_cannot_be_is_refused_with_a_message(shown, label, text, message):
+@pytest.mark.parametrize(
+    ("kind", "label", "text", "message"),
+    [
+        ("one-cycle", "Maximal rate", "-1", "above 0"),
+        ("one-cycle", "Epochs", "2.5", "a whole number"),
+        ("plateau", "Factor", "1", "below 1"),
+        ("exponential", "Last rate", "0", "above 0"),
+        ("multi-step", "Milestones, shares of the run", "0.5, 0.75,", "shares of the run like 0.5, 0.75"),
+        ("piecewise-linear", "Knots, share of the run: rate", "0: 0.1, 1:", "pairs of share and rate like 0: 0.02, 1: 0.1"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_message(shown, kind, label, text, message):
     page = shown()
+    page.get_by_label("Shape").select_option(kind)
     before = path_of(page)
     page.get_by_label(label, exact=True).fill(text)
     page.keyboard.press("Tab")
@@ -165,6 +187,7 @@ def test_every_shape_can_be_chosen_and_compared(shown):
     assert page.get_by_text("Keep for comparison").is_disabled()
     page.get_by_label("Remove curve 2").click()
     assert page.locator("tbody tr").count() == 5
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Readings of the curves"
 
 
 @pytest.mark.browser
@@ -182,15 +205,25 @@ def test_knots_follow_pointer_and_keys(shown):
     box = knot.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
+    reader = page.get_by_label("Read at")
+    read = reader.input_value()
+    assert int(read) > 0
     page.mouse.down()
     page.mouse.move(x - 150, y + 60, steps=5)
     page.mouse.up()
+    assert reader.input_value() == read
     assert points()[1][0] < 0.45
     assert 0.03 < points()[1][1] < 0.095
     page.mouse.move(x, y)
     assert len(points()) == 3
-    page.get_by_text("Add a knot").click()
-    assert len(points()) == 4
+    page.get_by_text("Add a knot").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert len(points()) == 5
+    page.get_by_text("Remove a knot").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert len(points()) == 3
 
 
 @pytest.mark.browser

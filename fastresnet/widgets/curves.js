@@ -126,10 +126,12 @@ const interpolation = (points, total) => {
   return byStep([`return float(np.interp(step, [${steps}], [${points.map(([, lr]) => lr).join(", ")}]))`]);
 };
 
-function oneCycleSettings(s, total) {
+function oneCycleTorch(s, total) {
+  const note = s.warmup * total > 1 ? "" : "# torch divides by the steps of the warm-up less one: this one is too short for it\n";
   const shape = `pct_start=${s.warmup}, anneal_strategy="${s.anneal === "cosine" ? "cos" : "linear"}"`;
   const factors = `div_factor=${s.div_factor}, final_div_factor=${s.final_div_factor}`;
-  return `max_lr=${s.max_lr}, total_steps=${total}, ${shape}, ${factors}, ${momentumSettings(s.momentum_range)}`;
+  const settings = `max_lr=${s.max_lr}, total_steps=${total}, ${shape}, ${factors}, ${momentumSettings(s.momentum_range)}`;
+  return note + optimizer(s.max_lr) + scheduler("OneCycleLR", settings);
 }
 
 const TORCH = {
@@ -148,10 +150,9 @@ const TORCH = {
     const settings = `T_0=${first}, T_mult=${s.cycle_factor}, eta_min=${s.end_lr}`;
     return note + optimizer(s.lr) + scheduler("CosineAnnealingWarmRestarts", settings);
   },
-  "one-cycle": (s, total) => optimizer(s.max_lr) + scheduler("OneCycleLR", oneCycleSettings(s, total)),
+  "one-cycle": oneCycleTorch,
   "one-cycle-tail"(s, total) {
-    const cycle = optimizer(s.max_lr) + scheduler("OneCycleLR", oneCycleSettings(s, total));
-    return `${cycle}# from step ${Math.ceil(s.tail_start * total)} on, set optimizer.param_groups[0]["lr"] = ${s.tail_lr} instead\n`;
+    return `${oneCycleTorch(s, total)}# from step ${Math.ceil(s.tail_start * total)} on, set optimizer.param_groups[0]["lr"] = ${s.tail_lr} instead\n`;
   },
   cyclic(s, total) {
     const shape = `step_size_up=${total / s.num_cycles / 2}, mode="${s.mode}"`;

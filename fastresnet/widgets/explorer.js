@@ -104,19 +104,20 @@ function render({ model, el }) {
   }
 
   function knotButtons() {
-    const put = (points) => {
+    const put = (points, button) => {
       change("points", points);
       buildSettings();
+      settings.querySelector(`#${uid}-${button}`).focus(); // the one that was pressed is gone
     };
     const add = () => {
       const points = schedule().points;
       const gaps = points.slice(1).map(([at], index) => at - points[index][0]);
       const widest = gaps.indexOf(Math.max(...gaps)) + 1;
       const middle = [0, 1].map((part) => rounded((points[widest - 1][part] + points[widest][part]) / 2));
-      put(points.toSpliced(widest, 0, middle));
+      put(points.toSpliced(widest, 0, middle), "add");
     };
-    const remove = () => (schedule().points.length > 2 ? put(schedule().points.toSpliced(-2, 1)) : say("A curve needs two knots.", true));
-    return make("div", { class: "buttons" }, make("button", { type: "button", onclick: add }, "Add a knot"), make("button", { type: "button", onclick: remove }, "Remove a knot"));
+    const remove = () => (schedule().points.length > 2 ? put(schedule().points.toSpliced(-2, 1), "remove") : say("A curve needs two knots.", true));
+    return make("div", { class: "buttons" }, make("button", { type: "button", id: `${uid}-add`, onclick: add }, "Add a knot"), make("button", { type: "button", id: `${uid}-remove`, onclick: remove }, "Remove a knot"));
   }
 
   function buildSettings() {
@@ -128,7 +129,7 @@ function render({ model, el }) {
       if (key === "milestones") return textSetting(key, "Milestones, shares of the run", 1);
       if (key === "points") return [textSetting(key, "Knots, share of the run: rate", 2), knotButtons()];
       if (CHOICES[key]) return selectSetting(`${uid}-${key}`, ...CHOICES[key], value, (chosen) => change(key, chosen));
-      return numberSetting(key, value, (typed) => change(key, typed));
+      return numberSetting(key, value, (typed) => change(key, typed), { ...FIELDS[key], ...NARROWER[kind]?.[key] });
     });
     settings.replaceChildren(...rows);
   }
@@ -189,7 +190,10 @@ function render({ model, el }) {
     const knots = schedule().kind === "piecewise-linear" ? schedule().points : [];
     const look = { perEpoch, cursor, axis: model.get("axis"), scale: model.get("scale"), width: Math.max(280, plot.clientWidth || 600) };
     drawPlot(plot, drawn, knots, look, { moveKnot, moveCursor });
-    fillTable(table, drawn, perEpoch, cursor, (index) => put("compared", model.get("compared").toSpliced(index - 1, 1)));
+    fillTable(table, drawn, perEpoch, cursor, (index) => {
+      put("compared", model.get("compared").toSpliced(index - 1, 1));
+      table.focus(); // the button that was pressed is gone
+    });
     yaml.textContent = toYaml(schedule());
     torch.textContent = toTorch(schedule(), epochs, perEpoch);
     keep.disabled = curves().length >= MOST_CURVES;

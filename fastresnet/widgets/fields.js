@@ -38,6 +38,8 @@ const FIELDS = {
   epochs: { label: "Epochs", low: 1, high: 500, from: 1, to: 100, whole: true },
   steps_per_epoch: { label: "Steps per epoch", low: 1, high: 1000, from: 1, to: 1000, log: true, whole: true },
 };
+// where a kind of schedule allows less than the others that have the field
+const NARROWER = { plateau: { factor: { below: 1, to: 0.99 } }, exponential: { end_lr: { low: "above" } } };
 const CHOICES = { anneal: ["Annealing", ["cosine", "linear"]], mode: ["Mode", ["triangular", "triangular2"]] };
 
 // The number a field holds, or an error that says what is allowed.
@@ -55,7 +57,7 @@ function checked(field, text) {
 }
 
 function listOf(label, text, width) {
-  const items = text.split(",").map((item) => item.trim().split(/[\s:]+/).map(Number));
+  const items = text.split(",").map((item) => item.trim().split(/[\s:]+/).map((part) => (part === "" ? NaN : Number(part))));
   const wrong = items.some((item) => item.length !== width || item.some((value) => !Number.isFinite(value)) || item[0] < 0 || item[0] > 1);
   const example = width === 1 ? "shares of the run like 0.5, 0.75" : "pairs of share and rate like 0: 0.02, 1: 0.1";
   if (wrong || items.some((item) => width === 2 && item[1] < 0)) throw new Error(`${label}: must be ${example}, got "${text}"`);

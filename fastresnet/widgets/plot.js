@@ -60,7 +60,7 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
   place.onpointerup = place.onpointercancel = () => {
     const dragged = place.held !== undefined;
     place.held = undefined;
-    if (dragged) moveCursor(Math.round(geometry.share(0) * geometry.total));
+    if (dragged) moveCursor(geometry.cursor); // draws anew, with a scale for where the knot is now
   };
 }
 
@@ -92,7 +92,7 @@ function drawPlot(place, drawn, knots, { perEpoch, cursor, axis, scale, width },
   if (focused !== undefined) place.querySelector(`[data-knot="${focused}"]`)?.focus();
   const share = (px) => (px * (width / place.clientWidth) - box.left) / (box.right - box.left);
   const scaled = { ...y, value: (py) => y.value(py * (width / place.clientWidth)) };
-  followPointer(place, { y: { ...scaled, at: y.at, ticks: y.ticks }, share, total }, handlers);
+  followPointer(place, { y: { ...scaled, at: y.at, ticks: y.ticks }, share, total, cursor }, handlers);
 }
 
 function fillTable(place, drawn, perEpoch, cursor, remove) {
