@@ -46,8 +46,9 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     table = selection.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
     assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
     lost = [changed(record, accuracies=[None])]
-    table = selection.choices(results_of(a=a, c=lost), "test_accuracy", best="highest")
-    assert table["chosen by single runs"].tolist() == ["100%", "0%"]
+    for best in ("highest", "lowest"):
+        table = selection.choices(results_of(a=a, c=lost), "test_accuracy", best=best)
+        assert table["chosen by single runs"].tolist() == ["100%", "0%"]
     table = selection.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
     assert table.loc["a", "mean, %"].startswith("70.00")
 

@@ -40,14 +40,14 @@ def data_fetch(
 ) -> None:
     """Download the official files, going on from where an earlier try broke off, and check them."""
     from fastresnet.data import sources
-    from fastresnet.data.download import download
+    from fastresnet.data.download import download, fetching
 
     spec = sources.find_spec(name)
     if spec.torchvision_class is None:
         print(f"{name}: nothing to fetch, {spec.licence}")
         return
     folder = data_dir or sources.cache_folder() / "data"
-    with sources.fetching(spec, folder):
+    with fetching(spec, folder):
         files = download(spec, folder, progress=sys.stderr.isatty())
     for file in files:
         print(f"{name}: {file}")

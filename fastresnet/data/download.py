@@ -1,9 +1,12 @@
 """The official files: names, md5 sums and addresses as torchvision knows them, fetched so that a break costs little."""
 
+import fcntl
 import hashlib
 import http.client
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +47,15 @@ def official_files(spec: DatasetSpec) -> OfficialFiles:
         train=dict(published.train_list),
         test=dict(published.test_list),
     )
+
+
+@contextmanager
+def fetching(spec: DatasetSpec, folder: Path) -> Iterator[None]:
+    """The block in which a data set is downloaded into a folder, by one process at a time: another would find a part of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{spec.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def download(spec: DatasetSpec, folder: Path, *, progress: bool) -> list[Path]:

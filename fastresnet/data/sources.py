@@ -7,13 +7,11 @@ hold torchvision's official files or Hugging Face Parquet shards. Whatever the s
 into one order and their digest compared with the pinned one, so a wrong file is never trained on.
 """
 
-import fcntl
 import hashlib
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +21,7 @@ import torch
 
 from fastresnet.atomic import replacing
 from fastresnet.data import formats
-from fastresnet.data.download import download, official_files
+from fastresnet.data.download import download, fetching, official_files
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
 from fastresnet.data.sample import read_sample
 from fastresnet.data.specs import SPECS, DatasetSpec
@@ -95,15 +93,6 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
     except OSError as error:
         warnings.warn(f"{cached}: not kept ({error.strerror}): the next start has to decode {name} again", stacklevel=2)
     return dataset
-
-
-@contextmanager
-def fetching(spec: DatasetSpec, folder: Path) -> Iterator[None]:
-    """The block in which a data set is downloaded into a folder, by one process at a time: another would find a part of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{spec.name}.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
