@@ -39,9 +39,8 @@ def train(
     for (one, file), (other, same) in combinations((outputs | ({"from": start} if start else {})).items(), 2):
         if followed(file) == followed(same) and (one, other) != ("save", "from"):  # a network may take its own place
             raise UserError(f"--{one} and --{other}: both name {file}; allowed: a file each")
-    for name in outputs:
-        if seeds > 1:
-            raise UserError(f"--{name}: names the file of one run, but --seeds {seeds} asks for {seeds}; allowed: --seeds 1")
+    if outputs and seeds > 1:
+        raise UserError(f"--{next(iter(outputs))}: names the file of one run, got --seeds {seeds}; allowed: --seeds 1")
     if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines that torchrun starts, the one that writes
         if checkpoint:
             check_file(checkpoint)  # its folder is made
