@@ -138,7 +138,7 @@ def cifar10_95(variant: Variant) -> RunConfig:
     Nothing is pruned: with half of the easy images skipped a run as long had 94.71 % of the test images, and at its end
     99.9 % of the training images that it saw (not recorded).
 
-    cpu: 94.98 ± 0.09 % (n = 2) after 2673 ± 5 s of training and 69 ± 5 s of evaluation, 967 TFLOP; bf16 on AMD
+    cpu: 95.00 ± 0.07 % (n = 3) after 2676 ± 5 s of training and 70 ± 4 s of evaluation, 967 TFLOP; bf16 on AMD
         EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
