@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 
 from fastresnet.data.specs import SPECS
 from fastresnet.errors import UserError
-from fastresnet.model_config import ModelConfig, ResNetConfig
+from fastresnet.model_config import FUSED_ACTIVATIONS, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.parsing import parse
 from fastresnet.schedules import Constant, Fraction, Frozen, Schedule
 
@@ -152,6 +152,9 @@ class TrainConfig(Frozen):
     """Train through torch.compile: faster steps after a compilation that the clock counts as training."""
     cuda_graph: bool = False
     """Record a step's kernels once and have them repeated by one call: on one GPU; elsewhere it has no effect."""
+    fused_kernels: bool = False
+    """Compute what stands between the convolutions of a `speednet` in few passes over memory, by kernels in Triton: on a GPU;
+    elsewhere it has no effect."""
     time_parts: bool = False
     """Time the parts of every step, waiting for the device between them."""
     evaluate_every: PositiveInt = 1
@@ -174,6 +177,8 @@ class TrainConfig(Frozen):
             }
             for name in (name for name, hinders in hindered.items() if hinders):
                 raise ValueError(f"cuda_graph: a step cannot be recorded with {name} as it is; set cuda_graph to false")
+        if self.compile and self.fused_kernels:
+            raise ValueError("fused_kernels: torch.compile makes kernels of its own; allowed: one of the two")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self
@@ -193,6 +198,10 @@ class RunConfig(Frozen):
             raise ValueError(f"model.in_channels: {spec.name} images have {spec.channels}, got {self.model.in_channels}")
         if spec and self.model.num_classes != spec.num_classes:
             raise ValueError(f"model.num_classes: {spec.name} has {spec.num_classes}, got {self.model.num_classes}")
+        if self.train.fused_kernels and not (
+            isinstance(self.model, SpeedNetConfig) and self.model.activation in FUSED_ACTIVATIONS
+        ):
+            raise ValueError(f"train.fused_kernels: there are some for a speednet with {' or '.join(FUSED_ACTIVATIONS)} alone")
         return self
 
     @property

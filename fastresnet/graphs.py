@@ -13,6 +13,7 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
+Batch = tuple[Tensor, Tensor]
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Takes a step on images [N, C, H, W] and labels [N], and returns its loss and its logits."""
 
@@ -81,7 +82,7 @@ def side_by_side(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
     if not tensors or tensors[0].device.type != "cuda":
         yield from tensors
         return
-    here, streams = torch.cuda.current_stream(tensors[0].device), _streams(tensors[0].device)[1 : len(tensors) + 1]
+    here, streams = torch.cuda.current_stream(tensors[0].device), _streams(tensors[0].device)[1:-1][: len(tensors)]
     try:
         for tensor, stream in zip(tensors, cycle(streams), strict=False):
             stream.wait_stream(here)
@@ -92,6 +93,23 @@ def side_by_side(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
             here.wait_stream(stream)
 
 
+def made_beside(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """The same batches, on a GPU made on a stream of their own, so that none waits for the step on the one before."""
+    if device.type != "cuda":
+        yield from batches
+        return
+    here, stream = torch.cuda.current_stream(device), _streams(device)[-1]
+    while True:
+        with torch.cuda.stream(stream):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        here.wait_stream(stream)
+        for tensor in (each for each in batch if each.is_cuda):
+            tensor.record_stream(here)  # its memory is not given away before the step is done with it
+        yield batch
+
+
 def step_stream(device: torch.device) -> torch.cuda.Stream:
     """The stream on which steps are taken and recorded."""
     return _streams(device)[0]
@@ -100,4 +118,4 @@ def step_stream(device: torch.device) -> torch.cuda.Stream:
 @cache
 def _streams(device: torch.device) -> tuple[torch.cuda.Stream, ...]:
     """The same for every run, since the library of matrix products sets memory aside for each."""
-    return tuple(torch.cuda.Stream(device) for _ in range(9))
+    return tuple(torch.cuda.Stream(device) for _ in range(10))

@@ -10,6 +10,8 @@ from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, mode
 from fastresnet.schedules import Frozen
 
 Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
+FUSED_ACTIVATIONS = ("gelu", "relu")
+"""Those in `fastresnet.models.kernels`."""
 
 
 class ResNetConfig(Frozen):

@@ -38,6 +38,8 @@ class Steps:
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self._layout)  # type: ignore[call-overload]  # missing from torch's stubs
+        if config.fused_kernels and device.type == "cuda":
+            model.fuse()  # type: ignore[operator]
         graphed = config.cuda_graph and device.type == "cuda" and team.size == 1
         self.optimizers = make_optimizers(config, model, graphed=graphed)
         self._forward = team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))

@@ -22,6 +22,7 @@ from fastresnet.data.batches import Batches
 from fastresnet.device import PRECISIONS
 from fastresnet.errors import UserError, first_line
 from fastresnet.evaluation import Score, evaluate
+from fastresnet.graphs import made_beside
 from fastresnet.probes import weight_norm
 from fastresnet.progress import ProgressBar
 from fastresnet.records import EpochRecord, Outcome
@@ -130,7 +131,7 @@ class _Loop:
         losses: list[Tensor] = []
         image_losses: list[Tensor] = []
         correct: list[Tensor] = []
-        num_images, team, batches = 0, self.team, self.batches.epoch(index)
+        num_images, team, batches = 0, self.team, made_beside(self.batches.epoch(index), self.timer.device)
         while batch := self._next(batches):
             images, labels = batch
             loss, logits = self.steps.take(images, labels, epoch_losses)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.model_config import ResNetConfig
@@ -17,6 +18,8 @@ from fastresnet.schedules import Constant
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read by Triton when it is first imported
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,11 +1,11 @@
 """Random augmentation of a whole batch of uint8 images [N, C, H, W], without a loop over the images.
 
-A mirrored or shifted image is the same pixels in other places. So where to read them is settled first, on the CPU, and then each
-pixel is copied once, by one kernel. Random numbers come from a CPU generator given by the caller, so that a batch is the same on
-every device. Where the images are a team's share of a batch, they are drawn for the whole of it.
+A mirrored or shifted image is the same pixels in other places. So where to read them is settled first, and then each pixel is
+copied once, by one kernel. Random numbers come from a CPU generator given by the caller, so that a batch is the same on every
+device. Where the images are a team's share of a batch, they are drawn for the whole of it.
 
     places = random_flip(random_crop(Places.whole(indices, 32, 32), 4, generator), generator)
-    batch = places.to(device).read(pixels)
+    batch = places.read(pixels)
 """
 
 from typing import NamedTuple
@@ -18,7 +18,8 @@ from fastresnet.distributed import ALONE, Team
 
 
 class Places(NamedTuple):
-    """Where the pixels of a batch are read: in which images (int64 [N]), rows (int64 [N, H]) and columns (int64 [N, W])."""
+    """Where the pixels of a batch are read: in which images (int64 [N]), rows (int64 [N, H]) and columns (int64 [N, W]), on the
+    device of those pixels."""
 
     images: Tensor
     rows: Tensor
@@ -27,13 +28,8 @@ class Places(NamedTuple):
     @classmethod
     def whole(cls, indices: Tensor, height: int, width: int) -> "Places":
         """Of the images with some indices [N] every pixel, where it is."""
-        return cls(indices, torch.arange(height).expand(len(indices), -1), torch.arange(width).expand(len(indices), -1))
-
-    def to(self, device: torch.device) -> "Places":
-        """The same on a device, by one transfer."""
-        together = moved(torch.cat([self.images[:, None], self.rows, self.columns], dim=1), device)
-        images, rows, columns = together.split([1, self.rows.shape[1], self.columns.shape[1]], dim=1)
-        return Places(images[:, 0], rows, columns)
+        rows, columns = (torch.arange(side, device=indices.device).expand(len(indices), -1) for side in (height, width))
+        return cls(indices, rows, columns)
 
     def read(self, pixels: Tensor) -> Tensor:
         """The batch [N, C, H, W], in channels_last, from the pixels [M, C, height, width] of a set on the same device."""
@@ -44,7 +40,8 @@ class Places(NamedTuple):
 
 def random_flip(places: Places, generator: torch.Generator, team: Team = ALONE) -> Places:
     """Mirrors each image left to right with probability 1/2."""
-    return _mirror(places, team.share(torch.rand(len(places.images) * team.size, generator=generator)) < 0.5)
+    drawn = team.share(torch.rand(len(places.images) * team.size, generator=generator))
+    return _mirror(places, moved(drawn < 0.5, places.images.device))
 
 
 def alternating_flip(places: Places, epoch: int) -> Places:
@@ -64,13 +61,14 @@ def _mirror(places: Places, chosen: Tensor) -> Places:
 def random_crop(places: Places, padding: int, generator: torch.Generator, team: Team = ALONE) -> Places:
     """Shifts each image by up to `padding` pixels both ways; what comes in over the edge is a reflection."""
     size = (2, len(places.images) * team.size, 1)
-    down, right = team.share(torch.randint(-padding, padding + 1, size, generator=generator), dim=1)
+    drawn = team.share(torch.randint(-padding, padding + 1, size, generator=generator), dim=1)
+    down, right = moved(drawn, places.images.device)
     return places._replace(rows=_shift(places.rows, down), columns=_shift(places.columns, right))
 
 
 def _shift(positions: Tensor, by: Tensor) -> Tensor:
     size = positions.shape[1]
-    source = (torch.arange(size) + by).abs()
+    source = (torch.arange(size, device=by.device) + by).abs()
     return positions.gather(1, torch.where(source < size, source, 2 * (size - 1) - source))
 
 

@@ -193,18 +193,17 @@ class TensorBatches(_Batches):
         config = self.config
         padding = config.crop_padding if self.training else 0
         flip = config.flip if self.training else "random" if config.flip_test else "none"
+        chosen = moved(indices, self.device)
         if not padding and flip == "none":
-            chosen = moved(indices, self.device)
             return self._pixels[chosen], self._labels[chosen]
-        places = augment.Places.whole(indices, *self._pixels.shape[-2:])
+        places = augment.Places.whole(chosen, *self._pixels.shape[-2:])
         if padding:
             places = augment.random_crop(places, padding, generator, self.team)
         if flip == "random":
             places = augment.random_flip(places, generator, self.team if self.training else ALONE)
         if flip == "alternating":
             places = augment.alternating_flip(places, epoch)
-        places = places.to(self.device)
-        return places.read(self._pixels), self._labels[places.images]
+        return places.read(self._pixels), self._labels[chosen]
 
     def _side(self, epoch: float) -> int | None:
         """What images are resized to at a point of the training, in epochs; None for their own size."""

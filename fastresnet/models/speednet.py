@@ -4,7 +4,10 @@ Whitened patches (Page, 2019), identity initialisation and a head scaled down (J
 already move the logits in a useful direction, and a few epochs do. It has no bias before a norm and no scale after one.
 """
 
+import importlib
+import warnings
 from collections.abc import Iterator
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +31,7 @@ class SpeedNet(nn.Module):
         if self.stem.bias is not None:
             nn.init.zeros_(self.stem.bias)
         self.activation = ACTIVATIONS[config.activation]()
+        self.fused = False
         in_channels = config.num_patch_filters
         groups = []
         for width, convolutions in zip(config.widths, config.group_convolutions, strict=True):
@@ -40,10 +44,27 @@ class SpeedNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, num_classes] of normalised images [N, in_channels, H, W]."""
-        x = self.activation(self.stem(images))  # [N, num_patch_filters, H - patch + 1, W - patch + 1] for stride 1
+        x = self._patches(images)  # [N, num_patch_filters, H - patch + 1, W - patch + 1] for stride 1
         x = self.groups(x)  # [N, widths[-1], H / 2^groups, W / 2^groups], rounded down at each
         x = functional.max_pool2d(x, x.shape[-2:]) if self.config.final_pool == "max" else functional.adaptive_avg_pool2d(x, 1)
         return self.head(x.flatten(1))
+
+    def _patches(self, images: Tensor) -> Tensor:
+        if _fuses(self, images) and self.config.whitened and self.config.patch_stride == 1:
+            dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else images.dtype
+            return _fused().patches_activation(images, self.stem, self.config.activation, dtype)
+        return self.activation(self.stem(images))
+
+    def fuse(self) -> None:
+        """Has `fastresnet.models.fused` compute what stands between two convolutions, on a GPU; or warns that it cannot."""
+        try:
+            _fused()
+        except ModuleNotFoundError as error:
+            warnings.warn(f"train.fused_kernels: {error.name} is not installed; torch's own, slower ones are taken", stacklevel=2)
+            return
+        self.fused = True
+        for group in self.groups:
+            group.fused = True  # type: ignore[assignment]  # to mypy every attribute of a module is a module
 
     def parts(self) -> Iterator[nn.Module]:
         """The parts that can be frozen, first to last."""
@@ -67,16 +88,33 @@ class Group(nn.Module):
         self.convolutions = nn.ModuleList(_conv(channels, width, config) for channels in inputs)
         self.norms = nn.ModuleList(_norm(width, config) for _ in range(convolutions))
         self.pool = nn.MaxPool2d(2)
+        self.activation_name = config.activation
         self.activation = ACTIVATIONS[config.activation]()
+        self.fused = False
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.convolutions[0](x))  # pooled before the norm, which then has a quarter of the work
-        x = first = self.activation(self.norms[0](x))
+        x = first = self._finish(self.convolutions[0](x), 0, pool=True)
         last = len(self.convolutions) - 1
         for index in range(1, last + 1):
-            x = self.norms[index](self.convolutions[index](x))
-            x = self.activation(x + first if index == last and last > 1 else x)
+            x = self._finish(self.convolutions[index](x), index, residual=first if index == last and last > 1 else None)
         return x
+
+    def _finish(self, x: Tensor, index: int, *, pool: bool = False, residual: Tensor | None = None) -> Tensor:
+        """What follows on a convolution: pool, norm, sum, activation."""
+        norm = self.norms[index]
+        if _fuses(self, x):
+            return _fused().pool_norm_activation(x, norm, self.activation_name, pool=pool, residual=residual)
+        x = norm(self.pool(x) if pool else x)  # pooled before the norm, which then has a quarter of the work
+        return self.activation(x if residual is None else x + residual)
+
+
+def _fuses(module: SpeedNet | Group, x: Tensor) -> bool:
+    return bool(module.fused) and x.is_cuda and (module.training or not torch.is_grad_enabled())
+
+
+def _fused() -> ModuleType:
+    """Imported where it is needed: it needs Triton, which is not everywhere."""
+    return importlib.import_module("fastresnet.models.fused")
 
 
 def _conv(in_channels: int, out_channels: int, config: SpeedNetConfig) -> nn.Conv2d:

@@ -52,7 +52,13 @@ biases and head and the decay were scaled down with the batch; then Muon's learn
 0.08, 0.06 and 0.05 with 10,000 images held out of CIFAR-10's training set (four epochs, one run each)."""
 
 
-_ON_A_GPU = {"data.test_batch_size": 2000, "train.micro_batch": None, "train.precision": "bf16", "train.cuda_graph": True}
+_ON_A_GPU = {
+    "data.test_batch_size": 2000,
+    "train.micro_batch": None,
+    "train.precision": "bf16",
+    "train.cuda_graph": True,
+    "train.fused_kernels": True,
+}
 
 
 def for_variant(config: RunConfig, variant: Variant) -> RunConfig:

@@ -1,0 +1,112 @@
+"""Kernels of our own: as they are on a GPU, on a processor in Triton's interpreter."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+pytest.importorskip("triton", reason="Triton is there for Linux alone")
+
+from fastresnet.models import fused
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+TOLERANCES = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
+
+
+def images(*shape, dtype=torch.float32, seed=0):
+    drawn = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 2 + 1
+    return drawn.to(DEVICE, dtype).to(memory_format=torch.channels_last)
+
+
+def assert_near(found, expected, dtype):
+    assert found.shape == expected.shape
+    error = (found.float() - expected.float()).norm() / expected.float().norm()
+    assert error < TOLERANCES[dtype]
+
+
+def norm_of(channels):
+    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.3).to(DEVICE)
+    norm.weight.requires_grad = False
+    with torch.no_grad():
+        norm.bias.copy_(torch.linspace(-1, 1, channels))
+    return norm
+
+
+def one_by_one(x, norm, activation, *, pool, residual):
+    x = norm(functional.max_pool2d(x, 2) if pool else x)
+    return getattr(functional, activation)(x if residual is None else x + residual)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", [(5, 24, 7, 7), (3, 64, 6, 9), (4, 40, 5, 4)], ids=str)
+@pytest.mark.parametrize("pool", [True, False])
+@pytest.mark.parametrize("with_residual", [True, False])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_pool_norm_and_activation_are_those_of_torch_and_so_are_their_gradients(shape, dtype, pool, with_residual, activation):
+    num_images, channels, height, width = shape
+    x = images(*shape, dtype=dtype)
+    after = (num_images, channels, height // 2, width // 2) if pool else shape
+    residual = images(*after, dtype=dtype, seed=1) if with_residual else None
+    weights = images(*after, dtype=dtype, seed=2)
+    found = []
+    # torch in fp32, from the same numbers: what is asked of bf16 is to be near what is right
+    for function, kind in ((fused.pool_norm_activation, dtype), (one_by_one, torch.float32)):
+        norm = norm_of(channels)
+        given = [None if each is None else each.to(kind, copy=True).requires_grad_() for each in (x, residual)]
+        out = function(given[0], norm, activation, pool=pool, residual=given[1])
+        out.backward(weights.to(kind))
+        gradients = [each.grad for each in given if each is not None]
+        assert norm.num_batches_tracked == 1
+        found.append([out, norm.bias.grad, norm.running_mean, norm.running_var, *gradients])
+    for ours, expected in zip(*found, strict=True):
+        assert_near(ours, expected, dtype)
+
+
+@pytest.mark.parametrize("pool", [True, False])
+@pytest.mark.parametrize("with_residual", [True, False])
+def test_network_that_is_not_trained_is_normed_by_its_running_statistics(pool, with_residual):
+    norm = norm_of(24).eval()
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.5, 2)
+    x = images(5, 24, 7, 6)
+    residual = images(5, 24, 3, 3, seed=1) if pool else images(5, 24, 7, 6, seed=1)
+    with torch.inference_mode():
+        found, expected = (
+            function(x, norm, "gelu", pool=pool, residual=residual if with_residual else None)
+            for function in (fused.pool_norm_activation, one_by_one)
+        )
+    assert_near(found, expected, torch.float32)
+    assert norm.num_batches_tracked == 0
+
+
+def test_gradient_of_a_pool_goes_to_the_first_of_equal_pixels_and_past_an_odd_edge_there_is_none():
+    x = images(2, 16, 5, 5).requires_grad_()
+    with torch.no_grad():
+        x[:, :, :2, :2] = 9.0
+    fused.pool_norm_activation(x, norm_of(16), "relu", pool=True).backward(images(2, 16, 2, 2, seed=1))
+    assert x.grad[:, :, 0, 0].abs().sum() > 0
+    assert x.grad[:, :, :2, :2].flatten(2)[:, :, 1:].abs().sum() == 0
+    assert x.grad[:, :, 4].abs().sum() == x.grad[:, :, :, 4].abs().sum() == 0
+
+
+def test_first_layer_whose_input_needs_no_gradient_has_none():
+    norm = norm_of(16)
+    fused.pool_norm_activation(images(2, 16, 4, 4), norm, "gelu").sum().backward()
+    assert norm.bias.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize(("in_channels", "side"), [(3, 2), (1, 3)])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_patches_are_those_of_a_convolution(in_channels, side, activation, dtype):
+    torch.manual_seed(0)
+    stem = nn.Conv2d(in_channels, 24, side).to(DEVICE, memory_format=torch.channels_last)
+    stem.weight.requires_grad = False
+    x, weights = images(3, in_channels, 9, 8), images(3, 24, 10 - side, 9 - side, seed=1)
+    expected = getattr(functional, activation)(stem(x))
+    (expected_gradient,) = torch.autograd.grad(expected, [stem.bias], weights)
+    found = fused.patches_activation(x, stem, activation, dtype)
+    assert found.dtype == dtype
+    (gradient,) = torch.autograd.grad(found, [stem.bias], weights.to(dtype))
+    assert_near(found, expected, dtype)
+    assert_near(gradient, expected_gradient, dtype)
