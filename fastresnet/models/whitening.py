@@ -15,7 +15,8 @@ def whitening_filters(images: Tensor, patch: int) -> Tensor:
     variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, largest eigenvalue first."""
     channels = images.shape[1]
     covariance, num_patches = torch.zeros((), dtype=torch.float64), 0
-    for some in images[:WHITENING_IMAGES].split(100):  # small enough for the cache
+    images = images[:WHITENING_IMAGES]
+    for some in images.split(100 if images.device.type == "cpu" else len(images)):  # small enough for a processor's cache
         patches = in_double(_patches(some, patch))
         covariance = covariance + (patches @ patches.mT).sum(dim=0)
         num_patches += patches.shape[0] * patches.shape[2]
