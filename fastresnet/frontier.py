@@ -8,8 +8,8 @@ from scipy import stats
 
 from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
-from fastresnet.report import hardware, spread
-from fastresnet.study import Results
+from fastresnet.report import describe_runs, hardware, spread
+from fastresnet.study import Results, open_study
 from fastresnet.verdicts import VerdictList, as_list, reaches
 
 
@@ -53,6 +53,21 @@ def training_petaflops(record: RunRecord) -> float:
 def recipes_in(results: Mapping[str, Results], dataset: str = "") -> dict[str, Results]:
     """Those of some experiments that are recipes for a data set (or any), in the recipes' order."""
     return {name: results[name] for name in RECIPES if name in results and dataset in name}
+
+
+def gpu_runs(name: str) -> tuple[RunRecord, ...]:
+    """The recorded runs of a recipe's GPU variant, also where more are asked for than there are."""
+    study = open_study("frontier", edition="gpu")
+    keys = [run.key for run in study.runs(name)]
+    found = study.store.find_all(keys)
+    return tuple(found[key] for key in keys if key in found)
+
+
+def gpu_finding(name: str) -> str:
+    """What they came to, beside the recipe's target."""
+    records, target = gpu_runs(name), RECIPES[name].target
+    passed = sum((record.test_accuracy or 0) >= target for record in records)
+    return f"`{name}`: {describe_runs(records)} {passed} of {len(records)} runs reach {100 * target:g} %."
 
 
 def published_for(dataset: str) -> tuple[Published, ...]:

@@ -6,7 +6,7 @@ import statistics
 import matplotlib.pyplot as plt
 import pytest
 
-from fastresnet import frontier, plots
+from fastresnet import frontier, plots, report
 from fastresnet.bench import page
 from fastresnet.errors import UserError
 from fastresnet.project import committed_results
@@ -148,3 +148,18 @@ def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(re
     counts = ", ".join(str(sum(map(len, found.records.values()))) for _, found in finals.values())
     assert f"Ours: {counts} runs" in frontier.report_finals_caption(results)
     plt.close()
+
+
+def test_page_counts_the_runs_on_a_gpu_that_reach_the_target():
+    records = frontier.gpu_runs("cifar10-94")
+    assert {record.machine.device for record in records} == {"cuda"}
+    passed = sum(record.test_accuracy >= 0.94 for record in records)
+    assert frontier.gpu_finding("cifar10-94").endswith(f"torch 2.11.0. {passed} of {len(records)} runs reach 94 %.")
+    assert frontier.gpu_runs("cifar10-96") == ()
+
+
+def test_first_run_of_a_process_is_told_apart_from_the_others():
+    records = frontier.gpu_runs("cifar10-94")
+    slowest = max(record.seconds.train for record in records)
+    assert f"(medians; {slowest:.1f} s in the slowest run" in report.describe_runs(records)
+    assert "medians" not in report.describe_runs([record for record in records if record.seconds.train < slowest])

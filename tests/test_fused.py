@@ -7,7 +7,9 @@ from torch.nn import functional
 
 pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
-from fastresnet.models import fused
+from fastresnet.model_config import SpeedNetConfig
+from fastresnet.models import fused, speednet
+from fastresnet.models.build import build_model
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCES = {torch.float32: 2e-5, torch.bfloat16: 2e-2}
@@ -110,3 +112,21 @@ def test_patches_are_those_of_a_convolution(in_channels, side, activation, dtype
     (gradient,) = torch.autograd.grad(found, [stem.bias], weights.to(dtype))
     assert_near(found, expected, dtype)
     assert_near(gradient, expected_gradient, dtype)
+
+
+def test_network_learns_by_them_what_it_learns_by_those_of_torch(monkeypatch):
+    monkeypatch.setattr(speednet, "_fuses", lambda module, _: module.fused)
+    config = SpeedNetConfig(widths=(16, 24), convolutions=(1, 3))
+    x, labels = images(4, 3, 13, 13), torch.arange(4, device=DEVICE)
+    found = []
+    for is_fused in (True, False):
+        model = build_model(config, 0).to(DEVICE, memory_format=torch.channels_last)
+        model.prepare(x)
+        if is_fused:
+            model.fuse()
+        functional.cross_entropy(model.train()(x), labels).backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        with torch.inference_mode():
+            found.append([*gradients, *model.buffers(), model.eval()(x)])
+    for ours, expected in zip(*found, strict=True):
+        assert_near(ours, expected, torch.float32)

@@ -78,6 +78,16 @@ def test_recorded_steps_learn_as_steps_one_by_one_do(tiny, changes):
     assert recorded.epochs[-1].train_loss < recorded.epochs[0].train_loss / 1.1
 
 
+def test_fused_kernels_learn_as_those_of_torch_do():
+    config = find_recipe("fashion-80").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
+    fused, plain = (
+        train(config.with_changes({"train.fused_kernels": fused}), device="cuda").record.epochs for fused in (True, False)
+    )
+    for one, other in zip(fused, plain, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=0.1)
+    assert fused[-1].test_accuracy == pytest.approx(plain[-1].test_accuracy, abs=0.05)
+
+
 def test_error_while_a_step_is_recorded_is_told_and_harms_no_later_run(tiny, monkeypatch):
     config = tiny.with_changes(GRAPHED | {"train.muon": {"momentum": 0.6}})
     orthogonalise = optim.orthogonalise

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from fastresnet import recipes, report
+from fastresnet import frontier, recipes, report
 from fastresnet.device import recipe_variant
 from fastresnet.errors import UserError
 from fastresnet.study import open_study
@@ -19,9 +19,11 @@ def test_docstring_says_what_the_records_hold(name):
     study = open_study("frontier", edition="cpu")
     results = study.recorded(name) if name in study.experiments else None
     expected = "not measured yet." if results is None else report.describe_runs(results.records["recipe"])
-    said = re.search(r"^cpu: (.*?)(?=^gpu: )", recipe.description, re.MULTILINE | re.DOTALL)
+    said = re.search(r"^cpu: (.*?)^gpu: (.*)", recipe.description, re.MULTILINE | re.DOTALL)
     assert said
     assert " ".join(said[1].split()) == expected
+    on_a_gpu = frontier.gpu_runs(name)
+    assert " ".join(said[2].split()) == (report.describe_runs(on_a_gpu) if on_a_gpu else "not measured yet.")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,6 +43,7 @@ def test_variant_for_a_gpu_trains_the_same_network_on_the_same_images(name):
         on_cpu.data.cutout,
     )
     assert (on_gpu.train.precision, on_gpu.train.micro_batch, on_gpu.train.cuda_graph) == ("bf16", None, True)
+    assert on_gpu.train.fused_kernels
     assert not on_gpu.train.compile
 
 

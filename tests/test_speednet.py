@@ -1,5 +1,7 @@
 """The speed net and its optimisers, each against a plain reference."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,14 @@ from fastresnet.models.whitening import whitening_filters
 from fastresnet.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
+
+
+def test_network_without_triton_takes_the_kernels_of_torch_and_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastresnet.models.fused", None)
+    model = build_model(SMALL, 0)
+    with pytest.warns(UserWarning, match=r"train\.fused_kernels: fastresnet\.models\.fused is not installed; torch's own"):
+        model.fuse()
+    assert not model.fused
 
 
 def sample_images(num_images=200):
