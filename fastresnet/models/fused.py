@@ -31,12 +31,13 @@ def pool_norm_activation(
     Takes x [N, C, H, W] and a residual of the result's shape, on a GPU. The norm's scale must be one. In training its running
     statistics move, and gradients go to x, its bias and the residual; in evaluation they rest, and there are no gradients.
     """
-    if norm.training:
-        return _PoolNormActivation.apply(x, norm.bias, residual, norm, activation, pool)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    rstd = (norm.running_var + norm.eps).rsqrt()
-    return _norm_and_activate(_channels_last(x), residual, norm.running_mean, rstd, norm.bias, activation, pool=pool)
+    with torch.cuda.device_of(x):  # Triton asks for no device but the current one
+        if norm.training:
+            return _PoolNormActivation.apply(x, norm.bias, residual, norm, activation, pool)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        rstd = (norm.running_var + norm.eps).rsqrt()
+        return _norm_and_activate(_channels_last(x), residual, norm.running_mean, rstd, norm.bias, activation, pool=pool)
 
 
 def patches_activation(images: Tensor, stem: nn.Conv2d, activation: str, dtype: torch.dtype) -> Tensor:
@@ -44,7 +45,8 @@ def patches_activation(images: Tensor, stem: nn.Conv2d, activation: str, dtype: 
 
     Takes images [N, C, H, W] on a GPU and gives `dtype`. Gradients go to the bias alone.
     """
-    return _PatchesActivation.apply(images, stem.weight, stem.bias, activation, dtype)
+    with torch.cuda.device_of(images):
+        return _PatchesActivation.apply(images, stem.weight, stem.bias, activation, dtype)
 
 
 class _PoolNormActivation(torch.autograd.Function):
