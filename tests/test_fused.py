@@ -91,6 +91,18 @@ def test_gradient_of_a_pool_goes_to_the_first_of_equal_pixels_and_past_an_odd_ed
     assert x.grad[:, :, 4].abs().sum() == x.grad[:, :, :, 4].abs().sum() == 0
 
 
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("pixel", [(0, 0), (1, 1)], ids=str)
+def test_what_is_no_number_is_not_hidden(activation, pixel):
+    x = images(2, 16, 4, 4)
+    x[0, 3, *pixel] = torch.nan
+    norm = norm_of(16)
+    out = fused.pool_norm_activation(x, norm, activation, pool=True)
+    assert out[:, 3].isnan().all()
+    assert out.isnan().sum() == out[:, 3].numel()
+    assert norm.running_var[3].isnan()
+
+
 def test_first_layer_whose_input_needs_no_gradient_has_none():
     norm = norm_of(16)
     fused.pool_norm_activation(images(2, 16, 4, 4), norm, "gelu").sum().backward()

@@ -23,7 +23,7 @@ def _activate(z, ACTIVATION: tl.constexpr):  # type: ignore[no-untyped-def]
     if ACTIVATION == "gelu":
         below, _ = _normal(z)
         return z * below
-    return tl.maximum(z, 0.0)
+    return tl.where(z < 0, 0.0, z)  # a maximum would make zero of what is no number, and hide a run that diverges
 
 
 @triton.jit
@@ -46,8 +46,9 @@ def _pool(x, row, channel, height, width, channels, mask, ROWS: tl.constexpr, CH
     place = tl.zeros((ROWS, CHANNELS), tl.uint8)
     for k in tl.static_range(1, 4):
         other = tl.load(x + corner + (k // 2 * width + k % 2) * channels, mask, other=0.0).to(tl.float32)
-        place = tl.where(other > value, k, place).to(tl.uint8)
-        value = tl.maximum(other, value)
+        larger = (other > value) | (other != other)  # what is no number goes on, as in torch
+        place = tl.where(larger, k, place).to(tl.uint8)
+        value = tl.where(larger, other, value)
     return value, place
 
 
@@ -94,7 +95,7 @@ def statistics(  # type: ignore[no-untyped-def]
     mask = channel < channels
     centre = _sum_of_partial(partial, 0, channels, programs, PROGRAMS, CHANNELS) / rows
     variance = _sum_of_partial(partial, 1, channels, programs, PROGRAMS, CHANNELS) / rows - centre * centre
-    variance = tl.maximum(variance, 0.0)
+    variance = tl.where(variance < 0, 0.0, variance)
     tl.store(mean + channel, centre, mask)
     tl.store(rstd + channel, tl.rsqrt(variance + eps), mask)
     before = tl.load(running_mean + channel, mask)
