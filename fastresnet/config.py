@@ -155,6 +155,9 @@ class TrainConfig(Frozen):
     fused_kernels: bool = False
     """Compute what stands between the convolutions of a `speednet` in few passes over memory, by kernels in Triton: on a GPU;
     elsewhere it has no effect."""
+    matmul_gradients: bool = False
+    """Take the gradients of 3x3 filters from matrix products where images are small, as `fastresnet.models.convolution` says:
+    on a processor, and faster on one with AMX; elsewhere it has no effect."""
     time_parts: bool = False
     """Time the parts of every step, waiting for the device between them."""
     evaluate_every: PositiveInt = 1
@@ -179,6 +182,8 @@ class TrainConfig(Frozen):
                 raise ValueError(f"cuda_graph: a step cannot be recorded with {name} as it is; set cuda_graph to false")
         if self.compile and self.fused_kernels:
             raise ValueError("fused_kernels: torch.compile makes kernels of its own; allowed: one of the two")
+        if self.compile and self.matmul_gradients:
+            raise ValueError("matmul_gradients: torch.compile takes gradients its own way; allowed: one of the two")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

@@ -84,19 +84,21 @@ def _torch_version() -> tuple[int, ...]:
 
 
 def recipe_variant(device: torch.device) -> Variant:
-    """The variant of a recipe that is fastest on a device: by its type, and whether a processor multiplies bf16 natively."""
+    """The variant of a recipe that is fastest on a device: by its type, and how a processor multiplies bf16 natively."""
     if device.type == "cuda":
         return "cuda"
     # where these instructions are missing bf16 is emulated, which is slower than fp32
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return "cpu-bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "cpu"
+    if capabilities.get("amx_bf16"):
+        return "cpu-amx"
+    return "cpu-bf16" if capabilities.get("avx512_bf16") else "cpu"
 
 
 def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
     """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
     if config.precision == "fp32" or device.type == "mps":
         return
-    if config.precision == "bf16" and recipe_variant(device) == "cpu-bf16":
+    if config.precision == "bf16" and recipe_variant(device) in ("cpu-bf16", "cpu-amx"):
         return
     # NVIDIA's cards compute in bf16 from Ampere on, compute capability 8, and in fp16 from the generations before
     if device.type == "cuda" and (config.precision == "fp16" or torch.cuda.get_device_capability(device)[0] >= 8):

@@ -25,6 +25,7 @@ from fastresnet.config import TrainConfig
 from fastresnet.device import PRECISIONS
 from fastresnet.distributed import Team, accumulate
 from fastresnet.graphs import StepGraphs, step_stream
+from fastresnet.models.convolution import take_gradients_from_products
 from fastresnet.optim import Lookahead, load_optimizer, make_optimizers, set_rates
 from fastresnet.timing import STEP_PARTS, Timer, training_flops_per_image
 
@@ -40,6 +41,8 @@ class Steps:
         model.to(device).to(memory_format=self._layout)  # type: ignore[call-overload]  # missing from torch's stubs
         if config.fused_kernels and device.type == "cuda":
             model.fuse()  # type: ignore[operator]
+        if config.matmul_gradients and device.type == "cpu":
+            take_gradients_from_products(model)
         graphed = config.cuda_graph and device.type == "cuda" and team.size == 1
         self.optimizers = make_optimizers(config, model, graphed=graphed)
         self._forward = team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))

@@ -27,10 +27,11 @@ def test_docstring_says_what_the_records_hold(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_variants_for_processors_differ_in_precision_alone(name):
-    plain, bf16 = (recipes.find_recipe(name).config(variant) for variant in ("cpu", "cpu-bf16"))
+def test_variants_for_processors_differ_in_how_they_compute_alone(name):
+    plain, bf16, amx = (recipes.find_recipe(name).config(variant) for variant in ("cpu", "cpu-bf16", "cpu-amx"))
     assert plain.train.precision == "fp32"
     assert bf16 == plain.with_changes({"train.precision": "bf16"})
+    assert amx == bf16.with_changes({"train.matmul_gradients": True})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,7 +52,7 @@ def test_variant_for_a_gpu_trains_the_same_network_on_the_same_images(name):
     ("device", "capabilities", "variant"),
     [
         ("cpu", {"avx512_bf16": True}, "cpu-bf16"),
-        ("cpu", {"amx_bf16": True}, "cpu-bf16"),
+        ("cpu", {"avx512_bf16": True, "amx_bf16": True}, "cpu-amx"),
         ("cpu", {"avx512_bf16": False}, "cpu"),
         ("mps", {"avx512_bf16": True}, "cpu"),
         ("cuda", {}, "cuda"),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from fastresnet.models.convolution import Convolution
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky-relu": nn.LeakyReLU,
@@ -17,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 def conv(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None, *, bias: bool = False
-) -> nn.Conv2d:
+) -> Convolution:
     """A convolution, without bias and padded to keep the size unless told otherwise."""
     padding = kernel // 2 if padding is None else padding
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=bias)
+    return Convolution(in_channels, out_channels, kernel, stride, padding, bias=bias)

@@ -6,8 +6,9 @@ from fastresnet.config import DataConfig, MuonConfig, RunConfig, TrainConfig
 from fastresnet.model_config import SpeedNetConfig
 from fastresnet.schedules import Linear
 
-Variant = Literal["cpu", "cpu-bf16", "cuda"]
-"""Kinds of device: any processor, one that multiplies bf16 natively (AVX512-BF16 or AMX), an NVIDIA GPU."""
+Variant = Literal["cpu", "cpu-bf16", "cpu-amx", "cuda"]
+"""Kinds of device: any processor, one that multiplies vectors of bf16 natively (AVX512-BF16), one that multiplies matrices of
+them (AMX), an NVIDIA GPU."""
 
 SHORT_RUN = RunConfig(
     data=DataConfig(name="fashion-mnist", test_batch_size=250),
@@ -52,6 +53,12 @@ biases and head and the decay were scaled down with the batch; then Muon's learn
 0.08, 0.06 and 0.05 with 10,000 images held out of CIFAR-10's training set (four epochs, one run each)."""
 
 
+_ON_A_PROCESSOR: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "cpu-bf16": {"train.precision": "bf16"},
+    "cpu-amx": {"train.precision": "bf16", "train.matmul_gradients": True},
+}
+
 _ON_A_GPU = {
     "data.test_batch_size": 2000,
     "train.micro_batch": None,
@@ -67,9 +74,7 @@ def for_variant(config: RunConfig, variant: Variant) -> RunConfig:
     A processor computes a batch in pieces that stay in its cache; a GPU wants it whole. Neither compiles it: the sizes of the
     images and what is frozen change in the course of a run, and what is compiled anew each time costs more than a run gains.
     """
-    if variant == "cuda":
-        return config.with_changes(_ON_A_GPU)
-    return config.with_changes({"train.precision": "bf16"}) if variant == "cpu-bf16" else config
+    return config.with_changes(_ON_A_GPU if variant == "cuda" else _ON_A_PROCESSOR[variant])
 
 
 def short_run(variant: Variant, changes: dict[str, Any]) -> RunConfig:

@@ -51,6 +51,7 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "one piece a step": {"train.micro_batch": None},
     "not channels_last": {"train.channels_last": False},
     "fp32": {"train.precision": "fp32"},
+    "gradients from products": {"train.matmul_gradients": True},
 }
 """What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
 
@@ -89,6 +90,8 @@ class Parameters(Frozen):
     fashion_ablated: Ablated
     cifar10_ablated: Ablated
     long_ablated: Ablated
+    amx_ablated: Ablated | None = None
+    """To be run on a processor that multiplies matrices of bf16; None where there is none."""
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt
@@ -102,7 +105,7 @@ class Parameters(Frozen):
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """One experiment a recipe, the ablations of three, and what grows with images, epochs and width."""
+    """One experiment a recipe, ablations of some, and what grows with images, epochs and width."""
 
     def config(name: str) -> RunConfig:
         full = find_recipe(name).config(parameters.variant)
@@ -121,6 +124,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "fashion": ("on FashionMNIST", parameters.fashion_ablated),
         "cifar10": ("on CIFAR-10", parameters.cifar10_ablated),
         "long": ("in a longer run", parameters.long_ablated),
+        "amx": ("where a processor multiplies matrices", parameters.amx_ablated),
     }
     ablations = [
         Experiment(
@@ -130,6 +134,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             parameters.ablation_seeds,
         )
         for name, (where, chosen) in ablated.items()
+        if chosen
     ]
     grown = _grown(config("fashion-89"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)

@@ -1,0 +1,109 @@
+"""Gradients of filters from matrix products, against those of torch."""
+
+import pytest
+import torch
+
+from fastresnet.models import convolution
+from fastresnet.models.build import build_model
+from fastresnet.models.convolution import Convolution, filter_gradient, take_gradients_from_products
+from fastresnet.models.layers import conv
+from fastresnet.recipes import find_recipe
+from fastresnet.runs import train
+from fastresnet.timing import training_flops_per_image
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (3, 3), (5, 2), (7, 7), (9, 6)])
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_gradient_is_that_of_torch(size, memory_format):
+    torch.manual_seed(0)
+    x, grad = (torch.randn(3, channels, *size, dtype=torch.double).to(memory_format=memory_format) for channels in (4, 5))
+    expected = torch.nn.grad.conv2d_weight(x, (5, 4, 3, 3), grad, padding=1)
+    gradient = filter_gradient(x, grad)
+    torch.testing.assert_close(gradient, expected)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_layer_passes_on_the_gradients_of_torch(autocast):
+    torch.manual_seed(0)
+    ours = conv(16, 32, kernel=3)
+    images = torch.randn(6, 16, 5, 5)
+    found = []
+    for products in (False, True):
+        ours.matmul_gradients = products
+        x = images.clone().requires_grad_()
+        ours.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = ours(x)
+        out.float().square().sum().backward()
+        found.append((out.detach().float(), x.grad, ours.weight.grad))
+    tolerance = 2e-2 if autocast else 1e-5
+    for plain, own in zip(*found, strict=True):
+        torch.testing.assert_close(own, plain, rtol=tolerance, atol=tolerance * float(plain.abs().max()))
+
+
+def called(monkeypatch, layer, x):
+    """Whether a backward pass went by products."""
+    calls = []
+    monkeypatch.setattr(convolution, "filter_gradient", lambda *given: calls.append(given) or filter_gradient(*given))
+    take_gradients_from_products(layer)
+    layer(x).sum().backward()
+    return bool(calls)
+
+
+@pytest.mark.parametrize(
+    ("layer", "side", "products"),
+    [
+        (Convolution(8, 8, 3, padding=1, bias=False), 9, True),
+        (Convolution(8, 8, 3, padding=1, bias=False), 10, False),
+        (Convolution(8, 8, 3, padding=1), 4, False),
+        (Convolution(8, 8, 3, bias=False), 4, False),
+        (Convolution(8, 8, 3, stride=2, padding=1, bias=False), 4, False),
+        (Convolution(8, 8, 1, bias=False), 4, False),
+        (Convolution(8, 8, 3, padding=1, groups=2, bias=False), 4, False),
+        (Convolution(8, 8, 3, padding=2, dilation=2, bias=False), 4, False),
+    ],
+)
+def test_only_convolutions_that_suit_are_treated_so(monkeypatch, layer, side, products):
+    assert called(monkeypatch, layer, torch.randn(2, 8, side, side)) is products
+
+
+def test_frozen_filters_have_no_gradient(monkeypatch):
+    layer = conv(8, 8, kernel=3)
+    layer.weight.requires_grad_(False)
+    x = torch.randn(2, 8, 4, 4, requires_grad=True)
+    assert not called(monkeypatch, layer, x)
+    assert x.grad is not None
+    assert layer.weight.grad is None
+
+
+def test_first_layer_computes_no_gradient_of_its_images():
+    layer = conv(8, 8, kernel=3)
+    take_gradients_from_products(layer)
+    x = torch.randn(2, 8, 4, 4)
+    layer(x).sum().backward()
+    assert x.grad is None
+    assert layer.weight.grad is not None
+
+
+def test_operations_are_counted_as_those_of_convolutions():
+    model = build_model(find_recipe("cifar10-83").config("cpu").model, 0).to("meta")
+    counted = training_flops_per_image(model, (3, 32, 32))
+    take_gradients_from_products(model)
+    assert training_flops_per_image(model, (3, 32, 32)) == counted
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sample"), [("cifar10-83", "cifar10-standin"), ("fashion-89", "fashion-sample"), ("cifar10-90", "cifar10-standin")]
+)
+def test_run_learns_as_with_gradients_of_torch(monkeypatch, recipe, sample):
+    calls = []
+    monkeypatch.setattr(convolution, "filter_gradient", lambda *given: calls.append(given) or filter_gradient(*given))
+    config = find_recipe(recipe).config("cpu")
+    config = config.with_changes({"data.name": sample, "data.train_images": 500, "train.epochs": 2})
+    plain, products = (
+        train(config.with_changes({"train.matmul_gradients": switch}), device="cpu").record for switch in (False, True)
+    )
+    assert calls
+    losses = [[epoch.train_loss for epoch in record.epochs] for record in (plain, products)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
