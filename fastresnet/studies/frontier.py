@@ -66,6 +66,8 @@ class Ablated(Frozen):
 
     recipe: RecipeName
     changes: Annotated[tuple[str, ...], Some]
+    seeds: Seeds | None = None
+    """None takes those of all ablations. Runs to be timed on another machine need seeds of their own: a run has one record."""
 
     @model_validator(mode="after")
     def _known(self) -> "Ablated":
@@ -131,7 +133,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             f"{name}-ablations",
             f"What is each ingredient worth {where}?",
             {change: config(chosen.recipe).with_changes(ABLATIONS[change]) for change in chosen.changes},
-            parameters.ablation_seeds,
+            chosen.seeds or parameters.ablation_seeds,
         )
         for name, (where, chosen) in ablated.items()
         if chosen
