@@ -50,6 +50,17 @@ def rows():
     )
 
 
+@pytest.mark.parametrize("variant", ["cpu", "cpu-bf16", "cpu-amx", "cuda"])
+def test_strong_peer_computes_as_ours_does(variant):
+    (contest,) = contests(("cifar10-94",), variant)
+    ours, *peers = contest.contenders
+    (strong,) = (each.program.config.train for each in peers if each.name == "airbench94 with Muon")
+    for way in ("precision", "cuda_graph", "fused_kernels", "matmul_gradients"):
+        assert getattr(strong, way) == getattr(ours.program.config.train, way)
+    without = [each.program.config for each in peers if each.name == "ours, gradients by oneDNN"]
+    assert without == ([find_recipe("cifar10-94").config("cpu-bf16")] if variant == "cpu-amx" else [])
+
+
 @pytest.mark.parametrize(("tick", "taken"), [(0.01, 3), (0.6, 2)], ids=["fast", "slow"])
 def test_batches_are_timed_over_a_run_or_a_second(tick, taken, monkeypatch):
     def epoch(index):

@@ -63,7 +63,9 @@ def _cpu_peers(name: str, ours: RunConfig) -> tuple[Contender, ...]:
             Contender("fastai", Fastai("cifar10", ResNetConfig(), epochs=10), 10, source, at_least=True),
         )
     if name == "cifar10-94":
-        return (_airbench_muon(ours),)
+        slower = Ours(ours.with_changes({"train.matmul_gradients": False}))
+        without = (Contender("ours, gradients by oneDNN", slower, slower.epochs, "the recipe"),)
+        return (*(without if ours.train.matmul_gradients else ()), _airbench_muon(ours))
     return ()
 
 

@@ -2,8 +2,8 @@
 
     find_recipe("cifar10-94").config("cpu-bf16")
 
-A recipe has a variant for any processor, one for processors that multiply bf16 natively and one for GPUs;
-`device.recipe_variant` tells which is the fastest on a device.
+A recipe has a variant for any processor, one for processors that multiply vectors of bf16 natively, one for those that multiply
+matrices of it and one for GPUs; `device.recipe_variant` tells which is the fastest on a device.
 """
 
 import inspect
