@@ -240,7 +240,8 @@ def _processor() -> str:
         name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+    matrices = ", AMX" if torch.cpu.get_capabilities().get("amx_bf16") else ""
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()}{matrices})"
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from fastresnet.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.model_config import ResNetConfig, SpeedNetConfig
 from fastresnet.models.build import build_model
-from fastresnet.runs import train
+from fastresnet.runs import describe_machine, train
 from fastresnet.schedules import Constant, OneCycle
 from fastresnet.states import read_state
 from fastresnet.timing import Timer
@@ -233,6 +233,12 @@ def two_threads():
 def test_network_of_few_channels_is_trained_on_one_thread(channels, threads, recwarn):
     config = TINY.with_changes({"model.channels": channels, "train.epochs": 0.25})
     assert train(config).record.machine.threads == threads
+
+
+@pytest.mark.parametrize("matrices", [True, False])
+def test_record_names_the_units_for_matrices(monkeypatch, matrices):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": matrices})
+    assert describe_machine(choose_device("cpu")).processor.endswith(", AMX)") is matrices
     assert [str(each.message).split(":")[0] for each in recwarn] == ["a layer of 4 channels"] * (threads == 1)
     assert torch.get_num_threads() == 2
 
