@@ -37,7 +37,10 @@ def test_every_recipe_has_a_row_with_the_means_of_its_records(results, frame):
         assert row["runs that pass"] == f"{passing} of {len(runs)}"
 
 
-@pytest.mark.parametrize(("experiment", "rows"), [("fashion-ablations", 13), ("cifar10-ablations", 11), ("long-ablations", 3)])
+@pytest.mark.parametrize(
+    ("experiment", "rows"),
+    [("fashion-ablations", 13), ("cifar10-ablations", 11), ("long-ablations", 3), ("amx-ablations", 2)],
+)
 def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, rows):
     records_by_name = results[experiment].records
     table = frontier.ablation_table(results[experiment])
