@@ -7,6 +7,7 @@ result.record.test_accuracy
 import functools
 import os
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ from fastresnet.recipes import find_recipe
 from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds, StepSeconds
 from fastresnet.timing import Timer, peak_memory_bytes, reset_peak_memory
 from fastresnet.trainer import fit
+
+_CPUINFO = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
 
 
 @dataclass(frozen=True)
@@ -236,11 +240,11 @@ def describe_machine(device: torch.device) -> Machine:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    matrices = ", AMX" if torch.cpu.get_capabilities().get("amx_bf16") else ""
+        known = dict(re.findall(r"^(model name|flags)\s*: (.*)$", _CPUINFO.read_text(), re.MULTILINE))
+    except OSError:
+        known = {}
+    name = known.get("model name", "").strip() or platform.processor() or platform.machine()
+    matrices = ", AMX" if "amx_bf16" in known.get("flags", "").split() else ""
     return f"{name} ({torch.backends.cpu.get_cpu_capability()}{matrices})"
 
 

@@ -1,9 +1,11 @@
 """The training loop: every precision, exact resumption, divergence, averages."""
 
+import platform
+
 import pytest
 import torch
 
-from fastresnet import device
+from fastresnet import device, runs
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
@@ -237,10 +239,16 @@ def test_network_of_few_channels_is_trained_on_one_thread(channels, threads, rec
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("matrices", [True, False])
-def test_record_names_the_units_for_matrices(monkeypatch, matrices):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": matrices})
-    assert describe_machine(choose_device("cpu")).processor.endswith(", AMX)") is matrices
+@pytest.mark.parametrize(("flags", "end"), [("fpu avx512f amx_bf16", ", AMX)"), ("fpu avx512f", "2)"), (None, ")")])
+def test_record_names_the_processor_and_its_units_for_matrices(monkeypatch, tmp_path, flags, end):
+    described = tmp_path / "cpuinfo"
+    if flags:
+        described.write_text(f"processor\t: 0\nmodel name\t: Abacus 9\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(runs, "_CPUINFO", described)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    name = describe_machine(choose_device("cpu")).processor
+    assert name.startswith("Abacus 9 (AVX512" if flags else platform.processor() or platform.machine())
+    assert name.endswith(end)
 
 
 @pytest.mark.slow
