@@ -183,7 +183,7 @@ class TrainConfig(Frozen):
         if self.compile and self.fused_kernels:
             raise ValueError("fused_kernels: torch.compile makes kernels of its own; allowed: one of the two")
         if self.compile and self.matmul_gradients:
-            raise ValueError("matmul_gradients: torch.compile takes gradients its own way; allowed: one of the two")
+            raise ValueError("matmul_gradients: not tried with torch.compile; allowed: one of the two")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

@@ -84,7 +84,7 @@ def _torch_version() -> tuple[int, ...]:
 
 
 def recipe_variant(device: torch.device) -> Variant:
-    """The variant of a recipe that is fastest on a device: by its type, and how a processor multiplies bf16 natively."""
+    """The variant of a recipe that is made for a device: by its type, and how a processor multiplies bf16 natively."""
     if device.type == "cuda":
         return "cuda"
     # where these instructions are missing bf16 is emulated, which is slower than fp32

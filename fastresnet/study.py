@@ -175,7 +175,8 @@ class Study:
         if self.edition == "quick" and not self.changed:
             for edition in reversed(EDITIONS[1:]):
                 if parameter_file(self.name, edition).exists():
-                    results = open_study(self.name, edition=edition).recorded(experiment_id)
+                    stronger = open_study(self.name, edition=edition)
+                    results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
                     if results:
                         return results
         return self.run(experiment_id)

@@ -27,7 +27,7 @@ from .conftest import ROOT
         ({"train": {"cuda_graph": True, "precision": "fp16"}}, r"cuda_graph: a step cannot be recorded with precision as it is"),
         ({"train": {"cuda_graph": True, "lars": {"trust": 0.02}}}, r"cuda_graph: a step cannot be recorded with lars"),
         ({"train": {"compile": True, "fused_kernels": True}}, "fused_kernels: torch.compile makes kernels of its own"),
-        ({"train": {"compile": True, "matmul_gradients": True}}, "matmul_gradients: torch.compile takes gradients its own way"),
+        ({"train": {"compile": True, "matmul_gradients": True}}, "matmul_gradients: not tried with torch.compile"),
         ({"train": {"fused_kernels": True}}, r"train\.fused_kernels: there are some for a speednet with gelu or relu alone"),
         ({"train": {"cuda_graph": True, "time_parts": True}}, r"cuda_graph: a step cannot be recorded with time_parts"),
         ({"model": {"depth": 19}}, r"model\.depth: Input should be 10, 18 or 34, got 19"),

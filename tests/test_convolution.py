@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from fastresnet.models import convolution
 from fastresnet.models.build import build_model
 from fastresnet.models.convolution import Convolution, filter_gradient, take_gradients_from_products
 from fastresnet.models.layers import conv
+from fastresnet.probes import leading_eigenvalues
 from fastresnet.recipes import find_recipe
 from fastresnet.runs import train
 from fastresnet.timing import training_flops_per_image
@@ -21,6 +23,21 @@ def test_gradient_is_that_of_torch(size, memory_format):
     gradient = filter_gradient(x, grad)
     torch.testing.assert_close(gradient, expected)
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_gradient_can_be_differentiated_again():
+    x, weight = (torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in ((2, 2, 3, 2), (3, 2, 3, 3)))
+    assert torch.autograd.gradcheck(convolution._Convolution.apply, (x, weight))
+    assert torch.autograd.gradgradcheck(convolution._Convolution.apply, (x, weight))
+
+
+def test_curvature_is_the_same():
+    torch.manual_seed(0)
+    model = nn.Sequential(conv(64, 64, kernel=3), nn.GELU(), nn.Flatten(), nn.Linear(256, 3)).double()
+    images, labels = torch.randn(4, 64, 2, 2, dtype=torch.double), torch.tensor([0, 1, 2, 0])
+    plain = leading_eigenvalues(model, images, labels, 2)
+    take_gradients_from_products(model)
+    assert leading_eigenvalues(model, images, labels, 2) == pytest.approx(plain, rel=1e-3)
 
 
 @pytest.mark.parametrize("autocast", [False, True])

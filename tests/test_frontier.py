@@ -94,14 +94,16 @@ def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
 
 
 def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
-    for record in ("cpu-quick", "cpu-quick-avx2"):
+    for record in ("cpu-quick", "cpu-quick-amx", "cpu-quick-avx2"):
         assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", page.caption(record))
         table = page.table(record)
         assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1"}
         finding = page.finding(record)
         assert finding.count("original report") == 2  # each peer whose epochs are known, in every contest
-        assert f"airbench94 with Muon {table.loc['cifar10-94, 94.00%', 'times ours'].iloc[1]}" in finding
+        muon = table.loc["cifar10-94, 94.00%"].set_index("contender").loc["airbench94 with Muon"]
+        assert f"airbench94 with Muon {muon['times ours']}" in finding
         assert "epochs not recorded" in set(table["seconds"])
+    assert "AMX" in page.caption("cpu-quick-amx")
 
 
 def test_peers_of_a_run_that_never_got_there_have_upper_bounds():

@@ -142,7 +142,7 @@ def test_every_edition_asks_the_same_questions(name, edition):
         {key: experiment.question for key, experiment in open_study(name, edition=each).experiments.items()}
         for each in (edition, "cpu")
     )
-    differ = {"cifar10-96", "amx-ablations"} if edition == "gpu" else set()  # too long for a CPU, none of a GPU's
+    differ = {"cifar10-96", "amx-ablations"} if edition == "gpu" else set()  # too long for a CPU; not for a GPU
     assert {key: question for key, question in asked.items() if key not in differ} == {
         key: question for key, question in on_cpu.items() if key not in differ
     }
@@ -198,6 +198,7 @@ def test_unknown_names_are_refused():
 def test_quick_edition_shows_the_strongest_record_and_others_their_own():
     assert open_study("fashionmnist_speed", edition="quick").strongest("F8").edition in ("cpu", "gpu")
     assert open_study("fashionmnist_speed", edition="cpu").strongest("F8").edition == "cpu"
+    assert open_study("frontier").strongest("amx-ablations").edition == "cpu"  # that for a GPU has no such experiment
 
 
 def test_own_parameters_leave_the_studys_record_alone():

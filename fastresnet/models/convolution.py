@@ -1,14 +1,13 @@
-"""Convolutions whose filters' gradients are had from matrix products, where a processor's own way is slow.
+"""Convolutions whose filters' gradients are had from matrix products.
 
-oneDNN sums a filter's gradient up image by image and row by row; where rows are a few pixels long, units that multiply whole
-matrices (Intel's AMX) have nothing to do. One long product over the pixels of all images keeps them busy.
+oneDNN, by which torch computes on a processor, is slow at the gradients of filters where images are a few pixels wide, also in
+its kernels for units that multiply matrices (Intel's AMX). One long product over the pixels of all images keeps those busy.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _LARGEST = 9
@@ -34,12 +33,12 @@ class Convolution(nn.Conv2d):
         return _Convolution.apply(x, weight)
 
     def _suits(self, x: Tensor) -> bool:
-        shape = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        shape = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups, self.padding_mode)
         return (
             x.device.type == "cpu"
             and max(x.shape[-2:]) <= _LARGEST
             and min(self.in_channels, self.out_channels) >= _NARROWEST
-            and shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
+            and shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
             and self.bias is None
         )
 
@@ -58,7 +57,6 @@ class _Convolution(torch.autograd.Function):
         return functional.conv2d(x, weight, padding=1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         grad_x = None

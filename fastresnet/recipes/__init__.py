@@ -3,7 +3,7 @@
     find_recipe("cifar10-94").config("cpu-bf16")
 
 A recipe has a variant for any processor, one for processors that multiply vectors of bf16 natively, one for those that multiply
-matrices of it and one for GPUs; `device.recipe_variant` tells which is the fastest on a device.
+matrices of it and one for GPUs; `device.recipe_variant` tells which is made for a device.
 """
 
 import inspect

@@ -8,7 +8,7 @@ from fastresnet.schedules import Linear
 
 Variant = Literal["cpu", "cpu-bf16", "cpu-amx", "cuda"]
 """Kinds of device: any processor, one that multiplies vectors of bf16 natively (AVX512-BF16), one that multiplies matrices of
-them (AMX), an NVIDIA GPU."""
+bf16 (AMX), an NVIDIA GPU."""
 
 SHORT_RUN = RunConfig(
     data=DataConfig(name="fashion-mnist", test_batch_size=250),
