@@ -10,7 +10,7 @@ from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
 from fastresnet.report import describe_runs, hardware, spread
 from fastresnet.study import Results, open_study
-from fastresnet.verdicts import VerdictList, as_list, reaches
+from fastresnet.verdicts import VerdictList, as_list, reaches, without_tags
 
 
 class Published(NamedTuple):
@@ -99,6 +99,29 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="recipe")
 
 
+def recipes_caption(results: Mapping[str, Results]) -> str:
+    """Edition, machines, versions and revisions behind the recipes' rows, as one Markdown paragraph."""
+    recipes = recipes_in(results)
+    records = [record for found in recipes.values() for group in found.records.values() for record in group]
+    editions = dict.fromkeys(found.edition for found in recipes.values())
+    versions = dict.fromkeys(record.versions["torch"] for record in records)
+    revisions = dict.fromkeys(record.source_revision for record in records)
+    machines = [f"{', '.join(names)} on {machine}" for machine, names in _by_machine(recipes).items()]
+    return without_tags(
+        f"*Recipes, **{' or '.join(editions)} edition**: {'; '.join(machines)}; torch {' or '.join(versions)}; "
+        f"revision {' or '.join(revisions)}.*"
+    )
+
+
+def _by_machine(recipes: Mapping[str, Results]) -> dict[str, list[str]]:
+    """The recipes that were run on a machine, by its description."""
+    machines: dict[str, list[str]] = {}
+    for name, found in recipes.items():
+        for machine in dict.fromkeys(hardware(record) for group in found.records.values() for record in group):
+            machines.setdefault(machine, []).append(name)
+    return machines
+
+
 def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
     """What the last points of accuracy cost on a data set, as one Markdown paragraph; nothing without two recipes."""
     if len(recipes_in(results, dataset)) < 2:
@@ -121,8 +144,10 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
     reached = [
         f"*{row.name}* reaches {row.accuracy:.2%} in {row.seconds:,.{1 if row.seconds < 100 else 0}f} s" for row in (first, last)
     ]
+    machines = _by_machine({name: results[name] for name in (first.name, last.name)})
     return (
-        f"**Finding.** {' and '.join(reached).replace('%', ' %')}: {last.seconds / first.seconds:.0f} times the seconds, "
+        f"**Finding.** {' and '.join(reached).replace('%', ' %')}: {last.seconds / first.seconds:.0f} times the seconds"
+        f"{', but on another machine' * (len(machines) > 1)}, "
         f"{last.flops / first.flops:.0f} times the operations (means of accuracy, medians of seconds, {first.runs:.0f} and "
         f"{last.runs:.0f} runs)."
     )

@@ -225,7 +225,8 @@ def test_parameters_cell_is_the_quick_edition(name):
     declaration = find_study(name).Parameters
     quick = yaml.safe_load((ROOT / "params" / "quick" / f"{name}.yml").read_text())
     assert list(names) == list(declaration.model_fields)
-    assert names == {**{key: declaration.model_fields[key].default for key in names if key not in quick}, **quick}
+    defaults = {key: field.get_default(call_default_factory=True) for key, field in declaration.model_fields.items()}
+    assert names == defaults | quick
 
 
 @pytest.mark.parametrize("assignment", ["edition=cpu", "dataset=cifar10", "dataset=mnist", "f4_image_sizes=[4]"])

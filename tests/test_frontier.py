@@ -2,6 +2,7 @@
 
 import re
 import statistics
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pytest
@@ -10,9 +11,9 @@ from fastresnet import frontier, plots, report
 from fastresnet.bench import page
 from fastresnet.errors import UserError
 from fastresnet.project import committed_results
-from fastresnet.recipes import RECIPES
+from fastresnet.recipes import RECIPES, find_recipe
 from fastresnet.store import load_frame
-from fastresnet.study import open_study
+from fastresnet.study import declare, edition_parameters, open_study
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,31 @@ def test_findings_say_what_the_records_hold(results, frame):
     medians = frontier.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
     ratio = medians["images", 16] / medians["images", 1]
     assert f"{ratio:.1f} times with 16 times the images" in frontier.growth_finding(results["growth"])
+
+
+def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(results):
+    caption = frontier.recipes_caption(results)
+    names = [name for name in RECIPES if name in results]
+    (processor,) = {record.machine.processor for name in names[:2] for record in results[name].records["recipe"]}
+    assert re.search(rf"\*\*cpu edition\*\*: {', '.join(names[:2])}.* on {re.escape(processor)}, 2 threads", caption)
+    (last,) = results["cifar10-95"].records.values()
+    machine = last[0].machine.model_copy(update={"processor": "<another>"})
+    elsewhere = tuple(record.model_copy(update={"machine": machine}) for record in last)
+    two = {"cifar10-83": results["cifar10-83"], "cifar10-95": replace(results["cifar10-95"], records={"recipe": elsewhere})}
+    assert "; cifar10-95 on &lt;another>, 2 threads;" in frontier.recipes_caption(two)
+    assert "times the seconds, but on another machine, " in frontier.recipes_finding(two, "cifar10")
+    alike = two | {"cifar10-95": results["cifar10-95"]}
+    assert "another machine" not in frontier.recipes_finding(alike, "cifar10")
+
+
+def test_recipe_can_be_asked_for_in_a_variant_of_its_own():
+    parameters = edition_parameters("frontier", "cpu") | {"variants": {"cifar10-90": "cpu-amx"}}
+    _, experiments = declare("frontier", parameters, "here")
+    configs = {one.id: config for one in experiments for name, config in one.variants.items() if name == "recipe"}
+    assert configs["cifar10-90"] == find_recipe("cifar10-90").config("cpu-amx")
+    assert configs["cifar10-91"] == find_recipe("cifar10-91").config(parameters["variant"])
+    with pytest.raises(UserError, match="here: .*variants"):
+        declare("frontier", parameters | {"variants": {"cifar10-97": "cpu"}}, "here")
 
 
 def test_published_points_are_those_of_their_data_set():

@@ -1,6 +1,7 @@
 """What handing out runs costs is measured by a command and shown from its record."""
 
 import json
+from importlib import metadata
 
 import pytest
 
@@ -39,3 +40,4 @@ def test_cost_is_measured_by_a_command(tmp_path):
     assert [(row["where"], row["trials"]) for row in record["rows"]] == [("in process", 20), ("dask local", 20)]
     assert all(row["seconds"] > 0 for row in record["rows"])
     assert {"machine", "versions", "source_revision"} < set(record)
+    assert record["versions"]["dask"] == metadata.version("dask")

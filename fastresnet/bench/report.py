@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from fastresnet.atomic import replacing
@@ -50,11 +51,11 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_json(rows: Sequence[Frozen], path: Path, *, device: str, revision: str) -> Path:
-    """Writes the rows with the source, the device and the versions they were measured with."""
+def write_json(rows: Sequence[Frozen], path: Path, *, device: str, revision: str, packages: Sequence[str] = ()) -> Path:
+    """Writes the rows with the source, the device and the versions they were measured with, those of further packages too."""
     content = {
         "machine": describe_machine(choose_device(device)).model_dump(),
-        "versions": versions(),
+        "versions": versions() | {package: metadata.version(package) for package in packages},
         "source_revision": revision,
         "rows": [row.model_dump() for row in rows],
     }

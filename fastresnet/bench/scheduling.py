@@ -1,15 +1,11 @@
 """What it costs to hand out a run, apart from the run: trials that only save a record, in this process and on workers."""
 
-import json
-import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
-from fastresnet.atomic import replacing
 from fastresnet.executors.clusters import open_cluster
 from fastresnet.executors.spreading import spread
 from fastresnet.folders import Place
@@ -56,19 +52,3 @@ def measure(dask: str, trials: Sequence[int] = TRIALS) -> Iterator[SchedulingRow
 def save_record(trial: int, record: RunRecord, folder: Path) -> Place:
     """A trial without training: what is left is its record."""
     return Store([folder]).save(record.model_copy(update={"seed": trial}), "scheduling", "A", "nothing")
-
-
-def write_rows(rows: Sequence[SchedulingRow], revision: str, path: Path) -> None:
-    """Writes the rows with the source, the machine and the versions they were measured with."""
-    from fastresnet.device import choose_device
-    from fastresnet.runs import describe_machine
-
-    packages = ("fastresnet", "dask", "distributed", "pydantic")
-    content = {
-        "machine": describe_machine(choose_device("cpu")).model_dump(),
-        "versions": {"python": platform.python_version(), **{each: metadata.version(each) for each in packages}},
-        "source_revision": revision,
-        "rows": [row.model_dump() for row in rows],
-    }
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -131,7 +131,7 @@ def study_scheduling(
 ) -> None:
     """Measure what it costs to hand out a run, apart from the run: trials that only save a record."""
     check_output("json", json_file)
-    from fastresnet.bench import scheduling
+    from fastresnet.bench import report, scheduling
     from fastresnet.runs import source_revision
 
     revision = source_revision()  # before anybody commits or edits while it is measured
@@ -141,7 +141,7 @@ def study_scheduling(
         each = 1000 * row.seconds / row.trials
         print(f"{row.where:12} {row.trials:6} trials {row.seconds:8.2f} s, {each:.2f} ms each, {row.workers} workers", flush=True)
     if json_file:
-        scheduling.write_rows(rows, revision, json_file)
+        report.write_json(rows, json_file, device="cpu", revision=revision, packages=("dask", "distributed", "pydantic"))
 
 
 @study_app.command("export")

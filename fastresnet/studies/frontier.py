@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.config import RunConfig
 from fastresnet.model_config import SpeedNetConfig
@@ -85,6 +85,8 @@ class Parameters(Frozen):
     edition: Literal["quick", "cpu", "gpu"]
     variant: Variant
     """Which of its variants a recipe is run in. The records name the machine; a variant runs on any, at its own speed."""
+    variants: dict[RecipeName, Variant] = Field(default_factory=dict)
+    """Of recipes run in another variant than the rest, as on another machine."""
     device: str | None = None
     """None takes the fastest device there is."""
     recipes: dict[RecipeName, Seeds]
@@ -109,8 +111,8 @@ class Parameters(Frozen):
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     """One experiment a recipe, ablations of some, and what grows with images, epochs and width."""
 
-    def config(name: str) -> RunConfig:
-        full = find_recipe(name).config(parameters.variant)
+    def config(name: RecipeName) -> RunConfig:
+        full = find_recipe(name).config(parameters.variants.get(name, parameters.variant))
         changes = {
             "data.name": SAMPLES[full.data.name] if parameters.samples else None,
             "data.train_images": parameters.train_images,
