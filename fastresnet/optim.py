@@ -4,7 +4,9 @@ optimizers = make_optimizers(config.train, model)
 set_rates(optimizers, lr, momentum=None)
 """
 
+import importlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +22,14 @@ _FADING = 0.95
 """Per step, how much of Lookahead's slow weights stays at the very end of a run (Jordan, 2024)."""
 
 
-def make_optimizers(config: TrainConfig, model: nn.Module, *, graphed: bool = False) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    config: TrainConfig, model: nn.Module, *, graphed: bool = False, fused: bool = False
+) -> list[torch.optim.Optimizer]:
     """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
 
     Groups are told apart by shape: biases are vectors, like trained scales of batch norm, the classifier a matrix, convolutions
-    all the rest. Where steps are to be `graphed`, learning rates are tensors beside the parameters.
+    all the rest. Where steps are to be `graphed`, learning rates are tensors beside the parameters; `fused`
+    is for a GPU with Triton.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     filters = [parameter for parameter in trained if parameter.ndim == 4]
@@ -34,7 +39,7 @@ def make_optimizers(config: TrainConfig, model: nn.Module, *, graphed: bool = Fa
     ]
     optimizers: list[torch.optim.Optimizer] = []
     if config.muon:
-        optimizers.append(Muon(filters, momentum=config.muon.momentum, iterations=config.muon.iterations))
+        optimizers.append(Muon(filters, momentum=config.muon.momentum, iterations=config.muon.iterations, fused=fused))
     elif config.lars:
         optimizers.append(Lars(filters, trust=config.lars.trust, momentum=config.momentum, weight_decay=config.weight_decay))
     else:
@@ -80,11 +85,14 @@ class Muon(torch.optim.Optimizer):
     """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of a row a filter.
 
     Before each step a bank is scaled to the norm sqrt(out) of an orthogonal one, which bounds it without weight decay
-    (Jordan, 2024).
+    (Jordan, 2024). With `fused`, what is no matrix product is computed by `fastresnet.optim_kernels`.
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float = 1.0, *, momentum: float = 0.6, iterations: int = 3) -> None:
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float = 1.0, *, momentum: float = 0.6, iterations: int = 3, fused: bool = False
+    ) -> None:
         super().__init__(params, {"lr": lr, "factor": 1.0, "momentum": momentum, "iterations": iterations})
+        self._fused = importlib.import_module("fastresnet.optim_kernels") if fused else None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -96,6 +104,10 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[parameter]
                 if "average" not in state:
                     state["average"] = torch.zeros_like(parameter)
+                if self._fused:
+                    orthogonal = partial(_orthogonal, iterations=group["iterations"])
+                    self._fused.muon_step(parameter, state["average"], group["lr"], group["momentum"], orthogonal)
+                    continue
                 average = state["average"].mul_(group["momentum"]).add_(parameter.grad)
                 gradient = parameter.grad.add(average, alpha=group["momentum"])
                 update = _as_bank(orthogonalise(_as_matrix(gradient), group["iterations"]), gradient.shape)
@@ -149,11 +161,17 @@ def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
     Each is X <- (a + b G + c G^2) X with the Gram matrix G = X X^T. All of these factors are polynomials in the first G, so that
     they can be multiplied together first, and X, which is much larger, once.
     """
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the smaller of the two Gram matrices
-    wide = wide / (wide.norm() + 1e-7)
+    normed = matrix / (matrix.norm() + 1e-7)
     # a GPU's half precision is worth more than fewer operations, but not enough for powers of G
-    done = _one_by_one(wide.bfloat16(), iterations) if matrix.device.type == "cuda" else _multiplied_out(wide, iterations)
-    return (done.T if wide.shape != matrix.shape else done).to(matrix.dtype)
+    return _orthogonal(normed.bfloat16() if matrix.device.type == "cuda" else normed, iterations).to(matrix.dtype)
+
+
+def _orthogonal(matrix: Tensor, iterations: int) -> Tensor:
+    """The same for a matrix whose norm is one."""
+    iterated = _one_by_one if matrix.dtype == torch.bfloat16 else _multiplied_out
+    if matrix.shape[0] > matrix.shape[1]:
+        return iterated(matrix.T, iterations).T  # by the smaller of the two Gram matrices
+    return iterated(matrix, iterations)
 
 
 def _one_by_one(x: Tensor, iterations: int) -> Tensor:

@@ -39,12 +39,11 @@ class Steps:
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device).to(memory_format=self._layout)  # type: ignore[call-overload]  # missing from torch's stubs
-        if config.fused_kernels and device.type == "cuda":
-            model.fuse()  # type: ignore[operator]
+        fused = config.fused_kernels and device.type == "cuda" and model.fuse()  # type: ignore[operator]
         if config.matmul_gradients and device.type == "cpu":
             take_gradients_from_products(model)
         graphed = config.cuda_graph and device.type == "cuda" and team.size == 1
-        self.optimizers = make_optimizers(config, model, graphed=graphed)
+        self.optimizers = make_optimizers(config, model, graphed=graphed, fused=bool(fused))
         self._forward = team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self._lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
         # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32

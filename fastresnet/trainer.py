@@ -9,6 +9,7 @@ longer a finite number is noticed, and the run ends as `diverged`.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class _Loop:
         total = max(1, round(config.epochs * len(batches)))
         self.steps = Steps(config, model, total, timer.device, batches.team)
         self.epochs: list[EpochRecord] = []
+        self._coming: Iterator[tuple[Tensor, Tensor]] | None = None
 
     @property
     def diverged(self) -> bool:
@@ -131,7 +133,7 @@ class _Loop:
         losses: list[Tensor] = []
         image_losses: list[Tensor] = []
         correct: list[Tensor] = []
-        num_images, team, batches = 0, self.team, made_beside(self.batches.epoch(index), self.timer.device)
+        num_images, team, batches = 0, self.team, self._coming or made_beside(self.batches.epoch(index), self.timer.device)
         while batch := self._next(batches):
             images, labels = batch
             loss, logits = self.steps.take(images, labels, epoch_losses)
@@ -146,9 +148,17 @@ class _Loop:
                 break
         if image_losses and not self.steps.finished:
             self.batches.note_losses(index, torch.cat(image_losses))
+        # made before the wait for the device, which then has a step to go on with
+        self._coming = None if self.steps.finished or not self.batches.foreseeable else self._begun(index + 1)
         # but for those losses, the one transfer of the epoch
         total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
+
+    def _begun(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, of which the first is made."""
+        batches = made_beside(self.batches.epoch(index), self.timer.device)
+        with self.steps.parts.phase("loader"):
+            return chain([next(batches)], batches)
 
     def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
         """The next batch, on the device; None after the last."""

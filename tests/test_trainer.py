@@ -285,6 +285,21 @@ def test_checkpoint_that_finds_no_room_is_an_error_that_names_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("prune", "begun_before"), [(None, True), ({"skip": 0.5}, False)], ids=["all images", "pruned"])
+def test_next_epoch_is_begun_before_the_wait_for_the_device_unless_it_depends_on_the_losses(
+    tiny, prune, begun_before, monkeypatch
+):
+    happened = []
+    loop = _loop(tiny.with_changes({"data.prune": prune, "train.epochs": 2}))
+    epoch, summed = loop.batches.epoch, loop.team.sum
+    monkeypatch.setattr(loop.batches, "epoch", lambda index: happened.append(index) or epoch(index))
+    monkeypatch.setattr(type(loop.team), "sum", lambda _, tensor: happened.append("waits") or summed(tensor))
+    for _ in range(2):
+        loop.run_epoch(loop.batches)
+    assert (happened.index(1) < happened.index("waits")) == begun_before
+    assert happened.count(1) == 1
+
+
 def _loop(config):
     batches, _ = make_batches(config.data, load_dataset(config.data.name), choose_device("cpu"), seed=0)
     return _Loop(config.train, build_model(config.model, 0), batches, Timer(choose_device("cpu")), None)

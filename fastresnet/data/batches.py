@@ -37,6 +37,8 @@ class Batches(Protocol):
     team: Team
     losses: Tensor | None
     """The last losses [images] of the training images, NaN for those not seen yet; None where nothing depends on them."""
+    foreseeable: bool
+    """Whether an epoch's batches can be had before the epoch before has ended."""
 
     def __len__(self) -> int: ...
 
@@ -94,6 +96,7 @@ class _Batches:
         self.num_images = len(images) - training * dropped
         self.images, self._pixels = images, images.images
         self.losses = torch.full((len(images),), torch.nan) if training and config.prune else None
+        self.foreseeable = self.losses is None
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
         self._resize = import_torchvision("transforms.v2.functional").resize
 
@@ -226,6 +229,7 @@ class WorkerBatches(_Batches):
         training: bool,
     ) -> None:
         super().__init__(config, images, dataset, device, seed, team, training=training)
+        self.foreseeable = False  # what the transforms draw is drawn as an epoch is asked for
         v2 = import_torchvision("transforms.v2")
         height, width = images.images.shape[-2:]
         steps = []

@@ -52,19 +52,23 @@ class SpeedNet(nn.Module):
     def _patches(self, images: Tensor) -> Tensor:
         if _fuses(self, images) and self.config.whitened and self.config.patch_stride == 1:
             dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else images.dtype
-            return _fused().patches_activation(images, self.stem, self.config.activation, dtype)
+            fused, next_weight = _fused(), self.groups[0].convolutions[0].weight  # type: ignore[index,union-attr]
+            channels = fused.CHANNELS if fused.is_narrow(next_weight) else None
+            return fused.patches_activation(images, self.stem, self.config.activation, dtype, channels)
         return self.activation(self.stem(images))
 
-    def fuse(self) -> None:
-        """Has `fastresnet.models.fused` compute what stands between two convolutions, on a GPU; or warns that it cannot."""
+    def fuse(self) -> bool:
+        """Has `fastresnet.models.fused` compute what stands between two convolutions, on a GPU; or warns that it cannot, and
+        returns False."""
         try:
             _fused()
         except ModuleNotFoundError as error:
             warnings.warn(f"train.fused_kernels: {error.name} is not installed; torch's own, slower ones are taken", stacklevel=2)
-            return
+            return False
         self.fused = True
         for group in self.groups:
             group.fused = True  # type: ignore[assignment]  # to mypy every attribute of a module is a module
+        return True
 
     def parts(self) -> Iterator[nn.Module]:
         """The parts that can be frozen, first to last."""
@@ -93,11 +97,18 @@ class Group(nn.Module):
         self.fused = False
 
     def forward(self, x: Tensor) -> Tensor:
-        x = first = self._finish(self.convolutions[0](x), 0, pool=True)
+        x = first = self._finish(self._convolve(x), 0, pool=True)
         last = len(self.convolutions) - 1
         for index in range(1, last + 1):
             x = self._finish(self.convolutions[index](x), index, residual=first if index == last and last > 1 else None)
         return x
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        """The first convolution, whose input is narrow in the first group."""
+        convolution = self.convolutions[0]
+        if _fuses(self, x) and _fused().is_narrow(convolution.weight):
+            return _fused().narrow_convolution(x, convolution.weight)
+        return convolution(x)
 
     def _finish(self, x: Tensor, index: int, *, pool: bool = False, residual: Tensor | None = None) -> Tensor:
         """What follows on a convolution: pool, norm, sum, activation."""

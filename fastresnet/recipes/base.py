@@ -62,7 +62,7 @@ _ON_A_PROCESSOR: dict[str, dict[str, Any]] = {
 the same processor held to AVX512 (not recorded)."""
 
 _ON_A_GPU = {
-    "data.test_batch_size": 2000,
+    "data.test_batch_size": 5000,
     "train.micro_batch": None,
     "train.precision": "bf16",
     "train.cuda_graph": True,
