@@ -13,7 +13,7 @@ from fastresnet.models.build import build_model
 from fastresnet.optim import Muon
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOLERANCES = {torch.float32: 2e-3 if DEVICE == "cuda" else 5e-4, torch.bfloat16: 2e-2}
+TOLERANCES = {torch.float32: 5e-3 if DEVICE == "cuda" else 5e-4, torch.bfloat16: 2e-2}
 """In fp32 for a normal distribution that is near it, and for products in tf32 on a GPU."""
 
 
@@ -155,6 +155,22 @@ def test_narrow_convolution_and_its_gradients_are_those_of_torch(in_channels, ou
     assert found[0][2].dtype == torch.float32
     for ours, expected in zip(*found, strict=True):
         assert_near(ours, expected, dtype)
+
+
+@pytest.mark.parametrize(
+    ("columns", "outputs", "bytes_a_channel", "shared_memory", "expected"),
+    [
+        (32, 64, 2, 232_448, (4, 1)),  # of an H200
+        (32, 128, 2, 232_448, (2, 3)),
+        (32, 128, 4, 232_448, (2, 1)),
+        (32, 64, 2, 101_376, (4, 1)),  # of an RTX 4090
+        (32, 128, 2, 101_376, (2, 1)),
+        (32, 64, 4, 65_536, (1, 1)),
+        (256, 64, 2, 232_448, (1, 1)),
+    ],
+)
+def test_tiles_of_a_gradient_fit_the_shared_memory(columns, outputs, bytes_a_channel, shared_memory, expected):
+    assert fused._lines_and_stages(columns, outputs, (outputs + 256) * bytes_a_channel, shared_memory) == expected
 
 
 def test_wide_convolutions_are_not_narrow():

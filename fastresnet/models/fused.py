@@ -2,8 +2,8 @@
 
 torch reads and writes the widest tensors of a small network once for each of pool, norm, sum and activation, and again for
 each of their gradients, and its pool keeps eight bytes for every place that it chose. Here one pass pools and sums up, a second
-norms and activates, and two go back. cuDNN's gradients of filters take three to six times as long as they need where the input
-has 24 channels. Sums are in fp32, always in the same order.
+norms and activates, and two go back. And where the input has 24 channels, cuDNN takes two to five times as long as a program
+here for the gradients of filters (on an H200, not recorded). Sums are in fp32, always in the same order.
 
 Needs Triton, which torch's CUDA builds for Linux bring along.
 """
@@ -25,7 +25,7 @@ _WIDEST = (28, 128)
 _LINES = 4
 """Of patches that a program has in its registers at a time."""
 _PRODUCTS = 8192
-"""Pixels times filters of which a program adds the products to a gradient at a time."""
+"""Pixels times filters of a program's tile, at most."""
 _TILE = 4096
 """Numbers that a program has in its registers at a time."""
 _PROGRAMS = 256
@@ -184,13 +184,30 @@ def _filter_gradient(x: Tensor, grad: Tensor, in_channels: int) -> Tensor:
     (num_images, channels, height, width), out_channels = x.shape, grad.shape[1]
     outputs, inputs = max(64, triton.next_power_of_2(out_channels)), triton.next_power_of_2(9 * in_channels)
     columns = triton.next_power_of_2(width)
-    lines = max(1, _PRODUCTS // outputs // columns)
+    lines, stages = _lines_and_stages(columns, outputs, (outputs + inputs) * x.element_size(), _shared_memory(x.device))
     partial = torch.empty(min(_PROGRAMS, num_images), out_channels, 3, 3, in_channels, device=x.device)
     kernels.filter_gradient[(len(partial),)](
         x, grad, partial, num_images, height, width, in_channels, channels, out_channels, lines, columns, outputs, inputs,
-        num_warps=8, num_stages=1 if outputs == 64 else 3,
+        num_warps=8, num_stages=stages,
     )  # fmt: skip
     return partial.sum(0).permute(0, 3, 1, 2)
+
+
+def _lines_and_stages(columns: int, outputs: int, pixel_bytes: int, shared_memory: int) -> tuple[int, int]:
+    """Lines of pixels whose products a program adds to a gradient at a time, a power of two, and for how many such tiles there is
+    to be room: of a wide gradient the next ones are fetched meanwhile."""
+    lines = max(1, _PRODUCTS // outputs // columns)
+    stages = 3 if outputs > 64 and 3 * lines * columns * pixel_bytes <= shared_memory else 1
+    while lines > 1 and lines * columns * pixel_bytes > shared_memory:
+        lines //= 2
+    return lines, stages
+
+
+def _shared_memory(device: torch.device) -> int:
+    """Bytes that a program has beside its registers."""
+    if device.type != "cuda":
+        return 2**17  # the interpreter has as much as it wants
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin  # type: ignore[attr-defined]  # not in the stubs
 
 
 def _norm_and_activate(
