@@ -153,8 +153,9 @@ class TrainConfig(Frozen):
     cuda_graph: bool = False
     """Record a step's kernels once and have them repeated by one call: on one GPU; elsewhere it has no effect."""
     fused_kernels: bool = False
-    """Compute what stands between the convolutions of a `speednet` in few passes over memory, by kernels in Triton, and so the
-    gradients of its narrow filters and what Muon does beside matrix products: on a GPU; elsewhere it has no effect."""
+    """Compute by kernels in Triton what stands between the convolutions of a `speednet`, in few passes over memory, its patches,
+    the gradients of its narrow filters, and what Muon does beside matrix products: on a GPU; elsewhere it has no effect. GELU is
+    then off by up to 1e-4, and patches and gradients in fp32 are products in TF32."""
     matmul_gradients: bool = False
     """Take the gradients of 3x3 filters from matrix products where images are small, as `fastresnet.models.convolution` says:
     on a processor, and faster on one with AMX; elsewhere it has no effect."""

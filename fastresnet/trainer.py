@@ -9,7 +9,6 @@ longer a finite number is noticed, and the run ends as `diverged`.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +70,8 @@ def fit(
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
     steps = loop.steps
-    model.zero_grad(set_to_none=True)  # gradients lie in the memory of a run's graphs, and would keep it
     step_seconds = steps.parts.seconds if config.time_parts else None
-    return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.evaluated_model, step_seconds)
+    return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.finish(), step_seconds)
 
 
 class _Loop:
@@ -148,7 +146,7 @@ class _Loop:
                 break
         if image_losses and not self.steps.finished:
             self.batches.note_losses(index, torch.cat(image_losses))
-        # made before the wait for the device, which then has a step to go on with
+        # its first batch is made while the device is still at the last step of this one
         self._coming = None if self.steps.finished or not self.batches.foreseeable else self._begun(index + 1)
         # but for those losses, the one transfer of the epoch
         total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
@@ -158,7 +156,13 @@ class _Loop:
         """The batches of an epoch, of which the first is made."""
         batches = made_beside(self.batches.epoch(index), self.timer.device)
         with self.steps.parts.phase("loader"):
-            return chain([next(batches)], batches)
+            first = [next(batches)]
+
+        def all_batches() -> Iterator[tuple[Tensor, Tensor]]:
+            yield first.pop()  # which is then kept by nobody here
+            yield from batches
+
+        return all_batches()
 
     def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
         """The next batch, on the device; None after the last."""

@@ -7,10 +7,13 @@ from torch.nn import functional
 
 pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
+from fastresnet.config import TrainConfig
+from fastresnet.distributed import ALONE
 from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models import fused, speednet
 from fastresnet.models.build import build_model
 from fastresnet.optim import Muon
+from fastresnet.steps import Steps
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCES = {torch.float32: 5e-3 if DEVICE == "cuda" else 5e-4, torch.bfloat16: 2e-2}
@@ -141,7 +144,7 @@ DTYPES_OF_PRODUCTS = [torch.float32, torch.bfloat16] if DEVICE == "cuda" else [t
 def test_narrow_convolution_and_its_gradients_are_those_of_torch(in_channels, out_channels, height, width, channels, dtype):
     torch.manual_seed(0)
     layer = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False).to(DEVICE, memory_format=torch.channels_last)
-    assert fused.is_narrow(layer.weight)
+    assert fused.is_narrow(layer.weight, width)
     x, weights = images(300, channels, height, width), images(300, out_channels, height, width, seed=1)  # more than programs
     found = []
 
@@ -166,16 +169,42 @@ def test_narrow_convolution_and_its_gradients_are_those_of_torch(in_channels, ou
         (32, 64, 2, 101_376, (4, 1)),  # of an RTX 4090
         (32, 128, 2, 101_376, (2, 1)),
         (32, 64, 4, 65_536, (1, 1)),
-        (256, 64, 2, 232_448, (1, 1)),
+        (32, 128, 4, 65_536, (1, 1)),  # of an RTX 2060: the widest that is called narrow
     ],
 )
 def test_tiles_of_a_gradient_fit_the_shared_memory(columns, outputs, bytes_a_channel, shared_memory, expected):
-    assert fused._lines_and_stages(columns, outputs, (outputs + 256) * bytes_a_channel, shared_memory) == expected
+    bytes_a_pixel = (outputs + 256) * bytes_a_channel
+    lines, stages = fused._lines_and_stages(columns, outputs, bytes_a_pixel, shared_memory)
+    assert (lines, stages) == expected
+    assert lines * columns * bytes_a_pixel * stages <= shared_memory
 
 
 def test_wide_convolutions_are_not_narrow():
-    assert not fused.is_narrow(torch.empty(64, 32, 3, 3))
-    assert not fused.is_narrow(torch.empty(256, 24, 3, 3))
+    assert not fused.is_narrow(torch.empty(64, 32, 3, 3), 31)
+    assert not fused.is_narrow(torch.empty(256, 24, 3, 3), 31)
+    assert not fused.is_narrow(torch.empty(64, 24, 3, 3), 33)
+
+
+@pytest.mark.parametrize(
+    ("stem", "side", "expected"),
+    [
+        (nn.Conv2d(3, 24, 2), 129, True),
+        (nn.Conv2d(3, 24, 2), 130, False),
+        (nn.Conv2d(3, 54, 3), 32, True),
+        (nn.Conv2d(3, 96, 4), 32, False),
+        (nn.Conv2d(3, 24, 2, stride=2), 32, False),
+    ],
+)
+def test_patches_that_are_too_large_are_left_to_torch(stem, side, expected):
+    assert fused.takes_patches(torch.empty(1, 3, side, side), stem) == expected
+
+
+def test_network_is_computed_by_torch_again_once_it_is_trained():
+    model = build_model(SpeedNetConfig(widths=(16, 24)), 0)
+    steps = Steps(TrainConfig(), model, 1, torch.device("cpu"), ALONE)
+    assert model.fuse()
+    assert steps.finish() is model
+    assert not any(getattr(module, "fused", False) for module in model.modules())
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
@@ -195,10 +224,15 @@ def test_muon_with_kernels_steps_where_muon_does(shape, layout):
         assert_near(ours, expected, torch.bfloat16)  # that of the matrix products
 
 
-def test_network_learns_by_them_what_it_learns_by_those_of_torch(monkeypatch):
+@pytest.mark.parametrize(
+    "first",
+    [{}, {"whitened": False, "patch_directions": None}, {"patch": 4}, {"patch_stride": 2}],
+    ids=["patches", "learned", "large patches", "stride"],
+)
+def test_network_learns_by_them_what_it_learns_by_those_of_torch(first, monkeypatch):
     monkeypatch.setattr(speednet, "_fuses", lambda module, _: module.fused)
-    config = SpeedNetConfig(widths=(16, 24), convolutions=(1, 3))
-    x, labels = images(4, 3, 13, 13), torch.arange(4, device=DEVICE)
+    config = SpeedNetConfig(widths=(16, 24), convolutions=(1, 3), **first)
+    x, labels = images(8, 3, 21, 21), torch.arange(8, device=DEVICE)
     found = []
     for is_fused in (True, False):
         model = build_model(config, 0).to(DEVICE, memory_format=torch.channels_last)

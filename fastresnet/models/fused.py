@@ -8,6 +8,7 @@ here for the gradients of filters (on an H200, not recorded). Sums are in fp32, 
 Needs Triton, which torch's CUDA builds for Linux bring along.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -20,12 +21,13 @@ from fastresnet.models import kernels
 
 CHANNELS = 32
 """Of the input of a narrow convolution, for cuDNN's sake."""
-_WIDEST = (28, 128)
-"""Channels in and out of a convolution whose filters' gradient a program has in its registers."""
-_LINES = 4
-"""Of patches that a program has in its registers at a time."""
+_MOST_INPUTS, _MOST_FILTERS, _MOST_COLUMNS = 28, 128, 32
+"""Of a convolution whose filters' gradient a program has in its registers, and a line of whose pixels fits the shared memory of
+any card, in any precision."""
 _PRODUCTS = 8192
-"""Pixels times filters of a program's tile, at most."""
+"""Pixels times filters of a program's tile, unless that is less than a line."""
+_MOST_PATCHES, _MOST_PIXELS = 128, 32
+"""Patches that a program has at a time, and pixels of each in all channels."""
 _TILE = 4096
 """Numbers that a program has in its registers at a time."""
 _PROGRAMS = 256
@@ -63,9 +65,16 @@ def patches_activation(
         return _PatchesActivation.apply(images, stem.weight, stem.bias, activation, dtype, channels or stem.out_channels)
 
 
-def is_narrow(weight: Tensor) -> bool:
-    """Whether `narrow_convolution` takes filters [out, in, 3, 3]."""
-    return weight.shape[1] <= _WIDEST[0] and weight.shape[0] <= _WIDEST[1]
+def takes_patches(images: Tensor, stem: nn.Conv2d) -> bool:
+    """Whether `patches_activation` can compute this."""
+    columns, pixels = images.shape[-1] - stem.kernel_size[1] + 1, stem.in_channels * math.prod(stem.kernel_size)
+    return stem.stride == (1, 1) and columns <= _MOST_PATCHES and pixels <= _MOST_PIXELS
+
+
+def is_narrow(weight: Tensor, columns: int) -> bool:
+    """Whether `narrow_convolution` takes filters [out, in, 3, 3], for images of so many columns."""
+    num_filters, in_channels = weight.shape[:2]
+    return in_channels <= _MOST_INPUTS and num_filters <= _MOST_FILTERS and columns <= _MOST_COLUMNS
 
 
 def narrow_convolution(x: Tensor, weight: Tensor) -> Tensor:
@@ -142,7 +151,8 @@ class _PatchesActivation(torch.autograd.Function):
         out = _empty(num_images, channels, height - side + 1, width - side + 1, like=images, dtype=dtype)
         columns, pixels = triton.next_power_of_2(width - side + 1), max(16, triton.next_power_of_2(in_channels * side**2))
         sizes = (num_images, height, width, in_channels, side, filters, channels)
-        ctx.shape = (*sizes, activation, _LINES, columns, max(16, triton.next_power_of_2(channels)), pixels)
+        tile = (_MOST_PATCHES // columns, columns, max(16, triton.next_power_of_2(channels)), pixels)
+        ctx.shape = (*sizes, activation, *tile)
         kernels.patches[(num_images,)](images, weight, bias, None, out, None, *ctx.shape)
         ctx.save_for_backward(images, weight, bias)
         return out
@@ -205,9 +215,8 @@ def _lines_and_stages(columns: int, outputs: int, pixel_bytes: int, shared_memor
 
 def _shared_memory(device: torch.device) -> int:
     """Bytes that a program has beside its registers."""
-    if device.type != "cuda":
-        return 2**17  # the interpreter has as much as it wants
-    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin  # type: ignore[attr-defined]  # not in the stubs
+    known = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
+    return getattr(known, "shared_memory_per_block_optin", 2**16)  # ROCm tells nothing; the interpreter has what it wants
 
 
 def _norm_and_activate(

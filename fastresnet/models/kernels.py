@@ -1,7 +1,8 @@
 """The programs that a GPU runs for `fastresnet.models.fused`, in Triton's language.
 
-Images are rows of channels: [N, H, W, C] in memory. A program has a tile of ROWS x CHANNELS, powers of two. `partial` is fp32
-[programs, 2, channels], of each program two sums a channel; added up they do not depend on which program was done first.
+Images are rows of channels: [N, H, W, C] in memory. A program has a tile of ROWS x CHANNELS, powers of two, unless it says
+otherwise. `partial` is fp32 [programs, 2, channels], of each program two sums a channel (`filter_gradient`: a part of the
+gradient); added up they do not depend on which program was done first. Products of matrices in fp32 are TF32.
 """
 
 import triton

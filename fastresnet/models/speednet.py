@@ -50,10 +50,11 @@ class SpeedNet(nn.Module):
         return self.head(x.flatten(1))
 
     def _patches(self, images: Tensor) -> Tensor:
-        if _fuses(self, images) and self.config.whitened and self.config.patch_stride == 1:
+        if _fuses(self, images) and self.config.whitened and _fused().takes_patches(images, self.stem):
             dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else images.dtype
             fused, next_weight = _fused(), self.groups[0].convolutions[0].weight  # type: ignore[index,union-attr]
-            channels = fused.CHANNELS if fused.is_narrow(next_weight) else None
+            columns = images.shape[-1] - self.config.patch + 1
+            channels = fused.CHANNELS if fused.is_narrow(next_weight, columns) else None
             return fused.patches_activation(images, self.stem, self.config.activation, dtype, channels)
         return self.activation(self.stem(images))
 
@@ -104,9 +105,9 @@ class Group(nn.Module):
         return x
 
     def _convolve(self, x: Tensor) -> Tensor:
-        """The first convolution, whose input is narrow in the first group."""
+        """The first convolution, whose input may be narrow."""
         convolution = self.convolutions[0]
-        if _fuses(self, x) and _fused().is_narrow(convolution.weight):
+        if _fuses(self, x) and _fused().is_narrow(convolution.weight, x.shape[-1]):
             return _fused().narrow_convolution(x, convolution.weight)
         return convolution(x)
 
