@@ -8,7 +8,7 @@ from scipy import stats
 
 from fastresnet.recipes import RECIPES
 from fastresnet.records import RunRecord
-from fastresnet.report import describe_runs, hardware, spread
+from fastresnet.report import describe_runs, hardware, spread, teraflop
 from fastresnet.study import Results, open_study
 from fastresnet.verdicts import VerdictList, as_list, reaches, without_tags
 
@@ -92,7 +92,7 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
             "runs that pass": f"{(accuracy >= target).sum()} of {len(records)}",
             "training, s": spread(train, digits),
             "with evaluation, s": spread(total, digits),
-            "TFLOP": f"{flops.mean() / 1e12:.3g}",
+            "TFLOP": teraflop(flops.mean()),
             "GFLOP/s": f"{(flops / train).mean() / 1e9:.0f}",
             "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
         }
@@ -181,7 +181,7 @@ def ablation_table(results: Results) -> pd.DataFrame:
             "test accuracy, %": spread(100 * accuracy, 2),
             "change, points": "" if name == recipe else _paired_interval(records, baseline),
             "training, s": spread(train, 2 if train.median() < 10 else 0),
-            "TFLOP": f"{records[0].training_flops / 1e12:.3g}",
+            "TFLOP": teraflop(records[0].training_flops),
             "runs": len(records),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")

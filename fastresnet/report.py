@@ -105,17 +105,23 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     evaluation = pd.Series([record.seconds.evaluate for record in records])
     flops = sum(record.training_flops for record in records) / len(records)
     digits = 2 if seconds.median() < 10 else 0
-    trained, evaluated = spread(seconds, digits), spread(evaluation, digits)
+    digits_evaluated = 2 if evaluation.median() < 0.5 else digits
+    trained, evaluated = spread(seconds, digits), spread(evaluation, digits_evaluated)
     remark = ""
     if seconds.max() > 2 * seconds.median():  # a mean would be neither of the one nor of the others
-        trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits}f}"
+        trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits_evaluated}f}"
         remark = f" (medians; {seconds.max():.1f} s in the slowest run: the first of a process has kernels made)"
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {trained} s of training and "
-        f"{evaluated} s of evaluation{remark}, {flops / 1e12:.3g} TFLOP; "
+        f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "
         f"{records[0].config.train.precision} on {_join(_unique(hardware(record) for record in records))}, "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}."
     )
+
+
+def teraflop(operations: float) -> str:
+    """A number of operations in units of 1e12: with three digits, or all before the point."""
+    return f"{operations / 1e12:.3g}" if operations < 1e15 else f"{operations / 1e12:,.0f}"
 
 
 def summary(results: Results) -> pd.DataFrame:

@@ -166,3 +166,7 @@ def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
 
     assert "trained on 900 or 1,024 images" in report.caption(sizes(1024, 900))
     assert "trained on 64 to 10,192 images" in report.caption(sizes(1024, 10192, 64, 2048))
+
+
+def test_operations_are_numbers_that_can_be_read():
+    assert [report.teraflop(operations) for operations in (1.2344e9, 9.674e14, 4.5523e15)] == ["0.00123", "967", "4,552"]
