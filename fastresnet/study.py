@@ -181,11 +181,12 @@ class Study:
                         return results
         return self.run(experiment_id)
 
-    def all_strongest(self) -> dict[str, Results]:
-        """What a page shows of every experiment, as `strongest` says, also of those that only a stronger edition has."""
+    def all_strongest(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
+        """What a page shows of every experiment, as `strongest` says, also of those that only a stronger edition has; of editions
+        `up_to` one of them."""
         chosen: dict[str, Results] = {}
         if self.edition == "quick" and not self.changed:
-            for edition in reversed(EDITIONS[1:]):
+            for edition in reversed(EDITIONS[1 : EDITIONS.index(up_to) + 1]):
                 stronger = open_study(self.name, edition=edition)
                 for experiment in stronger.experiments:
                     results = None if experiment in chosen else stronger.recorded(experiment)

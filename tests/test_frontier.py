@@ -18,7 +18,7 @@ from fastresnet.study import declare, edition_parameters, open_study
 
 @pytest.fixture(scope="module")
 def results():
-    return open_study("frontier").all_strongest()
+    return open_study("frontier").all_strongest(up_to="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -201,6 +201,12 @@ def test_quick_edition_shows_the_strongest_record_and_others_their_own():
     assert open_study("frontier").strongest("amx-ablations").edition == "cpu"  # that for a GPU has no such experiment
 
 
+@pytest.mark.parametrize(("up_to", "editions"), [("gpu", {"gpu", "cpu"}), ("cpu", {"cpu"})])
+def test_page_of_a_processor_shows_no_records_of_a_gpu(up_to, editions, monkeypatch):
+    monkeypatch.setattr(Study, "recorded", lambda study, _: study.edition)  # as if all were
+    assert set(open_study("frontier").all_strongest(up_to=up_to).values()) == editions
+
+
 def test_own_parameters_leave_the_studys_record_alone():
     own = open_study("fashionmnist_speed", edition="cpu", parameters={"f8_epochs": 3})
     assert committed_results() not in own.store.folders[:1]
