@@ -17,8 +17,9 @@ NAMES = list(recipes.RECIPES)
 def test_docstring_says_what_the_records_hold(name):
     recipe = recipes.find_recipe(name)
     study = open_study("frontier", edition="cpu")
-    results = study.recorded(name) if name in study.experiments else None
-    expected = "not measured yet." if results is None else report.describe_runs(results.records["recipe"])
+    results = study.recorded(name)
+    assert results
+    expected = report.describe_runs(results.records["recipe"])
     said = re.search(r"^cpu: (.*?)^gpu: (.*)", recipe.description, re.MULTILINE | re.DOTALL)
     assert said
     assert " ".join(said[1].split()) == expected

@@ -142,7 +142,7 @@ def test_every_edition_asks_the_same_questions(name, edition):
         {key: experiment.question for key, experiment in open_study(name, edition=each).experiments.items()}
         for each in (edition, "cpu")
     )
-    differ = {"cifar10-96", "amx-ablations"} if edition == "gpu" else set()  # too long for a CPU; not for a GPU
+    differ = {"amx-ablations"} if edition == "gpu" else set()
     assert {key: question for key, question in asked.items() if key not in differ} == {
         key: question for key, question in on_cpu.items() if key not in differ
     }

@@ -168,7 +168,8 @@ def cifar10_96(variant: Variant) -> RunConfig:
     """96 % on CIFAR-10, with the network and augmentation of airbench96 (Jordan, 2024): 5 PFLOP, twenty times that of
     `cifar10-94`.
 
-    cpu: not measured yet.
+    cpu: 96.08 % (n = 1) after 12967 s of training and 113 s of evaluation, 5,122 TFLOP; bf16 on Intel(R) Xeon(R)
+        Processor (AVX512, AMX), 2 threads, torch 2.13.0+cpu.
     gpu: 96.03 ± 0.03 % (n = 4) after 11 s of training and 0.08 s of evaluation (medians; 26.2 s in the
         slowest run: the first of a process has kernels made), 4,552 TFLOP; bf16 on NVIDIA H200, torch 2.11.0.
     """
