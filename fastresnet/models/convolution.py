@@ -59,11 +59,16 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
-            grad_x, *_ = torch.ops.aten.convolution_backward(grad, x, weight, None, *geometry, [True, False, False])
+        grad_x = input_gradient(x, weight, grad) if ctx.needs_input_grad[0] else None
         return grad_x, filter_gradient(x, grad) if ctx.needs_input_grad[1] else None
+
+
+def input_gradient(x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of the input x [N, in, H, W] of a 3x3 convolution with one pixel of padding, as torch computes it, from its
+    filters [out, in, 3, 3] and its output's gradient [N, out, H, W]."""
+    geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
+    grad_x: Tensor = torch.ops.aten.convolution_backward(grad, x, weight, None, *geometry, [True, False, False])[0]
+    return grad_x
 
 
 def filter_gradient(x: Tensor, grad: Tensor) -> Tensor:

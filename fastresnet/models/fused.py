@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fastresnet.models import kernels
+from fastresnet.models.convolution import input_gradient
 
 CHANNELS = 32
 """Of the input of a narrow convolution, for cuDNN's sake."""
@@ -180,10 +181,7 @@ class _NarrowConvolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
-            grad_x, *_ = torch.ops.aten.convolution_backward(grad, x, weight, None, *geometry, [True, False, False])
+        grad_x = input_gradient(x, weight, grad) if ctx.needs_input_grad[0] else None
         grad_weight = None
         if ctx.needs_input_grad[1]:
             grad_weight = _filter_gradient(_channels_last(x), _channels_last(grad), ctx.in_channels)
