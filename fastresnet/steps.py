@@ -125,7 +125,7 @@ class Steps:
         """Gives back what only steps need. Returns the network that is evaluated, as torch computes it: other kernels have no
         second derivatives, and no layers to look into."""
         self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of a run's graphs, and would keep it
-        for module in self.evaluated_model.modules():
+        for module in (*self.model.modules(), *self.evaluated_model.modules()):
             if getattr(module, "fused", False):
                 module.fused = False  # type: ignore[assignment]  # to mypy every attribute of a module is a module
         return self.evaluated_model

@@ -201,10 +201,10 @@ def test_patches_that_are_too_large_are_left_to_torch(stem, side, expected):
 
 def test_network_is_computed_by_torch_again_once_it_is_trained():
     model = build_model(SpeedNetConfig(widths=(16, 24)), 0)
-    steps = Steps(TrainConfig(), model, 1, torch.device("cpu"), ALONE)
     assert model.fuse()
-    assert steps.finish() is model
-    assert not any(getattr(module, "fused", False) for module in model.modules())
+    average = Steps(TrainConfig(ema_decay=0.9), model, 1, torch.device("cpu"), ALONE).finish()
+    assert average is not model
+    assert not any(getattr(module, "fused", False) for module in (*model.modules(), *average.modules()))
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)

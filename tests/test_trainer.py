@@ -285,12 +285,14 @@ def test_checkpoint_that_finds_no_room_is_an_error_that_names_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("prune", "begun_before"), [(None, True), ({"skip": 0.5}, False)], ids=["all images", "pruned"])
-def test_next_epoch_is_begun_before_the_wait_for_the_device_unless_it_depends_on_the_losses(
-    tiny, prune, begun_before, monkeypatch
-):
+@pytest.mark.parametrize(
+    ("changes", "begun_before"),
+    [({}, True), ({"data.prune": {"skip": 0.5}}, False), ({"data.loader": "worker"}, False)],
+    ids=["all images", "pruned", "worker"],
+)
+def test_next_epoch_is_begun_before_the_wait_for_the_device_where_it_can_be(tiny, changes, begun_before, monkeypatch):
     happened = []
-    loop = _loop(tiny.with_changes({"data.prune": prune, "train.epochs": 2}))
+    loop = _loop(tiny.with_changes(changes | {"train.epochs": 2}))
     epoch, summed = loop.batches.epoch, loop.team.sum
 
     def told(index):
