@@ -47,6 +47,15 @@ def real_data():
     return Path(folder)
 
 
+@pytest.fixture
+def one_thread():
+    """As many threads as a worker of a cluster or a process of a team has here: more would sum in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium."""
@@ -105,11 +114,12 @@ def load_script(browser):
     page.close()
 
 
-def accessibility_findings(page):
-    """What axe finds on a page, with the first piece of HTML that it is found in."""
+def accessibility_findings(page, context=None, impacts=("minor", "moderate", "serious", "critical")):
+    """What axe finds on a page, or within a selector on it, with the first piece of HTML that it is found in."""
     from axe_playwright_python.sync_playwright import Axe
 
-    return [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(page).response["violations"]]
+    found = Axe().run(page, context=context).response["violations"]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in impacts]
 
 
 def command(*arguments, cwd=ROOT, **environment):

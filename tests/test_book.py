@@ -2,12 +2,14 @@
 
 import functools
 import json
+import os
 import re
 import shutil
 import threading
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -18,12 +20,19 @@ from fastresnet.parsing import parse_assignment
 from fastresnet.project import project_root
 from fastresnet.studies import STUDIES
 
+from .conftest import accessibility_findings
+
 PAGES = (*CHAPTERS, "reproduce", "glossary", "api", "references")
 
 
 @pytest.fixture(scope="session")
 def html():
-    """The book, built as `make book` builds it, for a user whose shell asks matplotlib not to show figures."""
+    """The book of this checkout: built as `make book` builds it, unless FASTRESNET_BOOK says that this has just been done.
+
+    It is built for a user whose shell asks matplotlib not to show figures.
+    """
+    if os.environ.get("FASTRESNET_BOOK") == "built":
+        return project_root() / "_build" / "html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
         page, seconds = book.build_book()
@@ -152,48 +161,43 @@ def served(html):
     server.server_close()
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [390, 1400])
-def test_page_makes_no_outside_request_and_fits_its_window(browser, served, name, width):
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    requests, errors = [], []
-    page.on("request", lambda request: requests.append(request.url))
+VISITS = [(name, *look) for name in PAGES for look in (("light", 1400), ("dark", 390))]
+GRAVE = ("serious", "critical")
+
+
+@pytest.fixture(scope="module", params=VISITS, ids=lambda visit: "-".join(map(str, visit)))
+def visit(browser, served, request):
+    """A page in a theme and a width, with its scripts' errors, what it asked for, and how many bytes came, pictures aside."""
+    name, theme, width = request.param
+    page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 900})
+    errors, requests, weights = [], [], {}
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("response", lambda got: got.request.resource_type == "image" or weights.update({got.url: len(got.body())}))
     page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
-    assert len(requests) > 3
-    assert not [url for url in requests if not url.startswith((served, "data:", "blob:"))]
-    assert not errors
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    loaded = page.evaluate("[...document.querySelectorAll('article img')].map(image => image.naturalWidth)")
+    yield SimpleNamespace(page=page, width=width, errors=errors, requests=requests, weights=weights)
+    page.close()
+
+
+@pytest.mark.browser
+def test_page_makes_no_outside_request_and_fits_its_window(visit, served):
+    assert len(visit.requests) > 3
+    assert not [url for url in visit.requests if not url.startswith((served, "data:", "blob:"))]
+    assert not visit.errors
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= visit.width
+    loaded = visit.page.evaluate("[...document.querySelectorAll('article img')].map(image => image.naturalWidth)")
     assert all(loaded)
-    page.close()
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)])
-def test_page_is_accessible(browser, served, name, theme, width):
-    from axe_playwright_python.sync_playwright import Axe
-
-    page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 900})
-    page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
-    findings = Axe().run(page).response["violations"]
-    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
-    page.close()
+def test_page_weighs_less_than_1_5_mb_without_pictures(visit):
+    assert 100_000 < sum(visit.weights.values()) < 1_500_000, visit.weights
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES)
-def test_page_weighs_less_than_1_5_mb_without_pictures(browser, served, name):
-    page = browser.new_page()
-    weights = {}
-    page.on("response", lambda response: weights.update({response.url: (response.request.resource_type, len(response.body()))}))
-    page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
-    weighed = {url: size for url, (kind, size) in weights.items() if kind != "image"}
-    assert 100_000 < sum(weighed.values()) < 1_500_000, weighed
-    page.close()
+def test_page_is_accessible(visit):
+    assert not accessibility_findings(visit.page, impacts=GRAVE)
 
 
 @pytest.mark.browser
@@ -234,8 +238,6 @@ def test_page_opens_from_the_disk(browser, html):
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_explorer_works_on_the_page_in_either_theme(browser, served, theme):
-    from axe_playwright_python.sync_playwright import Axe
-
     page = browser.new_page(color_scheme=theme)
     page.goto(f"{served}/book/explorer.html", wait_until="networkidle")
     assert page.locator("html").get_attribute("data-theme") == theme
@@ -244,6 +246,5 @@ def test_explorer_works_on_the_page_in_either_theme(browser, served, theme):
     page.get_by_label("Maximal rate, slider").fill("900")
     page.get_by_label("Shape").select_option("cosine")
     assert curve.get_attribute("d") != before
-    findings = Axe().run(page, context=".schedule-explorer").response["violations"]
-    assert not [(each["id"], each["nodes"][0]["html"]) for each in findings if each["impact"] in ("serious", "critical")]
+    assert not accessibility_findings(page, ".schedule-explorer", impacts=GRAVE)
     page.close()

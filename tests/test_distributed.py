@@ -11,29 +11,41 @@ import pytest
 import torch
 import yaml
 
-from fastresnet.config import DataConfig
+from fastresnet.config import DataConfig, RunConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.distributed import Team
 from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model
+from fastresnet.runs import train
 from fastresnet.store import read_record
 
-from .conftest import ROOT, command
+from .conftest import ROOT
 
-RUN = {
-    "data": {"name": "fashion-sample", "train_images": 128, "test_images": 100, "batch_size": 32, "test_batch_size": 30},
-    "model": {"depth": 10, "channels": [8, 8, 16, 16], "in_channels": 1, "dropout": 0.0},
-    "train": {"epochs": 2, "schedule": {"kind": "one-cycle", "max_lr": 0.1}, "momentum": 0.9},
-}
+RUN = RunConfig().with_changes(
+    {
+        "data.name": "fashion-sample",
+        "data.train_images": 128,
+        "data.test_images": 100,
+        "data.batch_size": 32,
+        "data.test_batch_size": 30,
+        "model.depth": 10,
+        "model.channels": (8, 8, 16, 16),
+        "model.in_channels": 1,
+        "model.dropout": 0.0,
+        "train.epochs": 2,
+        "train.schedule": {"kind": "one-cycle", "max_lr": 0.1},
+        "train.momentum": 0.9,
+    }
+)
 CPU = torch.device("cpu")
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def launch(*arguments, processes=2, cache):
-    """Starts the command line in several processes."""
+def launch(*program, cache):
+    """Starts a program in two processes."""
     return subprocess.Popen(
-        [*TORCHRUN, "--nproc-per-node", str(processes), "-m", "fastresnet", *map(str, arguments)],
+        [*TORCHRUN, *map(str, program)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -42,50 +54,66 @@ def launch(*arguments, processes=2, cache):
     )
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Trains RUN, changed, in one process or several, and returns its record and its weights."""
-    file = tmp_path / "run.yml"
-    file.write_text(yaml.safe_dump(RUN))
+def write_config(config, path):
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return path
 
-    def run(*changes, processes=1, more=()):
-        record, model = tmp_path / f"{processes}.json", tmp_path / f"{processes}.pt"
-        options = [option for change in changes for option in ("-p", change)]
-        arguments = ["train", file, *options, "--record", record, "--save", model, "--device", "cpu", *more]
-        if processes == 1:
-            done = command(*arguments, OMP_NUM_THREADS="1")
-            assert done.returncode == 0, done.stderr
-        else:
-            process = launch(*arguments, processes=processes, cache=tmp_path / "cache")
-            out, errors = process.communicate(timeout=400)
-            assert process.returncode == 0, errors
-            assert out.count("test accuracy") == 1
-        return read_record(record), load_model(model).model
 
-    return run
+TOGETHER = """
+import sys
+from pathlib import Path
 
+import fastresnet
+from fastresnet.distributed import open_team
+from fastresnet.models.saved import save_model
+from fastresnet.store import write_record
+
+with open_team() as team:
+    for file in map(Path, sys.argv[1:]):
+        result = fastresnet.train(fastresnet.load_yaml(file, fastresnet.RunConfig), device="cpu", team=team)
+        if team.is_first:
+            write_record(result.record, file.with_suffix(".json"))
+            save_model(result.saved, file.with_suffix(".pt"))
+"""
+"""A user's program: one network after the other, trained by all processes."""
 
 VARIANTS = {
-    "plain": ("data.flip=random", "data.crop_padding=2", "data.cutout=6"),
-    "muon": ("train.muon={momentum: 0.6}", "train.lookahead=3", "train.freeze=[[0.5, 1]]", "train.ema_decay=0.9"),
-    "half": ("train.precision=bf16", "data.loader=worker", "train.nesterov=true", "train.label_smoothing=0.1"),
-    "prune": ("data.prune={skip: 0.9}",),
-    "pieces": ("train.precision=fp16", "train.micro_batch=8", "train.lars={trust: 0.02}"),
+    "plain": {"data.flip": "random", "data.crop_padding": 2, "data.cutout": 6},
+    "muon": {"train.muon": {"momentum": 0.6}, "train.lookahead": 3, "train.freeze": ((0.5, 1),), "train.ema_decay": 0.9},
+    "half": {"train.precision": "bf16", "data.loader": "worker", "train.nesterov": True, "train.label_smoothing": 0.1},
+    "prune": {"data.prune": {"skip": 0.9}},
+    "pieces": {"train.precision": "fp16", "train.micro_batch": 8, "train.lars": {"trust": 0.02}},
 }
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Each variant's record and network, trained by two processes."""
+    folder = tmp_path_factory.mktemp("together")
+    program = folder / "together.py"
+    program.write_text(TOGETHER)
+    files = {name: write_config(RUN.with_changes(changes), folder / f"{name}.yml") for name, changes in VARIANTS.items()}
+    process = launch(program, *files.values(), cache=folder / "cache")
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    return {
+        name: (read_record(file.with_suffix(".json")), load_model(file.with_suffix(".pt")).model) for name, file in files.items()
+    }
+
+
+@pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.filterwarnings("ignore:precision")
-def test_two_processes_take_the_steps_of_one_that_halves_its_batches(run, changes):
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_take_the_steps_of_one_that_halves_its_batches(together, name):
     """Weights after some steps are equal only if every gradient was."""
-    one, alone = run("train.micro_batch=16", *changes)
-    two, together = run(*changes, processes=2)
-    assert (len(two.processes), len(one.processes)) == (2, 0)
-    losses = [[epoch.train_loss for epoch in record.epochs] for record in (one, two)]
-    tolerance = 0.02 if "precision" in changes[0] else 1e-4
+    two, network = together[name]
+    alone = train(RUN.with_changes({"train.micro_batch": 16} | VARIANTS[name]), device="cpu")
+    assert (len(two.processes), len(alone.record.processes)) == (2, 0)
+    losses = [[epoch.train_loss for epoch in record.epochs] for record in (alone.record, two)]
+    tolerance = 1e-4 if two.config.train.precision == "fp32" else 0.02
     assert losses[0] == pytest.approx(losses[1], rel=tolerance)
-    for (name, a), b in zip(alone.named_parameters(), together.parameters(), strict=True):
-        torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance, msg=name)
+    for (key, a), b in zip(alone.saved.model.named_parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance, msg=key)
 
 
 @pytest.mark.parametrize("loader", ["tensor", "worker"])
@@ -136,7 +164,7 @@ def test_several_processes_need_a_device_each(monkeypatch):
     ],
 )
 def test_bad_request_is_refused_once_for_all_processes(arguments, message, tmp_path):
-    process = launch(*arguments, cache=tmp_path)
+    process = launch("-m", "fastresnet", *arguments, cache=tmp_path)
     _, errors = process.communicate(timeout=200)
     assert process.returncode != 0
     assert errors.count("fastresnet: ") == errors.count(message) == 1, errors
@@ -144,21 +172,21 @@ def test_bad_request_is_refused_once_for_all_processes(arguments, message, tmp_p
 
 def test_lost_process_ends_the_others_and_the_run_resumes(tmp_path):
     """SIGKILL after the first epoch, in the middle of a longer one; then the same command once more."""
-    file, checkpoint, record, model = (tmp_path / name for name in ("run.yml", "run.ckpt", "run.json", "run.pt"))
-    changed = {**RUN, "data": {**RUN["data"], "train_images": 2000}, "model": {**RUN["model"], "dropout": 0.2}}
-    file.write_text(yaml.safe_dump(changed))
-    arguments = ["train", file, "-p", "train.epochs=4", "--device", "cpu", "--checkpoint", checkpoint]
-    arguments += ["--record", record, "--save", model]
+    checkpoint, record, model = (tmp_path / name for name in ("run.ckpt", "run.json", "run.pt"))
+    longer = RUN.with_changes({"data.train_images": 2000, "model.dropout": 0.2, "train.epochs": 4})
+    program = ["-m", "fastresnet", "train", write_config(longer, tmp_path / "run.yml"), "--device", "cpu"]
+    program += ["--checkpoint", checkpoint, "--record", record, "--save", model]
 
     def trained():
-        process = launch(*arguments, cache=tmp_path / "cache")
-        _, errors = process.communicate(timeout=400)
+        process = launch(*program, cache=tmp_path / "cache")
+        out, errors = process.communicate(timeout=400)
         assert process.returncode == 0, errors
+        assert out.count("test accuracy") == 1
         return [epoch.train_loss for epoch in read_record(record).epochs], load_model(model).weights_digest
 
     whole = trained()
     record.unlink()
-    process = launch(*arguments, cache=tmp_path / "cache")
+    process = launch(*program, cache=tmp_path / "cache")
     deadline = time.monotonic() + 200
     while not checkpoint.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)

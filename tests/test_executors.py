@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import torch
 
 from fastresnet.errors import UserError
 from fastresnet.executors import ClusterLost, clusters, spreading
@@ -34,15 +33,6 @@ def make_study(tiny, tmp_path):
         return Study("trial", "cpu", {"A": experiment}, Store([tmp_path / folder]), device=device)
 
     return make
-
-
-@pytest.fixture
-def one_thread():
-    """A Dask worker has one thread, and more would sum in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -93,7 +83,7 @@ def test_run_of_a_killed_worker_is_done_again_from_its_checkpoint(make_study, ti
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_study_takes_its_workers_along_and_goes_on(how, tmp_path):
     arguments = ["study", "run", "fashionmnist_speed", "--only", "F8", "--results", str(tmp_path / "results")]
-    arguments += ["-p", "f8_epochs=4", "-p", "f8_stem_channels=[16]", "-p", "seeds=[0, 1, 2]", "--dask", "local"]
+    arguments += ["-p", "f8_epochs=2", "-p", "f8_stem_channels=[16]", "-p", "seeds=[0, 1, 2]", "--dask", "local"]
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     checkpoints = tmp_path / "fastresnet" / "checkpoints"
     # a shell has its background jobs, and so these tests in one, ignore SIGINT

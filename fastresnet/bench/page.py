@@ -9,13 +9,17 @@ from fastresnet.bench.rows import Row
 from fastresnet.errors import UserError
 from fastresnet.project import committed_results
 
+_UNKNOWN = "not recorded"
+
 
 def caption(record: str) -> str:
     """Machine, versions and revision of a committed benchmark, as one Markdown paragraph."""
     found = _record(record)
     machine, versions = found["machine"], found["versions"]
     (rounds,) = {row["rounds"] for row in found["rows"]}
-    what = f"medians of {rounds} rounds, 95 % bootstrap intervals" if rounds > 1 else "one round"
+    what = {1: "one round", 2: "means and ranges of two rounds"}.get(
+        rounds, f"medians of {rounds} rounds, 95 % bootstrap intervals"
+    )
     return (
         f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
         f"{found['source_revision']}.*"
@@ -66,7 +70,11 @@ def finding(record: str) -> str:
 
 
 def _rows(record: str) -> list[Row]:
-    return [Row.model_validate_json(json.dumps(row)) for row in _record(record)["rows"]]
+    """The rows of a committed benchmark; without the time to the target of one that was counted for so many epochs as nobody
+    has recorded."""
+    rows = [Row.model_validate_json(json.dumps(row)) for row in _record(record)["rows"]]
+    told = {"seconds": None, "seconds_interval": None}
+    return [row if row.whole_runs or not row.epochs_source.endswith(_UNKNOWN) else row.model_copy(update=told) for row in rows]
 
 
 def _ours(rows: list[Row]) -> dict[str, Row]:
@@ -93,7 +101,7 @@ def _record(name: str) -> dict[str, Any]:
 
 def _with_interval(row: Row) -> str:
     if row.seconds is None or row.seconds_interval is None:
-        return f"epochs {row.epochs_source}"
+        return f"epochs {_UNKNOWN}"
     low, high = row.seconds_interval
     digits = 2 if row.seconds < 10 else 0
     median = f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f}"
