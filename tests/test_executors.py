@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -216,6 +217,22 @@ def test_cluster_without_a_gpu_is_refused_for_runs_that_need_one(make_study, clu
     monkeypatch.setattr(clusters, "PATIENCE_SECONDS", 1.0)
     with pytest.raises(ClusterLost, match="none of 2 workers has offered a GPU for 1 s; start them with --resources GPU=1"):
         list(make_study(device="cuda").train_missing(dask=cluster.scheduler_address))
+
+
+def test_cluster_is_given_up_only_if_it_was_seen_without_workers_for_that_long(monkeypatch):
+    """Where nobody has looked for long, its workers may be just starting anew."""
+    cluster = clusters.Cluster("local", None, gpu=False, patience=60)
+
+    def look(now, workers):
+        monkeypatch.setattr(clusters, "time", SimpleNamespace(monotonic=lambda: now))
+        cluster.client = SimpleNamespace(scheduler_info=lambda n_workers: {"workers": workers})
+        return cluster.slots()
+
+    one = {"tcp://here": {"resources": {}}}
+    looks = ((0.0, one), (100.0, {}), (130.0, one), (140.0, {}), (200.0, {}))
+    assert [look(*each) for each in looks] == [1, 0, 1, 0, 0]
+    with pytest.raises(ClusterLost, match="no worker for 60 s"):
+        look(201.0, {})
 
 
 def test_workers_on_this_machine_keep_their_freed_memory():

@@ -39,7 +39,8 @@ class Cluster:
     """Told how many trials are left, so that the cluster may grow or shrink to them."""
     _slots: int = 0
     _counted: float = field(default=float("-inf"))
-    _last_seen: float = field(default_factory=time.monotonic)
+    _without_since: float | None = None
+    """When a look first found no worker that can train, if none has found one since."""
 
     @property
     def resources(self) -> dict[str, float]:
@@ -57,9 +58,12 @@ class Cluster:
             raise ClusterLost(f"--dask {self.name}: the scheduler is lost ({error}); the same command goes on") from error
         self._slots = sum(not self.gpu or worker["resources"].get("GPU", 0) >= 1 for worker in workers)
         self._counted = now
+        # not since the last look: nobody looks while a result is fetched, which can take long from a worker that is gone
         if self._slots:
-            self._last_seen = now
-        elif now - self._last_seen > self.patience:
+            self._without_since = None
+        elif self._without_since is None:
+            self._without_since = now
+        elif now - self._without_since > self.patience:
             raise ClusterLost(self._complaint(len(workers)))
         return self._slots
 
