@@ -48,12 +48,17 @@ def real_data():
 
 
 @pytest.fixture
-def one_thread():
-    """As many threads as a worker of a cluster or a process of a team has here: more would sum in another order."""
+def set_threads():
+    """Sets how many threads torch computes with, until the test is over."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
+    yield torch.set_num_threads
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def one_thread(set_threads):
+    """As many threads as a worker of a cluster or a process of a team has here: more would sum in another order."""
+    set_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -222,17 +222,9 @@ def test_operations_are_counted_at_each_size_and_without_the_backward_pass_of_fr
     assert plain / 3 < frozen < plain
 
 
-@pytest.fixture
-def two_threads():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(("channels", "threads"), [((4, 8, 8, 8), 1), ((8, 8, 8, 8), 2)])
-def test_network_of_few_channels_is_trained_on_one_thread(channels, threads, recwarn):
+def test_network_of_few_channels_is_trained_on_one_thread(channels, threads, recwarn, set_threads):
+    set_threads(2)
     config = TINY.with_changes({"model.channels": channels, "train.epochs": 0.25})
     assert train(config).record.machine.threads == threads
     assert [str(each.message).split(":")[0] for each in recwarn] == ["a layer of 4 channels"] * (threads == 1)
