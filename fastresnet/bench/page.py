@@ -10,6 +10,7 @@ from fastresnet.errors import UserError
 from fastresnet.project import committed_results
 
 _UNKNOWN = "not recorded"
+_OF_FEW_ROUNDS = {1: "one round", 2: "means and ranges of two rounds"}
 
 
 def caption(record: str) -> str:
@@ -17,9 +18,7 @@ def caption(record: str) -> str:
     found = _record(record)
     machine, versions = found["machine"], found["versions"]
     (rounds,) = {row["rounds"] for row in found["rows"]}
-    what = {1: "one round", 2: "means and ranges of two rounds"}.get(
-        rounds, f"medians of {rounds} rounds, 95 % bootstrap intervals"
-    )
+    what = _OF_FEW_ROUNDS.get(rounds, f"medians of {rounds} rounds, 95 % bootstrap intervals")
     return (
         f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
         f"{found['source_revision']}.*"
@@ -73,8 +72,8 @@ def _rows(record: str) -> list[Row]:
     """The rows of a committed benchmark; without the time to the target of one that was counted for so many epochs as nobody
     has recorded."""
     rows = [Row.model_validate_json(json.dumps(row)) for row in _record(record)["rows"]]
-    told = {"seconds": None, "seconds_interval": None}
-    return [row if row.whole_runs or not row.epochs_source.endswith(_UNKNOWN) else row.model_copy(update=told) for row in rows]
+    untimed = {"seconds": None, "seconds_interval": None}
+    return [row if row.whole_runs or not row.epochs_source.endswith(_UNKNOWN) else row.model_copy(update=untimed) for row in rows]
 
 
 def _ours(rows: list[Row]) -> dict[str, Row]:
