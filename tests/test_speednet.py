@@ -12,6 +12,7 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.layers import HalvingMaxPool
 from fastresnet.models.whitening import whitening_filters
 from fastresnet.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
 
@@ -31,18 +32,17 @@ def sample_images(num_images=200):
     return (images - images.mean()) / images.std()
 
 
-@pytest.mark.parametrize(
-    "config", [SMALL, SMALL.model_copy(update={"patch": 3}), SMALL.model_copy(update={"patch_directions": 3})]
-)
-def test_whitened_features_are_uncorrelated_with_unit_variance(config):
+@pytest.mark.parametrize("changes", [{}, {"patch": 3}, {"patch_directions": 3}, {"patch": 4, "patch_stride": 3}])
+def test_whitened_features_are_uncorrelated_with_unit_variance(changes):
+    config = SMALL.model_copy(update=changes)
     images = sample_images()
     model = build_model(config, 0)
     model.prepare(images)
     filters = model.stem.weight
     half = len(filters) // 2
     assert torch.equal(filters[:half], -filters[half:])
-    assert torch.equal(filters[:half], whitening_filters(images, config.patch)[:half])
-    features = functional.conv2d(images, filters[:half]).transpose(0, 1).flatten(1).double()
+    assert torch.equal(filters[:half], whitening_filters(images, config.patch, config.patch_stride)[:half])
+    features = functional.conv2d(images, filters[:half], stride=config.patch_stride).transpose(0, 1).flatten(1).double()
     covariance = features @ features.T / features.shape[1]
     # the smallest directions are damped on purpose, never amplified
     assert (covariance - torch.diag(covariance.diag())).abs().max() < 1e-4
@@ -67,6 +67,21 @@ def test_group_of_three_convolutions_adds_its_first_output_to_its_last():
     middle = group.activation(group.norms[1](group.convolutions[1](first)))
     last = group.activation(group.norms[2](group.convolutions[2](middle)) + first)
     torch.testing.assert_close(group(x), last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("side", [8, 9])
+def test_pool_without_gradients_is_the_pool_with_them(dtype, layout, side):
+    torch.manual_seed(0)
+    images = torch.randn(3, 5, side, side + 1, dtype=dtype).contiguous(memory_format=layout)
+    images[0, 0, 0, 0] = torch.nan
+    expected = functional.max_pool2d(images, 2)
+    with torch.inference_mode():
+        pooled = HalvingMaxPool()(images)
+    torch.testing.assert_close(pooled, expected, rtol=0, atol=0, equal_nan=True)
+    assert pooled.is_contiguous(memory_format=layout)
+    assert HalvingMaxPool()(images.requires_grad_()).requires_grad
 
 
 def test_smallest_image_is_the_smallest_that_the_network_takes():

@@ -198,7 +198,8 @@ class TensorBatches(_Batches):
         flip = config.flip if self.training else "random" if config.flip_test else "none"
         chosen = moved(indices, self.device)
         if not padding and flip == "none":
-            return self._pixels[chosen], self._labels[chosen]
+            # copies each image as one piece, where indexing goes through its pixels
+            return self._pixels.index_select(0, chosen), self._labels[chosen]
         places = augment.Places.whole(chosen, *self._pixels.shape[-2:])
         if padding:
             places = augment.random_crop(places, padding, generator, self.team)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.model_config import SpeedNetConfig
-from fastresnet.models.layers import ACTIVATIONS, conv
+from fastresnet.models.layers import ACTIVATIONS, HalvingMaxPool, conv
 from fastresnet.models.whitening import whitening_filters
 
 
@@ -80,7 +80,7 @@ class SpeedNet(nn.Module):
     def prepare(self, images: Tensor) -> None:
         """Sets the first layer's filters from normalised training images [N, C, H, W], if the network is `whitened`."""
         if self.config.whitened:
-            kept = whitening_filters(images, self.config.patch)[: self.config.num_patch_filters // 2]
+            kept = whitening_filters(images, self.config.patch, self.config.patch_stride)[: self.config.num_patch_filters // 2]
             self.stem.weight.copy_(torch.cat([kept, -kept]))
 
 
@@ -92,7 +92,7 @@ class Group(nn.Module):
         inputs = [in_channels] + [width] * (convolutions - 1)
         self.convolutions = nn.ModuleList(_conv(channels, width, config) for channels in inputs)
         self.norms = nn.ModuleList(_norm(width, config) for _ in range(convolutions))
-        self.pool = nn.MaxPool2d(2)
+        self.pool = HalvingMaxPool()
         self.activation_name = config.activation
         self.activation = ACTIVATIONS[config.activation]()
         self.fused = False

@@ -10,14 +10,15 @@ WHITENING_EPSILON = 5e-4
 WHITENING_IMAGES = 5_000
 
 
-def whitening_filters(images: Tensor, patch: int) -> Tensor:
-    """Filters [C * patch^2, C, patch, patch] that turn patches of images [N, C, H, W] into uncorrelated features of unit
-    variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, largest eigenvalue first."""
+def whitening_filters(images: Tensor, patch: int, stride: int = 1) -> Tensor:
+    """Filters [C * patch^2, C, patch, patch] that turn patches of images [N, C, H, W], `stride` pixels apart, into uncorrelated
+    features of unit variance: the eigenvectors of the patches' covariance over the roots of its eigenvalues, largest eigenvalue
+    first."""
     channels = images.shape[1]
     covariance, num_patches = torch.zeros((), dtype=torch.float64), 0
     images = images[:WHITENING_IMAGES]
     for some in images.split(100 if images.device.type == "cpu" else len(images)):  # small enough for a processor's cache
-        patches = in_double(_patches(some, patch))
+        patches = in_double(_patches(some, patch, stride))
         covariance = covariance + (patches @ patches.mT).sum(dim=0)
         num_patches += patches.shape[0] * patches.shape[2]
     # a processor is done with so small a matrix before a GPU has begun
@@ -26,9 +27,11 @@ def whitening_filters(images: Tensor, patch: int) -> Tensor:
     return filters.reshape(-1, channels, patch, patch).to(images.dtype).to(images.device)
 
 
-def _patches(images: Tensor, patch: int) -> Tensor:
-    """All patches [N, C * patch^2, places] of images [N, C, H, W]: what torch's unfold gives, which goes through them an image at
-    a time."""
+def _patches(images: Tensor, patch: int, stride: int) -> Tensor:
+    """Patches [N, C * patch^2, places] of images [N, C, H, W]: what torch's unfold gives, which goes through them an image at a
+    time."""
     height, width = (side - patch + 1 for side in images.shape[-2:])
-    shifted = [images[..., top : top + height, left : left + width] for top in range(patch) for left in range(patch)]
+    shifted = [
+        images[..., top : top + height : stride, left : left + width : stride] for top in range(patch) for left in range(patch)
+    ]
     return torch.stack(shifted, dim=2).flatten(3).flatten(1, 2)
