@@ -48,6 +48,8 @@ class SpeedNetConfig(Frozen):
     patch_stride: PositiveInt = 1
     whitened: bool = True
     """First-layer filters are the whitening directions of the training set's patches and stay so; else they are learned."""
+    whitening_images: PositiveInt = 5_000
+    """Training images whose patches are whitened."""
     patch_directions: PositiveInt | None = None
     """Leading directions kept, each with both signs; None keeps all of them."""
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 256, 256)

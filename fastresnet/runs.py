@@ -28,7 +28,6 @@ from fastresnet.errors import UserError, first_line
 from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.saved import SavedModel, transfer
-from fastresnet.models.whitening import WHITENING_IMAGES
 from fastresnet.progress import ProgressBar
 from fastresnet.recipes import find_recipe
 from fastresnet.records import DataRecord, Machine, Outcome, RunRecord, Seconds, StepSeconds
@@ -106,7 +105,7 @@ def _train(
             torch.manual_seed(seed + team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
     if not start:
         with timer.phase("train"):  # what looks at the training images is training
-            model.prepare(batches.first_images(WHITENING_IMAGES))
+            model.prepare(batches.first_images)
     measured = measure_before(config.train.measure, model, batches)
     total_images = round(config.train.epochs * batches.num_images)
     shown = progress and team.is_first

@@ -119,7 +119,7 @@ def test_whitened_stem_starts_with_uncorrelated_features_that_are_not_trained():
     sample = load_dataset("fashion-sample").train.images[:200].float()
     sample = (sample - sample.mean()) / sample.std()
     model = network(whitened=True, in_channels=1)
-    model.prepare(sample)
+    model.prepare(lambda count: sample[:count])
     features = functional.conv2d(sample, model.whitening.weight).transpose(0, 1).flatten(1)
     covariance = features @ features.T / features.shape[1]
     assert (covariance - torch.diag(covariance.diag())).abs().max() < 1e-3

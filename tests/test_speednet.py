@@ -37,7 +37,7 @@ def test_whitened_features_are_uncorrelated_with_unit_variance(changes):
     config = SMALL.model_copy(update=changes)
     images = sample_images()
     model = build_model(config, 0)
-    model.prepare(images)
+    model.prepare(lambda count: images[:count])
     filters = model.stem.weight
     half = len(filters) // 2
     assert torch.equal(filters[:half], -filters[half:])
@@ -48,6 +48,18 @@ def test_whitened_features_are_uncorrelated_with_unit_variance(changes):
     assert (covariance - torch.diag(covariance.diag())).abs().max() < 1e-4
     assert covariance.diag().max() <= 1.0 + 1e-6
     assert covariance[0, 0] > 0.99
+
+
+def test_network_asks_for_the_images_that_it_whitens_and_for_none_if_it_does_not():
+    asked = []
+
+    def first_images(count):
+        asked.append(count)
+        return sample_images(count)
+
+    for changes in ({"whitening_images": 150}, {"whitened": False}):
+        build_model(SMALL.model_copy(update=changes), 0).prepare(first_images)
+    assert asked == [150]
 
 
 def test_network_starts_by_passing_its_input_through():

@@ -109,8 +109,8 @@ class _Batches:
         pixels = self._pixels[:num_images].to(self.device)
         if side := self.config.image_size:
             pixels = self._resized(pixels, side)
-        pixels = pixels.float() / 255
-        return (pixels - self.mean[:, None, None].to(self.device)) / self.std[:, None, None].to(self.device)
+        mean, std = (each[:, None, None].to(self.device) for each in (self.mean, self.std))
+        return pixels.float().div_(255).sub_(mean).div_(std)
 
     def _resized(self, pixels: Tensor, side: int) -> Tensor:
         """uint8 images [N, C, side, side], from [N, C, H, W]."""

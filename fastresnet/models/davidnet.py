@@ -12,6 +12,7 @@ from fastresnet.models.norms import make_norm
 from fastresnet.models.whitening import whitening_filters
 
 _PATCH = 3
+_WHITENING_IMAGES = 5_000
 
 
 class DavidNet(nn.Module):
@@ -52,10 +53,10 @@ class DavidNet(nn.Module):
         yield from self.layers
 
     @torch.no_grad()
-    def prepare(self, images: Tensor) -> None:
-        """Sets the whitening from normalised training images [N, C, H, W], if the network has one."""
+    def prepare(self, first_images: Callable[[int], Tensor]) -> None:
+        """Sets the whitening, if the network has one, from as many normalised training images [N, C, H, W] as it asks for."""
         if isinstance(self.whitening, nn.Conv2d):
-            self.whitening.weight.copy_(whitening_filters(images, _PATCH))
+            self.whitening.weight.copy_(whitening_filters(first_images(_WHITENING_IMAGES), _PATCH))
 
 
 class Layer(nn.Module):

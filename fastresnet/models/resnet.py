@@ -86,7 +86,7 @@ class ResNet(nn.Module):
         yield nn.ModuleList([self.conv1, self.bn1])
         yield from (self.layer1, self.layer2, self.layer3, self.layer4)
 
-    def prepare(self, images: Tensor) -> None:
+    def prepare(self, first_images: Callable[[int], Tensor]) -> None:
         """Nothing of this network is set from the data before training."""
 
 

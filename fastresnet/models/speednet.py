@@ -6,7 +6,7 @@ already move the logits in a useful direction, and a few epochs do. It has no bi
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import torch
@@ -77,10 +77,13 @@ class SpeedNet(nn.Module):
         yield from self.groups
 
     @torch.no_grad()
-    def prepare(self, images: Tensor) -> None:
-        """Sets the first layer's filters from normalised training images [N, C, H, W], if the network is `whitened`."""
-        if self.config.whitened:
-            kept = whitening_filters(images, self.config.patch, self.config.patch_stride)[: self.config.num_patch_filters // 2]
+    def prepare(self, first_images: Callable[[int], Tensor]) -> None:
+        """Sets the first layer's filters, if the network is `whitened`, from as many normalised training images [N, C, H, W] as
+        it asks for."""
+        config = self.config
+        if config.whitened:
+            filters = whitening_filters(first_images(config.whitening_images), config.patch, config.patch_stride)
+            kept = filters[: config.num_patch_filters // 2]
             self.stem.weight.copy_(torch.cat([kept, -kept]))
 
 

@@ -7,7 +7,6 @@ from fastresnet.device import in_double
 
 WHITENING_EPSILON = 5e-4
 """Added to the eigenvalues, in squared units of normalised pixels: what counts as noise (Jordan, 2024)."""
-WHITENING_IMAGES = 5_000
 
 
 def whitening_filters(images: Tensor, patch: int, stride: int = 1) -> Tensor:
@@ -16,7 +15,6 @@ def whitening_filters(images: Tensor, patch: int, stride: int = 1) -> Tensor:
     first."""
     channels = images.shape[1]
     covariance, num_patches = torch.zeros((), dtype=torch.float64), 0
-    images = images[:WHITENING_IMAGES]
     for some in images.split(100 if images.device.type == "cpu" else len(images)):  # small enough for a processor's cache
         patches = in_double(_patches(some, patch, stride))
         covariance = covariance + (patches @ patches.mT).sum(dim=0)
