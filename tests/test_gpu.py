@@ -41,7 +41,7 @@ def test_run_with_a_checkpoint_ends_on_the_gpu(tiny, tmp_path):
 
 
 def test_recipe_takes_its_gpu_variant_by_itself():
-    config = find_recipe("fashion-80").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
+    config = find_recipe("fashion-89").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
     record = train(config, device="cuda").record
     assert (record.config.train.precision, record.config.train.micro_batch) == ("bf16", None)
     assert record.test_accuracy > 0.6
@@ -79,7 +79,7 @@ def test_recorded_steps_learn_as_steps_one_by_one_do(tiny, changes):
 
 
 def test_fused_kernels_learn_as_those_of_torch_do():
-    config = find_recipe("fashion-80").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
+    config = find_recipe("fashion-89").config("cuda").with_changes({"data.name": "fashion-sample", "train.epochs": 4})
     fused, plain = (
         train(config.with_changes({"train.fused_kernels": fused}), device="cuda").record.epochs for fused in (True, False)
     )

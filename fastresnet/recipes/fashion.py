@@ -11,8 +11,8 @@ def fashion_80(variant: Variant) -> RunConfig:
     gradient goes back through the first convolution. Patch, distance, directions, widths, activation, rates, batch and epochs
     were chosen one after another, by 6 to 20 runs each with 10,000 training images held out (not recorded).
 
-    cpu: 82.34 ± 0.74 % (n = 10) after 0.37 ± 0.02 s of training and 0.30 ± 0.01 s of evaluation, 0.0149 TFLOP;
-        bf16 on AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
+    cpu: 81.80 ± 0.82 % (n = 10) after 0.23 ± 0.02 s of training and 0.11 ± 0.02 s of evaluation, 0.0168 TFLOP;
+        bf16 on Intel(R) Xeon(R) Processor (AVX512, AMX), 2 threads, torch 2.13.0+cpu.
     gpu: not measured yet.
     """
     changes = {
