@@ -5,7 +5,10 @@ BIN    := $(VENV)/bin
 # a kernel of the same name in the user's own folder must not take over
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book lab test faults lint lock clean
+# what the report prints figures for comes first; options: --data-dir FOLDER, --results FOLDER
+STUDY_ORDER := C9 C12 C8 C7 N1 F8 final C13
+
+.PHONY: book lab test study faults lint lock clean
 
 book: $(VENV)/installed
 	@$(BIN)/fastresnet book build
@@ -16,6 +19,11 @@ lab: $(VENV)/installed
 # a file a process, each computing on one core: two that both use every core slow one another tenfold
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# the study at the report's own scale, for days: one process per core, behind everything else; the same command resumes it
+study: $(VENV)/installed
+	nice -n 19 $(BIN)/fastresnet study run cifar10_accuracy fashionmnist_speed findings --edition cpu --dask local \
+	  $(STUDY_ORDER:%=--first %) $(STUDY_OPTIONS)
 
 # every fault of the matrix in full, on a clean checkout: under half an hour on two cores
 faults: $(VENV)/installed

@@ -107,7 +107,7 @@ class LarsConfig(Frozen):
     """That share, where the schedule's learning rate is 1 and without momentum."""
 
 
-Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall"]
+Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall", "test-halves"]
 
 
 class TrainConfig(Frozen):

@@ -15,6 +15,8 @@ class Score(NamedTuple):
 
     loss: float
     accuracy: float
+    halves: tuple[float, float]
+    """Accuracies on the images at even and at odd places of a batch: one half to choose by, the other to report."""
 
 
 @torch.inference_mode()
@@ -36,7 +38,8 @@ def evaluate(
     """
     model.eval()
     loss_sum = torch.zeros((), device=batches.device)
-    num_correct = torch.zeros((), dtype=torch.int64, device=batches.device)
+    num_correct = torch.zeros(2, dtype=torch.int64, device=batches.device)  # at even places, at odd ones
+    num_images = torch.zeros(2, dtype=torch.int64)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def forward(images: Tensor) -> Tensor:
@@ -51,9 +54,12 @@ def evaluate(
             logits[doubtful] = average_views(forward, images[doubtful], logits[doubtful], flip=test_flip, shift=test_shift)
         # summed where the device is, so that nothing waits for it until the end
         loss_sum = loss_sum + functional.cross_entropy(logits, labels, reduction="sum")
-        num_correct = num_correct + (logits.argmax(dim=1) == labels).sum()
-    loss_sum, num_correct = batches.team.sum(loss_sum), batches.team.sum(num_correct)
-    return Score(float(loss_sum) / batches.num_images, float(num_correct) / batches.num_images)
+        correct = logits.argmax(dim=1) == labels
+        num_correct = num_correct + torch.stack([correct[0::2].sum(), correct[1::2].sum()])
+        num_images += torch.tensor([(len(labels) + 1) // 2, len(labels) // 2])
+    loss_sum, num_correct, num_images = map(batches.team.sum, (loss_sum, num_correct, num_images.to(batches.device)))
+    even, odd = (num_correct / num_images).tolist()
+    return Score(float(loss_sum) / batches.num_images, float(num_correct.sum()) / batches.num_images, (even, odd))
 
 
 def least_confident(logits: Tensor, share: float) -> Tensor:

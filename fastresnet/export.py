@@ -17,7 +17,7 @@ import pandas as pd
 from fastresnet.atomic import replacing
 from fastresnet.errors import UserError
 from fastresnet.folders import Place, check_file
-from fastresnet.project import EDITIONS, committed_results, parameter_file
+from fastresnet.project import committed_results, editions_of
 from fastresnet.store import load_frame
 from fastresnet.studies import STUDIES
 from fastresnet.study import Results, open_study
@@ -100,8 +100,7 @@ def strongest_records(place: Place | None = None) -> Iterator[tuple[str, Results
     """For every experiment, study by study, its records in the strongest edition that is recorded whole, in the study's own
     record or at `place`."""
     for name in STUDIES:
-        declared = [edition for edition in EDITIONS if parameter_file(name, edition).exists()]
-        editions = [open_study(name, edition=edition, results=place) for edition in declared]
+        editions = [open_study(name, edition=edition, results=place) for edition in editions_of(name)]
         ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)
         for experiment in ids:
             recorded = [study.recorded(experiment) for study in reversed(editions) if experiment in study.experiments]

@@ -4,7 +4,8 @@
 - `gradient-norm`: norm of the convolutions' gradients before the first step;
 - `channels`: how each layer's channels are distributed before the first step, see `probes.channel_statistics`;
 - `eigenvalues`: the largest of the loss's Hessian after the last step, with batch norm as in training, and frozen;
-- `recall`: loss of the trained network on the images of its last epoch, by tenths, from those seen first to those seen last.
+- `recall`: loss of the trained network on the images of its last epoch, by tenths, from those seen first to those seen last;
+- `test-halves`: accuracies on every other test image and on the rest, after the last step.
 
 The network is left as it was, but for its mode.
 """
@@ -19,6 +20,7 @@ from torch.nn import functional
 from fastresnet import probes
 from fastresnet.config import Measure
 from fastresnet.data.batches import Batches
+from fastresnet.evaluation import Score
 
 PROBED_IMAGES = 128
 """The first training images, neither shuffled nor augmented: for gradients, channels and eigenvalues."""
@@ -40,9 +42,13 @@ def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: Batche
     return measured
 
 
-def measure_after(names: tuple[Measure, ...], model: nn.Module, batches: Batches, last_epoch: int) -> Measured:
-    """What is asked for of a network after its last step; `last_epoch` is that epoch's index."""
+def measure_after(
+    names: tuple[Measure, ...], model: nn.Module, batches: Batches, last_epoch: int, score: Score | None
+) -> Measured:
+    """What is asked for of a network after its last step; `last_epoch` is that epoch's index, `score` that of its evaluation."""
     measured: Measured = {}
+    if "test-halves" in names and score:
+        measured["test_halves"] = score.halves
     if "eigenvalues" in names:
         images, labels = _probed(batches)
         for name, training in (("eigenvalues", True), ("eigenvalues_frozen", False)):

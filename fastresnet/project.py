@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastresnet.errors import UserError
 
-EDITIONS = ("quick", "cpu", "gpu")
+EDITIONS = ("quick", "small", "cpu", "gpu")
 """From the weakest to the strongest."""
 
 
@@ -25,6 +25,11 @@ def parameter_file(chapter: str, edition: str) -> Path:
     if edition not in EDITIONS:
         raise UserError(f"edition: no edition {edition!r}; allowed: {', '.join(EDITIONS)}")
     return project_root() / "params" / edition / f"{chapter}.yml"
+
+
+def editions_of(chapter: str) -> list[str]:
+    """The editions that a chapter has parameters for, from the weakest to the strongest."""
+    return [edition for edition in EDITIONS if parameter_file(chapter, edition).exists()]
 
 
 def committed_results() -> Path:

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from fastresnet import __version__
+from fastresnet.allocator import keep_freed_memory
 from fastresnet.config import RunConfig
 from fastresnet.data.batches import Batches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
@@ -68,6 +69,8 @@ def train(
     OutOfMemory if a batch does not fit.
     """
     chosen_device = team.own_device(choose_device(device))
+    if chosen_device.type == "cpu":
+        keep_freed_memory()
     if isinstance(config, str):
         config = find_recipe(config).config(recipe_variant(chosen_device))
     with trusted_threads(config.model, chosen_device):
@@ -132,7 +135,7 @@ def _train(
         if bar:
             bar.close()
     if fitted.outcome.status == "finished":
-        measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1)
+        measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
     record = RunRecord(
         config_hash=config.hash,
         seed=seed,

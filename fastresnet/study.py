@@ -8,8 +8,8 @@ configuration and seed that saves its own record, so it can be repeated, interru
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from fastresnet.errors import UserError
 from fastresnet.executors import train_with_dask
 from fastresnet.folders import Place
 from fastresnet.parsing import parse, read_yaml
-from fastresnet.project import EDITIONS, committed_results, live_results, own_results, parameter_file
+from fastresnet.project import EDITIONS, committed_results, editions_of, live_results, own_results, parameter_file
 from fastresnet.records import RunRecord
 from fastresnet.store import Key, Store
 from fastresnet.studies import STUDIES
@@ -122,32 +122,13 @@ class Study:
 
     def missing(self, only: str | None = None) -> list[Run]:
         """The runs that no record answers; of runs with equal configuration and seed, the first."""
-        wanted: dict[Key, Run] = {}
-        for run in self.runs(only):
-            wanted.setdefault(run.key, run)
-        found = self.store.find_all(wanted)
-        return [run for key, run in wanted.items() if key not in found]
+        return unanswered(self.runs(only), self.store)
 
     def train_missing(
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None
     ) -> Iterator[tuple[Run, RunRecord]]:
-        """Trains the missing runs, yielding each with its record once that is saved: one after the other, or, with
-        `dask`, spread over the cluster that `fastresnet.executors.clusters.open_cluster` reads it as.
-
-        Raises RunFailed at the end if some failed; their records say why.
-        """
-        missing = self.missing(only)
-        if dask:
-            yield from train_with_dask(missing, self.store, self.data_dir, self.device, dask, progress=progress)
-            return
-        failures = []
-        for run in missing:
-            try:
-                yield run, train_and_save(run, self.store, self.data_dir, self.device, progress=progress)
-            except RunFailed as error:  # the others may well succeed
-                failures.append(str(error))
-        if failures:
-            raise RunFailed("; ".join(failures))
+        """Trains the missing runs, as `train_all` says."""
+        yield from train_all(self.missing(only), self.store, self.data_dir, self.device, progress=progress, dask=dask)
 
     def recorded(self, experiment_id: str) -> Results | None:
         """An experiment's records if all of them are there, else None."""
@@ -173,12 +154,11 @@ class Study:
         """What a page shows. The quick edition as it stands defers to the strongest edition whose records are complete.
         Any other edition, and a quick one with parameters of one's own, shows what it asks for."""
         if self.edition == "quick" and not self.changed:
-            for edition in reversed(EDITIONS[1:]):
-                if parameter_file(self.name, edition).exists():
-                    stronger = open_study(self.name, edition=edition)
-                    results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
-                    if results:
-                        return results
+            for edition in reversed(editions_of(self.name)[1:]):
+                stronger = open_study(self.name, edition=edition)
+                results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
+                if results:
+                    return results
         return self.run(experiment_id)
 
     def all_strongest(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
@@ -186,13 +166,56 @@ class Study:
         `up_to` one of them."""
         chosen: dict[str, Results] = {}
         if self.edition == "quick" and not self.changed:
-            for edition in reversed(EDITIONS[1 : EDITIONS.index(up_to) + 1]):
+            editions = editions_of(self.name)
+            for edition in reversed(editions[1 : editions.index(up_to) + 1]):
                 stronger = open_study(self.name, edition=edition)
                 for experiment in stronger.experiments:
                     results = None if experiment in chosen else stronger.recorded(experiment)
                     if results:
                         chosen[experiment] = results
         return {**{experiment: self.run(experiment) for experiment in self.experiments if experiment not in chosen}, **chosen}
+
+
+def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
+    """Those of some runs that no record answers; of runs with equal configuration and seed, the first."""
+    wanted: dict[Key, Run] = {}
+    for run in runs:
+        wanted.setdefault(run.key, run)
+    found = store.find_all(wanted)
+    return [run for key, run in wanted.items() if key not in found]
+
+
+def by_seed(runs: Iterable[Run], first: Sequence[str]) -> list[Run]:
+    """Runs one seed after the other, within each the experiments named `first`, in that order, before the rest."""
+    rank = {experiment: place for place, experiment in enumerate(first)}
+    return sorted(runs, key=lambda run: (run.seed, rank.get(run.experiment, len(rank))))
+
+
+def train_all(
+    runs: Sequence[Run],
+    store: Store,
+    data_dir: Path | None,
+    device: str | None,
+    *,
+    progress: bool = False,
+    dask: str | None = None,
+) -> Iterator[tuple[Run, RunRecord]]:
+    """Trains runs, yielding each with its record once that is saved: one after the other, or, with `dask`, spread over the
+    cluster that `fastresnet.executors.clusters.open_cluster` reads it as.
+
+    Raises RunFailed at the end if some failed; their records say why.
+    """
+    if dask:
+        yield from train_with_dask(runs, store, data_dir, device, dask, progress=progress)
+        return
+    failures = []
+    for run in runs:
+        try:
+            yield run, train_and_save(run, store, data_dir, device, progress=progress)
+        except RunFailed as error:  # the others may well succeed
+            failures.append(str(error))
+    if failures:
+        raise RunFailed("; ".join(failures))
 
 
 class RunFailed(RuntimeError):
@@ -243,10 +266,16 @@ def declare(name: str, values: Mapping[str, Any], where: str) -> tuple[Any, tupl
     study = find_study(name)
     checked = parse(values, study.Parameters, where)
     try:
-        return checked, study.experiments(checked)
+        experiments = study.experiments(checked)
     except ValidationError as error:
         reasons = dict.fromkeys(line["msg"].removeprefix("Value error, ") for line in error.errors())
         raise UserError(f"{where}: these values do not go together: {'; '.join(reasons)}") from error
+    seeds_of = getattr(checked, "seeds_of", {})
+    if unknown := set(seeds_of) - {each.id for each in experiments}:
+        raise UserError(
+            f"{where}: seeds_of: no experiment {min(unknown)!r}; allowed: {', '.join(each.id for each in experiments)}"
+        )
+    return checked, tuple(replace(each, seeds=seeds_of.get(each.id, each.seeds)) for each in experiments)
 
 
 def find_study(name: str) -> Any:

@@ -40,6 +40,8 @@ class FitResult:
     model: nn.Module
     step_seconds: dict[str, float] | None
     """By part of a step, where the configuration asks for it."""
+    score: Score | None
+    """Of the last evaluation."""
 
 
 def fit(
@@ -71,7 +73,7 @@ def fit(
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
     steps = loop.steps
     step_seconds = steps.parts.seconds if config.time_parts else None
-    return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.finish(), step_seconds)
+    return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.finish(), step_seconds, loop.score)
 
 
 class _Loop:
@@ -82,6 +84,7 @@ class _Loop:
         total = max(1, round(config.epochs * len(batches)))
         self.steps = Steps(config, model, total, timer.device, batches.team)
         self.epochs: list[EpochRecord] = []
+        self.score: Score | None = None
         self._coming: Iterator[tuple[Tensor, Tensor]] | None = None
 
     @property
@@ -106,7 +109,7 @@ class _Loop:
         due = (index + 1) % self.config.evaluate_every == 0 or self.steps.finished
         if due and math.isfinite(loss):
             with self.timer.phase("evaluate"):
-                score = self._evaluate(test_batches)
+                score = self.score = self._evaluate(test_batches)
         norm = weight_norm(self.steps.model) if "weight-norm" in self.config.measure else None
         self.epochs.append(
             EpochRecord(

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from fastresnet.errors import UserError
-from fastresnet.project import EDITIONS, committed_results, project_root
+from fastresnet.project import committed_results, editions_of, project_root
 from fastresnet.records import RunRecord
 from fastresnet.schedules import Frozen
 from fastresnet.store import RECORDS, read_record
@@ -58,7 +58,7 @@ def measure_status(sizes: tuple[int, ...] = SIZES, *, rounds: int = 3) -> Iterat
 def make_store(folder: Path, size: int) -> int:
     """Fills a folder with `size` records and returns how many of them answer a wanted run."""
     template = read_record(next(committed_results().glob(RECORDS)))
-    runs = [run for name in STUDIES for edition in EDITIONS for run in open_study(name, edition=edition).runs()]
+    runs = [run for name in STUDIES for edition in editions_of(name) for run in open_study(name, edition=edition).runs()]
     wanted = list({run.key: run for run in runs}.values())[:size]
     places = sorted({(run.study, run.experiment) for run in wanted})
     for place in places:

@@ -13,7 +13,7 @@ DataDir = Annotated[
     Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")
 ]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the fastest there is.")]
-Edition = Annotated[str, typer.Option(help="Scale of the work: quick, cpu or gpu.")]
+Edition = Annotated[str, typer.Option(help="Scale of the work: quick, small, cpu or gpu.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Assignments = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A value of your own; repeatable.")]
 

@@ -36,9 +36,13 @@ def study_list() -> None:
 
 @study_app.command("run")
 def study_run(
-    name: str,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One study or several.")],
     edition: Edition = "quick",
     only: Annotated[str | None, typer.Option(metavar="EXPERIMENT", help="One experiment, by its id.")] = None,
+    first: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EXPERIMENT", help="One seed after the other, and in each this experiment first; may be repeated."),
+    ] = None,
     changes: Assignments = None,
     data_dir: DataDir = None,
     device: Device = None,
@@ -50,23 +54,28 @@ def study_run(
         typer.Option(metavar="ADDRESS|local|SLURM.yml", help="Spread the runs: over a Dask cluster, this machine, SLURM's jobs."),
     ] = None,
 ) -> None:
-    """Train the runs of a study that no record answers; an interrupted study continues where it stopped."""
+    """Train the runs of studies that no record answers; an interrupted study continues where it stopped."""
     from fastresnet.parsing import parse_assignment
-    from fastresnet.study import open_study
+    from fastresnet.study import by_seed, open_study, train_all, unanswered
 
     parameters = dict(map(parse_assignment, changes or []))
     if "edition" in parameters:
         raise UserError("-p edition: choose the edition with --edition")
     if device:
         parameters["device"] = device
-    study = open_study(name, edition=edition, parameters=parameters, results=results, data_dir=data_dir)
-    study.store.check_writable()
-    total, missing = len(study.runs(only)), len(study.missing(only))
-    print(f"{name}, {edition} edition: {total} runs wanted, {missing} to train", flush=True)
-    for done, (run, record) in enumerate(study.train_missing(only, progress=sys.stderr.isatty(), dask=dask), 1):
+    studies = [open_study(name, edition=edition, parameters=parameters, results=results, data_dir=data_dir) for name in names]
+    runs = [run for study in studies for run in study.runs(only)]
+    if unknown := set(first or []) - {run.experiment for run in runs}:
+        raise UserError(f"--first {min(unknown)}: no such experiment in {', '.join(names)}")
+    store = studies[0].store  # of one edition, with the same parameters, all have the same
+    store.check_writable()
+    missing = unanswered(by_seed(runs, first) if first else runs, store)
+    print(f"{', '.join(names)}, {edition} edition: {len(runs)} runs wanted, {len(missing)} to train", flush=True)
+    trained = train_all(missing, store, data_dir, studies[0].device, progress=sys.stderr.isatty(), dask=dask)
+    for done, (run, record) in enumerate(trained, 1):
         accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
         print(
-            f"[{done}/{missing}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
+            f"[{done}/{len(missing)}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
             f"accuracy {accuracy}, {record.seconds.train:.1f} s of training",
             flush=True,
         )
@@ -78,12 +87,12 @@ def study_status(
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
-    from fastresnet.project import EDITIONS
+    from fastresnet.project import editions_of
     from fastresnet.status import status
     from fastresnet.studies import STUDIES
     from fastresnet.study import open_study
 
-    rows = status([open_study(study, edition=edition, results=results) for study in STUDIES for edition in EDITIONS])
+    rows = status([open_study(study, edition=edition, results=results) for study in STUDIES for edition in editions_of(study)])
     if as_json:
         print(json.dumps(rows, indent=1))
     else:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fastresnet.errors import UserError
-from fastresnet.executors.slurm import SlurmConfig, open_slurm
+from fastresnet.executors.slurm import SlurmConfig, open_slurm, worker_environment
 from fastresnet.parsing import load_yaml
 
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
-"""Of the workers on this machine: Dask's own, less its MALLOC_TRIM_THRESHOLD_, under which the memory of every activation
-goes back to the system at each step and is asked for again at the next."""
+WORKER_ENVIRONMENT = worker_environment(threads=1)
+"""Of the workers on this machine, in the place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives the memory of every activation
+back to the system at each step."""
 PATIENCE_SECONDS = 60.0
 """How long a cluster may be without a worker that can train before it is given up; a file for SLURM says its own."""
 POLL_SECONDS = 1.0

@@ -50,6 +50,12 @@ class SlurmConfig(Frozen):
         return self
 
 
+def worker_environment(threads: int) -> dict[str, int]:
+    """Environment of a worker: its threads, and one heap for all of them, since workers train in a thread that is not the
+    process's first, for which `fastresnet.allocator` needs that."""
+    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MALLOC_ARENA_MAX": 1}
+
+
 @contextmanager
 def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any, Callable[[int], None]]]:
     """A Dask cluster without jobs as yet, and what to tell how many trials are left: there are then as many jobs, within
@@ -135,8 +141,8 @@ def _jobs_for_trials() -> Any:
 
 def _environment(cores: int) -> str:
     """As many threads as cores, and freed memory kept, which Dask would hand back to the system at each step."""
-    threads = ", ".join(f"'{name}': {cores}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
-    return f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON=\"{{'MALLOC_TRIM_THRESHOLD_': None, {threads}}}\""
+    values = {"MALLOC_TRIM_THRESHOLD_": None, **worker_environment(cores)}
+    return f'export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON="{values}"'
 
 
 def _check(name: str, script: str) -> None:

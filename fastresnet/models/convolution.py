@@ -1,9 +1,11 @@
-"""Convolutions whose filters' gradients are had from matrix products.
+"""Convolutions of small images on a processor, from matrix products.
 
 oneDNN, by which torch computes on a processor, is slow at the gradients of filters where images are a few pixels wide, also in
-its kernels for units that multiply matrices (Intel's AMX). One long product over the pixels of all images keeps those busy.
+its kernels for units that multiply matrices (Intel's AMX). One long product over the pixels of all images keeps those busy. Where
+filters cover the whole image from every position, the layer is one matrix.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,12 +20,15 @@ _NARROWEST = 64
 
 
 class Convolution(nn.Conv2d):
-    """A convolution; with `matmul_gradients`, a wide 3x3 one of small images takes the gradient of its filters as above."""
+    """A convolution. On a processor it is a matrix product where its filters cover the whole image from every position; with
+    `matmul_gradients`, a wide 3x3 one of small images takes the gradient of its filters as above."""
 
     matmul_gradients = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Feature maps [N, out_channels, H, W] of x [N, in_channels, H, W], for stride 1 and padding 1."""
+        """Feature maps [N, out_channels, H', W'] of x [N, in_channels, H, W], equal up to rounding however they are computed."""
+        if x.is_cpu and self._covers(x):
+            return self._as_matrix(x)
         if not (self.matmul_gradients and self._suits(x) and torch.is_grad_enabled()):
             return super().forward(x)
         weight = self.weight
@@ -31,6 +36,24 @@ class Convolution(nn.Conv2d):
             dtype = torch.get_autocast_dtype("cpu")
             x, weight = x.to(dtype), weight.to(dtype)
         return _Convolution.apply(x, weight)
+
+    def _covers(self, x: Tensor) -> bool:
+        """Whether every output pixel depends on every pixel of x."""
+        plain = (self.dilation, self.groups, self.padding_mode, self.bias) == ((1, 1), 1, "zeros", None)
+        return plain and all(kernel - 2 * padding <= size <= kernel - padding for size, kernel, _, padding in self._sides(x))
+
+    def _as_matrix(self, x: Tensor) -> Tensor:
+        rows, columns = (_taps(*side) for side in self._sides(x))
+        taps = rows[:, None, :, None] * self.kernel_size[1] + columns[:, None]  # [H', W', H, W]
+        matrix = self.weight.permute(2, 3, 0, 1).flatten(0, 1)[taps]  # [H', W', H, W, out, in]
+        matrix = matrix.permute(0, 1, 4, 2, 3, 5).flatten(3).flatten(0, 2)
+        out = functional.linear(x.permute(0, 2, 3, 1).flatten(1), matrix)
+        return out.view(len(x), len(rows), len(columns), self.out_channels).permute(0, 3, 1, 2)
+
+    def _sides(self, x: Tensor) -> Iterator[tuple[int, int, int, int]]:
+        """Of height and width: pixels of x, of the filters, stride, padding."""
+        padding: Any = self.padding  # numbers: `layers.conv` gives no words
+        return zip(x.shape[-2:], self.kernel_size, self.stride, padding, strict=True)
 
     def _suits(self, x: Tensor) -> bool:
         shape = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups, self.padding_mode)
@@ -41,6 +64,12 @@ class Convolution(nn.Conv2d):
             and shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
             and self.bias is None
         )
+
+
+def _taps(size: int, kernel: int, stride: int, padding: int) -> Tensor:
+    """Which element of a filter joins each output position with each input position along one side: [out, in]."""
+    starts = torch.arange(-padding, size + padding - kernel + 1, stride)
+    return torch.arange(size) - starts[:, None]
 
 
 def take_gradients_from_products(model: nn.Module) -> None:

@@ -116,9 +116,18 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             batch_size=parameters.batch_size,
         ),
         model=ResNetConfig(channels=HALF),
-        train=TrainConfig(epochs=parameters.epochs, precision=parameters.precision, evaluate_every=ONLY_AT_THE_END),
+        train=TrainConfig(
+            epochs=parameters.epochs,
+            precision=parameters.precision,
+            evaluate_every=parameters.evaluate_every or ONLY_AT_THE_END,
+            measure=parameters.measure,
+        ),
     )
-    curve = {"train.evaluate_every": 4}
+
+    def every(epochs: int) -> dict[str, object]:
+        return {"train.evaluate_every": parameters.evaluate_every or epochs}
+
+    curve = every(4)
 
     def scheduled(config: RunConfig, schedule: Schedule, changes: Mapping[str, object] | None = None) -> RunConfig:
         return config.with_changes({"train.schedule": schedule.model_dump(mode="json"), **(changes or {})})
@@ -157,9 +166,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         "cyclic": Cyclic(min_lr=parameters.c7_max_lr / 10, max_lr=parameters.c7_max_lr, num_cycles=2, momentum_range=(0.8, 0.9)),
         "one-cycle": one_cycle(parameters.c7_max_lr),
     }
-    c7: dict[str, RunConfig] = {
-        name: scheduled(decayed, schedules[name], {"train.evaluate_every": 2}) for name in parameters.c7_schedules
-    }
+    c7: dict[str, RunConfig] = {name: scheduled(decayed, schedules[name], every(2)) for name in parameters.c7_schedules}
 
     c8 = {
         **{f"maximum {lr:g}": scheduled(decayed, one_cycle(lr)) for lr in parameters.c8_max_rates},
@@ -168,11 +175,10 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
 
     cycled = scheduled(decayed, one_cycle(parameters.max_lr))
     flipped = cycled.with_changes({"data.flip": "random"})
-    every_epoch = {"train.evaluate_every": 1}
     c9 = {
-        "no flips": cycled.with_changes(every_epoch),
-        "flips in training": flipped.with_changes(every_epoch),
-        "flips in training and test": flipped.with_changes({"data.flip_test": True, **every_epoch}),
+        "no flips": cycled.with_changes(every(1)),
+        "flips in training": flipped.with_changes(every(1)),
+        "flips in training and test": flipped.with_changes({"data.flip_test": True, **every(1)}),
     }
     c10: dict[str, RunConfig] = {name: flipped.with_changes({"model.activation": name}) for name in parameters.c10_activations}
 
@@ -194,7 +200,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             "data.train_images": parameters.c13_train_images,
             "data.batch_size": parameters.c13_batch_size,
             "train.epochs": parameters.c13_epochs,
-            "train.evaluate_every": 3,
+            **every(3),
         },
     )
     c13: dict[str, RunConfig] = {name: final.with_changes(ARCHITECTURES[name]) for name in parameters.c13_architectures}

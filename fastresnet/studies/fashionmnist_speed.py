@@ -39,6 +39,8 @@ class Parameters(ChapterParameters):
     f2_batch_sizes: BatchSizes
     f3_workers: Workers
     f4_image_sizes: Annotated[tuple[PositiveInt, ...], Some]
+    f4_workers: NonNegativeInt | None
+    """Loading images; None has them in memory, and times no parts of the steps."""
     f4_train_images: PositiveInt | None
     f4_epochs: Epochs
     f5_batch_sizes: BatchSizes
@@ -90,10 +92,11 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             {
                 "data.image_size": size,
                 "data.batch_size": 155,
-                "data.num_workers": 2,
+                "data.loader": "tensor" if parameters.f4_workers is None else "worker",
+                "data.num_workers": parameters.f4_workers or 0,
                 "data.train_images": parameters.f4_train_images,
                 "train.epochs": parameters.f4_epochs,
-                "train.time_parts": True,
+                "train.time_parts": parameters.f4_workers is not None,
             }
         )
         for size in parameters.f4_image_sizes

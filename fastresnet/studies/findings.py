@@ -35,7 +35,8 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             momentum=0.5,
             weight_decay=0.015,
             precision=parameters.precision,
-            evaluate_every=4,
+            evaluate_every=parameters.evaluate_every or 4,
+            measure=parameters.measure,
         ),
     )
     accurate = fast.with_changes(ARCHITECTURES["3x3 stem, no pool, quarter width"])

@@ -82,7 +82,7 @@ class Ablated(Frozen):
 class Parameters(Frozen):
     """Values of the frontier chapter: for each recipe the seeds it is run with."""
 
-    edition: Literal["quick", "cpu", "gpu"]
+    edition: Literal["quick", "small", "cpu", "gpu"]
     variant: Variant
     """Which of its variants a recipe is run in. The records name the machine; a variant runs on any, at its own speed."""
     variants: dict[RecipeName, Variant] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Any
 import traitlets
 
 from fastresnet.errors import UserError
-from fastresnet.project import EDITIONS, parameter_file
+from fastresnet.project import EDITIONS, editions_of
 from fastresnet.records import RunRecord
 from fastresnet.store import read_record
 from fastresnet.studies import STUDIES
@@ -89,6 +89,6 @@ def _editions() -> dict[tuple[str, str], str]:
 
 def _asked_for(edition: str) -> Iterator[tuple[str, str]]:
     for name in STUDIES:
-        if parameter_file(name, edition).exists():
+        if edition in editions_of(name):
             for experiment in open_study(name, edition=edition).experiments.values():
                 yield from ((name, config.hash) for config in experiment.variants.values())

@@ -17,7 +17,7 @@ from fastresnet import report
 from fastresnet.config import RunConfig
 from fastresnet.data.specs import SPECS
 from fastresnet.errors import UserError
-from fastresnet.project import EDITIONS, parameter_file
+from fastresnet.project import editions_of
 from fastresnet.records import RunRecord
 from fastresnet.store import read_record
 from fastresnet.studies import STUDIES
@@ -120,7 +120,7 @@ def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
 
 def _studies() -> Iterator[Study]:
     for name in STUDIES:
-        yield from (open_study(name, edition=edition) for edition in EDITIONS if parameter_file(name, edition).exists())
+        yield from (open_study(name, edition=edition) for edition in editions_of(name))
 
 
 def _by_rest(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, ...]]]:
