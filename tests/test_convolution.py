@@ -40,6 +40,46 @@ def test_curvature_is_the_same():
     assert leading_eigenvalues(model, images, labels, 2) == pytest.approx(plain, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size", "covers"),
+    [
+        (3, 1, 1, (1, 1), True),
+        (3, 1, 1, (2, 2), True),
+        (3, 2, 1, (2, 2), True),
+        (3, 1, 0, (3, 3), True),
+        (7, 2, 3, (4, 2), True),
+        (1, 1, 0, (1, 1), True),
+        (3, 1, 1, (3, 2), False),
+        (3, 2, 1, (3, 3), False),
+        (1, 2, 0, (2, 2), False),
+        (2, 1, 1, (1, 1), True),
+    ],
+)
+def test_filters_that_cover_the_image_are_one_matrix(kernel, stride, padding, size, covers):
+    torch.manual_seed(0)
+    layer = conv(3, 5, kernel, stride, padding).double()
+    x = torch.randn(4, 3, *size, dtype=torch.double, requires_grad=True)
+    seen = nn.functional.conv2d(torch.ones(1, 1, *size), torch.ones(1, 1, kernel, kernel), stride=stride, padding=padding)
+    assert layer._covers(x) == covers == bool((seen == size[0] * size[1]).all())
+    expected, found = nn.Conv2d.forward(layer, x), layer(x)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn_like(expected)
+    gradients = [torch.autograd.grad(out, (x, layer.weight), upstream) for out in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_matrix_is_summed_in_one_order_on_several_threads(set_threads):
+    set_threads(2)
+    torch.manual_seed(0)
+    layer, x = conv(256, 256, kernel=3), torch.randn(2, 256, 2, 2)
+
+    def gradient():
+        return torch.autograd.grad(layer(x).square().sum(), layer.weight)[0]
+
+    first = gradient()
+    assert all(torch.equal(gradient(), first) for _ in range(200))
+
+
 @pytest.mark.parametrize("autocast", [False, True])
 def test_layer_passes_on_the_gradients_of_torch(autocast):
     torch.manual_seed(0)

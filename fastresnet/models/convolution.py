@@ -45,8 +45,9 @@ class Convolution(nn.Conv2d):
     def _as_matrix(self, x: Tensor) -> Tensor:
         rows, columns = (_taps(*side) for side in self._sides(x))
         taps = rows[:, None, :, None] * self.kernel_size[1] + columns[:, None]  # [H', W', H, W]
-        matrix = self.weight.permute(2, 3, 0, 1).flatten(0, 1)[taps]  # [H', W', H, W, out, in]
-        matrix = matrix.permute(0, 1, 4, 2, 3, 5).flatten(3).flatten(0, 2)
+        # whose gradient, unlike that of weight[taps], is summed in one order however many threads there are
+        chosen = self.weight.permute(2, 3, 0, 1).flatten(0, 1).index_select(0, taps.flatten())
+        matrix = chosen.view(*taps.shape, *chosen.shape[1:]).permute(0, 1, 4, 2, 3, 5).flatten(3).flatten(0, 2)
         out = functional.linear(x.permute(0, 2, 3, 1).flatten(1), matrix)
         return out.view(len(x), len(rows), len(columns), self.out_channels).permute(0, 3, 1, 2)
 

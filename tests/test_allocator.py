@@ -1,0 +1,46 @@
+"""Memory that tensors gave back serves the next ones, and changes no number."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from fastresnet import runs
+from fastresnet.allocator import keep_freed_memory
+
+ROUNDS = """
+import resource, sys, torch
+from fastresnet.allocator import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+
+def work():
+    for _ in range(20):
+        torch.ones(16 << 20)  # 64 MiB: 16,384 pages of 4 KiB
+
+work()  # until the heap has grown to what is needed
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_not_faulted_in_again():
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", ROUNDS, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("kept", "given back")
+    )
+    assert kept < 16_384 < 20 * 16_000 < given_back
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert not keep_freed_memory()
+
+
+def test_losses_are_the_same_as_without(tiny, monkeypatch):
+    kept = runs.train(tiny).record
+    monkeypatch.setattr(runs, "keep_freed_memory", lambda: False)
+    assert [epoch.train_loss for epoch in runs.train(tiny).record.epochs] == [epoch.train_loss for epoch in kept.epochs]
