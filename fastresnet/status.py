@@ -9,7 +9,8 @@ from fastresnet.study import Study
 
 
 def status(studies: Sequence[Study]) -> list[dict[str, Any]]:
-    """For each experiment of some studies: runs wanted, recorded, diverged, missing. Each of their stores is listed once."""
+    """For each experiment of some studies: runs wanted, recorded, diverged, missing; the hours that those recorded took, and that
+    the missing ones would take at that rate, None where nothing is recorded. Each of their stores is listed once."""
     wanted: dict[tuple[Place, ...], set[Key]] = {}
     for study in studies:
         wanted.setdefault(study.store.folders, set()).update(run.key for run in study.runs())
@@ -19,6 +20,8 @@ def status(studies: Sequence[Study]) -> list[dict[str, Any]]:
         for experiment in study.experiments:
             runs = study.runs(experiment)
             recorded = [record for run in runs if (record := found[study.store.folders].get(run.key))]
+            hours = sum(record.seconds.train + record.seconds.evaluate for record in recorded) / 3600
+            missing = len(runs) - len(recorded)
             rows.append(
                 {
                     "study": study.name,
@@ -27,7 +30,9 @@ def status(studies: Sequence[Study]) -> list[dict[str, Any]]:
                     "wanted": len(runs),
                     "recorded": len(recorded),
                     "diverged": sum(record.outcome.status == "diverged" for record in recorded),
-                    "missing": len(runs) - len(recorded),
+                    "missing": missing,
+                    "hours": round(hours, 2),
+                    "hours left": round(hours / len(recorded) * missing, 2) if recorded else 0.0 if not missing else None,
                 }
             )
     return rows
