@@ -14,23 +14,23 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
-    "config": ("DataConfig", "LarsConfig", "MuonConfig", "RunConfig", "TrainConfig"),
+    "config.models": ("DavidNetConfig", "NormConfig", "ResNetConfig", "SpeedNetConfig"),
+    "config.parsing": ("load_yaml",),
+    "config.run": ("DataConfig", "LarsConfig", "MuonConfig", "RunConfig", "TrainConfig"),
+    "compute.costs": ("Timer",),
     "data.batches": ("TensorBatches", "WorkerBatches", "make_batches"),
     "data.images": ("Dataset", "ImageSet", "from_tensors"),
     "data.sources": ("load_dataset",),
     "errors": ("UserError",),
-    "evaluation": ("evaluate",),
-    "model_config": ("DavidNetConfig", "NormConfig", "ResNetConfig", "SpeedNetConfig"),
     "models.build": ("build_model",),
     "models.resnet": ("ResNet",),
     "models.speednet": ("SpeedNet",),
-    "parsing": ("load_yaml",),
-    "records": ("EpochRecord", "RunRecord"),
-    "runs": ("RunResult", "train"),
-    "store": ("Store", "load_frame"),
-    "study": ("Experiment", "Results", "Study", "open_study"),
-    "timing": ("Timer",),
-    "trainer": ("fit",),
+    "records.record": ("EpochRecord", "RunRecord"),
+    "records.store": ("Store", "load_frame"),
+    "study.study": ("Experiment", "Results", "Study", "open_study"),
+    "training.evaluation": ("evaluate",),
+    "training.loop": ("fit",),
+    "training.runs": ("RunResult", "train"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

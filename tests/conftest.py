@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
-from fastresnet.model_config import ResNetConfig
-from fastresnet.schedules import Constant
+from fastresnet.config.models import ResNetConfig
+from fastresnet.config.schedules import Constant
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")

@@ -2,7 +2,7 @@
 
 import itertools
 
-from fastresnet.schedules import (
+from fastresnet.config.schedules import (
     Constant,
     Cosine,
     CosineRestarts,

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from fastresnet import runs
-from fastresnet.allocator import keep_freed_memory
+from fastresnet.compute.allocator import keep_freed_memory
+from fastresnet.training import runs
 
 ROUNDS = """
 import resource, sys, torch
-from fastresnet.allocator import keep_freed_memory
+from fastresnet.compute.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fastresnet import original, report, verdicts
+from fastresnet import report
+from fastresnet.config.models import ResNetConfig
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig
 from fastresnet.models.resnet import ResNet
+from fastresnet.report import original, verdicts
 from fastresnet.study import open_study
 from fastresnet.widgets import ArchitecturePicker
 

@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from fastresnet.atomic import replacing
 from fastresnet.errors import UserError
+from fastresnet.records.atomic import replacing
 
 from .conftest import no_more_than
 

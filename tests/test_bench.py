@@ -15,14 +15,14 @@ from fastresnet.bench.contenders import Contender, Contest, airbench_muon, conte
 from fastresnet.bench.packages import Airbench, Fastai, parse_airbench
 from fastresnet.bench.programs import Evaluation, Measured, Ours, evaluations, num_steps
 from fastresnet.bench.rows import Row
+from fastresnet.compute.device import choose_device
 from fastresnet.config import RunConfig
+from fastresnet.config.models import ResNetConfig
+from fastresnet.config.recipes import find_recipe
 from fastresnet.data.sources import load_dataset
-from fastresnet.device import choose_device
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig
-from fastresnet.project import committed_results
-from fastresnet.recipes import find_recipe
-from fastresnet.runs import train
+from fastresnet.study.project import committed_results
+from fastresnet.training.runs import train
 
 from .conftest import command, refused
 
@@ -171,8 +171,8 @@ def test_interval_of_the_median_covers_it():
 
 def test_strong_peer_has_the_published_shape():
     """0.236 GFLOP forward an image (Jordan, 2024), so three times that for a step, less the first layer's."""
+    from fastresnet.compute.costs import training_flops_per_image
     from fastresnet.models.build import build_model
-    from fastresnet.timing import training_flops_per_image
 
     flops = training_flops_per_image(build_model(airbench_muon("bf16").model, 0), (3, 32, 32))
     assert 0.68e9 < flops < 0.72e9

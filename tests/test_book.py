@@ -14,11 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from fastresnet import book
-from fastresnet.chapters import CHAPTERS, ChapterFailed, chapter_parameters
-from fastresnet.parsing import parse_assignment
-from fastresnet.project import project_root
-from fastresnet.studies import STUDIES
+from fastresnet.book import build
+from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters
+from fastresnet.chapters import STUDIES
+from fastresnet.config.parsing import parse_assignment
+from fastresnet.study.project import project_root
 
 from .conftest import accessibility_findings
 
@@ -35,7 +35,7 @@ def html():
         return project_root() / "_build" / "html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
-        page, seconds = book.build_book()
+        page, seconds = build.build_book()
     assert set(seconds) == {*(f"chapter {name}" for name in CHAPTERS), "book"}
     return page.parent
 
@@ -134,7 +134,7 @@ def test_chapter_that_was_not_executed_stops_the_book(html, tmp_path):
     next(cell for cell in reversed(notebook["cells"]) if cell["cell_type"] == "code")["execution_count"] = None
     path.write_text(json.dumps(notebook))
     with pytest.raises(ChapterFailed, match="was never executed"):
-        book.stage(root, build)
+        build.stage(root, build)
 
 
 def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
@@ -143,7 +143,7 @@ def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
     page = source / "book" / "reproduce.md"
     page.write_text(page.read_text() + "\n\n[nowhere](#nothing-of-that-name)\n")
     with pytest.raises(ChapterFailed, match="nothing-of-that-name"):
-        book.render(source, tmp_path / "out", strict=True)
+        build.render(source, tmp_path / "out", strict=True)
 
 
 @pytest.fixture(scope="session")

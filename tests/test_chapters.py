@@ -12,11 +12,11 @@ import nbformat
 import pytest
 import yaml
 
-from fastresnet import chapters
-from fastresnet.chapters import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
+from fastresnet.book import notebooks
+from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
+from fastresnet.chapters import STUDIES
+from fastresnet.config.parsing import parse_assignment
 from fastresnet.errors import UserError
-from fastresnet.parsing import parse_assignment
-from fastresnet.studies import STUDIES
 from fastresnet.study import find_study
 
 from .conftest import ROOT, command, refused
@@ -33,7 +33,7 @@ def chapter(tmp_path, monkeypatch):
         notebook.cells = [first, *map(nbformat.v4.new_code_cell, cells)]
         notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(notebook, tmp_path / "source.ipynb")
-        monkeypatch.setattr(chapters, "chapter_file", lambda name: tmp_path / "source.ipynb")
+        monkeypatch.setattr(notebooks, "chapter_file", lambda name: tmp_path / "source.ipynb")
         return run_chapter("trial", tmp_path / "out.ipynb", parameters or {"number": 2}, time_limit=time_limit)
 
     return run
@@ -73,7 +73,7 @@ def test_time_limit_is_for_the_whole_chapter(chapter, tmp_path):
 def test_time_limit_holds_where_interruptions_were_ignored_before():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with pytest.raises(KeyboardInterrupt), chapters._limit(0.1) as limit:
+        with pytest.raises(KeyboardInterrupt), notebooks._limit(0.1) as limit:
             time.sleep(5)
         assert limit.expired
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
@@ -294,10 +294,10 @@ def test_sweep_is_refused_before_any_version_runs(seed_files, tmp_path):
 def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
     good, bad = ({**chapter_parameters("findings", "quick", {}), "seeds": seeds} for seeds in ([0], ["x"]))
     versions = [
-        chapters.Version("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
+        notebooks.Version("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
     ]
     with pytest.raises(ChapterFailed, match=r"^bad\.ipynb: findings: .*seeds"):
-        list(chapters.run_side_by_side(versions, jobs=2))
+        list(notebooks.run_side_by_side(versions, jobs=2))
     assert (tmp_path / "good.ipynb").exists()
     assert not (tmp_path / "bad.ipynb").exists()
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fastresnet import cli
-from fastresnet.records import RunRecord
+from fastresnet.records.record import RunRecord
 
 from .conftest import command, refused
 

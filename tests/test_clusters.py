@@ -12,11 +12,11 @@ import psutil
 import pytest
 import yaml
 
-from fastresnet.executors.clusters import ClusterLost, open_cluster
-from fastresnet.executors.slurm import SlurmConfig
-from fastresnet.parsing import load_yaml
-from fastresnet.store import Store
+from fastresnet.config.parsing import load_yaml
+from fastresnet.records.store import Store
 from fastresnet.study import Experiment, Study
+from fastresnet.study.cluster.clusters import ClusterLost, open_cluster
+from fastresnet.study.cluster.slurm import SlurmConfig
 
 from .conftest import ROOT, command, refused
 

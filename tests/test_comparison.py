@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from fastresnet.comparison import compare
+from fastresnet.book.comparison import compare
 from fastresnet.errors import UserError
 
 from .conftest import command, refused

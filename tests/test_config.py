@@ -4,11 +4,11 @@ import pytest
 from pydantic import ValidationError
 
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config.models import ResNetConfig
+from fastresnet.config.parsing import load_yaml, parse
+from fastresnet.config.schedules import OneCycle
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig
-from fastresnet.parsing import load_yaml, parse
-from fastresnet.schedules import OneCycle
-from fastresnet.store import read_record
+from fastresnet.records.store import read_record
 
 from .conftest import ROOT
 

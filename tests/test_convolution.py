@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from fastresnet.models import convolution
+from fastresnet.compute.costs import training_flops_per_image
+from fastresnet.compute.kernels import convolution
+from fastresnet.compute.kernels.convolution import Convolution, filter_gradient, take_gradients_from_products
+from fastresnet.config.recipes import find_recipe
 from fastresnet.models.build import build_model
-from fastresnet.models.convolution import Convolution, filter_gradient, take_gradients_from_products
 from fastresnet.models.layers import conv
-from fastresnet.probes import leading_eigenvalues
-from fastresnet.recipes import find_recipe
-from fastresnet.runs import train
-from fastresnet.timing import training_flops_per_image
+from fastresnet.training.probes import leading_eigenvalues
+from fastresnet.training.runs import train
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 2), (3, 3), (5, 2), (7, 7), (9, 6)])

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from fastresnet.config.models import DavidNetConfig, NormConfig
+from fastresnet.config.parsing import parse
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
-from fastresnet.model_config import DavidNetConfig, NormConfig
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.norms import make_norm
-from fastresnet.parsing import parse
 
 SMALL = {"kind": "davidnet", "widths": [4, 6, 8, 10]}
 

@@ -11,14 +11,14 @@ import pytest
 import torch
 import yaml
 
+from fastresnet.compute.processes import Team
 from fastresnet.config import DataConfig, RunConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
-from fastresnet.distributed import Team
 from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model
-from fastresnet.runs import train
-from fastresnet.store import read_record
+from fastresnet.records.store import read_record
+from fastresnet.training.runs import train
 
 from .conftest import ROOT
 
@@ -64,9 +64,9 @@ import sys
 from pathlib import Path
 
 import fastresnet
-from fastresnet.distributed import open_team
+from fastresnet.compute.processes import open_team
 from fastresnet.models.saved import save_model
-from fastresnet.store import write_record
+from fastresnet.records.store import write_record
 
 with open_team() as team:
     for file in map(Path, sys.argv[1:]):

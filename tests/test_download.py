@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from fastresnet.config.datasets import SPECS
 from fastresnet.data.download import fetch_file, official_files
-from fastresnet.data.specs import SPECS
 from fastresnet.errors import UserError
 
 CONTENT = bytes(range(256)) * 4096

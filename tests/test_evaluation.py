@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastresnet.evaluation import average_views, least_confident
+from fastresnet.training.evaluation import average_views, least_confident
 
 
 def forward(images):

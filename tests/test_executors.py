@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from fastresnet.errors import UserError
-from fastresnet.executors import ClusterLost, clusters, spreading
-from fastresnet.executors.clusters import WORKER_ENVIRONMENT
-from fastresnet.executors.trials import train_trial
-from fastresnet.folders import LocalFolder
-from fastresnet.store import Store, read_record
+from fastresnet.records.folders import LocalFolder
+from fastresnet.records.store import Store, read_record
 from fastresnet.study import Experiment, RunFailed, Study
+from fastresnet.study.cluster import ClusterLost, clusters, spreading
+from fastresnet.study.cluster.clusters import WORKER_ENVIRONMENT
+from fastresnet.study.cluster.trials import train_trial
 
 from .conftest import command, refused
 
@@ -137,7 +137,7 @@ def test_run_that_kills_every_worker_is_recorded_as_failed_and_the_others_are_tr
 
 def raising(run, **options):
     """Trains with an optimiser that has no room for the second seed."""
-    from fastresnet import runs
+    from fastresnet.training import runs
 
     def out_of_memory(*_, **__):
         raise MemoryError("no room for 1 GB")

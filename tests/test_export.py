@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from fastresnet.export import FORMATS, strongest_records, write_export
-from fastresnet.project import committed_results
-from fastresnet.store import load_frame
+from fastresnet.records.store import load_frame
+from fastresnet.report.export import FORMATS, strongest_records, write_export
+from fastresnet.study.project import committed_results
 
 from .conftest import command, no_more_than, refused
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fastresnet.chapters.faults import FaultMatrix, FaultRow, fault_caption, fault_file, fault_table, read_matrix
 from fastresnet.errors import UserError
-from fastresnet.faults import FaultMatrix, FaultRow, fault_caption, fault_file, fault_table, read_matrix
-from fastresnet.records import Machine
+from fastresnet.records.record import Machine
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from fastresnet import chapters, folders
+from fastresnet.book import notebooks
 from fastresnet.errors import UserError
-from fastresnet.folders import LocalFolder, RemoteFolder, open_folder, split_place
-from fastresnet.records import Outcome
-from fastresnet.runs import failed_record
-from fastresnet.store import Store, load_frame
+from fastresnet.records import folders
+from fastresnet.records.folders import LocalFolder, RemoteFolder, open_folder, split_place
+from fastresnet.records.record import Outcome
+from fastresnet.records.store import Store, load_frame
 from fastresnet.study import Experiment, Study
+from fastresnet.training.runs import failed_record
 
 from .conftest import command, refused
 
@@ -137,7 +138,7 @@ def test_only_names_of_as_many_parts_match(place):
 
 WRITER = """
 import sys
-from fastresnet.store import Store, read_record
+from fastresnet.records.store import Store, read_record
 from pathlib import Path
 record, store = read_record(Path(sys.argv[1])), Store([sys.argv[2]])
 for seed in [0, 1, int(sys.argv[3])] * 4:
@@ -167,18 +168,18 @@ def test_eight_processes_write_to_one_store(kind, request, tmp_path, record):
 
 def test_executed_chapter_is_kept_and_a_failed_one_beside_it(place, tmp_path, monkeypatch):
     source = tmp_path / "source.ipynb"
-    monkeypatch.setattr(chapters, "chapter_file", lambda name: source)
+    monkeypatch.setattr(notebooks, "chapter_file", lambda name: source)
 
     def run(code):
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
         notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(notebook, source)
-        return chapters.run_chapter("trial", f"{place}/out.ipynb", {})
+        return notebooks.run_chapter("trial", f"{place}/out.ipynb", {})
 
     assert str(run("6 * 7")).endswith("out.ipynb")
     ((_, content),) = open_folder(place).read(["out.ipynb"])
     assert nbformat.reads(content.decode(), 4).cells[0].outputs[0].data["text/plain"] == "42"
-    with pytest.raises(chapters.ChapterFailed, match=r"division by zero; as far as it got: .*out\.failed\.ipynb"):
+    with pytest.raises(notebooks.ChapterFailed, match=r"division by zero; as far as it got: .*out\.failed\.ipynb"):
         run("1 / 0")
     assert set(open_folder(place).names("out*")) == {"out.ipynb", "out.failed.ipynb"}
     run("1")
@@ -193,14 +194,14 @@ def test_reason_of_a_failed_chapter_is_said_where_its_remains_cannot_be_kept(pla
 
     monkeypatch.setattr(RemoteFolder, "write", out_of_reach)
     monkeypatch.setattr(folders.Path, "replace", out_of_reach)
-    source = chapters.chapter_file("preface")
-    monkeypatch.setattr(chapters, "chapter_file", lambda name: source)
-    monkeypatch.setattr(chapters, "project_root", lambda: tmp_path)
+    source = notebooks.chapter_file("preface")
+    monkeypatch.setattr(notebooks, "chapter_file", lambda name: source)
+    monkeypatch.setattr(notebooks, "project_root", lambda: tmp_path)
     monkeypatch.setattr("papermill.execute_notebook", half_done)
     with pytest.raises(
-        chapters.ChapterFailed, match=r"the cell raised; as far as it got: .*, not kept at .*out of reach"
+        notebooks.ChapterFailed, match=r"the cell raised; as far as it got: .*, not kept at .*out of reach"
     ) as raised:
-        chapters.run_chapter("preface", f"{place}/out.ipynb", {})
+        notebooks.run_chapter("preface", f"{place}/out.ipynb", {})
     (remains,) = tmp_path.rglob("*.partial.ipynb")
     assert str(remains) in str(raised.value)
     assert remains.read_text() == "half"
@@ -296,7 +297,7 @@ def test_url_that_names_no_folder_is_refused_and_makes_none_here(url, reason, tm
 def test_file_in_no_folder_of_a_url_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="^s3://: must name a folder after s3://"):
-        chapters.run_chapter("preface", "s3://mine.ipynb", {})
+        notebooks.run_chapter("preface", "s3://mine.ipynb", {})
     assert not list(tmp_path.iterdir())
     where, name = split_place("file:///mine.ipynb")
     assert (open_folder(where).path, name) == (Path("/"), "mine.ipynb")

@@ -7,13 +7,14 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pytest
 
-from fastresnet import frontier, plots, report
-from fastresnet.bench import page
+from fastresnet import report
+from fastresnet.chapters import frontier_benchmarks, frontier_page
+from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.errors import UserError
-from fastresnet.project import committed_results
-from fastresnet.recipes import RECIPES, find_recipe
-from fastresnet.store import load_frame
+from fastresnet.records.store import load_frame
+from fastresnet.report import figures
 from fastresnet.study import declare, edition_parameters, open_study
+from fastresnet.study.project import committed_results
 
 from .conftest import ROOT
 
@@ -30,7 +31,7 @@ def frame():
 
 
 def test_every_recipe_has_a_row_with_the_means_of_its_records(results, frame):
-    table = frontier.recipes_table(results)
+    table = frontier_page.recipes_table(results)
     assert list(table.index) == list(RECIPES)
     for name, row in table.iterrows():
         runs = frame[(frame["experiment"] == name) & (frame["seed"].isin(results[name].experiment.seeds))]
@@ -41,11 +42,11 @@ def test_every_recipe_has_a_row_with_the_means_of_its_records(results, frame):
 
 def test_readme_says_what_is_recorded(results):
     readme = (ROOT / "README.md").read_text()
-    table = frontier.recipes_table(results)[["target, %", "test accuracy, %", "runs that pass", "with evaluation, s"]]
+    table = frontier_page.recipes_table(results)[["target, %", "test accuracy, %", "runs that pass", "with evaluation, s"]]
     told = dict(re.findall(r"^\| `(\S+)` \| (.+) \|$", readme, re.MULTILINE))
     assert told == {name: " | ".join(row) for name, row in table.iterrows()}
     for name in ("cifar10-94", "cifar10-96"):
-        measured, _, _ = report.describe_runs(frontier.gpu_runs(name)).partition(" (medians")
+        measured, _, _ = report.describe_runs(frontier_page.gpu_runs(name)).partition(" (medians")
         assert f"`{name}` had {measured}" in " ".join(readme.split())
 
 
@@ -55,7 +56,7 @@ def test_readme_says_what_is_recorded(results):
 )
 def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, rows):
     records_by_name = results[experiment].records
-    table = frontier.ablation_table(results[experiment])
+    table = frontier_page.ablation_table(results[experiment])
     recipe, *others = table.index
     assert (recipe, table.loc[recipe, "change, points"]) == ("recipe", "")
     assert len(table) == rows
@@ -68,12 +69,12 @@ def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, 
 
 
 def test_growth_is_measured_once_for_all_that_is_multiplied(results):
-    measured = frontier.growth(results["growth"])
+    measured = frontier_page.growth(results["growth"])
     once = measured[measured["factor"] == 1]
     seeds = len(results["growth"].experiment.seeds)
     assert sorted(once["what"]) == sorted(["images", "epochs", "width"] * seeds)
     assert once["epoch_seconds"].nunique() == seeds
-    table = frontier.growth_table(results["growth"])
+    table = frontier_page.growth_table(results["growth"])
     assert list(table.index) == list(results["growth"].records)
     sixteen = measured[(measured["what"] == "images") & (measured["factor"] == 16)]
     assert table.loc["images, 16 times", "seconds an epoch"].startswith(f"{sixteen['epoch_seconds'].mean():.2f}")
@@ -81,19 +82,19 @@ def test_growth_is_measured_once_for_all_that_is_multiplied(results):
 
 def test_findings_say_what_the_records_hold(results, frame):
     last = frame[frame["experiment"] == "cifar10-96"]
-    seconds = statistics.median(frontier.total_seconds(record) for record in results["cifar10-96"].records["recipe"])
-    finding = frontier.recipes_finding(results, "cifar10")
+    seconds = statistics.median(frontier_page.total_seconds(record) for record in results["cifar10-96"].records["recipe"])
+    finding = frontier_page.recipes_finding(results, "cifar10")
     assert f"*cifar10-96* reaches {100 * last['test_accuracy'].mean():.2f} % in {seconds:,.0f} s" in finding
     assert "fashion" not in finding
-    assert frontier.recipes_finding({"cifar10-96": results["cifar10-96"]}, "cifar10") == ""
-    assert frontier.recipes_finding({}, "cifar10") == ""
-    medians = frontier.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
+    assert frontier_page.recipes_finding({"cifar10-96": results["cifar10-96"]}, "cifar10") == ""
+    assert frontier_page.recipes_finding({}, "cifar10") == ""
+    medians = frontier_page.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
     ratio = medians["images", 16] / medians["images", 1]
-    assert f"{ratio:.1f} times with 16 times the images" in frontier.growth_finding(results["growth"])
+    assert f"{ratio:.1f} times with 16 times the images" in frontier_page.growth_finding(results["growth"])
 
 
 def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(results):
-    caption = frontier.recipes_caption(results)
+    caption = frontier_page.recipes_caption(results)
     machines = {name: results[name].records["recipe"][0].machine.processor for name in RECIPES if name in results}
     for processor in set(machines.values()):
         on_it = ", ".join(name for name, other in machines.items() if other == processor)
@@ -102,10 +103,10 @@ def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(
     machine = last[0].machine.model_copy(update={"processor": "<another>"})
     elsewhere = tuple(record.model_copy(update={"machine": machine}) for record in last)
     two = {"cifar10-83": results["cifar10-83"], "cifar10-95": replace(results["cifar10-95"], records={"recipe": elsewhere})}
-    assert "; cifar10-95 on &lt;another>, 2 threads;" in frontier.recipes_caption(two)
-    assert "times the seconds, but on another machine, " in frontier.recipes_finding(two, "cifar10")
+    assert "; cifar10-95 on &lt;another>, 2 threads;" in frontier_page.recipes_caption(two)
+    assert "times the seconds, but on another machine, " in frontier_page.recipes_finding(two, "cifar10")
     alike = two | {"cifar10-95": results["cifar10-95"]}
-    assert "another machine" not in frontier.recipes_finding(alike, "cifar10")
+    assert "another machine" not in frontier_page.recipes_finding(alike, "cifar10")
 
 
 def test_recipe_can_be_asked_for_in_a_variant_of_its_own():
@@ -119,13 +120,13 @@ def test_recipe_can_be_asked_for_in_a_variant_of_its_own():
 
 
 def test_published_points_are_those_of_their_data_set():
-    assert {point.dataset for point in frontier.published_for("cifar10")} == {"cifar10"}
-    assert frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2, "ablations": 3}) == {"fashion-80": 2, "cifar10-83": 1}
-    assert list(frontier.recipes_in({"cifar10-83": 1, "fashion-80": 2}, "cifar10")) == ["cifar10-83"]
+    assert {point.dataset for point in frontier_page.published_for("cifar10")} == {"cifar10"}
+    assert frontier_page.recipes_in({"cifar10-83": 1, "fashion-80": 2, "ablations": 3}) == {"fashion-80": 2, "cifar10-83": 1}
+    assert list(frontier_page.recipes_in({"cifar10-83": 1, "fashion-80": 2}, "cifar10")) == ["cifar10-83"]
 
 
 def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
-    table = frontier.beside_report(results)
+    table = frontier_page.beside_report(results)
     assert table.loc["cifar10, fast", ["the report, %", "s on one RTX 2060", "recipe"]].tolist() == ["83.06", "262", "cifar10-83"]
     measured = [record.test_accuracy for record in results["cifar10-83"].records["recipe"]]
     assert table.loc["cifar10, fast", "here, %"].startswith(f"{100 * sum(measured) / len(measured):.2f} ± ")
@@ -133,62 +134,68 @@ def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
 
 def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
     for record in ("cpu-quick", "cpu-quick-amx", "cpu-quick-avx2"):
-        assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", page.caption(record))
-        table = page.table(record)
+        assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", frontier_benchmarks.caption(record))
+        table = frontier_benchmarks.table(record)
         assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1"}
-        finding = page.finding(record)
+        finding = frontier_benchmarks.finding(record)
         assert finding.count("original report") == 2  # each peer whose epochs are known, in every contest
         muon = table.loc["cifar10-94, 94.00%"].set_index("contender").loc["airbench94 with Muon"]
         assert f"airbench94 with Muon {muon['times ours']}" in finding
-    assert "AMX" in page.caption("cpu-quick-amx")
+    assert "AMX" in frontier_benchmarks.caption("cpu-quick-amx")
 
 
 def test_peers_of_a_run_that_never_got_there_have_upper_bounds():
-    table = page.table("gpu-cifar10-96").set_index("contender")
+    table = frontier_benchmarks.table("gpu-cifar10-96").set_index("contender")
     assert table.loc["ours", ["times ours", "how"]].tolist() == ["1", "whole runs"]
     assert table.loc["ours", "seconds"].startswith("over ")
     assert table.loc["airbench96", "times ours"].startswith("under ")
-    assert f"airbench96 {table.loc['airbench96', 'times ours']}" in page.finding("gpu-cifar10-96")
+    assert f"airbench96 {table.loc['airbench96', 'times ours']}" in frontier_benchmarks.finding("gpu-cifar10-96")
 
 
 def test_benchmark_on_a_gpu_names_card_and_energy():
-    table = page.table("gpu-cifar10-94").set_index("contender")
+    table = frontier_benchmarks.table("gpu-cifar10-94").set_index("contender")
     assert table.loc["ours", ["times ours", "how"]].tolist() == ["1", "whole runs"]
-    assert f"airbench94 {table.loc['airbench94', 'times ours']}, airbench94 with Muon" in page.finding("gpu-cifar10-94")
+    assert f"airbench94 {table.loc['airbench94', 'times ours']}, airbench94 with Muon" in frontier_benchmarks.finding(
+        "gpu-cifar10-94"
+    )
     assert all(joules.replace(",", "").isdigit() for joules in table["energy, J"])
-    assert "NVIDIA" in page.caption("gpu-cifar10-94")
+    assert "NVIDIA" in frontier_benchmarks.caption("gpu-cifar10-94")
 
 
 def test_peers_that_never_got_there_have_lower_bounds():
-    table = page.table("cpu-full-cifar10-83").set_index("contender")
+    table = frontier_benchmarks.table("cpu-full-cifar10-83").set_index("contender")
     assert table.loc["tutorial", ["seconds", "how", "epochs", "accuracy, %"]].tolist() == [
         "over 926",
         "whole runs",
         "10",
         "82.08",
     ]
-    assert "one round" in page.caption("cpu-full-cifar10-83")
+    assert "one round" in frontier_benchmarks.caption("cpu-full-cifar10-83")
     assert table.loc["tutorial", "times ours"].startswith("over ")
-    assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in page.finding("cpu-full-cifar10-83")
+    assert f"tutorial {table.loc['tutorial', 'times ours']}, original report over" in frontier_benchmarks.finding(
+        "cpu-full-cifar10-83"
+    )
 
 
 def test_strong_peer_run_whole_has_its_ratio_and_the_range_of_both_rounds():
-    table = page.table("cpu-full-cifar10-94").set_index("contender")
+    table = frontier_benchmarks.table("cpu-full-cifar10-94").set_index("contender")
     assert table.loc["airbench94 with Muon", ["times ours", "how"]].tolist() == ["1.49", "whole runs"]
-    assert page.finding("cpu-full-cifar10-94").endswith("airbench94 with Muon 1.49.")
-    assert "means and ranges of two rounds" in page.caption("cpu-full-cifar10-94")
+    assert frontier_benchmarks.finding("cpu-full-cifar10-94").endswith("airbench94 with Muon 1.49.")
+    assert "means and ranges of two rounds" in frontier_benchmarks.caption("cpu-full-cifar10-94")
 
 
 def test_time_for_epochs_that_nobody_recorded_is_not_shown():
-    table = page.table("cpu-quick").set_index("contender")
+    table = frontier_benchmarks.table("cpu-quick").set_index("contender")
     assert table.loc["tutorial", "seconds"].tolist()[0] == "epochs not recorded"
-    assert "(fashion-80) original report" in page.finding("cpu-quick")  # and not the tutorial, which one whole run timed since
-    whole = page.table("cpu-full-fashion-80").set_index("contender")
+    assert "(fashion-80) original report" in frontier_benchmarks.finding(
+        "cpu-quick"
+    )  # and not the tutorial, which one whole run timed since
+    whole = frontier_benchmarks.table("cpu-full-fashion-80").set_index("contender")
     assert whole.loc["tutorial", ["seconds", "epochs"]].tolist() == ["148 (142 to 154)", "1"]
 
 
 def test_clock_of_a_peer_stops_where_it_first_passes():
-    table = page.table("cpu-full-cifar10-83-longer").set_index("contender")
+    table = frontier_benchmarks.table("cpu-full-cifar10-83-longer").set_index("contender")
     assert table.loc["tutorial", ["seconds", "epochs", "accuracy, %"]].tolist() == ["1,000", "11", "83.72"]
     assert table.loc["original report", ["epochs", "runs that pass"]].tolist() == ["30", "0 of 1"]
     assert table.loc["original report", "times ours"].startswith("over ")
@@ -196,34 +203,34 @@ def test_clock_of_a_peer_stops_where_it_first_passes():
 
 def test_benchmark_that_was_not_recorded_is_refused():
     with pytest.raises(UserError, match=r"no benchmark 'no-suite'; recorded: cpu-full-cifar10-83, cpu-full"):
-        page.table("no-suite")
+        frontier_benchmarks.table("no-suite")
 
 
 def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(results):
-    finals = frontier.report_finals(results)
+    finals = frontier_page.report_finals(results)
     _, ax = plt.subplots()
-    plots.beside_report(finals, ax)
+    figures.beside_report(finals, ax)
     drawn = sorted(float(x) for line in ax.lines if line.get_marker() == "o" for x in line.get_xdata())
     runs = [record for _, found in finals.values() for records in found.records.values() for record in records]
-    assert drawn == pytest.approx(sorted(frontier.total_seconds(record) for record in runs))
+    assert drawn == pytest.approx(sorted(frontier_page.total_seconds(record) for record in runs))
     assert [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "s"] == [16.44, 80.2, 262, 412]
     counts = ", ".join(str(sum(map(len, found.records.values()))) for _, found in finals.values())
-    assert f"Ours: {counts} runs" in frontier.report_finals_caption(results)
+    assert f"Ours: {counts} runs" in frontier_page.report_finals_caption(results)
     plt.close()
 
 
 @pytest.mark.parametrize("percent", [94, 96])
 def test_page_counts_the_runs_on_a_gpu_that_reach_the_target(percent):
-    records = frontier.gpu_runs(f"cifar10-{percent}")
+    records = frontier_page.gpu_runs(f"cifar10-{percent}")
     assert {record.machine.device for record in records} == {"cuda"}
     passed = sum(record.test_accuracy >= percent / 100 for record in records)
-    finding = frontier.gpu_finding(f"cifar10-{percent}")
+    finding = frontier_page.gpu_finding(f"cifar10-{percent}")
     assert finding.endswith(f"torch 2.11.0. {passed} of {len(records)} runs reach {percent} %.")
-    assert frontier.gpu_runs("cifar10-83") == ()
+    assert frontier_page.gpu_runs("cifar10-83") == ()
 
 
 def test_first_run_of_a_process_is_told_apart_from_the_others():
-    records = frontier.gpu_runs("cifar10-94")
+    records = frontier_page.gpu_runs("cifar10-94")
     slowest = max(record.seconds.train for record in records)
     assert f"(medians; {slowest:.1f} s in the slowest run" in report.describe_runs(records)
     assert "medians" not in report.describe_runs([record for record in records if record.seconds.train < slowest])

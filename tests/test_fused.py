@@ -7,13 +7,14 @@ from torch.nn import functional
 
 pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
+from fastresnet.compute.kernels import fused
+from fastresnet.compute.processes import ALONE
 from fastresnet.config import TrainConfig
-from fastresnet.distributed import ALONE
-from fastresnet.model_config import SpeedNetConfig
-from fastresnet.models import fused, speednet
+from fastresnet.config.models import SpeedNetConfig
+from fastresnet.models import speednet
 from fastresnet.models.build import build_model
-from fastresnet.optim import Muon
-from fastresnet.steps import Steps
+from fastresnet.training.optim import Muon
+from fastresnet.training.step import Steps
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCES = {torch.float32: 5e-3 if DEVICE == "cuda" else 5e-4, torch.bfloat16: 2e-2}

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from fastresnet import optim, trainer
 from fastresnet.config import DataConfig
+from fastresnet.config.recipes import find_recipe
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
-from fastresnet.recipes import find_recipe
-from fastresnet.runs import train
+from fastresnet.training import loop, optim
+from fastresnet.training.runs import train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -117,16 +117,16 @@ def test_run_with_recorded_steps_is_resumed(started_on, tiny, tmp_path, monkeypa
     config = tiny.with_changes(GRAPHED | averages)
     whole = train(config, device="cuda").record
     checkpoint = tmp_path / "run.pt"
-    save = trainer._Loop.save
+    save = loop._Loop.save
 
     def save_and_stop(self, path, identity):
         save(self, path, identity)
         if len(self.epochs) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer._Loop, "save", save_and_stop)
+    monkeypatch.setattr(loop._Loop, "save", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
         train(config, device=started_on, checkpoint=checkpoint)
-    monkeypatch.setattr(trainer._Loop, "save", save)
+    monkeypatch.setattr(loop._Loop, "save", save)
     resumed = train(config, device="cuda", checkpoint=checkpoint).record
     assert resumed.epochs[-1].train_loss == pytest.approx(whole.epochs[-1].train_loss, rel=0.1)

@@ -8,15 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from fastresnet import timing, vision
-from fastresnet.config import DataConfig
-from fastresnet.data.batches import make_batches
-from fastresnet.data.sources import load_dataset
-from fastresnet.evaluation import evaluate
-from fastresnet.model_config import ResNetConfig
-from fastresnet.models.build import build_model
-from fastresnet.probes import gradient_under_weight_scale, worker_memory
-from fastresnet.timing import (
+from fastresnet.compute import costs
+from fastresnet.compute.costs import (
     Timer,
     autocast_slowdown,
     energy_joules,
@@ -24,6 +17,14 @@ from fastresnet.timing import (
     reset_peak_memory,
     training_flops_per_image,
 )
+from fastresnet.config import DataConfig
+from fastresnet.config.models import ResNetConfig
+from fastresnet.data import vision
+from fastresnet.data.batches import make_batches
+from fastresnet.data.sources import load_dataset
+from fastresnet.models.build import build_model
+from fastresnet.training.evaluation import evaluate
+from fastresnet.training.probes import gradient_under_weight_scale, worker_memory
 
 CPU = torch.device("cpu")
 
@@ -77,9 +78,9 @@ def test_gpu_without_an_energy_counter_gives_no_joules_and_a_warning(monkeypatch
 
 def test_energy_of_some_work_is_what_the_counter_moved_by(monkeypatch):
     readings = iter([100.0, 130.0, None, None])
-    monkeypatch.setattr(timing, "energy_joules", lambda device: next(readings))
-    assert timing.energy_of(lambda: "done", CPU) == ("done", 30.0)
-    assert timing.energy_of(lambda: "done", CPU) == ("done", None)
+    monkeypatch.setattr(costs, "energy_joules", lambda device: next(readings))
+    assert costs.energy_of(lambda: "done", CPU) == ("done", 30.0)
+    assert costs.energy_of(lambda: "done", CPU) == ("done", None)
 
 
 def test_autocast_slowdown_is_a_ratio():

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fastresnet import probes
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
-from fastresnet.measuring import measure_after, measure_before
 from fastresnet.models.build import build_model
-from fastresnet.runs import train
+from fastresnet.training import probes
+from fastresnet.training.measuring import measure_after, measure_before
+from fastresnet.training.runs import train
 
 CPU = torch.device("cpu")
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 import yaml
 
+from fastresnet.chapters.myrtle_notes import experiments
+from fastresnet.chapters.myrtle_steps import Parameters, backbones, ladder
 from fastresnet.config import RunConfig
-from fastresnet.parsing import parse
-from fastresnet.studies.myrtle_notes import experiments
-from fastresnet.studies.myrtle_steps import Parameters, backbones, ladder
+from fastresnet.config.parsing import parse
 from tests.conftest import ROOT
 
 EDITIONS = ("quick", "cpu", "gpu")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fastresnet.errors import UserError
-from fastresnet.probes import channel_statistics, leading_eigenvalues, weight_norm
+from fastresnet.training.probes import channel_statistics, leading_eigenvalues, weight_norm
 
 
 def tiny_network(seed=0):

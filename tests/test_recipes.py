@@ -5,8 +5,10 @@ import re
 import pytest
 import torch
 
-from fastresnet import frontier, recipes, report
-from fastresnet.device import recipe_variant
+from fastresnet import report
+from fastresnet.chapters import frontier_page
+from fastresnet.compute.device import recipe_variant
+from fastresnet.config import recipes
 from fastresnet.errors import UserError
 from fastresnet.study import open_study
 
@@ -23,7 +25,7 @@ def test_docstring_says_what_the_records_hold(name):
     said = re.search(r"^cpu: (.*?)^gpu: (.*)", recipe.description, re.MULTILINE | re.DOTALL)
     assert said
     assert " ".join(said[1].split()) == expected
-    on_a_gpu = frontier.gpu_runs(name)
+    on_a_gpu = frontier_page.gpu_runs(name)
     assert " ".join(said[2].split()) == (report.describe_runs(on_a_gpu) if on_a_gpu else "not measured yet.")
 
 

@@ -5,16 +5,17 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 
-from fastresnet import claims, plots, report, selection
-from fastresnet.original import OriginalEpoch
-from fastresnet.runs import train
+from fastresnet import report
+from fastresnet.report import claims, figures, selection
+from fastresnet.report.original import OriginalEpoch
 from fastresnet.study import Experiment, Results
+from fastresnet.training.runs import train
 
 
 @pytest.fixture(scope="module")
 def record():
     from fastresnet.config import DataConfig, RunConfig, TrainConfig
-    from fastresnet.model_config import ResNetConfig
+    from fastresnet.config.models import ResNetConfig
 
     config = RunConfig(
         data=DataConfig(name="fashion-sample", train_images=120, test_images=50, batch_size=32),
@@ -110,7 +111,7 @@ def test_timed_runs_are_extrapolated_from_the_parts_of_their_steps(record):
 
 def test_bars_of_the_parts_are_as_long_as_an_image_takes(record):
     figure, ax = plt.subplots()
-    plots.step_parts(results_of(a=[record]), ax)
+    figures.step_parts(results_of(a=[record]), ax)
     ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
     assert max(ends) == pytest.approx(1e3 * sum(record.step_seconds.model_dump().values()) / 240)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(record.step_seconds.model_dump())
@@ -119,7 +120,7 @@ def test_bars_of_the_parts_are_as_long_as_an_image_takes(record):
 
 def test_training_and_test_curves_are_drawn_apart(record):
     figure, ax = plt.subplots()
-    plots.train_and_test_accuracy(results_of(a=[changed(record, accuracies=[0.5, 0.6], train_accuracy=0.9)]), ax)
+    figures.train_and_test_accuracy(results_of(a=[changed(record, accuracies=[0.5, 0.6], train_accuracy=0.9)]), ax)
     test, training = ax.get_lines()
     assert list(test.get_ydata()) == pytest.approx([50, 60])
     assert list(training.get_ydata()) == pytest.approx([90, 90])

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from fastresnet.config.models import ResNetConfig
+from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig
 from fastresnet.models.build import build_model, check_image_size
-from fastresnet.vision import import_torchvision
 
 
 @pytest.mark.parametrize("depth", [18, 34])

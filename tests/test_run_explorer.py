@@ -3,8 +3,8 @@
 import pytest
 
 from fastresnet.errors import UserError
-from fastresnet.project import committed_results
-from fastresnet.store import load_frame
+from fastresnet.records.store import load_frame
+from fastresnet.study.project import committed_results
 from fastresnet.widgets import RunExplorer
 
 from .conftest import accessibility_findings

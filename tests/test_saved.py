@@ -9,7 +9,7 @@ from PIL import Image
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model, save_model
-from fastresnet.runs import train
+from fastresnet.training.runs import train
 
 from .conftest import command, no_more_than, refused
 
@@ -18,8 +18,8 @@ from .conftest import command, no_more_than, refused
 def saved(tmp_path_factory):
     """A small network trained on the sample, and the file that holds it."""
     from fastresnet.config import DataConfig, RunConfig, TrainConfig
-    from fastresnet.model_config import SpeedNetConfig
-    from fastresnet.schedules import Constant
+    from fastresnet.config.models import SpeedNetConfig
+    from fastresnet.config.schedules import Constant
 
     config = RunConfig(
         data=DataConfig(name="fashion-sample", train_images=1_000, test_images=100, batch_size=50),

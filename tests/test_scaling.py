@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from fastresnet import scaling
+from fastresnet.chapters import scaling
 from fastresnet.errors import UserError
 
 from .conftest import command

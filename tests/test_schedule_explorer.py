@@ -8,11 +8,11 @@ import traitlets
 import yaml
 
 from fastresnet.config import TrainConfig
+from fastresnet.config.parsing import parse
+from fastresnet.config.schedules import Constant, Cosine, Linear, OneCycle, PiecewiseLinear, Schedule
 from fastresnet.errors import UserError
-from fastresnet.parsing import parse
-from fastresnet.project import committed_results
-from fastresnet.schedules import Constant, Cosine, Linear, OneCycle, PiecewiseLinear, Schedule
 from fastresnet.study import edition_parameters
+from fastresnet.study.project import committed_results
 from fastresnet.widgets import ScheduleExplorer, recorded_losses
 
 from .conftest import accessibility_findings

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from fastresnet.schedules import (
+from fastresnet.config.schedules import (
     Constant,
     Cosine,
     CosineRestarts,

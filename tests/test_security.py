@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from jupyter_server.serverapp import ServerApp
 
+from fastresnet.config.parsing import parse_assignment, read_yaml
 from fastresnet.data import formats
 from fastresnet.errors import UserError
-from fastresnet.parsing import parse_assignment, read_yaml
+from fastresnet.records.store import Store
 from fastresnet.report import caption
-from fastresnet.runs import train
-from fastresnet.store import Store
+from fastresnet.report.verdicts import Verdict
 from fastresnet.study import Experiment, Results
-from fastresnet.verdicts import Verdict
+from fastresnet.training.runs import train
 from fastresnet.widgets import RunExplorer
 
 ATTACK = "<img src=x onerror=attacked=1><script>attacked=1</script>"

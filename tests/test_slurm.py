@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fastresnet.config.parsing import load_yaml
 from fastresnet.errors import UserError
-from fastresnet.executors import ClusterLost
-from fastresnet.executors.slurm import SlurmConfig
-from fastresnet.parsing import load_yaml
-from fastresnet.store import Store
+from fastresnet.records.store import Store
 from fastresnet.study import Experiment, Study
+from fastresnet.study.cluster import ClusterLost
+from fastresnet.study.cluster.slurm import SlurmConfig
 
 from .conftest import command, refused
 

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from fastresnet.cli.data import data_fetch
-from fastresnet.data import download, sources, specs
+from fastresnet.config import datasets
+from fastresnet.data import download, sources
 from fastresnet.data.images import canonical_order, content_digest
 from fastresnet.data.sample import read_sample, write_sample
 from fastresnet.data.sources import load_dataset, verify
@@ -43,8 +44,8 @@ def pin(monkeypatch, name, arrays, **facts):
     for split, (images, labels) in arrays.items():
         order = canonical_order(images, labels)
         digests |= {f"num_{split}": len(labels), f"{split}_digest": content_digest(images[order], labels[order])}
-    spec = dataclasses.replace(specs.SPECS[name], **digests, **facts)
-    monkeypatch.setitem(specs.SPECS, name, spec)
+    spec = dataclasses.replace(datasets.SPECS[name], **digests, **facts)
+    monkeypatch.setitem(datasets.SPECS, name, spec)
     return spec
 
 
@@ -135,7 +136,7 @@ def test_unpacked_idx_files_are_read_too(fashion):
     for file in (fashion / "FashionMNIST" / "raw").iterdir():
         file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
         file.unlink()
-    assert load_dataset("fashion-mnist", fashion).train.digest == specs.SPECS["fashion-mnist"].train_digest
+    assert load_dataset("fashion-mnist", fashion).train.digest == datasets.SPECS["fashion-mnist"].train_digest
 
 
 def test_folder_may_come_from_the_environment(fashion, monkeypatch):
@@ -196,7 +197,7 @@ def test_every_source_gives_the_same_images_in_the_same_order(shards, batches, t
 
 def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
     for split in ("train", "test"):
-        specs.SPECS["cifar10"] = dataclasses.replace(specs.SPECS["cifar10"], **{f"{split}_digest": None})
+        datasets.SPECS["cifar10"] = dataclasses.replace(datasets.SPECS["cifar10"], **{f"{split}_digest": None})
     with pytest.raises(UserError, match=r"SHA256SUMS: missing; CIFAR-10 as Parquet shards can only be checked"):
         load_dataset("cifar10", shards)
     files = sorted((shards / "cifar10").iterdir())
@@ -357,7 +358,7 @@ def test_full_data_sets_are_the_published_ones(real_data, tmp_path, cache):
     for name, counts in (("fashion-mnist", (60_000, 10_000)), ("cifar10", (50_000, 10_000))):
         dataset = load_dataset(name, real_data)
         assert (len(dataset.train), len(dataset.test)) == counts
-        spec = specs.SPECS[name]
+        spec = datasets.SPECS[name]
         pixels = dataset.train.images.float() / 255
         assert pixels.mean(dim=(0, 2, 3)).tolist() == pytest.approx(spec.mean, abs=1e-4)
         assert pixels.std(dim=(0, 2, 3)).tolist() == pytest.approx(spec.std, abs=1e-4)

@@ -8,19 +8,19 @@ import torch
 from torch.nn import functional
 
 from fastresnet.config import MuonConfig, TrainConfig
+from fastresnet.config.models import SpeedNetConfig
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
-from fastresnet.model_config import SpeedNetConfig
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.layers import HalvingMaxPool
 from fastresnet.models.whitening import whitening_filters
-from fastresnet.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
+from fastresnet.training.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 
 
 def test_network_without_triton_takes_the_kernels_of_torch_and_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastresnet.models.fused", None)
+    monkeypatch.setitem(sys.modules, "fastresnet.compute.kernels.fused", None)
     model = build_model(SMALL, 0)
     with pytest.warns(UserWarning, match=r"train\.fused_kernels: fastresnet\.models\.fused is not installed; torch's own"):
         model.fuse()

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 import pytest
 
 from fastresnet.bench.status import make_store, status_table
+from fastresnet.chapters import STUDIES
 from fastresnet.errors import UserError
-from fastresnet.folders import LocalFolder
-from fastresnet.project import EDITIONS
-from fastresnet.records import Outcome
-from fastresnet.runs import failed_record
-from fastresnet.status import status
-from fastresnet.store import Store
-from fastresnet.studies import STUDIES
+from fastresnet.records.folders import LocalFolder
+from fastresnet.records.record import Outcome
+from fastresnet.records.store import Store
 from fastresnet.study import open_study
+from fastresnet.study.project import EDITIONS
+from fastresnet.study.status import status
+from fastresnet.training.runs import failed_record
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import time
 import pandas as pd
 import pytest
 
+from fastresnet.chapters import STUDIES
 from fastresnet.errors import UserError
-from fastresnet.executors.trials import record_killed
-from fastresnet.project import committed_results, editions_of
-from fastresnet.runs import train
-from fastresnet.status import status
-from fastresnet.store import Store, load_frame, read_record
-from fastresnet.studies import STUDIES
+from fastresnet.records.store import Store, load_frame, read_record
 from fastresnet.study import Experiment, RunFailed, Study, open_study, train_and_save
+from fastresnet.study.cluster.trials import record_killed
+from fastresnet.study.project import committed_results, editions_of
+from fastresnet.study.status import status
+from fastresnet.training.runs import train
 
 from .conftest import ROOT, command
 
@@ -95,7 +95,7 @@ def test_half_a_record_is_named(tmp_path, tiny):
 
 
 def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypatch, tmp_path):
-    from fastresnet import runs
+    from fastresnet.training import runs
 
     def broken(*_, **__):
         raise OSError("the disk is gone")
@@ -110,7 +110,7 @@ def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypat
 
 
 def test_failed_run_leaves_the_record_of_another_process_alone(study, monkeypatch, tiny):
-    from fastresnet import runs
+    from fastresnet.training import runs
 
     finished = train(tiny).record
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 
-from fastresnet import style
+from fastresnet.report import style
 
 
 @pytest.fixture

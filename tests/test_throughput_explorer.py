@@ -4,8 +4,8 @@ import pytest
 
 from fastresnet import report
 from fastresnet.errors import UserError
-from fastresnet.project import committed_results
 from fastresnet.study import open_study
+from fastresnet.study.project import committed_results
 from fastresnet.widgets import ThroughputExplorer
 
 from .conftest import accessibility_findings

@@ -5,19 +5,20 @@ import platform
 import pytest
 import torch
 
-from fastresnet import device, runs
+from fastresnet.compute import device
+from fastresnet.compute.costs import Timer
+from fastresnet.compute.device import choose_device
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config.models import ResNetConfig, SpeedNetConfig
+from fastresnet.config.schedules import Constant, OneCycle
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
-from fastresnet.device import choose_device
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig, SpeedNetConfig
 from fastresnet.models.build import build_model
-from fastresnet.runs import describe_machine, train
-from fastresnet.schedules import Constant, OneCycle
-from fastresnet.states import read_state
-from fastresnet.timing import Timer
-from fastresnet.trainer import _Loop, fit
+from fastresnet.records.torch_files import read_state
+from fastresnet.training import runs
+from fastresnet.training.loop import _Loop, fit
+from fastresnet.training.runs import describe_machine, train
 
 from .conftest import no_more_than
 
@@ -61,7 +62,7 @@ def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
     config = TINY.with_changes(changes)
     whole = train(config, seed=3)
     checkpoint = tmp_path / "run.pt"
-    from fastresnet import trainer
+    from fastresnet.training import loop as trainer
 
     save = trainer._Loop.save
 

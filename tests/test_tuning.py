@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastresnet import tuning
+from fastresnet.config.recipes import find_recipe
 from fastresnet.errors import UserError
-from fastresnet.recipes import find_recipe
+from fastresnet.training import tuning
 
 CONFIG = find_recipe("fashion-80").config("cpu")
 

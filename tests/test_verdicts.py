@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from fastresnet import verdicts
+from fastresnet.report import verdicts
 
 HIGH, LOW = [0.90, 0.91, 0.905], [0.80, 0.81, 0.805]
 

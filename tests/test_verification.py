@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from fastresnet import verification
 from fastresnet.errors import UserError
-from fastresnet.runs import train
-from fastresnet.verification import Candidate, Recheck, draw, judge, recheck
+from fastresnet.report import verification
+from fastresnet.report.verification import Candidate, Recheck, draw, judge, recheck
+from fastresnet.training.runs import train
 
 from .conftest import command, refused
 
@@ -50,7 +50,7 @@ def test_new_run_has_a_fresh_seed_and_the_recorded_configuration(monkeypatch, ca
         asked.append((config, seed))
         return train(tiny, seed)
 
-    monkeypatch.setattr("fastresnet.runs.train", short)
+    monkeypatch.setattr("fastresnet.training.runs.train", short)
     (done,) = recheck([candidate], seed=0)
     ((config, seed),) = asked
     assert config == candidate.records[0].config

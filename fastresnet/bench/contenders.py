@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from fastresnet.bench.packages import Airbench, Fastai
 from fastresnet.bench.programs import Ours, Program
 from fastresnet.config import DataConfig, MuonConfig, Precision, RunConfig, TrainConfig
-from fastresnet.model_config import ResNetConfig, SpeedNetConfig
-from fastresnet.recipes import find_recipe
-from fastresnet.recipes.base import Variant
-from fastresnet.schedules import Linear, OneCycle
+from fastresnet.config.models import ResNetConfig, SpeedNetConfig
+from fastresnet.config.recipes import find_recipe
+from fastresnet.config.recipes.base import Variant
+from fastresnet.config.schedules import Linear, OneCycle
 
 
 @dataclass(frozen=True)

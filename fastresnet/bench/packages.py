@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from fastresnet.bench.programs import Evaluation, Measured
+from fastresnet.compute.costs import energy_of, peak_memory_bytes, reset_peak_memory, training_flops_per_image
 from fastresnet.config import Precision
+from fastresnet.config.models import ModelConfig
 from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
-from fastresnet.model_config import ModelConfig
 from fastresnet.models.build import build_model
-from fastresnet.timing import energy_of, peak_memory_bytes, reset_peak_memory, training_flops_per_image
-from fastresnet.vision import import_torchvision
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from fastresnet.compute.costs import energy_of, synchronise
 from fastresnet.config import Precision, RunConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset
-from fastresnet.records import RunRecord
-from fastresnet.runs import train
-from fastresnet.timing import energy_of, synchronise
+from fastresnet.records.record import RunRecord
+from fastresnet.training.runs import train
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from fastresnet.atomic import replacing
 from fastresnet.bench.rows import Row
-from fastresnet.device import choose_device
-from fastresnet.runs import describe_machine, versions
-from fastresnet.schedules import Frozen
+from fastresnet.compute.device import choose_device
+from fastresnet.config.schedules import Frozen
+from fastresnet.records.atomic import replacing
+from fastresnet.training.runs import describe_machine, versions
 
 
 def describe_row(row: Row) -> str:

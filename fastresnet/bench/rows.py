@@ -1,6 +1,6 @@
 """What is kept of a contender. Free of torch."""
 
-from fastresnet.schedules import Frozen
+from fastresnet.config.schedules import Frozen
 
 
 class Row(Frozen):

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from fastresnet.executors.clusters import open_cluster
-from fastresnet.executors.spreading import spread
-from fastresnet.folders import Place
-from fastresnet.project import committed_results
-from fastresnet.records import RunRecord
-from fastresnet.schedules import Frozen
-from fastresnet.store import Store, read_record
+from fastresnet.config.schedules import Frozen
+from fastresnet.records.folders import Place
+from fastresnet.records.record import RunRecord
+from fastresnet.records.store import Store, read_record
+from fastresnet.study.cluster.clusters import open_cluster
+from fastresnet.study.cluster.spreading import spread
+from fastresnet.study.project import committed_results
 
 TRIALS = (100, 1_000, 10_000)
 

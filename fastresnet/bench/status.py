@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from fastresnet.chapters import STUDIES
+from fastresnet.config.schedules import Frozen
 from fastresnet.errors import UserError
-from fastresnet.project import committed_results, editions_of, project_root
-from fastresnet.records import RunRecord
-from fastresnet.schedules import Frozen
-from fastresnet.store import RECORDS, read_record
-from fastresnet.studies import STUDIES
+from fastresnet.records.record import RunRecord
+from fastresnet.records.store import RECORDS, read_record
 from fastresnet.study import Run, open_study
+from fastresnet.study.project import committed_results, editions_of, project_root
 
 SIZES = (1_000, 10_000, 100_000)
 

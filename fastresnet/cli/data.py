@@ -13,7 +13,7 @@ from fastresnet.errors import UserError
 @data_app.command("list")
 def data_list() -> None:
     """What there is, its size and its licence."""
-    from fastresnet.data.specs import SPECS
+    from fastresnet.config.datasets import SPECS
 
     rows = [
         (
@@ -60,8 +60,8 @@ def data_verify(
     data_dir: DataDir = None,
 ) -> None:
     """Read every byte of a data set again and compare it with what was published."""
+    from fastresnet.config.datasets import SPECS
     from fastresnet.data import sources
-    from fastresnet.data.specs import SPECS
 
     if name:
         print(_checked(sources.verify(name, data_dir, progress=sys.stderr.isatty())))
@@ -79,7 +79,7 @@ def data_verify(
 
 
 def _checked(dataset: Any) -> str:
-    from fastresnet.data.specs import SPECS
+    from fastresnet.config.datasets import SPECS
 
     pinned = "content as published" if SPECS[dataset.name].train_digest else "files as published"
     return f"{dataset.name}: {len(dataset.train):,} + {len(dataset.test):,} images, {pinned} ({dataset.source})"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fastresnet.errors import UserError
-from fastresnet.folders import check_file
+from fastresnet.records.folders import check_file
 
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")

@@ -25,7 +25,7 @@ from fastresnet.errors import UserError
 @study_app.command("list")
 def study_list() -> None:
     """Studies and the questions of their experiments."""
-    from fastresnet.studies import STUDIES
+    from fastresnet.chapters import STUDIES
     from fastresnet.study import open_study
 
     for study in STUDIES:
@@ -55,7 +55,7 @@ def study_run(
     ] = None,
 ) -> None:
     """Train the runs of studies that no record answers; an interrupted study continues where it stopped."""
-    from fastresnet.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignment
     from fastresnet.study import by_seed, open_study, train_all, unanswered
 
     parameters = dict(map(parse_assignment, changes or []))
@@ -87,10 +87,10 @@ def study_status(
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
-    from fastresnet.project import editions_of
-    from fastresnet.status import status
-    from fastresnet.studies import STUDIES
+    from fastresnet.chapters import STUDIES
     from fastresnet.study import open_study
+    from fastresnet.study.project import editions_of
+    from fastresnet.study.status import status
 
     rows = status([open_study(study, edition=edition, results=results) for study in STUDIES for edition in editions_of(study)])
     if as_json:
@@ -110,7 +110,7 @@ def study_verify(
     device: Device = None,
 ) -> None:
     """Train a random sample of recorded runs again with fresh seeds; exit code 1 unless they agree with the record."""
-    from fastresnet import verification
+    from fastresnet.report import verification
     from fastresnet.study import find_study
 
     for name in study or []:
@@ -141,7 +141,7 @@ def study_scheduling(
     """Measure what it costs to hand out a run, apart from the run: trials that only save a record."""
     check_output("json", json_file)
     from fastresnet.bench import report, scheduling
-    from fastresnet.runs import source_revision
+    from fastresnet.training.runs import source_revision
 
     revision = source_revision()  # before anybody commits or edits while it is measured
     rows = []
@@ -159,7 +159,7 @@ def study_export(
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records, instead of the study's own.")] = None,
 ) -> None:
     """Write the study's record to a workbook or a table."""
-    from fastresnet.export import write_export
+    from fastresnet.report.export import write_export
 
     count = write_export(file, results)
     print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")
@@ -168,7 +168,7 @@ def study_export(
 @chapter_app.command("compare")
 def chapter_compare(one: Path, other: Path) -> None:
     """Show what changed between two executed versions of a chapter."""
-    from fastresnet.comparison import compare
+    from fastresnet.book.comparison import compare
 
     for line in compare(one, other):
         print(line)
@@ -177,7 +177,7 @@ def chapter_compare(one: Path, other: Path) -> None:
 @chapter_app.command("list")
 def chapter_list() -> None:
     """Chapters and their parameters, with the values of the quick edition."""
-    from fastresnet.chapters import CHAPTERS, chapter_parameters
+    from fastresnet.book.notebooks import CHAPTERS, chapter_parameters
 
     for chapter in CHAPTERS:
         print(chapter)
@@ -200,18 +200,18 @@ def chapter_run(
     ] = None,
 ) -> None:
     """Run a chapter into a new notebook, training what its parameters ask for and no record answers."""
-    from fastresnet import book, chapters
-    from fastresnet.parsing import parse_assignment
-    from fastresnet.project import project_root
+    from fastresnet.book import build, notebooks
+    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.study.project import project_root
 
-    chapters.chapter_file(name)
-    parameters = chapters.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
+    notebooks.chapter_file(name)
+    parameters = notebooks.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if time_limit is None and edition == "quick":
-        time_limit = book.TIME_LIMIT_SECONDS
-    done = chapters.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
+        time_limit = build.TIME_LIMIT_SECONDS
+    done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
     print(done)
 
 
@@ -231,10 +231,10 @@ def chapter_sweep(
     time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for each version.")] = None,
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""
-    from fastresnet import chapters
-    from fastresnet.folders import open_folder
-    from fastresnet.parsing import parse_assignment
-    from fastresnet.project import project_root
+    from fastresnet.book import notebooks
+    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.records.folders import open_folder
+    from fastresnet.study.project import project_root
 
     own = dict(map(parse_assignment, changes or []))
     opened = open_folder(folder or project_root() / "_build" / "chapters")
@@ -242,10 +242,10 @@ def chapter_sweep(
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     versions = [
-        chapters.Version(
+        notebooks.Version(
             name,
-            chapters.chapter_parameters(name, edition, own, file),
-            opened.place(f"{chapters.chapter_file(name).stem}-{file.stem if file else edition}.ipynb"),
+            notebooks.chapter_parameters(name, edition, own, file),
+            opened.place(f"{notebooks.chapter_file(name).stem}-{file.stem if file else edition}.ipynb"),
         )
         for name in names
         for file in files or (None,)
@@ -253,7 +253,7 @@ def chapter_sweep(
     outputs = [version.output for version in versions]
     if len(set(outputs)) < len(outputs):
         raise UserError("two versions would have one name; give the files of -f different names, and each chapter once")
-    for done in chapters.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
+    for done in notebooks.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
         print(done, flush=True)
 
 
@@ -262,7 +262,7 @@ def book_build(
     lenient: Annotated[bool, typer.Option("--lenient", help="Let warnings of Jupyter Book pass.")] = False,
 ) -> None:
     """Run every chapter in the quick edition and render the book; print where it lies and what each step took."""
-    from fastresnet.book import build_book
+    from fastresnet.book.build import build_book
 
     page, seconds = build_book(strict=not lenient)
     for step, taken in seconds.items():

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fastresnet.atomic import followed
 from fastresnet.cli.options import Changes, DataDir, Device, app, check_output
 from fastresnet.errors import UserError
-from fastresnet.folders import check_file
+from fastresnet.records.atomic import followed
+from fastresnet.records.folders import check_file
 
 
 @app.command()
@@ -47,9 +47,11 @@ def train(
         check_output("record", record)
         check_output("save", save)
     config = _run_config(what, changes or [], device)
-    from fastresnet import report, runs, store
-    from fastresnet.distributed import open_team
+    from fastresnet import report
+    from fastresnet.compute.processes import open_team
     from fastresnet.models.saved import load_model, save_model
+    from fastresnet.records import store
+    from fastresnet.training import runs
 
     origin = load_model(start) if start else None
     records = []
@@ -77,13 +79,13 @@ def train(
 def _run_config(what: str, changes: list[str], device: str | None) -> Any:
     """The configuration that a recipe's name or a file's path stands for, changed as asked."""
     from fastresnet.config import RunConfig
-    from fastresnet.parsing import load_yaml, parse_assignment
-    from fastresnet.recipes import RECIPES, find_recipe
+    from fastresnet.config.parsing import load_yaml, parse_assignment
+    from fastresnet.config.recipes import RECIPES, find_recipe
 
     if what.endswith((".yml", ".yaml")):
         config = load_yaml(Path(what), RunConfig)
     elif what in RECIPES:
-        from fastresnet.device import choose_device, recipe_variant
+        from fastresnet.compute.device import choose_device, recipe_variant
 
         config = find_recipe(what).config(recipe_variant(choose_device(device)))
     else:
@@ -94,7 +96,7 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
 @app.command()
 def recipes() -> None:
     """What each recipe reaches, and what was measured of it."""
-    from fastresnet.recipes import RECIPES
+    from fastresnet.config.recipes import RECIPES
 
     for recipe in RECIPES.values():
         print(f"{recipe.name}\n  " + recipe.description.replace("\n", "\n  "))
@@ -128,7 +130,7 @@ def tune(
     """Search for better settings on images held out of the training set."""
     check_output("storage", storage)
     config = _run_config(recipe, changes or [], device)
-    from fastresnet.tuning import search
+    from fastresnet.training.tuning import search
 
     study = search(config, trials=trials, seeds=seeds, storage=storage, data_dir=data_dir, device=device)
     print(f"best mean accuracy on held-out images {study.best_value:.2%}, trial {study.best_trial.number} of {len(study.trials)}")
@@ -149,7 +151,7 @@ def bench(
     check_output("json", json_file)
     from fastresnet.bench import report
     from fastresnet.bench import suite as suites
-    from fastresnet.runs import source_revision
+    from fastresnet.training.runs import source_revision
 
     if suite == "status":
         if only or peer:
@@ -168,7 +170,7 @@ def bench(
 
 def _bench_status(json_file: Path | None, rounds: int) -> None:
     from fastresnet.bench import report, status
-    from fastresnet.runs import source_revision
+    from fastresnet.training.runs import source_revision
 
     revision = source_revision()
     rows = []

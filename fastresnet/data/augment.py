@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastresnet.device import moved
-from fastresnet.distributed import ALONE, Team
+from fastresnet.compute.device import moved
+from fastresnet.compute.processes import ALONE, Team
 
 
 class Places(NamedTuple):

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from fastresnet.compute.device import moved
+from fastresnet.compute.processes import ALONE, Team
 from fastresnet.config import DataConfig
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
-from fastresnet.device import moved
-from fastresnet.distributed import ALONE, Team
+from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
-from fastresnet.vision import import_torchvision
 
 
 class Batches(Protocol):

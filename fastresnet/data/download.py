@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fastresnet.data.specs import DatasetSpec
+from fastresnet.config.datasets import DatasetSpec
+from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
-from fastresnet.vision import import_torchvision
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30

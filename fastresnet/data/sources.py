@@ -19,14 +19,14 @@ import numpy as np
 import platformdirs
 import torch
 
-from fastresnet.atomic import replacing
+from fastresnet.config.datasets import SPECS, DatasetSpec
 from fastresnet.data import formats
 from fastresnet.data.download import download, fetching, official_files
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
 from fastresnet.data.sample import read_sample
-from fastresnet.data.specs import SPECS, DatasetSpec
 from fastresnet.data.standin import draw_standin
 from fastresnet.errors import UserError
+from fastresnet.records.atomic import replacing
 
 SPLITS = ("train", "test")
 _BUILT_IN = {"fashion-sample": ("inside the package", read_sample), "cifar10-standin": ("drawn by a formula", draw_standin)}

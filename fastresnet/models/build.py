@@ -2,8 +2,8 @@
 
 import torch
 
+from fastresnet.config.models import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.errors import UserError
-from fastresnet.model_config import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.models.davidnet import DavidNet
 from fastresnet.models.resnet import ResNet
 from fastresnet.models.speednet import SpeedNet

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastresnet.model_config import DavidNetConfig
+from fastresnet.config.models import DavidNetConfig
 from fastresnet.models.layers import ACTIVATIONS, conv
 from fastresnet.models.norms import make_norm
 from fastresnet.models.whitening import whitening_filters

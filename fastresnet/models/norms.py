@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fastresnet.model_config import NormConfig
+from fastresnet.config.models import NormConfig
 
 
 def make_norm(channels: int, config: NormConfig) -> nn.Module:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from fastresnet.model_config import ResNetConfig
+from fastresnet.config.models import ResNetConfig
 from fastresnet.models.layers import ACTIVATIONS, conv
 
 BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}

@@ -16,10 +16,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from fastresnet.config import RunConfig
+from fastresnet.config.parsing import parse
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
-from fastresnet.parsing import parse
-from fastresnet.states import read_state, write_state
+from fastresnet.records.torch_files import read_state, write_state
 
 _FORMAT = 1
 _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "weights"}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastresnet.model_config import SpeedNetConfig
+from fastresnet.config.models import SpeedNetConfig
 from fastresnet.models.layers import ACTIVATIONS, HalvingMaxPool, conv
 from fastresnet.models.whitening import whitening_filters
 
@@ -59,7 +59,7 @@ class SpeedNet(nn.Module):
         return self.activation(self.stem(images))
 
     def fuse(self) -> bool:
-        """Has `fastresnet.models.fused` compute what stands between two convolutions, on a GPU; or warns that it cannot, and
+        """Has `compute.kernels.fused` compute what stands between two convolutions, on a GPU; or warns that it cannot, and
         returns False."""
         try:
             _fused()
@@ -129,7 +129,7 @@ def _fuses(module: SpeedNet | Group, x: Tensor) -> bool:
 
 def _fused() -> ModuleType:
     """Imported where it is needed: it needs Triton, which is not everywhere."""
-    return importlib.import_module("fastresnet.models.fused")
+    return importlib.import_module("fastresnet.compute.kernels.fused")
 
 
 def _conv(in_channels: int, out_channels: int, config: SpeedNetConfig) -> nn.Conv2d:

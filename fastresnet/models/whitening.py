@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fastresnet.device import in_double
+from fastresnet.compute.device import in_double
 
 WHITENING_EPSILON = 5e-4
 """Added to the eigenvalues, in squared units of normalised pixels: what counts as noise (Jordan, 2024)."""

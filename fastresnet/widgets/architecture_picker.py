@@ -12,10 +12,11 @@ from typing import Any
 
 import traitlets
 
-from fastresnet import report, verdicts
-from fastresnet.data.specs import SPECS, DatasetSpec
+from fastresnet import report
+from fastresnet.config.datasets import SPECS, DatasetSpec
+from fastresnet.config.models import ResNetConfig
 from fastresnet.errors import UserError
-from fastresnet.model_config import ResNetConfig
+from fastresnet.report import verdicts
 from fastresnet.study import Results
 from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
 

@@ -9,8 +9,8 @@ import anywidget
 import traitlets
 from pydantic import BaseModel
 
+from fastresnet.config.parsing import parse
 from fastresnet.errors import UserError
-from fastresnet.parsing import parse
 from fastresnet.widgets.static import static_html
 
 _HERE = Path(__file__).parent

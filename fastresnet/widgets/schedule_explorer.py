@@ -4,7 +4,7 @@
     explorer                                                  # the last line of a cell shows it
     config = config.with_changes({"train.schedule": explorer.schedule.model_dump(mode="json")})
 
-What is drawn is computed in the browser; a test holds it against `fastresnet.schedules`, step by step.
+What is drawn is computed in the browser; a test holds it against `fastresnet.config.schedules`, step by step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from typing import Any
 
 import traitlets
 
+from fastresnet.config.parsing import parse
+from fastresnet.config.schedules import Frozen, OneCycle, Schedule
 from fastresnet.errors import UserError
-from fastresnet.parsing import parse
-from fastresnet.schedules import Frozen, OneCycle, Schedule
-from fastresnet.store import read_record
+from fastresnet.records.store import read_record
 from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
 
 
@@ -36,7 +36,7 @@ class ScheduleTrait(ConfigTrait):
 
 
 class ScheduleExplorer(Explorer):
-    """Draws schedules, compares them, and holds the one that was made: `schedule`, a model of `fastresnet.schedules`.
+    """Draws schedules, compares them, and holds the one that was made: `schedule`, a model of `fastresnet.config.schedules`.
 
     `epochs` and `steps_per_epoch` are the run's; `losses` holds training losses by epoch under a name each, of which a
     plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.

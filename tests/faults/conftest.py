@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastresnet.faults import FaultMatrix, FaultRow
+from fastresnet.chapters.faults import FaultMatrix, FaultRow
 
 _ROWS = pytest.StashKey[list]()
 
@@ -67,7 +67,7 @@ def pytest_sessionfinish(session):
         return
     import torch
 
-    from fastresnet.runs import describe_machine, source_revision, versions
+    from fastresnet.training.runs import describe_machine, source_revision, versions
 
     machine = describe_machine(torch.device("cpu"))
     matrix = FaultMatrix(rows=tuple(rows), machine=machine, versions=versions(), source_revision=source_revision())

@@ -7,11 +7,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: F401
 
-import fastresnet.cli
-import fastresnet.runs
-import fastresnet.study  # noqa: F401
 from fastresnet.data.sample import read_sample
-from fastresnet.vision import import_torchvision
+from fastresnet.data.vision import import_torchvision
 
 import_torchvision("transforms.v2.functional")
 read_sample("test")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from fastresnet.runs import train
+from fastresnet.training.runs import train
 
 
 class JumpingTime(datetime):

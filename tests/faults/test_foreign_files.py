@@ -9,10 +9,10 @@ import torch
 
 from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model, save_model
-from fastresnet.runs import train
-from fastresnet.states import read_state
-from fastresnet.store import read_record, write_record
-from fastresnet.trainer import _Loop
+from fastresnet.records.store import read_record, write_record
+from fastresnet.records.torch_files import read_state
+from fastresnet.training.loop import _Loop
+from fastresnet.training.runs import train
 
 REFUSED = "One line that names the file and the way out, and no code from it is run"
 

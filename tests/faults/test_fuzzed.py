@@ -11,26 +11,26 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from fastresnet.chapters import STUDIES
 from fastresnet.cli import main
 from fastresnet.config import DataConfig, TrainConfig
-from fastresnet.model_config import DavidNetConfig, ResNetConfig, SpeedNetConfig
-from fastresnet.studies import STUDIES
+from fastresnet.config.models import DavidNetConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.study import find_study
 
 from ..conftest import command
 
 REFUSED = "One line that starts with `fastresnet:`, exit code 2, no traceback; or served"
 HEAVY = (
-    "runs.train",
-    "study.Study.train_missing",
-    "chapters.run_chapter",
-    "chapters.run_side_by_side",
+    "training.runs.train",
+    "study.train_all",
+    "book.notebooks.run_chapter",
+    "book.notebooks.run_side_by_side",
     "data.download.fetch_file",
     "bench.suite.run_suite",
-    "tuning.search",
-    "book.build_book",
-    "verification.recheck",
-    "export.write_export",
+    "training.tuning.search",
+    "book.build.build_book",
+    "report.verification.recheck",
+    "report.export.write_export",
 )
 """What a request comes to once it has been accepted."""
 
@@ -42,11 +42,6 @@ class Accepted(BaseException):
 @pytest.fixture
 def light(monkeypatch, tmp_path):
     """Requests are checked in full, but what is asked for is not done."""
-    import fastresnet.bench.suite
-    import fastresnet.book
-    import fastresnet.export
-    import fastresnet.tuning
-    import fastresnet.verification  # noqa: F401
 
     def accept(*_, **__):
         raise Accepted

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastresnet.chapters import ChapterFailed
+from fastresnet.book.notebooks import ChapterFailed
 
 from ..test_chapters import chapter  # noqa: F401
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from fastresnet.store import read_record
+from fastresnet.records.store import read_record
 
 from .processes import Process, left_over, run
 

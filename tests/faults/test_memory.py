@@ -7,9 +7,9 @@ import pytest
 import torch
 import yaml
 
-from fastresnet import runs
-from fastresnet.store import Store, read_record
+from fastresnet.records.store import Store, read_record
 from fastresnet.study import Experiment, RunFailed, Study
+from fastresnet.training import runs
 
 from .processes import run
 from .test_killed import RUN

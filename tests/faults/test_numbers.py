@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from fastresnet import steps
 from fastresnet.data.sample import read_sample
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
-from fastresnet.runs import train
+from fastresnet.training import step
+from fastresnet.training.runs import train
 
 NOT_FINITE = (math.nan, math.inf, -math.inf)
 DIVERGED = "The outcome is `diverged`, the reason names the epoch, and no figure of the record is NaN"
@@ -19,18 +19,18 @@ DIVERGED = "The outcome is `diverged`, the reason names the epoch, and no figure
 
 def spoil_loss(value, batch, patch):
     """From some batch on, the loss is another value."""
-    original, count = steps.functional.cross_entropy, [0]
+    original, count = step.functional.cross_entropy, [0]
 
     def spoiled(*arguments, **options):
         count[0] += 1
         return original(*arguments, **options) * (1 if count[0] != batch else value)
 
-    patch.setattr(steps.functional, "cross_entropy", spoiled)
+    patch.setattr(step.functional, "cross_entropy", spoiled)
 
 
 def spoil_gradient(value, batch, patch):
     """One gradient of some batch is another value."""
-    original, count = steps.Steps._backward, [0]
+    original, count = step.Steps._backward, [0]
 
     def spoiled(taken, *arguments, **options):
         done = original(taken, *arguments, **options)
@@ -40,7 +40,7 @@ def spoil_gradient(value, batch, patch):
             weights[0].grad.view(-1)[0] = value
         return done
 
-    patch.setattr(steps.Steps, "_backward", spoiled)
+    patch.setattr(step.Steps, "_backward", spoiled)
 
 
 @pytest.mark.faults(

@@ -1,0 +1,1 @@
+"""Notebooks to pages: chapters run by papermill, the book built from them."""

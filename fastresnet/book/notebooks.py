@@ -1,0 +1,256 @@
+"""Running a chapter: papermill with its gaps closed.
+
+Parameters are checked before a kernel starts, against the chapter's own types. The output appears under its name only
+if every cell ran, without error and with the parameters asked for; until then it is a file with the suffix `.partial`,
+and after a failure one with the suffix `.failed.ipynb`, for whoever wants to look. The notebook's own claim to have
+completed counts for nothing: it makes it after a time-out, a killed kernel and Ctrl-C as well.
+"""
+
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from fastresnet.chapters import STUDIES
+from fastresnet.config.parsing import read_yaml
+from fastresnet.errors import UserError
+from fastresnet.records.folders import Folder, LocalFolder, Place, is_url, open_folder, split_place
+from fastresnet.study import declare, edition_parameters
+from fastresnet.study.project import project_root
+
+PARAMETERS_TAG = "parameters"
+CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughput", "scaling", "faults")
+"""In the order of the book; those without a study of their own have no parameters."""
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter did not run to its end: the message says where it stopped and where its remains are."""
+
+
+def chapter_file(name: str) -> Path:
+    """The notebook of a chapter. Raises UserError for an unknown name."""
+    if name not in CHAPTERS:
+        raise UserError(f"no chapter {name!r}; allowed: {', '.join(CHAPTERS)}")
+    return project_root() / "book" / f"{name}.ipynb"
+
+
+def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
+    """A chapter's parameters: its edition's, then those of `file`, then `changes`.
+
+    Raises UserError naming each unknown parameter, value that is not allowed, or experiment that cannot be run so.
+    """
+    if name in CHAPTERS and name not in STUDIES:
+        if changes or file:
+            raise UserError(f"chapter {name}: takes no parameters, got {', '.join(changes) or file}")
+        return {}
+    values = edition_parameters(name, edition)
+    for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
+        if "edition" in layer and layer["edition"] != edition:
+            raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
+        values |= layer
+        declare(name, values, where)
+    return values
+
+
+def run_chapter(
+    name: str,
+    output: Place,
+    parameters: Mapping[str, Any],
+    *,
+    data_dir: Path | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+) -> Place:
+    """Executes a chapter with checked parameters and returns where the executed notebook is: `output`, a path or a URL.
+
+    `time_limit` is for the whole chapter, in seconds. Raises ChapterFailed if a cell fails or the time is over, and
+    KeyboardInterrupt if it is interrupted; in each case whatever was under the output's name before is still there.
+    """
+    import papermill
+    from papermill.exceptions import PapermillException
+
+    source = chapter_file(name)
+    check_source(source, parameters)
+    where, file = split_place(output)
+    if Path(file).suffix != ".ipynb" or (not is_url(output) and Path(output).is_dir()):
+        raise UserError(f"{output}: the output must be named .ipynb")
+    folder, failed = open_folder(where), f"{Path(file).stem}.failed.ipynb"
+    folder.check_writable()
+    folder.remove(failed)
+    if data_dir:
+        os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
+    # beside its place, or among the build products where that is elsewhere
+    here = folder.path if isinstance(folder, LocalFolder) else project_root() / "_build" / "chapters"
+    here.mkdir(parents=True, exist_ok=True)
+    partial = here / f"{Path(file).stem}.{os.getpid()}.partial.ipynb"
+    try:
+        with _limit(time_limit) as limit:
+            papermill.execute_notebook(
+                source,
+                partial,
+                dict(parameters),
+                kernel_name="python3",
+                cwd=project_root(),
+                progress_bar=progress,
+                log_output=False,
+                store_widget_state=False,  # a page with widget state loads a script from elsewhere to show it
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each start warns that loopback is not encrypted
+            )
+        check_executed(partial, parameters)
+    except BaseException as error:
+        remains = f"; as far as it got: {_kept(partial, folder, failed)}" if partial.exists() else ""
+        if limit.expired:
+            raise ChapterFailed(f"{name}: not done after {time_limit:g} s, stopped{remains}") from None
+        if isinstance(error, PapermillException | ChapterFailed | RuntimeError):
+            raise ChapterFailed(f"{name}: {_last_line(error)}{remains}") from error
+        raise
+    try:
+        return folder.take(partial, file)
+    except UserError as error:
+        raise ChapterFailed(f"{name}: done, but not kept: {error}; it is {partial}") from error
+
+
+def _kept(partial: Path, folder: Folder, name: str) -> str:
+    """Where the remains of a chapter are: why it failed matters more than that they could not be kept where they belong."""
+    try:
+        return str(folder.take(partial, name))
+    except (UserError, OSError) as error:
+        return f"{partial}, not kept at {folder.place(name)} ({error})"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A chapter with checked parameters, and where its executed notebook is to lie."""
+
+    chapter: str
+    parameters: Mapping[str, Any]
+    output: Place
+
+
+def run_side_by_side(
+    versions: Sequence[Version], *, jobs: int, data_dir: Path | None = None, time_limit: float | None = None
+) -> Iterator[Place]:
+    """Runs versions of chapters in `jobs` processes at a time, yielding each executed notebook as it is done.
+
+    They share the processor's cores, unless OMP_NUM_THREADS says otherwise, and end when this process does. Raises
+    ChapterFailed at the end if some failed; the others are done all the same.
+    """
+    failures = []
+    # started afresh: a forked process would inherit torch's threads, and run_chapter needs a main thread of its own
+    context = multiprocessing.get_context("spawn")
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,)) as pool:
+        running: dict[Future[Place], Version] = {
+            pool.submit(
+                run_chapter, each.chapter, each.output, dict(each.parameters), data_dir=data_dir, time_limit=time_limit
+            ): each
+            for each in versions
+        }
+        try:
+            for done in as_completed(running):
+                try:
+                    yield done.result()
+                except (ChapterFailed, UserError) as error:
+                    failures.append(f"{split_place(running[done].output)[1]}: {error}")
+        except BaseException:  # Ctrl-C, SIGTERM: leaving the block would wait for chapters that nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
+    if failures:
+        raise ChapterFailed("; ".join(failures))
+
+
+def _start_worker(threads: int) -> None:
+    # processes that each compute on every core slow one another many times over; kernels inherit the setting
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+    while True:  # the first ends a chapter and its kernel, the second an idle worker
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+
+def _last_line(error: BaseException) -> str:
+    """The cause, without the coloured traceback around it."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line for line in plain.splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+class _Limit:
+    expired = False
+
+
+@contextmanager
+def _limit(seconds: float | None) -> Iterator[_Limit]:
+    """Interrupts the main thread after a time, and turns SIGTERM into an interruption, so that kernels are shut down."""
+    limit = _Limit()
+
+    def expire() -> None:
+        limit.expired = True
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    timer = threading.Timer(seconds, expire) if seconds else None
+    before = signal.signal(signal.SIGTERM, terminate)
+    # a shell starts what it puts into the background deaf to SIGINT, which the limit relies on
+    before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    if timer:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield limit
+    finally:
+        if timer:
+            timer.cancel()
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, before_interrupt)
+
+
+def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Raises UserError unless a notebook has exactly one parameters cell, which names these parameters among others.
+
+    Without parameters it needs no such cell.
+    """
+    cells = [cell for cell in nbformat.read(notebook, 4).cells if PARAMETERS_TAG in cell.metadata.get("tags", [])]
+    if not parameters and not cells:
+        return
+    if len(cells) != 1:
+        raise UserError(f"{notebook}: {len(cells)} cells are tagged {PARAMETERS_TAG!r}, exactly one is allowed")
+    names = set(re.findall(r"^(\w+)\s*=", cells[0].source, re.MULTILINE))
+    unknown = sorted(set(parameters) - names)
+    if unknown:
+        raise UserError(f"{notebook}: no parameter {', '.join(unknown)}; its cell has {', '.join(sorted(names))}")
+
+
+def check_executed(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Raises ChapterFailed unless every cell of an executed notebook ran, without error, with these parameters."""
+    executed = nbformat.read(notebook, 4)
+    for number, cell in enumerate(executed.cells, 1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        if cell.execution_count is None:
+            raise ChapterFailed(f"{notebook}: cell {number} was never executed")
+        for out in cell.outputs:
+            if out.output_type == "error":
+                raise ChapterFailed(f"{notebook}: cell {number} ended in {out.ename}: {out.evalue}")
+    used = executed.metadata.get("papermill", {}).get("parameters")
+    if used != dict(parameters):
+        raise ChapterFailed(f"{notebook}: was executed with other parameters than asked for")

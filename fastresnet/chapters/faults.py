@@ -1,0 +1,65 @@
+"""The fault matrix: what was done to the library, how often, and how often it held. `make faults` writes it. Free of torch."""
+
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from fastresnet.config.schedules import Frozen
+from fastresnet.errors import UserError
+from fastresnet.records.record import Machine
+from fastresnet.study.project import committed_results
+
+
+class FaultRow(Frozen):
+    """One kind of fault: what was done, what had to hold, how many times it was tried and how many times it held."""
+
+    fault: str
+    done: str
+    promise: str
+    tried: int
+    held: int
+    seconds: float
+
+
+class FaultMatrix(Frozen):
+    """All rows of one run of `make faults`, and what it ran on."""
+
+    rows: tuple[FaultRow, ...]
+    machine: Machine
+    versions: dict[str, str]
+    source_revision: str
+
+
+def fault_file() -> Path:
+    """The committed matrix."""
+    return committed_results() / "faults.json"
+
+
+def read_matrix(path: Path) -> FaultMatrix:
+    """Reads a matrix that `make faults` wrote. Raises UserError naming the file if it is none."""
+    try:
+        return FaultMatrix.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{path}: not a fault matrix: {error.errors()[0]['msg']}; write it with: make faults") from error
+
+
+def fault_table(matrix: FaultMatrix) -> pd.DataFrame:
+    """A row a fault, as the page shows it: what was done in the same words counts together; repeated names are left out."""
+    frame = pd.DataFrame([row.model_dump() for row in matrix.rows])
+    frame = frame.groupby(["fault", "done", "promise"], sort=False, as_index=False).sum()
+    frame["fault"] = frame["fault"].where(~frame["fault"].duplicated(), "")
+    frame["seconds"] = frame["seconds"].round().astype(int)
+    frame = frame[["fault", "tried", "held", "done", "promise", "seconds"]]
+    return frame.rename(columns={"done": "what was done", "promise": "what had to hold"})
+
+
+def fault_caption(matrix: FaultMatrix) -> str:
+    """Totals, hardware, versions and revision, as one Markdown paragraph."""
+    tried, held = (sum(getattr(row, name) for row in matrix.rows) for name in ("tried", "held"))
+    return (
+        f"*{tried:,} tries, {held:,} held, {sum(row.seconds for row in matrix.rows) / 60:.0f} minutes; "
+        f"{matrix.machine.processor}, {matrix.machine.threads} thread{'s' * (matrix.machine.threads != 1)} a process; "
+        f"{', '.join(f'{package} {version}' for package, version in matrix.versions.items())}; "
+        f"revision {matrix.source_revision}.*"
+    )

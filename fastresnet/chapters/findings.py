@@ -1,0 +1,44 @@
+"""What the study found: the original report's two final models, run whole."""
+
+from pydantic import PositiveFloat, PositiveInt
+
+from fastresnet.chapters.cifar10_accuracy import ARCHITECTURES, HALF, one_cycle
+from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config.models import ResNetConfig
+from fastresnet.study import Experiment
+
+
+class Parameters(ChapterParameters):
+    """Scale of the two final models."""
+
+    train_images: PositiveInt | None
+    batch_size: BatchSize
+    epochs: Epochs
+    max_lr: PositiveFloat
+
+
+def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
+    """The report's fast model, C13's base, and its accurate one, of which it prints no widths."""
+    fast = RunConfig(
+        data=DataConfig(
+            name=parameters.dataset,
+            train_images=parameters.train_images,
+            test_images=parameters.test_images,
+            batch_size=parameters.batch_size,
+            flip="random",
+        ),
+        model=ResNetConfig(channels=HALF),
+        train=TrainConfig(
+            epochs=parameters.epochs,
+            schedule=one_cycle(parameters.max_lr),
+            momentum=0.5,
+            weight_decay=0.015,
+            precision=parameters.precision,
+            evaluate_every=parameters.evaluate_every or 4,
+            measure=parameters.measure,
+        ),
+    )
+    accurate = fast.with_changes(ARCHITECTURES["3x3 stem, no pool, quarter width"])
+    question = "How far do the report's two final models get?"
+    return (Experiment("final", question, {"fast": fast, "accurate": accurate}, parameters.seeds),)

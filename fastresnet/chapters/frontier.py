@@ -1,0 +1,166 @@
+"""How soon an accuracy can be reached: every recipe run whole, and what each ingredient of one of them is worth."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from fastresnet.chapters.parameters import Some
+from fastresnet.config import RunConfig
+from fastresnet.config.models import SpeedNetConfig
+from fastresnet.config.recipes import RECIPES, find_recipe
+from fastresnet.config.recipes.base import Variant
+from fastresnet.config.schedules import Frozen
+from fastresnet.study import Experiment
+
+RecipeName = Literal[
+    "fashion-80",
+    "fashion-89",
+    "fashion-90",
+    "fashion-93",
+    "fashion-94",
+    "cifar10-83",
+    "cifar10-90",
+    "cifar10-91",
+    "cifar10-94",
+    "cifar10-95",
+    "cifar10-96",
+]
+Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
+
+ABLATIONS: dict[str, dict[str, object]] = {
+    "recipe": {},
+    "learned first layer": {"model.whitened": False, "train.freeze": []},
+    "8 patch directions": {"model.patch_directions": 8},
+    "random start": {"model.identity_start": False},
+    "average pool at the end": {"model.final_pool": "average"},
+    "ReLU": {"model.activation": "relu"},
+    "full-size images": {"data.size_curriculum": []},
+    "nothing frozen": {"train.freeze": []},
+    "first group frozen late": {"train.freeze": [[0.15, 1], [0.75, 2]]},
+    "nothing pruned": {"data.prune": None},
+    "fewer pruned": {"data.prune": {"skip": 0.5}},
+    "one rate for all": {"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0},
+    "SGD for Muon": {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
+    "Lookahead": {"train.lookahead": 5},
+    "no label smoothing": {"train.label_smoothing": 0.0},
+    "alternating flip": {"data.flip": "alternating"},
+    "random flip": {"data.flip": "random"},
+    "crops": {"data.crop_padding": 2},
+    "one view": {"train.test_flip": False, "train.test_shift": 0},
+    "moved views too": {"train.test_shift": 1},
+    "one piece a step": {"train.micro_batch": None},
+    "not channels_last": {"train.channels_last": False},
+    "fp32": {"train.precision": "fp32"},
+    "gradients from products": {"train.matmul_gradients": True},
+}
+"""What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
+
+GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8)}
+"""What is multiplied, and by which factors; once is the same run for all three."""
+
+SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
+
+
+class Ablated(Frozen):
+    """A recipe, and which of `ABLATIONS` are made of it."""
+
+    recipe: RecipeName
+    changes: Annotated[tuple[str, ...], Some]
+    seeds: Seeds | None = None
+    """None takes those of all ablations. Runs to be timed on another machine need seeds of their own: a run has one record."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "Ablated":
+        unknown = [name for name in self.changes if name not in ABLATIONS]
+        if unknown:
+            raise ValueError(f"changes: no ablation {unknown[0]!r}; allowed: {', '.join(ABLATIONS)}")
+        if self.changes[0] != "recipe":
+            raise ValueError(f"changes: the first must be 'recipe', which the others are compared with; got {self.changes[0]!r}")
+        return self
+
+
+class Parameters(Frozen):
+    """Values of the frontier chapter: for each recipe the seeds it is run with."""
+
+    edition: Literal["quick", "small", "cpu", "gpu"]
+    variant: Variant
+    """Which of its variants a recipe is run in. The records name the machine; a variant runs on any, at its own speed."""
+    variants: dict[RecipeName, Variant] = Field(default_factory=dict)
+    """Of recipes run in another variant than the rest, as on another machine."""
+    device: str | None = None
+    """None takes the fastest device there is."""
+    recipes: dict[RecipeName, Seeds]
+    """Seeds of each recipe that is run."""
+    fashion_ablated: Ablated
+    cifar10_ablated: Ablated
+    long_ablated: Ablated
+    amx_ablated: Ablated | None = None
+    """To be run on a processor that multiplies matrices of bf16; None where there is none."""
+    ablation_seeds: Seeds
+    """Seeds of the ablations and of the growth runs."""
+    growth_images: PositiveInt
+    """Training images of the smallest of the growth runs; the largest has 16 times as many."""
+    samples: bool = False
+    """Train on the sample of FashionMNIST and the stand-in for CIFAR-10 that need no download."""
+    train_images: PositiveInt | None = None
+    """Training images in place of all."""
+    epochs: PositiveFloat | None = None
+    """Epochs in place of the recipes' own."""
+
+
+def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
+    """One experiment a recipe, ablations of some, and what grows with images, epochs and width."""
+
+    def config(name: RecipeName) -> RunConfig:
+        full = find_recipe(name).config(parameters.variants.get(name, parameters.variant))
+        changes = {
+            "data.name": SAMPLES[full.data.name] if parameters.samples else None,
+            "data.train_images": parameters.train_images,
+            "train.epochs": parameters.epochs,
+        }
+        return full.with_changes({key: value for key, value in changes.items() if value is not None})
+
+    recipes = [
+        Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
+        for name, seeds in parameters.recipes.items()
+    ]
+    ablated = {
+        "fashion": ("on FashionMNIST", parameters.fashion_ablated),
+        "cifar10": ("on CIFAR-10", parameters.cifar10_ablated),
+        "long": ("in a longer run", parameters.long_ablated),
+        "amx": ("where a processor multiplies matrices", parameters.amx_ablated),
+    }
+    ablations = [
+        Experiment(
+            f"{name}-ablations",
+            f"What is each ingredient worth {where}?",
+            {change: config(chosen.recipe).with_changes(ABLATIONS[change]) for change in chosen.changes},
+            chosen.seeds or parameters.ablation_seeds,
+        )
+        for name, (where, chosen) in ablated.items()
+        if chosen
+    ]
+    grown = _grown(config("fashion-89"), parameters.growth_images)
+    growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
+    return (*recipes, *ablations, growth)
+
+
+def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
+    """A run of one epoch of `num_images`, and the same with one thing multiplied."""
+    assert isinstance(config.model, SpeedNetConfig)
+    widths = config.model.widths
+
+    def changes(what: str, factor: int) -> dict[str, object]:
+        each: dict[str, dict[str, object]] = {
+            "epochs": {"train.epochs": factor},
+            "images": {"data.train_images": factor * num_images},
+            "width": {"model.widths": [factor * width for width in widths]},
+        }
+        return each[what]
+
+    one_epoch = config.with_changes({"data.train_images": num_images, "train.epochs": 1})
+    return {
+        f"{what}, {factor} times": one_epoch.with_changes(changes(what, factor))
+        for what, factors in GROWTH.items()
+        for factor in factors
+    }

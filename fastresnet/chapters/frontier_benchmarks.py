@@ -1,0 +1,107 @@
+"""A committed benchmark on a page: where it was measured, a table, a sentence. Free of torch."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from fastresnet.bench.rows import Row
+from fastresnet.errors import UserError
+from fastresnet.study.project import committed_results
+
+_UNKNOWN = "not recorded"
+_OF_FEW_ROUNDS = {1: "one round", 2: "means and ranges of two rounds"}
+
+
+def caption(record: str) -> str:
+    """Machine, versions and revision of a committed benchmark, as one Markdown paragraph."""
+    found = _record(record)
+    machine, versions = found["machine"], found["versions"]
+    (rounds,) = {row["rounds"] for row in found["rows"]}
+    what = _OF_FEW_ROUNDS.get(rounds, f"medians of {rounds} rounds, 95 % bootstrap intervals")
+    return (
+        f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
+        f"{found['source_revision']}.*"
+    )
+
+
+def table(record: str) -> pd.DataFrame:
+    """A row a contender of a committed benchmark: its time to the target, and that time over ours; of whole runs also the
+    epochs that the time is for, and the mean accuracy at their end."""
+    rows = _rows(record)
+    ours = _ours(rows)
+    found = (
+        pd.DataFrame(
+            {
+                "target": f"{row.contest}, {row.target:.2%}",
+                "contender": row.contender,
+                "seconds": _with_interval(row),
+                "times ours": _times(row, ours[row.contest]) or "—",
+                "how": "whole runs" if row.whole_runs else "seconds a step",
+                "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
+                "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
+                "runs that pass": "—" if row.passed is None else f"{row.passed * row.rounds:.0f} of {row.rounds}",
+                "an epoch, s": f"{row.epoch_seconds:.{1 if row.epoch_seconds > 1 else 2}f}",
+                "GFLOP/s": f"{row.gflops_per_second:.0f}",
+                "of the peak": f"{row.share_of_peak:.0%}",
+                "batches": "—" if row.outside_model is None else f"{row.outside_model:.1%}",
+                "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
+                "energy, J": "—" if row.joules is None else f"{row.joules:,.0f}",
+            }
+            for row in rows
+        )
+        .set_index("target")
+        .rename_axis(index=None, columns="target")
+    )
+    return found if any(row.joules for row in rows) else found.drop(columns="energy, J")
+
+
+def finding(record: str) -> str:
+    """How many times as long as ours each peer of a committed benchmark takes to the target, as one Markdown paragraph."""
+    rows = _rows(record)
+    ours = _ours(rows)
+    contests = []
+    for name, own in ours.items():
+        peers = [row for row in rows if row.contest == name and row is not own]
+        known = [f"{row.contender} {times}" for row in peers if (times := _times(row, own))]
+        contests += [f"to {own.target:.2%} ({name}) {', '.join(known)}".replace("%", " %")] if known else []
+    return f"**Finding.** How many times as long as ours the peers take: {'; '.join(contests)}."
+
+
+def _rows(record: str) -> list[Row]:
+    """The rows of a committed benchmark; without the time to the target of one that was counted for so many epochs as nobody
+    has recorded."""
+    rows = [Row.model_validate_json(json.dumps(row)) for row in _record(record)["rows"]]
+    untimed = {"seconds": None, "seconds_interval": None}
+    return [row if row.whole_runs or not row.epochs_source.endswith(_UNKNOWN) else row.model_copy(update=untimed) for row in rows]
+
+
+def _ours(rows: list[Row]) -> dict[str, Row]:
+    return {row.contest: row for row in rows if row.contender == "ours"}
+
+
+def _times(row: Row, own: Row) -> str:
+    """How many times as long as ours, "over" a lower bound and "under" an upper one; "" where it is not known."""
+    if not row.seconds or not own.seconds or (row is not own and row.at_least and own.at_least):
+        return ""
+    bound = "" if row is own else "over " if row.at_least else "under " if own.at_least else ""
+    return f"{bound}{row.seconds / own.seconds:.3g}"
+
+
+def _record(name: str) -> dict[str, Any]:
+    """A benchmark of `results/bench`. Raises UserError for one that is not there."""
+    folder = committed_results() / "bench"
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise UserError(f"no benchmark {name!r}; recorded: {', '.join(sorted(each.stem for each in folder.glob('*.json')))}")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _with_interval(row: Row) -> str:
+    if row.seconds is None or row.seconds_interval is None:
+        return f"epochs {_UNKNOWN}"
+    low, high = row.seconds_interval
+    digits = 2 if row.seconds < 10 else 0
+    median = f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f}"
+    return median if row.rounds == 1 else f"{median} ({low:,.{digits}f} to {high:,.{digits}f})"

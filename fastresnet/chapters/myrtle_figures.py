@@ -1,0 +1,157 @@
+"""Figures of the chapter on "How to train your ResNet": tables of `fastresnet.chapters.myrtle_page` in, Axes out."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from fastresnet.report.figures import styles
+from fastresnet.report.style import COLOURS, RULE
+from fastresnet.study import Results
+
+CHANCE = 10.0  # per cent, of ten classes
+_LIFT = 0.25  # of a cell's height: its number stands above the line through its middle
+
+
+def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
+    """What runs measured, rows of `myrtle.measured`, against its place, as a layer's depth: mean of the seeds and their range."""
+    for (variant, rows), style in zip(values.groupby("variant", sort=False), styles(), strict=False):
+        spread = rows.groupby("place")["value"].agg(["mean", "min", "max"])
+        ax.plot(spread["mean"], label=variant, markersize=4, **style)
+        ax.fill_between(spread.index, spread["min"], spread["max"], color=style["color"], alpha=0.15, linewidth=0)
+    if log:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
+    ax.set_xlabel(label)
+    ax.set_ylabel(value)
+    if values["variant"].nunique() > 3:  # lines leave no room inside
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        ax.legend()
+    return ax
+
+
+def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -> Axes:
+    """Size of the channels' means (full lines) and their standard deviations (dashed), rows of `myrtle.measured`, by depth."""
+    for (variant, rows), colour in zip(means.groupby("variant", sort=False), COLOURS, strict=False):
+        others = deviations[deviations["variant"] == variant]
+        for part, name, dash in ((rows, "mean", "-"), (others, "standard deviation", "--")):
+            ax.plot(part.groupby("place")["value"].mean(), dash, color=colour, label=f"{variant}, {name}")
+    ax.set_yscale("log")
+    ax.set_xlabel("depth, in activations")
+    ax.set_ylabel("of a channel's values")
+    ax.legend()
+    return ax
+
+
+def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
+    """Share of the activations' mean square that is a constant a channel, rows of `myrtle.measured`, by depth, and the share
+    that a ReLU leaves of standard normal values."""
+    by_place(shares, ax, label="depth, in activations", value="constant share")
+    ax.axhline(1 / np.pi, color=RULE, linewidth=0.8)
+    ax.annotate("1 / π", (1.0, 1 / np.pi), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8)
+    ax.set_ylim(0, 1.02)
+    return ax
+
+
+def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
+    """Size of the leading eigenvalues against their rank, rows of `myrtle.measured`: a dot each, negative ones hollow, and a
+    line through the seeds' means."""
+    for (variant, rows), style in zip(spectra.groupby("variant", sort=False), styles(), strict=False):
+        sizes = rows["value"].abs()
+        ax.plot(sizes.groupby(rows["place"]).mean(), style["linestyle"], color=style["color"], linewidth=1, label=variant)
+        for chosen, fill in ((rows["value"] >= 0, style["color"]), (rows["value"] < 0, "none")):
+            ax.scatter(
+                rows.loc[chosen, "place"], sizes[chosen], 22, marker=style["marker"], edgecolor=style["color"], facecolor=fill
+            )
+    ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("rank")
+    ax.set_ylabel("size of the eigenvalue")
+    ax.legend()
+    return ax
+
+
+def weight_norms(results: Results, ax: Axes) -> Axes:
+    """Norm of the convolutions' weights by epoch: mean of the seeds and their range, a line a variant."""
+    epochs = results.epochs().dropna(subset="weight_norm")
+    by_place(
+        epochs.rename(columns={"epoch": "place", "weight_norm": "value"}),
+        ax,
+        label="epoch",
+        value="norm of the weights",
+        log=True,
+    )
+    return ax
+
+
+def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
+    """Final test accuracy against the learning rate, rows of `myrtle.settings`: a line a group through the means, a dot a
+    run, and on the line of chance a cross for each that diverged."""
+    for (group, rows), style in zip(runs.groupby("group", sort=False), styles(), strict=False):
+        accuracy = (100 * rows["accuracy"]).fillna(CHANCE)
+        ax.plot(accuracy.groupby(rows["lr"]).mean(), style["linestyle"], color=style["color"], label=group)
+        finished = rows["accuracy"].notna()
+        ax.plot(rows.loc[finished, "lr"], accuracy[finished], style["marker"], color=style["color"], alpha=0.6, markersize=5)
+        ax.plot(rows.loc[~finished, "lr"], accuracy[~finished], "x", color=style["color"], markersize=8)
+    ax.axhline(CHANCE, color=RULE, linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel("test accuracy, %")
+    if runs["group"].nunique() > 1:
+        ax.legend()
+    return ax
+
+
+def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:
+    """Mean test accuracy over two settings, rows of `myrtle.settings`, both logarithmic, a number a cell, with lines along
+    which their product is constant. A cell of which every run diverged is empty."""
+    cells = (100 * runs.groupby([y, x])["accuracy"].mean()).unstack()
+    xs, ys = np.log2(cells.columns.to_numpy(float)), np.log2(cells.index.to_numpy(float))
+    drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="cividis")
+    middle, lift = sum(drawn.get_clim()) / 2, _LIFT * np.diff(_edges(ys))[0]
+    for row, column in np.ndindex(cells.shape):
+        value = cells.iat[row, column]
+        colour = "black" if value > middle else "white"
+        text = "diverged" if np.isnan(value) else f"{value:.0f}"
+        ax.text(
+            xs[column], ys[row] + lift, text, ha="center", va="center", fontsize=8, color="black" if np.isnan(value) else colour
+        )
+    for product in np.unique(np.round(np.add.outer(ys, xs), 6)):
+        ax.axline((xs[0], product - xs[0]), slope=-1, color="0.85", linestyle="--", linewidth=0.8)
+    ax.grid(visible=False)
+    ax.set_xlim(*_edges(xs)[[0, -1]])
+    ax.set_ylim(*_edges(ys)[[0, -1]])
+    ax.set_xticks(xs, [f"{value:g}" for value in cells.columns])
+    ax.set_yticks(ys, [f"{value:g}" for value in cells.index])
+    ax.set_xlabel("learning rate" if x == "lr" else x.replace("_", " "))
+    ax.set_ylabel(y_label)
+    return ax
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Where cells with these centres meet, the outer ones as wide as their neighbours."""
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    between = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - between[0]], between, [2 * centres[-1] - between[-1]]])
+
+
+def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
+    """Seconds and operations to the target after each step of `myrtle.ladder`, over those of the first step, beside the
+    published seconds over theirs; logarithmic. A step that half of the runs never brought there has no point."""
+    columns = {"seconds": "seconds, here", "TFLOP": "operations, here", "published seconds": "seconds, published"}
+    for (column, name), style in zip(columns.items(), styles(), strict=False):
+        known = steps[column].dropna()
+        if len(known):
+            positions = [steps.index.get_loc(step) for step in known.index]
+            ax.plot(known / known.iloc[0], positions, label=name, markersize=6, **style)
+    ax.set_yticks(range(len(steps)), list(steps.index))
+    ax.invert_yaxis()
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlabel("share of the first step's cost")
+    ax.legend()
+    return ax

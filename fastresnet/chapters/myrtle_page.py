@@ -1,0 +1,217 @@
+"""Tables of the chapter on "How to train your ResNet": settings and what came of them, what runs measured, the ladder."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from fastresnet.config.models import DavidNetConfig
+from fastresnet.config.schedules import Schedule
+from fastresnet.records.record import RunRecord
+from fastresnet.report import spread, values, verdicts
+from fastresnet.report.verdicts import Verdict
+from fastresnet.study import Results
+
+_STEPS = 1000  # a schedule's highest rate is looked for on this many
+
+
+def settings(results: Results) -> pd.DataFrame:
+    """A row a run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
+    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in
+    [0, 1] and loss in nats, both NaN for a run that diverged."""
+    rows = []
+    for variant, records in results.records.items():
+        group = variant.rpartition(", ")[0]
+        for record in records:
+            train, end = record.config.train, record.epochs[-1] if record.epochs else None
+            rows.append(
+                {
+                    "variant": variant,
+                    "group": group,
+                    "seed": record.seed,
+                    "lr": peak_lr(train.schedule),
+                    "weight_decay": train.weight_decay,
+                    "momentum": train.momentum,
+                    "gain": 1 / (1 - train.momentum),
+                    "accuracy": end and end.test_accuracy,
+                    "loss": end and end.test_loss,
+                }
+            )
+    return pd.DataFrame(rows).astype({"accuracy": float, "loss": float})
+
+
+def peak_lr(schedule: Schedule) -> float:
+    """The highest learning rate that a schedule comes to."""
+    return max(schedule(step, _STEPS) for step in range(_STEPS))
+
+
+def explained(runs: pd.DataFrame, one: str, other: str, *, value: str = "accuracy") -> pd.DataFrame:
+    """How much of a value's variance over a grid of two settings follows from their product alone, and from their ratio alone.
+
+    Takes rows of `settings`; returns a row a seed, `product` and `ratio` in [0, 1], each the R squared of a parabola in the
+    logarithm. Where lines of constant product are level, the product explains nearly all. Runs that diverged are left out.
+    """
+    rows = {}
+    for seed, cells in runs.dropna(subset=value).groupby("seed"):
+        first, second, ends = np.log(cells[one]), np.log(cells[other]), cells[value].to_numpy()
+        rows[seed] = {"product": _r_squared(first + second, ends), "ratio": _r_squared(first - second, ends)}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["product", "ratio"])
+
+
+def _r_squared(positions: pd.Series, ends: np.ndarray) -> float:
+    total = float(((ends - ends.mean()) ** 2).sum())
+    if total == 0 or positions.round(6).nunique() < 4:  # a parabola goes through any three points
+        return float("nan")
+    rest = ends - np.polyval(np.polyfit(positions, ends, 2), positions)
+    return 1 - float((rest**2).sum()) / total
+
+
+def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float]:
+    """For each seed, the highest learning rate at which a run of a group ends with at least an accuracy; NaN for none.
+
+    Takes rows of `settings`."""
+    chosen = runs[runs["group"] == group]
+    return [float(cells.loc[cells["accuracy"] >= least, "lr"].max()) for _, cells in chosen.groupby("seed")]
+
+
+def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
+    """For each seed, the learning rate of the run of a group that ends most accurate; NaN where every run diverged.
+
+    Takes rows of `settings`."""
+    best = []
+    for _, cells in runs[runs["group"] == group].groupby("seed"):
+        known = cells.dropna(subset="accuracy")
+        best.append(float("nan") if known.empty else float(known.loc[known["accuracy"].idxmax(), "lr"]))
+    return best
+
+
+def measured(results: Results, name: str) -> pd.DataFrame:
+    """A row a value that runs measured under a name: variant, seed, `place` (from 1, in the record's order), value."""
+    return pd.DataFrame(
+        [
+            {"variant": variant, "seed": record.seed, "place": place, "value": value}
+            for variant, records in results.records.items()
+            for record in records
+            for place, value in enumerate(record.measured.get(name, ()), 1)
+        ],
+        columns=["variant", "seed", "place", "value"],
+    )
+
+
+def measured_at(results: Results, variant: str, name: str, at: int) -> list[float]:
+    """One of the values measured under a name, counted as Python counts, for each run of a variant that has them."""
+    return [record.measured[name][at] for record in results.records.get(variant, ()) if record.measured.get(name)]
+
+
+def final_norms(results: Results, variant: str) -> list[float]:
+    """The weight norm after the last epoch, for each run of a variant; NaN for a run without."""
+    ends = (record.epochs[-1].weight_norm if record.epochs else None for record in results.records.get(variant, ()))
+    return [float("nan") if norm is None else norm for norm in ends]
+
+
+def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
+    """For each seed, the largest final weight norm over the smallest, of the SGD variants with weight decay or without."""
+    chosen = [
+        final_norms(results, variant)
+        for variant, (record, *_) in results.records.items()
+        if (record.config.train.weight_decay > 0) == decaying and not record.config.train.lars
+    ]
+    return [float(np.max(norms) / np.min(norms)) for norms in zip(*chosen, strict=True)]  # NaN, where one is
+
+
+def gradients_times_scale(results: Results) -> pd.DataFrame:
+    """A row a variant: its gradient's norm times the factor on its weights, over that of the first variant; 1 where exact."""
+    products = {
+        variant: np.array([_weight_scale(record) * record.measured["gradient_norm"][0] for record in records])
+        for variant, records in results.records.items()
+    }
+    first = next(iter(products.values()))
+    rows = {variant: {"r times the gradient": spread(pd.Series(each / first), 3)} for variant, each in products.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def _weight_scale(record: RunRecord) -> float:
+    model = record.config.model
+    return model.weight_scale if isinstance(model, DavidNetConfig) else 1.0
+
+
+def forgetting(results: Results, variant: str) -> list[float]:
+    """Loss on what the last epoch showed first over loss on what it showed last, for each run that measured `recall`."""
+    found = (record.measured.get("recall") for record in results.records.get(variant, ()))
+    return [recall[0] / recall[-1] for recall in found if recall]
+
+
+def spectra(results: Results) -> pd.DataFrame:
+    """Rows of `measured` for the leading eigenvalues: batch norm in training mode, then frozen, then networks without."""
+    frozen = measured(results, "eigenvalues_frozen")
+    models = {variant: record.config.model for variant, (record, *_) in results.records.items()}
+    with_norm = [name for name, model in models.items() if isinstance(model, DavidNetConfig) and model.norm.kind != "none"]
+    frozen = frozen[frozen["variant"].isin(with_norm)]
+    return pd.concat([measured(results, "eigenvalues"), frozen.assign(variant=frozen["variant"] + ", frozen")])
+
+
+def common_target(results: Results) -> float:
+    """The highest whole per cent of test accuracy, as a fraction, that every run reaches at some time."""
+    best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for runs in results.records.values() for record in runs)
+    return math.floor(round(100 * min(best), 6)) / 100  # 100 * 0.29 is a little less than 29
+
+
+def epochs_to(record: RunRecord, accuracy: float) -> int | None:
+    """Epochs until an evaluation first reached an accuracy; None if none did."""
+    for number, epoch in enumerate(record.epochs, 1):
+        if epoch.test_accuracy is not None and epoch.test_accuracy >= accuracy:
+            return number
+    return None
+
+
+def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:
+    """What each run of a variant trained for until an evaluation first reached an accuracy, NaN if none did: `epochs`,
+    `seconds` if all epochs had gone like the run's fastest, `TFLOP`. Runs of whole epochs, all of one cost."""
+    rows = []
+    for record in results.records.get(variant, ()):
+        epochs = epochs_to(record, accuracy) or float("nan")
+        fastest = min((epoch.train_seconds for epoch in record.epochs), default=float("nan"))
+        rows.append(
+            {
+                "epochs": epochs,
+                "seconds": epochs * fastest,
+                "TFLOP": epochs / record.epochs_trained * record.training_flops / 1e12,
+            }
+        )
+    return pd.DataFrame(rows, columns=["epochs", "seconds", "TFLOP"], dtype=float)
+
+
+def ladder(results: Results, accuracy: float, published: Mapping[str, float]) -> pd.DataFrame:
+    """A row a step: medians of `cost_to`, how many runs got there, and the published seconds to 94 % on a V100, NaN where a
+    source prints none. Medians of all runs: NaN where half of them never got there."""
+    rows = {}
+    for variant in results.records:
+        costs = cost_to(results, variant, accuracy)
+        rows[variant] = {
+            **costs.fillna(np.inf).median().replace(np.inf, np.nan),
+            "runs that reach it": f"{costs['epochs'].notna().sum()} of {len(costs)}",
+            "published seconds": published.get(variant, float("nan")),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="step")
+
+
+def more_accurate(results: Results, after: str, before: str, *, margin: float = 0.0) -> Verdict:
+    """Whether one variant ends more accurate than another by more than `margin`, a fraction; below zero: at most so much less."""
+    points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
+    how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin < 0 else "more"
+    high, low = (values(results, variant, "test_accuracy") for variant in (after, before))
+    return verdicts.higher(f"*{after}* is {how} accurate than *{before}*.", high, low, margin=margin)
+
+
+def sooner(results: Results, after: str, before: str, *, column: str = "fastest_epoch_seconds") -> Verdict:
+    """Whether one variant trains in fewer seconds than another, by each run's fastest epoch: what else a machine does can only
+    slow an epoch down. `column` names other seconds of `Results.frame()`, for runs that had the machine to themselves."""
+    fast, slow = (values(results, variant, column) for variant in (after, before))
+    return verdicts.faster(f"*{after}* is faster than *{before}*.", fast, slow)
+
+
+def surface_table(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Final test accuracy in % over two settings of `settings`, mean ± standard deviation, a row a value of `y`."""
+    cells = {(row, column): spread(100 * group["accuracy"], 1) for (row, column), group in runs.groupby([y, x])}
+    return pd.Series(cells).unstack().rename_axis(index=y.replace("_", " "), columns=x.replace("_", " "))

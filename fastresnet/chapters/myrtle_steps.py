@@ -1,0 +1,158 @@
+"""The networks of the myrtle chapter: what its parameters are, and the steps from the first post's network to the last's."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
+from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config.models import DavidNetConfig, ResNetConfig
+from fastresnet.config.schedules import OneCycle
+
+AT_THE_END = 1000
+"""Epochs between evaluations where only the finished network is asked for."""
+
+Rates = Annotated[tuple[PositiveFloat, ...], Some]
+Pair = tuple[PositiveFloat, PositiveFloat]
+Changes = dict[str, object]
+
+
+class Parameters(ChapterParameters):
+    """Values of the myrtle chapter."""
+
+    train_images: PositiveInt | None
+    """Of M2a and M8i, which ask the original report's network; so the next five."""
+    epochs: Epochs
+    small_batch_size: BatchSize
+    small_batch_lr: PositiveFloat
+    large_batch_size: BatchSize
+    large_batch_lr: PositiveFloat
+    widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+    """Channels of DAVIDnet's stem and layers, and of the ResNet that the ladder starts from."""
+    images: PositiveInt | None
+    """Training images of all that DAVIDnet and its relatives are asked, and so the next five."""
+    tested_images: PositiveInt | None
+    batch_size: BatchSize
+    run_epochs: Epochs
+    max_lr: PositiveFloat
+    weight_decay: NonNegativeFloat
+    timed_images: PositiveInt
+    """Of runs that are asked for nothing but their time."""
+    m1b_workers: Annotated[tuple[NonNegativeInt, ...], Some]
+    m2b_batch_sizes: tuple[BatchSize, BatchSize]
+    m2b_rates: Pair
+    m2c_rates: Rates
+    half: Literal["fp16", "bf16"]
+    """Half precision of M3a."""
+    cutout: PositiveInt
+    m3b_epochs: tuple[Epochs, Epochs]
+    m4d_residuals: Annotated[tuple[tuple[PositiveInt, ...], ...], Some]
+    m5a_rates: Rates
+    m5a_weight_decays: Rates
+    m5a_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
+    m6a_scales: Rates
+    """Factors on all convolutions' weights at the start."""
+    m6b_scales: Rates
+    m6b_weight_decay: PositiveFloat
+    m6b_lr: PositiveFloat
+    m6b_trust: PositiveFloat
+    """Of LARS."""
+    m6b_epochs: Epochs
+    m7a_convolutions: PositiveInt
+    """In each of three layers."""
+    m7b_rates: Rates
+    m7c_lr: PositiveFloat
+    m7d_group_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Some]
+    label_smoothing: Annotated[float, Field(gt=0, lt=1)]
+    ghost_size: Annotated[int, Field(ge=2)]
+    frozen_scale: PositiveFloat
+    ema_decay: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _two_sizes(self) -> "Parameters":
+        if self.large_batch_size <= self.small_batch_size:
+            raise ValueError(f"large_batch_size: must be above small_batch_size, {self.small_batch_size}")
+        return self
+
+
+def base(parameters: Parameters, model: Changes | None = None) -> RunConfig:
+    """DAVIDnet, or with `model` a relative, trained by one cycle on flipped and shifted images."""
+    return RunConfig(
+        data=DataConfig(
+            name=parameters.dataset,
+            train_images=parameters.images,
+            test_images=parameters.tested_images,
+            batch_size=parameters.batch_size,
+            flip="random",
+            crop_padding=4,
+        ),
+        model=DavidNetConfig(widths=parameters.widths),
+        train=TrainConfig(
+            epochs=parameters.run_epochs,
+            schedule=OneCycle(max_lr=parameters.max_lr),
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=parameters.weight_decay,
+            precision=parameters.precision,
+            evaluate_every=AT_THE_END,
+        ),
+    ).with_changes({f"model.{key}": value for key, value in (model or {}).items()})
+
+
+def small(parameters: Parameters, model: Changes | None = None) -> RunConfig:
+    """The backbone with strides for pools and no branches: cheap enough for a grid."""
+    return base(parameters, {"residuals": (), "halving": "3x3/2", **(model or {})})
+
+
+def _cumulative(first: RunConfig, steps: Mapping[str, Changes], start: str) -> dict[str, RunConfig]:
+    """Each step's changes on top of all before it."""
+    variants = {start: first}
+    for name, changes in steps.items():
+        variants[name] = list(variants.values())[-1].with_changes(changes)
+    return variants
+
+
+def ladder(parameters: Parameters) -> dict[str, RunConfig]:
+    """The way from the first post's network to the last's, evaluated after every epoch."""
+    davidnet = base(parameters).with_changes({"train.evaluate_every": 1})
+    resnet = davidnet.model_copy(update={"model": ResNetConfig(channels=parameters.widths, stem="3x3/1", stem_pool="none")})
+    cutout: Changes = {"data.cutout": parameters.cutout}
+    later: dict[str, Changes] = {
+        "pool first": {"model.pool_first": True},
+        "label smoothing": {"train.label_smoothing": parameters.label_smoothing},
+        "CELU": {"model.activation": "celu"},
+        "ghost batch norm": {"model.norm": {"group_size": parameters.ghost_size}},
+        "frozen scales": {"model.norm": {"group_size": parameters.ghost_size, "frozen_scale": parameters.frozen_scale}},
+        "whitened patches": {"model.whitened": True},
+        "moving average": {"train.ema_decay": parameters.ema_decay},
+        "flip averaging": {"train.test_flip": True},
+    }
+    return {
+        "ResNet-18": resnet.with_changes({"data.batch_size": max(2, parameters.batch_size // 2)}),
+        "larger batch": resnet,
+        "cutout": resnet.with_changes(cutout),
+        **_cumulative(davidnet.with_changes(cutout), later, "DAVIDnet"),
+    }
+
+
+def backbones(parameters: Parameters) -> dict[str, RunConfig]:
+    """The fourth post's way from the shortest path through a residual network to a backbone worth having."""
+    shortest = base(
+        parameters,
+        {
+            "residuals": (),
+            "halving": "1x1/2",
+            "repeated_norm": True,
+            "final_pool": "average",
+            "norm": {"scale_start": "uniform"},
+        },
+    )
+    steps: dict[str, Changes] = {
+        "norm not repeated": {"model.repeated_norm": False},
+        "3x3/2": {"model.halving": "3x3/2"},
+        "max pool": {"model.halving": "3x3, max pool"},
+        "global max pool": {"model.final_pool": "max"},
+        "scales start at one": {"model.norm": {}},
+    }
+    return _cumulative(shortest, steps, "shortest path")

@@ -1,0 +1,32 @@
+"""What the parameters of every chapter have in common."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from fastresnet.config import Measure
+from fastresnet.config.schedules import Frozen
+
+Epochs = PositiveFloat
+BatchSize = Annotated[int, Field(ge=2)]
+Some = Field(min_length=1)
+Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
+
+
+class ChapterParameters(Frozen):
+    """Scale and place of a chapter's runs. Each chapter adds the values that its experiments try."""
+
+    edition: Literal["quick", "small", "cpu", "gpu"]
+    device: str | None = None
+    """None takes the fastest device there is."""
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    dataset: str
+    test_images: PositiveInt | None = None
+    """None evaluates on the whole test set."""
+    seeds: Seeds
+    seeds_of: dict[str, Seeds] = Field(default_factory=dict)
+    """Of experiments, by id, that are run with others."""
+    measure: tuple[Measure, ...] = ()
+    """What the record of every run of the report's and its ideas is to hold besides."""
+    evaluate_every: PositiveInt | None = None
+    """Epochs between evaluations; None takes what each experiment needs."""

@@ -1,0 +1,1 @@
+"""Where a run computes and what that costs: devices, processes, memory, clocks, kernels."""

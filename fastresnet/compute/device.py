@@ -1,0 +1,112 @@
+"""Which device to train on, and in which precision."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from fastresnet.compute.costs import autocast_slowdown
+from fastresnet.config import TrainConfig
+from fastresnet.config.models import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
+from fastresnet.config.recipes.base import Variant
+from fastresnet.errors import UserError
+
+_TRUSTED_CHANNELS = 8
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device asked for, or the fastest there is: cuda, mps, cpu. Raises UserError if torch cannot use it here."""
+    counts = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }
+    available = [kind for kind, count in counts.items() if count]
+    if name is None:
+        return torch.device(available[0])
+    allowed = [each for kind in available for each in (kind, *(f"{kind}:{index}" for index in range(counts[kind])))]
+    if name not in allowed:
+        raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(allowed)}")
+    return torch.device(name)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device. To a GPU it goes by pinned memory: a copy from anywhere else waits until the GPU has done all it was
+    asked for."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def in_double(tensor: Tensor) -> Tensor:
+    """A tensor as float64 on its device, or on the processor where the device (mps) has no such numbers."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
+@contextmanager
+def trusted_threads(model: ModelConfig, device: torch.device) -> Iterator[None]:
+    """One thread for the block, with a warning, where several are not to be trusted; else as many as there are.
+
+    On a processor, torch 2.13's convolutions of four channels give gradients that differ from run to run on two threads,
+    or never end: seen with 4 to 8 channels, kernel 1, stride 2, in channels last. Later versions are taken to do so, too.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1 or _narrowest(model) >= _TRUSTED_CHANNELS or _torch_version() < (2, 13):
+        yield
+        return
+    warnings.warn(
+        f"a layer of {_narrowest(model)} channels: torch {torch.__version__} cannot be trusted with fewer than "
+        f"{_TRUSTED_CHANNELS} on several threads, so this network is trained on one",
+        stacklevel=4,
+    )
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _narrowest(model: ModelConfig) -> int:
+    match model:
+        case ResNetConfig():
+            return min(model.channels)
+        case SpeedNetConfig():
+            return min(model.num_patch_filters, *model.widths)
+        case DavidNetConfig():
+            return min(model.widths)
+
+
+def _torch_version() -> tuple[int, ...]:
+    return tuple(map(int, torch.__version__.split(".")[:2]))
+
+
+def recipe_variant(device: torch.device) -> Variant:
+    """The variant of a recipe that is made for a device: by its type, and how a processor multiplies bf16 natively."""
+    if device.type == "cuda":
+        return "cuda"
+    # where these instructions are missing bf16 is emulated, which is slower than fp32
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    if capabilities.get("amx_bf16"):
+        return "cpu-amx"
+    return "cpu-bf16" if capabilities.get("avx512_bf16") else "cpu"
+
+
+def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
+    """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
+    if config.precision == "fp32" or device.type == "mps":
+        return
+    if config.precision == "bf16" and recipe_variant(device) in ("cpu-bf16", "cpu-amx"):
+        return
+    # NVIDIA's cards compute in bf16 from Ampere on, compute capability 8, and in fp16 from the generations before
+    if device.type == "cuda" and (config.precision == "fp16" or torch.cuda.get_device_capability(device)[0] >= 8):
+        return
+    slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
+    if slowdown > 1:
+        warnings.warn(
+            f"precision {config.precision} is slower than fp32 on this device: a 3x3 convolution took {slowdown:.1f} "
+            "times as long just now; use fp32 unless it is half precision itself that you study",
+            stacklevel=2,
+        )

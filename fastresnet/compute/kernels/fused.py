@@ -1,0 +1,263 @@
+"""What stands between two convolutions, for a GPU in training: in few passes over memory. And gradients of narrow filters.
+
+torch reads and writes the widest tensors of a small network once for each of pool, norm, sum and activation, and again for
+each of their gradients, and its pool keeps eight bytes for every place that it chose. Here one pass pools and sums up, a second
+norms and activates, and two go back. And where the input has 24 channels, cuDNN takes two to five times as long as a program
+here for the gradients of filters (on an H200, not recorded). Sums are in fp32, always in the same order.
+
+Needs Triton, which torch's CUDA builds for Linux bring along.
+"""
+
+import math
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from fastresnet.compute.kernels import triton_layers
+from fastresnet.compute.kernels.convolution import input_gradient
+
+CHANNELS = 32
+"""Of the input of a narrow convolution, for cuDNN's sake."""
+_MOST_INPUTS, _MOST_FILTERS, _MOST_COLUMNS = 28, 128, 32
+"""Of a convolution whose filters' gradient a program has in its registers, and a line of whose pixels fits the shared memory of
+any card, in any precision."""
+_PRODUCTS = 8192
+"""Pixels times filters of a program's tile, unless that is less than a line."""
+_MOST_PATCHES, _MOST_PIXELS = 128, 32
+"""Patches that a program has at a time, and pixels of each in all channels."""
+_TILE = 4096
+"""Numbers that a program has in its registers at a time."""
+_PROGRAMS = 256
+"""Among so many, a power of two, a summing up is divided: about two for each of a large GPU's processors."""
+_CHANNELS_AT_ONCE = 8
+"""Whose partial sums a program adds up."""
+
+
+def pool_norm_activation(
+    x: Tensor, norm: nn.BatchNorm2d, activation: str, *, pool: bool = False, residual: Tensor | None = None
+) -> Tensor:
+    """A 2x2 max pool where asked for, batch norm, the sum with a residual, an activation ("gelu" or "relu").
+
+    Takes x [N, C, H, W] and a residual of the result's shape, on a GPU. The norm's scale must be one. In training its running
+    statistics move, and gradients go to x, its bias and the residual; in evaluation they rest, and there are no gradients.
+    """
+    with torch.cuda.device_of(x):  # Triton asks for no device but the current one
+        if norm.training:
+            return _PoolNormActivation.apply(x, norm.bias, residual, norm, activation, pool)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        rstd = (norm.running_var + norm.eps).rsqrt()
+        return _norm_and_activate(_channels_last(x), residual, norm.running_mean, rstd, norm.bias, activation, pool=pool)
+
+
+def patches_activation(
+    images: Tensor, stem: nn.Conv2d, activation: str, dtype: torch.dtype, channels: int | None = None
+) -> Tensor:
+    """An unpadded convolution with stride 1 by filters that are not trained, its bias, an activation.
+
+    Takes images [N, C, H, W] on a GPU and gives `dtype`, with more `channels` than filters where asked for: they are zero.
+    Gradients go to the bias alone.
+    """
+    with torch.cuda.device_of(images):
+        return _PatchesActivation.apply(images, stem.weight, stem.bias, activation, dtype, channels or stem.out_channels)
+
+
+def takes_patches(images: Tensor, stem: nn.Conv2d) -> bool:
+    """Whether `patches_activation` can compute this."""
+    columns, pixels = images.shape[-1] - stem.kernel_size[1] + 1, stem.in_channels * math.prod(stem.kernel_size)
+    return stem.stride == (1, 1) and columns <= _MOST_PATCHES and pixels <= _MOST_PIXELS
+
+
+def is_narrow(weight: Tensor, columns: int) -> bool:
+    """Whether `narrow_convolution` takes filters [out, in, 3, 3], for images of so many columns."""
+    num_filters, in_channels = weight.shape[:2]
+    return in_channels <= _MOST_INPUTS and num_filters <= _MOST_FILTERS and columns <= _MOST_COLUMNS
+
+
+def narrow_convolution(x: Tensor, weight: Tensor) -> Tensor:
+    """A 3x3 convolution of x [N, channels, H, W] by few filters [out, in, 3, 3] of its first channels, with one pixel of padding,
+    on a GPU.
+
+    Gives the precision of x; the filters' gradient is of their own. cuDNN is up to twice as fast with `CHANNELS` as with less.
+    """
+    with torch.cuda.device_of(x):
+        return _NarrowConvolution.apply(x, weight)
+
+
+class _PoolNormActivation(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, bias: Tensor, residual: Tensor | None, norm: nn.BatchNorm2d, activation: str, pool: bool
+    ) -> Tensor:
+        x, residual = _channels_last(x), None if residual is None else _channels_last(residual)
+        num_images, channels, height, width = x.shape
+        pooled, chosen = x, None
+        if pool:
+            pooled = _empty(num_images, channels, height // 2, width // 2, like=x)
+            chosen = torch.empty_like(pooled, dtype=torch.uint8)
+        rows = pooled.numel() // channels
+        tile = _tile(channels)
+        partial = _partial_sums(rows, channels, tile, x.device)
+        mean, rstd = torch.empty(2, channels, device=x.device)
+        triton_layers.pool_and_sum[(len(partial),)](
+            x, pooled, chosen, partial, rows, height, width, channels, pool, *tile, num_warps=8
+        )
+        triton_layers.statistics[_over_channels(channels)](
+            partial, mean, rstd, norm.running_mean, norm.running_var, norm.num_batches_tracked, rows, channels, norm.eps,
+            norm.momentum, *_all_of(partial),
+        )  # fmt: skip
+        out = _norm_and_activate(pooled, residual, mean, rstd, bias, activation)
+        ctx.save_for_backward(pooled, chosen, residual, mean, rstd, bias)
+        ctx.size, ctx.activation, ctx.tile = (height, width), activation, tile
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        pooled, chosen, residual, mean, rstd, bias = ctx.saved_tensors
+        (height, width), activation, tile = ctx.size, ctx.activation, ctx.tile
+        grad = _channels_last(grad)
+        num_images, channels = pooled.shape[:2]
+        rows = pooled.numel() // channels
+        partial = _partial_sums(rows, channels, tile, grad.device)
+        sums = torch.empty(2, channels, device=grad.device)
+        grad_residual = None if residual is None else torch.empty_like(residual)
+        triton_layers.activation_backward_and_sum[(len(partial),)](
+            grad, pooled, residual, grad_residual, mean, rstd, bias, partial, rows, channels, activation, *tile, num_warps=8
+        )
+        triton_layers.add_up[_over_channels(channels)](partial, sums, channels, *_all_of(partial))
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = _empty(num_images, channels, height, width, like=pooled)
+            cells = num_images * -(-height // 2) * -(-width // 2) if chosen is not None else rows
+            tile = _tile(channels, _TILE // 2 if chosen is None else _TILE // 4)  # fastest, since four pixels are written for one
+            triton_layers.norm_and_pool_backward[_over_rows(cells, tile)](
+                grad if grad_residual is None else grad_residual, pooled, chosen, mean, rstd, bias, sums, grad_x, cells, rows,
+                height, width, channels, activation, grad_residual is not None, *tile,
+            )  # fmt: skip
+        return grad_x, sums[0], grad_residual, None, None, None
+
+
+class _PatchesActivation(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, activation: str, dtype: torch.dtype, channels: int
+    ) -> Tensor:
+        images = _channels_last(images)
+        num_images, in_channels, height, width = images.shape
+        filters, side = weight.shape[0], weight.shape[-1]
+        weight = weight.flatten(1).T.contiguous()  # [in_channels * side^2, filters]
+        out = _empty(num_images, channels, height - side + 1, width - side + 1, like=images, dtype=dtype)
+        columns, pixels = triton.next_power_of_2(width - side + 1), max(16, triton.next_power_of_2(in_channels * side**2))
+        sizes = (num_images, height, width, in_channels, side, filters, channels)
+        tile = (_MOST_PATCHES // columns, columns, max(16, triton.next_power_of_2(channels)), pixels)
+        ctx.shape = (*sizes, activation, *tile)
+        triton_layers.patches[(num_images,)](images, weight, bias, None, out, None, *ctx.shape)
+        ctx.save_for_backward(images, weight, bias)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        images, weight, bias = ctx.saved_tensors
+        partial = torch.empty(min(_PROGRAMS, len(images)), 2, len(bias), device=grad.device)
+        sums = torch.empty(2, len(bias), device=grad.device)
+        triton_layers.patches[(len(partial),)](images, weight, bias, _channels_last(grad), None, partial, *ctx.shape)
+        triton_layers.add_up[_over_channels(len(bias))](partial, sums, len(bias), *_all_of(partial))
+        return None, None, sums[0], None, None, None
+
+
+class _NarrowConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.in_channels = weight.shape[1]
+        weight = functional.pad(weight.to(x.dtype), (0, 0, 0, 0, 0, x.shape[1] - ctx.in_channels))
+        ctx.save_for_backward(x, weight)
+        return functional.conv2d(x, weight, padding=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        grad_x = input_gradient(x, weight, grad) if ctx.needs_input_grad[0] else None
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = _filter_gradient(_channels_last(x), _channels_last(grad), ctx.in_channels)
+        return grad_x, grad_weight
+
+
+def _filter_gradient(x: Tensor, grad: Tensor, in_channels: int) -> Tensor:
+    (num_images, channels, height, width), out_channels = x.shape, grad.shape[1]
+    outputs, inputs = max(64, triton.next_power_of_2(out_channels)), triton.next_power_of_2(9 * in_channels)
+    columns = triton.next_power_of_2(width)
+    lines, stages = _lines_and_stages(columns, outputs, (outputs + inputs) * x.element_size(), _shared_memory(x.device))
+    partial = torch.empty(min(_PROGRAMS, num_images), out_channels, 3, 3, in_channels, device=x.device)
+    triton_layers.filter_gradient[(len(partial),)](
+        x, grad, partial, num_images, height, width, in_channels, channels, out_channels, lines, columns, outputs, inputs,
+        num_warps=8, num_stages=stages,
+    )  # fmt: skip
+    return partial.sum(0).permute(0, 3, 1, 2)
+
+
+def _lines_and_stages(columns: int, outputs: int, pixel_bytes: int, shared_memory: int) -> tuple[int, int]:
+    """Lines of pixels whose products a program adds to a gradient at a time, a power of two, and for how many such tiles there is
+    to be room: of a wide gradient the next ones are fetched meanwhile."""
+    lines = max(1, _PRODUCTS // outputs // columns)
+    stages = 3 if outputs > 64 and 3 * lines * columns * pixel_bytes <= shared_memory else 1
+    while lines > 1 and lines * columns * pixel_bytes > shared_memory:
+        lines //= 2
+    return lines, stages
+
+
+def _shared_memory(device: torch.device) -> int:
+    """Bytes that a program has beside its registers."""
+    known = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
+    return getattr(known, "shared_memory_per_block_optin", 2**16)  # ROCm tells nothing; the interpreter has what it wants
+
+
+def _norm_and_activate(
+    x: Tensor, residual: Tensor | None, mean: Tensor, rstd: Tensor, bias: Tensor, activation: str, *, pool: bool = False
+) -> Tensor:
+    num_images, channels, height, width = x.shape
+    out = _empty(num_images, channels, height // 2, width // 2, like=x) if pool else torch.empty_like(x)
+    rows, tile = out.numel() // channels, _tile(channels)
+    residual = None if residual is None else _channels_last(residual)
+    triton_layers.norm_and_activate[_over_rows(rows, tile)](
+        x, residual, mean, rstd, bias, out, rows, height, width, channels, activation, pool, *tile
+    )
+    return out
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _empty(*shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def _tile(channels: int, numbers: int = _TILE) -> tuple[int, int]:
+    """Rows and channels, powers of two, that a program has at a time."""
+    wide = triton.next_power_of_2(channels)
+    return max(1, numbers // wide), wide
+
+
+def _partial_sums(rows: int, channels: int, tile: tuple[int, int], device: torch.device) -> Tensor:
+    """Two sums a channel for each program: [programs, 2, channels]."""
+    return torch.empty(min(_PROGRAMS, -(-rows // tile[0])), 2, channels, device=device)
+
+
+def _all_of(partial: Tensor) -> tuple[int, int, int]:
+    return len(partial), _PROGRAMS, _CHANNELS_AT_ONCE
+
+
+def _over_channels(channels: int) -> tuple[int]:
+    return (-(-channels // _CHANNELS_AT_ONCE),)
+
+
+def _over_rows(rows: int, tile: tuple[int, int]) -> tuple[int]:
+    return (-(-rows // tile[0]),)

@@ -1,0 +1,1 @@
+"""What is kept of a run, whole or not at all: records, stores of them, files. Free of torch."""

@@ -1,0 +1,200 @@
+"""Folders of files: on this machine, or wherever fsspec reaches, s3://bucket/path say. Free of torch.
+
+    folder = open_folder("s3://bucket/results")
+    folder.write("study/experiment/run.json", content)
+
+A file appears under its name whole or not at all: here it is moved there once it is written, and what the object stores
+are given takes the place of the old in one go. Credentials are looked for where each of them does, in the environment
+for one; none are ever kept.
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from fastresnet.errors import UserError
+from fastresnet.records.atomic import followed, replacing
+
+Place = Path | str
+"""A folder or a file: a path, or a URL."""
+_FILES_AT_ONCE = 256
+"""That are read from elsewhere side by side, and held in memory."""
+
+
+_PATIENCE = {"config_kwargs": {"connect_timeout": 10, "retries": {"max_attempts": 2}}}
+"""With S3, in seconds; by default a wrong address is noticed after minutes."""
+
+
+class Folder(Protocol):
+    """Files by their name, relative to the folder, with slashes."""
+
+    def names(self, pattern: str) -> list[str]:
+        """Names that match a pattern of as many parts, sorted; none where there is no such folder."""
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Some files and what they hold, in their order."""
+
+    def get(self, name: str) -> bytes | None:
+        """What a file holds, without a listing of the others; None if it is not there."""
+
+    def write(self, name: str, content: bytes) -> Place:
+        """Writes a file, whole or not at all, and says where it is."""
+
+    def take(self, file: Path, name: str) -> Place:
+        """Moves a file of this machine here, whole or not at all, and says where it is."""
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+
+    def place(self, name: str) -> Place:
+        """Where a file is, or would be."""
+
+    def check_writable(self) -> None:
+        """Raises UserError unless files can be written here."""
+
+
+def is_url(place: Place) -> bool:
+    """Whether a place is a URL: `file://` is one as well."""
+    return "://" in str(place)
+
+
+def open_folder(place: Place) -> Folder:
+    """The folder at a place. Raises UserError for a URL that cannot be served here, with the reason."""
+    if not is_url(place):
+        return LocalFolder(Path(place))
+    scheme, _, path = str(place).partition("://")
+    if scheme == "file":
+        if not path.startswith("/"):
+            raise UserError(f"{place}: allowed after file:// is a path that begins with /, as in file:///tmp/results")
+        return LocalFolder(Path(path))
+    if not path.strip("/"):  # what is left would be taken for a folder of this machine
+        raise UserError(f"{place}: must name a folder after {scheme}://, as in s3://bucket/results")
+    return RemoteFolder(str(place))
+
+
+def split_place(place: Place) -> tuple[Place, str]:
+    """The folder of a file, and its name there."""
+    if not is_url(place):
+        return Path(place).parent, Path(place).name
+    folder, slash, name = str(place).rpartition("/")
+    return folder + slash, name
+
+
+def check_file(path: Path) -> None:
+    """Raises UserError unless a file of this machine can be written under its name, or replaced."""
+    LocalFolder(followed(path).parent).check_writable()
+
+
+class LocalFolder:
+    """A folder of this machine's file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self, pattern: str) -> list[str]:
+        # less than half of the seconds that pathlib's takes
+        return sorted(name.replace(os.sep, "/") for name in glob.glob(pattern, root_dir=self.path))  # noqa: PTH207
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        for name in names:
+            yield name, (self.path / name).read_bytes()
+
+    def get(self, name: str) -> bytes | None:
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+        return path
+
+    def take(self, file: Path, name: str) -> Path:
+        return file.replace(self.path / name)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    def place(self, name: str) -> Path:
+        return self.path / name
+
+    def check_writable(self) -> None:
+        # of what is not there yet, what it will be made in; permission bits alone say nothing of a read-only disk
+        there = next((each for each in (self.path, *self.path.parents) if os.path.lexists(each)), Path())
+        if not there.is_dir():
+            raise UserError(f"{self.path}: must name a folder; {there} is none")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{self.path}: must name a folder that can be written to; {there} cannot")
+
+
+class RemoteFolder:
+    """A folder behind a URL, listed anew each time it is asked."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        with self._reached():
+            import fsspec
+
+            options = _PATIENCE if self.url.startswith("s3://") else {}
+            self._system, self._root = fsspec.url_to_fs(self.url, use_listings_cache=False, **options)
+
+    def names(self, pattern: str) -> list[str]:
+        with self._reached():
+            found = self._system.find(self._root)  # one listing for all that lies below
+        names = (path.removeprefix(self._root).lstrip("/") for path in found)
+        return sorted(name for name in names if name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern))
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        names = list(names)
+        for start in range(0, len(names), _FILES_AT_ONCE):
+            some = names[start : start + _FILES_AT_ONCE]
+            paths = [f"{self._root}/{name}" for name in some]
+            with self._reached():
+                contents = self._system.cat_ranges(paths, None, None, on_error="raise")
+            yield from zip(some, contents, strict=True)
+
+    def get(self, name: str) -> bytes | None:
+        with self._reached(), suppress(FileNotFoundError):
+            content: bytes = self._system.cat_file(f"{self._root}/{name}")
+            return content
+        return None
+
+    def write(self, name: str, content: bytes) -> str:
+        with self._reached():
+            self._system.pipe_file(f"{self._root}/{name}", content)
+        return self.place(name)
+
+    def take(self, file: Path, name: str) -> str:
+        place = self.write(name, file.read_bytes())
+        file.unlink()
+        return place
+
+    def remove(self, name: str) -> None:
+        with self._reached(), suppress(FileNotFoundError):
+            self._system.rm_file(f"{self._root}/{name}")
+
+    def place(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def check_writable(self) -> None:
+        probe = f"{self._root}/.writable"
+        with self._reached():
+            self._system.pipe_file(probe, b"")
+            with suppress(OSError):  # another process has removed it, or nobody may
+                self._system.rm_file(probe)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except ImportError as error:
+            raise UserError(f"{self.url}: {error}; for S3, pip install 'fastresnet[cloud]'") from error
+        except Exception as error:  # the file systems of fsspec, and what they stand on, share no base of their errors
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{self.url}: cannot be used: {reason}") from error

@@ -1,0 +1,149 @@
+"""Records in a folder or behind a URL: one JSON file a run, found by configuration hash and seed. Free of torch."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from fastresnet.errors import UserError
+from fastresnet.records.folders import Place, open_folder, split_place
+from fastresnet.records.record import RunRecord
+
+Key = tuple[str, int]
+"""Configuration hash and seed: what names a run."""
+RECORDS = "*/*/*.json"
+_NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
+
+
+class Store:
+    """Folders of records, STUDY/EXPERIMENT/VARIANT-HASH-seedN.json below each. New ones go into the first folder.
+
+    A folder is a path or a URL.
+    """
+
+    def __init__(self, folders: Sequence[Place]) -> None:
+        self.folders = tuple(dict.fromkeys(folders))
+
+    def find(self, config_hash: str, seed: int) -> RunRecord | None:
+        """The record of one run, as `find_all` says; None if there is none."""
+        return self.find_all([(config_hash, seed)]).get((config_hash, seed))
+
+    def find_all(self, wanted: Iterable[Key]) -> dict[Key, RunRecord]:
+        """The records of those runs that have ended by themselves, `finished` or `diverged`.
+
+        Each folder is listed once, and only files are read whose names say that they hold a wanted run. Raises UserError
+        naming a file among these that is no whole record, or one of another run.
+        """
+        missing, found = set(wanted), {}
+        for folder in map(open_folder, self.folders if missing else ()):
+            keys = {name: key for name in folder.names(RECORDS) if (key := _key(name)) in missing}
+            for name, content in folder.read(keys):
+                key = keys[name]
+                if key not in missing:  # another variant of the same name and run came before
+                    continue
+                record = _ended(content, key, folder.place(name))
+                if record:
+                    found[key] = record
+                    missing.remove(key)
+        return found
+
+    def find_saved(self, key: Key, study: str, experiment: str, variant: str) -> RunRecord | None:
+        """The record of one run, as `find_all` says, if `save` wrote it under these very names: no folder is listed."""
+        folder, name = open_folder(self.folders[0]), _name(key, study, experiment, variant)
+        content = folder.get(name)
+        return None if content is None else _ended(content, key, folder.place(name))
+
+    def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Place:
+        """Writes a record so that a reader finds all of it or none, and says where it is."""
+        name = _name((record.config_hash, record.seed), study, experiment, variant)
+        return open_folder(self.folders[0]).write(name, _text(record))
+
+    def check_writable(self) -> None:
+        """Raises UserError unless new records can be kept."""
+        open_folder(self.folders[0]).check_writable()
+
+
+def _name(key: Key, study: str, experiment: str, variant: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+    for part in (study, experiment):
+        if not re.fullmatch(r"\w[\w.-]*", part):  # else it could name a folder elsewhere
+            raise UserError(f"{part!r}: allowed in the name of a study or an experiment: letters, digits, . and -")
+    return f"{study}/{experiment}/{slug}-{key[0]}-seed{key[1]}.json"
+
+
+def _key(name: str) -> Key | None:
+    match = _NAME.search(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def write_record(record: RunRecord, place: Place) -> Place:
+    """Writes a record in one move: whatever had its name before is there until it is whole."""
+    folder, name = split_place(place)
+    return open_folder(folder).write(name, _text(record))
+
+
+def read_record(path: Path) -> RunRecord:
+    """Reads one record. Raises UserError naming the file if it is not a whole, valid one."""
+    return _parse(path.read_bytes(), path)
+
+
+def _text(record: RunRecord) -> bytes:
+    return record.model_dump_json(indent=1).encode() + b"\n"
+
+
+def _parse(content: bytes, place: Place) -> RunRecord:
+    try:
+        return RunRecord.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] == ("schema_version",):
+            raise UserError(
+                f"{place}: a record of schema {first['input']!r}; this version reads 1: use the one that wrote it, or remove it"
+            ) from error
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{place}: not a valid record: {where}: {first['msg']}") from error
+
+
+def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
+    """The record in a file, None for a run that failed. Raises UserError unless it is a whole one of the run it is named for."""
+    record = _parse(content, place)
+    if (record.config_hash, record.config.hash, record.seed) != (key[0], key[0], key[1]):
+        raise UserError(f"{place}: holds another run than its name says; remove it or give it back its name")
+    return None if record.outcome.status == "failed" else record
+
+
+def load_frame(folder: Place) -> pd.DataFrame:
+    """Every record below a folder, or a URL, as one row: study, experiment, variant, seed, figures, and the configuration
+    as `data.*`, `model.*` and `train.*` columns."""
+    rows, opened = [], open_folder(folder)
+    for name, content in opened.read(opened.names(RECORDS)):
+        study, experiment, file = name.split("/")
+        variant = file.rsplit("-", 2)[0]
+        record = _parse(content, opened.place(name))
+        rows.append({"study": study, "experiment": experiment, "variant": variant, **_row(record)})
+    return pd.DataFrame(rows)
+
+
+def _row(record: RunRecord) -> dict[str, object]:
+    config = record.config.model_dump(mode="json")
+    return {
+        "seed": record.seed,
+        "config_hash": record.config_hash,
+        "outcome": record.outcome.status,
+        "epochs": len(record.epochs),
+        "test_accuracy": record.test_accuracy,
+        "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
+        **{f"{phase}_seconds": seconds for phase, seconds in record.seconds.model_dump().items()},
+        "training_flops": record.training_flops,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "parameters": record.parameters,
+        "processor": record.machine.processor,
+        "device": record.machine.device,
+        "gpu": record.machine.gpu,
+        "torch": record.versions.get("torch"),
+        "source_revision": record.source_revision,
+        "started": record.started,
+        **{f"{section}.{key}": value for section, values in config.items() for key, value in values.items()},
+    }

@@ -1,0 +1,109 @@
+"""The study's record as a spreadsheet or a table, for whoever works elsewhere.
+
+    write_export(Path("study.xlsx"))
+
+A workbook has a sheet an experiment, in the study's order, with a row an epoch, as the original report's lost
+spreadsheets had; CSV and Parquet hold a row a run with its whole configuration.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+
+from fastresnet.chapters import STUDIES
+from fastresnet.errors import UserError
+from fastresnet.records.atomic import replacing
+from fastresnet.records.folders import Place, check_file
+from fastresnet.records.store import load_frame
+from fastresnet.study import Results, open_study
+from fastresnet.study.project import committed_results, editions_of
+
+FORMATS = (".xlsx", ".csv", ".parquet")
+
+
+def write_export(path: Path, place: Place | None = None) -> int:
+    """Writes the committed record, or that in a folder or behind a URL, to a file, whole or not at all; returns the number
+    of sheets or rows.
+
+    Raises UserError for another suffix than those of `FORMATS`, a folder that is not there, a place without records, or a
+    missing package.
+    """
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path}: must end in {', '.join(FORMATS)}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{path}: must name a file in a folder that exists")
+    check_file(path)
+    write = {".xlsx": _write_workbook, ".csv": _write_csv, ".parquet": _write_parquet}[path.suffix]
+    content = io.BytesIO()  # a workbook that is cut short by a full disk complains again, at length, when it is thrown away
+    with replacing(path) as partial:
+        count = write(content, place)
+        partial.write_bytes(content.getbuffer())
+    return count
+
+
+def _write_csv(file: BinaryIO, place: Place | None) -> int:
+    frame = _table(place)
+    frame.to_csv(file, index=False)
+    return len(frame)
+
+
+def _write_parquet(file: BinaryIO, place: Place | None) -> int:
+    frame = _table(place)
+    frame.to_parquet(file, index=False)
+    return len(frame)
+
+
+def _table(place: Place | None) -> pd.DataFrame:
+    frame = load_frame(place or committed_results())
+    if frame.empty:
+        raise UserError(f"{place}: holds no records")
+    return frame.apply(_one_type)
+
+
+def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column with lists or mappings in it, a schedule say, as JSON text throughout: both formats want one type a column."""
+    nested = column.map(lambda value: isinstance(value, dict | list | tuple))
+    return column.map(json.dumps, na_action="ignore") if nested.any() else column
+
+
+def _write_workbook(file: BinaryIO, place: Place | None) -> int:
+    try:
+        import openpyxl  # noqa: F401  # pandas writes with it
+    except ModuleNotFoundError as error:
+        raise UserError(".xlsx: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
+    sheets = list(strongest_records(place))
+    if not sheets:
+        raise UserError(f"{place}: no experiment is recorded whole")
+    contents = pd.DataFrame(
+        {
+            "sheet": results.experiment.id,
+            "study": study,
+            "question": results.experiment.question,
+            "edition": results.edition,
+            "variants": len(results.records),
+            "runs": sum(map(len, results.records.values())),
+        }
+        for study, results in sheets
+    )
+    with pd.ExcelWriter(file, engine="openpyxl") as writer:
+        contents.to_excel(writer, sheet_name="contents", index=False)
+        for _, results in sheets:
+            results.epochs().to_excel(writer, sheet_name=results.experiment.id, index=False)
+    return len(sheets) + 1
+
+
+def strongest_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
+    """For every experiment, study by study, its records in the strongest edition that is recorded whole, in the study's own
+    record or at `place`."""
+    for name in STUDIES:
+        editions = [open_study(name, edition=edition, results=place) for edition in editions_of(name)]
+        ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)
+        for experiment in ids:
+            recorded = [study.recorded(experiment) for study in reversed(editions) if experiment in study.experiments]
+            found = next((each for each in recorded if each), None)
+            if found:
+                yield name, found

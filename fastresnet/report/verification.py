@@ -1,0 +1,89 @@
+"""Does the record still hold? Some recorded runs are trained again, with seeds that nobody has used, and compared.
+
+Accuracies drift with versions and machines. A new run of a variant is compared with the mean of its recorded runs; over
+all variants drawn, the mean difference must lie within a margin, tested for equivalence by its 95 % interval.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from fastresnet.errors import UserError
+from fastresnet.records.record import RunRecord
+from fastresnet.report.export import strongest_records
+from fastresnet.report.verdicts import Verdict, within
+
+FRESH_SEED = 1_000_000
+"""Seeds of new runs are drawn from here on; the study's own are small."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant of a recorded experiment, and its runs that ended with an accuracy."""
+
+    study: str
+    experiment: str
+    variant: str
+    records: tuple[RunRecord, ...]
+
+    @property
+    def recorded_accuracy(self) -> float:
+        """Mean of its runs, in [0, 1]."""
+        return fmean(record.test_accuracy or 0.0 for record in self.records)
+
+    @property
+    def seconds(self) -> float:
+        """What a run took, training and evaluation, on average."""
+        return fmean(record.seconds.train + record.seconds.evaluate for record in self.records)
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """A candidate and the run that was made anew."""
+
+    candidate: Candidate
+    record: RunRecord
+
+    @property
+    def difference(self) -> float:
+        """New accuracy minus recorded, in [-1, 1]."""
+        return (self.record.test_accuracy or 0.0) - self.candidate.recorded_accuracy
+
+
+def draw(number: int, *, studies: Sequence[str] = (), longest: float = 300.0, seed: int | None = None) -> list[Candidate]:
+    """A random sample of variants whose runs were about accuracy and took at most `longest` seconds each.
+
+    Raises UserError if there are fewer.
+    """
+    candidates = []
+    for study, results in strongest_records():
+        for variant, records in results.records.items():
+            finished = tuple(record for record in records if record.test_accuracy is not None)
+            about_accuracy = len(finished) >= 3 and all(record.config.data.test_images is None for record in finished)
+            candidate = Candidate(study, results.experiment.id, variant, finished)
+            if about_accuracy and (not studies or study in studies) and candidate.seconds <= longest:
+                candidates.append(candidate)
+    if number > len(candidates):
+        raise UserError(f"--sample {number}: only {len(candidates)} recorded variants took at most {longest:g} s a run")
+    return random.Random(seed).sample(candidates, number)
+
+
+def recheck(
+    candidates: Sequence[Candidate], *, data_dir: Path | None = None, device: str | None = None, seed: int | None = None
+) -> Iterator[Recheck]:
+    """Trains each candidate once more with a fresh seed."""
+    from fastresnet.training.runs import train
+
+    generator = random.Random(seed)
+    for candidate in candidates:
+        config = candidate.records[0].config
+        fresh = FRESH_SEED + generator.randrange(FRESH_SEED)
+        yield Recheck(candidate, train(config, fresh, data_dir=data_dir, device=device).record)
+
+
+def judge(rechecks: Sequence[Recheck], margin: float) -> Verdict:
+    """Tests that the new runs are as accurate as the recorded ones, on average within `margin`, a fraction."""
+    differences = [each.difference for each in rechecks]
+    return within("The record is reproduced.", differences, margin=margin)

@@ -1,0 +1,155 @@
+"""Jobs of a SLURM cluster as Dask workers, through dask-jobqueue: each job is one worker that trains one run at a time."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from fastresnet.config.schedules import Frozen
+from fastresnet.errors import UserError
+
+
+class SlurmConfig(Frozen):
+    """What a job asks of SLURM, and how many of them there may be."""
+
+    partition: str | None = None
+    """None takes SLURM's default."""
+    account: str | None = None
+    walltime: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = "01:00:00"
+    """Of a job, in which it trains run after run. A run that it cuts short goes on in another job."""
+    cores: PositiveInt = 1
+    """Also the threads of torch."""
+    memory: Annotated[str, Field(pattern=r"^\d+ ?[KMGT]i?B$")] = "4 GiB"
+    gpu: bool = False
+    """Whether each job has a GPU, which a study needs whose device is cuda."""
+    min_jobs: NonNegativeInt = 0
+    """Kept even where fewer runs are left."""
+    max_jobs: PositiveInt = 1
+    python: str = sys.executable
+    """Of an environment with this package that the nodes see."""
+    log_folder: Path = Path("slurm-logs")
+    """Seen by the nodes; while the study runs also the keys by which its workers are known."""
+    interface: str | None = None
+    """Network that nodes and this machine share, for example ib0."""
+    setup: tuple[str, ...] = ()
+    """Lines of shell before the worker starts, for example module load."""
+    directives: tuple[str, ...] = ()
+    """More options of sbatch, for example --constraint=a100."""
+    wait_minutes: PositiveFloat = 60.0
+    """Without any worker after which the study is given up."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "SlurmConfig":
+        if self.min_jobs > self.max_jobs:
+            raise ValueError(f"min_jobs: at most max_jobs, {self.max_jobs}")
+        return self
+
+
+def worker_environment(threads: int) -> dict[str, int]:
+    """Environment of a worker: its threads, and one heap for all of them, since workers train in a thread that is not the
+    process's first, for which `fastresnet.compute.allocator` needs that."""
+    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MALLOC_ARENA_MAX": 1}
+
+
+@contextmanager
+def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any, Callable[[int], None]]]:
+    """A Dask cluster without jobs as yet, and what to tell how many trials are left: there are then as many jobs, within
+    the bounds of the configuration, and one that ends too early is asked for anew.
+
+    The scheduler runs in this process and speaks to nobody but its own jobs: both sides show keys made for the occasion.
+    Raises UserError if a package or SLURM is missing, or SLURM refuses such a job.
+    """
+    try:
+        import cryptography  # noqa: F401
+        import dask_jobqueue  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"--dask {name}: {error}; get what is missing with: pip install 'fastresnet[slurm]'") from error
+    if gpu and not config.gpu:
+        raise UserError(f"{name}: gpu: the study's device is cuda; allowed: true")
+    config.log_folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="keys-", dir=config.log_folder.resolve()) as keys,
+        _slurm_cluster(config, _security(Path(keys))) as cluster,
+    ):
+        _check(name, cluster.job_script())
+        jobs = cluster.adapt(Adaptive=_jobs_for_trials(), minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)
+
+        def ask(trials: int) -> None:
+            jobs.trials = trials
+
+        yield cluster, ask
+
+
+def _security(folder: Path) -> Any:
+    """Keys that both sides show, in files that only their owner may read."""
+    from distributed.security import Security
+
+    made, files = Security.temporary(), {}
+    for name, text in (("cert", made.tls_ca_file), ("key", made.tls_client_key)):
+        files[name] = str(folder / f"{name}.pem")
+        Path(files[name]).write_text(text)
+    roles = {f"tls_{role}_{name}": file for role in ("client", "scheduler", "worker") for name, file in files.items()}
+    return Security(require_encryption=True, tls_ca_file=files["cert"], **roles)
+
+
+def _slurm_cluster(config: SlurmConfig, security: Any) -> Any:
+    from dask_jobqueue.slurm import SLURMCluster
+
+    return SLURMCluster(
+        queue=config.partition,
+        account=config.account,
+        walltime=config.walltime,
+        cores=1,  # of Dask: one run at a time
+        job_cpu=config.cores,
+        memory=config.memory,
+        processes=1,
+        python=config.python,
+        log_directory=str(config.log_folder.resolve()),
+        interface=config.interface,
+        security=security,
+        scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+        worker_extra_args=["--no-dashboard", *(("--resources", "GPU=1") if config.gpu else ())],
+        job_extra_directives=[*(("--gres=gpu:1",) if config.gpu else ()), *config.directives],
+        job_script_prologue=[_environment(config.cores), *config.setup],
+    )
+
+
+def _jobs_for_trials() -> Any:
+    """Dask's rule for the number of jobs, but a job a trial, and lost jobs replaced."""
+    from distributed.deploy import Adaptive
+
+    class JobsForTrials(Adaptive):
+        cluster: Any
+        trials = 0
+
+        async def target(self) -> int:
+            return self.trials
+
+        async def recommendations(self, target: int) -> dict[str, Any]:
+            if len(self.cluster.workers) < len(self.plan) <= target:
+                return {"status": "up", "n": len(self.plan)}
+            found: dict[str, Any] = await super().recommendations(target)
+            return found
+
+    return JobsForTrials
+
+
+def _environment(cores: int) -> str:
+    """As many threads as cores, and freed memory kept, which Dask would hand back to the system at each step."""
+    values = {"MALLOC_TRIM_THRESHOLD_": None, **worker_environment(cores)}
+    return f'export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON="{values}"'
+
+
+def _check(name: str, script: str) -> None:
+    """Raises UserError unless SLURM would take the job."""
+    try:
+        tried = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise UserError(f"--dask {name}: there is no sbatch here; allowed: a machine from which jobs of SLURM start") from error
+    if tried.returncode:
+        raise UserError(f"{name}: SLURM refuses such a job: {' '.join(tried.stderr.split())}")

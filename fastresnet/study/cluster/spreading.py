@@ -1,0 +1,114 @@
+"""Spreads trials over a cluster: one a worker at a time, so that a worker that dies takes no other trial with it.
+
+A run saves its own record before it hands it back, so that a run lost with its worker costs no more than itself and a
+run that was done already costs nothing. Workers need this package; where they see other folders than this process, the
+records are kept here.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tqdm import tqdm
+
+from fastresnet.errors import UserError
+from fastresnet.records.record import RunRecord
+from fastresnet.records.store import Store
+from fastresnet.study.cluster.clusters import POLL_SECONDS, Cluster, ClusterLost, open_cluster
+from fastresnet.study.cluster.trials import record_killed, train_trial
+
+if TYPE_CHECKING:
+    from fastresnet.study import Run
+
+Item = TypeVar("Item")
+
+
+def train_with_dask(
+    runs: "Sequence[Run]", store: Store, data_dir: Path | None, device: str | None, name: str, *, progress: bool = False
+) -> "Iterator[tuple[Run, RunRecord]]":
+    """Trains runs on the cluster that `name` says, as `open_cluster` reads it, yielding each with its record as it ends.
+
+    A run that raises, or that every worker dies of, is recorded as failed. Raises RunFailed at the end if some failed,
+    UserError if the cluster cannot be used or a request not be served, and ClusterLost if the cluster goes away.
+    """
+    if not runs:
+        return
+    failures: list[str] = []
+    with open_cluster(name, device) as cluster, tqdm(total=len(runs), unit="run", file=sys.stderr, disable=not progress) as bar:
+        from distributed import KilledWorker
+
+        from fastresnet.study import RunFailed
+
+        def show(workers: int) -> None:
+            bar.set_postfix_str(f"{len(failures)} failed, {workers} worker{'s' * (workers != 1)}")
+
+        train = partial(train_trial, folders=store.folders, data_dir=data_dir, device=device)
+        killed = partial(record_killed, folders=store.folders, device=device)
+        for run, future in spread(cluster, runs, train, killed, show):
+            bar.update()
+            error = future.exception()
+            if error is None:
+                record = future.result()
+                names = run.study, run.experiment, run.variant
+                if store.find_saved(run.key, *names) is None:
+                    store.save(record, *names)
+                bar.clear()  # leaves the line to whoever prints what is yielded
+                yield run, record
+            elif isinstance(error, RunFailed):
+                failures.append(str(error))
+            elif isinstance(error, KilledWorker):
+                failures.append(f"{run.experiment} {run.variant} seed {run.seed} failed: not even its failure could be recorded")
+            elif isinstance(error, ImportError):
+                raise UserError(
+                    f"--dask {name}: a worker cannot load what it needs ({error}); install fastresnet there"
+                ) from error
+            else:
+                raise error
+    if failures:
+        raise RunFailed("; ".join(failures))
+
+
+def spread(
+    cluster: Cluster,
+    items: Sequence[Item],
+    work: Callable[[Item], Any],
+    killed: Callable[..., Any],
+    show: Callable[[int], None] = lambda workers: None,
+) -> Iterator[tuple[Item, Any]]:
+    """Has each item worked on by some worker, yielding it with its finished future.
+
+    An item whose workers died as often as Dask allows is handed to `killed`, with the reason, in place of `work`. `show` is
+    told the number of workers about once a second. Raises ClusterLost if the cluster goes away.
+    """
+    from distributed import KilledWorker
+
+    waiting = deque((item, partial(work, item), False) for item in items)
+    running: dict[str, tuple[Item, bool, Any]] = {}
+    ended: SimpleQueue[Any] = SimpleQueue()
+    while waiting or running:
+        workers = cluster.slots()
+        cluster.ask(len(waiting) + len(running))
+        show(workers)
+        while waiting and len(running) < workers:
+            item, call, given_up = waiting.popleft()
+            # impure, so that Dask never takes an older result of the same run for this one's
+            future = cluster.client.submit(call, pure=False, resources=cluster.resources)
+            running[future.key] = item, given_up, future
+            future.add_done_callback(ended.put)
+        try:
+            future = ended.get(timeout=POLL_SECONDS)
+        except Empty:
+            continue
+        item, given_up, _ = running.pop(future.key)
+        if future.cancelled():
+            raise ClusterLost(f"--dask {cluster.name}: the scheduler is lost; the same command goes on")
+        error = future.exception()
+        if isinstance(error, KilledWorker) and not given_up:
+            reason = f"KilledWorker: {error.allowed_failures + 1} workers died while they trained it"
+            waiting.append((item, partial(killed, item, reason=reason), True))
+        else:
+            yield item, future

@@ -1,0 +1,1 @@
+"""One run, from its configuration and seed to a record and a trained network."""

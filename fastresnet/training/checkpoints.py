@@ -1,0 +1,43 @@
+"""The state of a run in a file, by the first of its processes, for all of them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastresnet.compute.processes import Team
+from fastresnet.errors import UserError, first_line
+from fastresnet.records.torch_files import read_state, write_state
+
+
+def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
+    """Writes a state in one move: a reader finds the old file or the new one."""
+    if not team.is_first:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_state(state, path)
+
+
+def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team) -> dict[str, Any] | None:
+    """The state that a file holds, None where there is no file; other machines of the team need not see it.
+
+    Raises UserError if the file is damaged, or of another run than `identity` names.
+    """
+    content = team.from_first(lambda: _content(path))
+    if content is None:
+        return None
+    try:
+        state: dict[str, Any] = read_state(content, device)
+        found = state["identity"]
+    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
+        raise UserError(f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again") from error
+    if found != identity:
+        raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
+    return state
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # also where another process has just finished the same run
+        return None

@@ -1,0 +1,234 @@
+"""The training loop: epochs, evaluations, checkpoints.
+
+    result = fit(config.train, model, train_batches, test_batches, timer=Timer(device))
+
+Nothing in the loop waits for the device: losses stay there until the epoch ends. That is also when a loss that is no
+longer a finite number is noticed, and the run ends as `diverged`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastresnet.compute.costs import Timer
+from fastresnet.compute.cuda_graphs import made_beside
+from fastresnet.compute.device import PRECISIONS
+from fastresnet.config import TrainConfig
+from fastresnet.data.batches import Batches
+from fastresnet.errors import UserError, first_line
+from fastresnet.records.record import EpochRecord, Outcome
+from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
+from fastresnet.training.evaluation import Score, evaluate
+from fastresnet.training.probes import weight_norm
+from fastresnet.training.progress import ProgressBar
+from fastresnet.training.step import Steps
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit leaves: its epochs, how it ended, and the network that was evaluated (the average under EMA)."""
+
+    epochs: tuple[EpochRecord, ...]
+    outcome: Outcome
+    training_flops: float
+    model: nn.Module
+    step_seconds: dict[str, float] | None
+    """By part of a step, where the configuration asks for it."""
+    score: Score | None
+    """Of the last evaluation."""
+
+
+def fit(
+    config: TrainConfig,
+    model: nn.Module,
+    train_batches: Batches,
+    test_batches: Batches,
+    *,
+    timer: Timer,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    bar: ProgressBar | None = None,
+) -> FitResult:
+    """Trains a network in place, evaluating as configured.
+
+    With `checkpoint`, the whole state is saved there after every epoch, and a file that is already there is resumed;
+    `identity` must then be what it was (UserError otherwise). On a CPU the resumed run equals the uninterrupted one bit
+    for bit. The processes of the batches' team train one network together.
+    """
+    loop = _Loop(config, model, train_batches, timer, bar)
+    if checkpoint:
+        loop.restore(checkpoint, identity)
+    while not loop.finished:
+        loop.run_epoch(test_batches)
+        if checkpoint and not loop.finished:
+            loop.save(checkpoint, identity)
+    outcome = Outcome(status="finished")
+    if loop.diverged:
+        outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
+    steps = loop.steps
+    step_seconds = steps.parts.seconds if config.time_parts else None
+    return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.finish(), step_seconds, loop.score)
+
+
+class _Loop:
+    """A fit in progress: everything that a checkpoint has to hold."""
+
+    def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
+        self.config, self.batches, self.team, self.timer, self.bar = config, batches, batches.team, timer, bar
+        total = max(1, round(config.epochs * len(batches)))
+        self.steps = Steps(config, model, total, timer.device, batches.team)
+        self.epochs: list[EpochRecord] = []
+        self.score: Score | None = None
+        self._coming: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    @property
+    def diverged(self) -> bool:
+        if not self.epochs:
+            return False
+        last = self.epochs[-1]
+        return last.train_loss is None or (last.test_accuracy is not None and last.test_loss is None)
+
+    @property
+    def finished(self) -> bool:
+        return self.diverged or self.steps.finished
+
+    def run_epoch(self, test_batches: Batches) -> None:
+        """Trains one epoch, or what is left of the last, and evaluates if its turn has come."""
+        index = len(self.epochs)
+        before = dict(self.timer.seconds)
+        with self.timer.phase("train"), self.steps.on_their_stream:  # the phase waits for the device at both ends
+            loss, accuracy = self._train_epoch(index)
+            self.team.average(self.steps.seen_apart())
+        score = None
+        due = (index + 1) % self.config.evaluate_every == 0 or self.steps.finished
+        if due and math.isfinite(loss):
+            with self.timer.phase("evaluate"):
+                score = self.score = self._evaluate(test_batches)
+        norm = weight_norm(self.steps.model) if "weight-norm" in self.config.measure else None
+        self.epochs.append(
+            EpochRecord(
+                epoch=index + 1,
+                lr=self.steps.lr,
+                train_loss=loss if math.isfinite(loss) else None,
+                train_accuracy=accuracy,
+                test_loss=score.loss if score and math.isfinite(score.loss) else None,
+                test_accuracy=score and score.accuracy,
+                train_seconds=self.timer.seconds["train"] - before["train"],
+                evaluate_seconds=self.timer.seconds["evaluate"] - before["evaluate"],
+                weight_norm=norm if norm is not None and math.isfinite(norm) else None,
+            )
+        )
+        if self.bar:
+            self.bar.epoch_done(self.epochs[-1])
+
+    def _train_epoch(self, index: int) -> tuple[float, float]:
+        """Mean loss and accuracy over the epoch's images."""
+        self.steps.model.train()
+        epoch_losses = [epoch.train_loss or 0.0 for epoch in self.epochs]
+        losses: list[Tensor] = []
+        image_losses: list[Tensor] = []
+        correct: list[Tensor] = []
+        num_images, team, batches = 0, self.team, self._coming or made_beside(self.batches.epoch(index), self.timer.device)
+        while batch := self._next(batches):
+            images, labels = batch
+            loss, logits = self.steps.take(images, labels, epoch_losses)
+            losses.append(loss * len(labels))
+            correct.append((logits.argmax(dim=1) == labels).sum())
+            if self.batches.losses is not None:
+                image_losses.append(functional.cross_entropy(logits.float(), labels, reduction="none"))
+            num_images += len(labels) * team.size
+            if self.bar:
+                self.bar.step_done(len(labels) * team.size, loss)
+            if self.steps.finished:
+                break
+        if image_losses and not self.steps.finished:
+            self.batches.note_losses(index, torch.cat(image_losses))
+        # its first batch is made while the device is still at the last step of this one
+        self._coming = None if self.steps.finished or not self.batches.foreseeable else self._begun(index + 1)
+        # but for those losses, the one transfer of the epoch
+        total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
+        return total_loss / num_images, num_correct / num_images
+
+    def _begun(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of an epoch, of which the first is made."""
+        batches = made_beside(self.batches.epoch(index), self.timer.device)
+        with self.steps.parts.phase("loader"):
+            first = [next(batches)]
+
+        def all_batches() -> Iterator[tuple[Tensor, Tensor]]:
+            yield first.pop()  # which is then kept by nobody here
+            yield from batches
+
+        return all_batches()
+
+    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
+        """The next batch, on the device; None after the last."""
+        with self.steps.parts.phase("loader"):
+            batch = next(batches, None)
+        if batch is None:
+            return None
+        with self.steps.parts.phase("transfer"):
+            images, labels = (each.to(self.timer.device, non_blocking=True) for each in batch)
+            return images, labels
+
+    def _evaluate(self, batches: Batches) -> Score:
+        return evaluate(
+            self.steps.evaluated_model,
+            batches,
+            precision=PRECISIONS[self.config.precision],
+            channels_last=self.config.channels_last,
+            test_flip=self.config.test_flip,
+            test_shift=self.config.test_shift,
+            test_share=self.config.test_share,
+        )
+
+    def save(self, path: Path, identity: str) -> None:
+        """Writes the state in one move: a reader finds the old file or the new one."""
+        own = {
+            "random": torch.get_rng_state(),
+            "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
+            "seconds": dict(self.timer.seconds),
+            "step_seconds": dict(self.steps.parts.seconds),
+        }
+        state = {
+            "identity": identity,
+            **self.steps.state_dict(),
+            "epochs": [epoch.model_dump_json() for epoch in self.epochs],
+            "image_losses": self.batches.losses,
+            "processes": self.team.gather(own),
+        }
+        write_checkpoint(state, path, self.team)
+
+    def restore(self, path: Path, identity: str) -> None:
+        """Takes up a saved state, if there is one. Raises UserError if the file is damaged or of another run."""
+        state = read_checkpoint(path, identity, self.timer.device, self.team)
+        if state is None:
+            return
+        try:
+            self._take_up(state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: a checkpoint of another version of fastresnet or torch ({first_line(error)}); remove it to start the "
+                "run again"
+            ) from error
+        if self.bar:
+            self.bar.resume(self.epochs, self.steps.taken)
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        self.steps.load_state_dict(state)
+        self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
+        if self.batches.losses is not None:
+            self.batches.losses = state["image_losses"].cpu().reshape_as(self.batches.losses)
+        own = state["processes"][self.team.rank]
+        torch.set_rng_state(own["random"].cpu())
+        if own["device_random"] is not None:
+            torch.cuda.set_rng_state(own["device_random"].cpu(), self.timer.device)
+        for timer, saved in ((self.timer, own["seconds"]), (self.steps.parts, own["step_seconds"])):
+            for phase, seconds in saved.items():
+                timer.seconds[phase] += seconds

@@ -1,0 +1,83 @@
+"""What a run can be asked to measure besides accuracy and time: `TrainConfig.measure`, by name.
+
+- `weight-norm`: norm of the convolutions' weights after every epoch, in the epoch's record;
+- `gradient-norm`: norm of the convolutions' gradients before the first step;
+- `channels`: how each layer's channels are distributed before the first step, see `probes.channel_statistics`;
+- `eigenvalues`: the largest of the loss's Hessian after the last step, with batch norm as in training, and frozen;
+- `recall`: loss of the trained network on the images of its last epoch, by tenths, from those seen first to those seen last;
+- `test-halves`: accuracies on every other test image and on the rest, after the last step.
+
+The network is left as it was, but for its mode.
+"""
+
+import copy
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastresnet.config import Measure
+from fastresnet.data.batches import Batches
+from fastresnet.training import probes
+from fastresnet.training.evaluation import Score
+
+PROBED_IMAGES = 128
+"""The first training images, neither shuffled nor augmented: for gradients, channels and eigenvalues."""
+NUM_EIGENVALUES = 10
+NUM_SHARES = 10
+"""Of the last epoch, for `recall`."""
+
+Measured = dict[str, tuple[float, ...]]
+
+
+def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: Batches) -> Measured:
+    """What is asked for of a network before its first step, on the device it is on."""
+    measured: Measured = {}
+    if "gradient-norm" in names:
+        measured["gradient_norm"] = (_gradient_norm(model, *_probed(batches)),)
+    if "channels" in names:
+        statistics = probes.channel_statistics(model.train(), batches.first_images(PROBED_IMAGES))
+        measured |= {name: tuple(statistics[name]) for name in ("channel_mean", "channel_std", "constant_share")}
+    return measured
+
+
+def measure_after(
+    names: tuple[Measure, ...], model: nn.Module, batches: Batches, last_epoch: int, score: Score | None
+) -> Measured:
+    """What is asked for of a network after its last step; `last_epoch` is that epoch's index, `score` that of its evaluation."""
+    measured: Measured = {}
+    if "test-halves" in names and score:
+        measured["test_halves"] = score.halves
+    if "eigenvalues" in names:
+        images, labels = _probed(batches)
+        for name, training in (("eigenvalues", True), ("eigenvalues_frozen", False)):
+            found = probes.leading_eigenvalues(model.train(training), images, labels, NUM_EIGENVALUES)
+            measured[name] = tuple(found)
+    if "recall" in names:
+        measured["recall"] = _losses_by_age(model.eval(), batches, last_epoch)
+    return measured
+
+
+def _probed(batches: Batches) -> tuple[Tensor, Tensor]:
+    images = batches.first_images(PROBED_IMAGES)
+    return images, batches.images.labels[: len(images)].to(images.device)
+
+
+def _gradient_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    model = copy.deepcopy(model).train()  # a forward pass moves batch norm's running statistics
+    filters = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim == 4]
+    gradients = torch.autograd.grad(functional.cross_entropy(model(images), labels), filters)
+    return float(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
+
+
+@torch.no_grad()
+def _losses_by_age(model: nn.Module, batches: Batches, epoch: int) -> tuple[float, ...]:
+    totals, counts = torch.zeros(NUM_SHARES), torch.zeros(NUM_SHARES)
+    for position, (images, labels) in enumerate(batches.epoch(epoch)):
+        share = int(Fraction(position, len(batches)) * NUM_SHARES)
+        logits = model(images.to(batches.device))
+        totals[share] += float(functional.cross_entropy(logits, labels.to(batches.device), reduction="sum"))
+        counts[share] += len(labels)
+    totals, counts = (batches.team.sum(tensor.to(batches.device)).cpu() for tensor in (totals, counts))
+    return tuple((totals / counts)[counts > 0].tolist())  # an epoch of few batches has fewer shares

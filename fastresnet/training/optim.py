@@ -1,0 +1,227 @@
+"""Optimisers: SGD in groups, Muon or LARS for the convolutions, Lookahead over them.
+
+optimizers = make_optimizers(config.train, model)
+set_rates(optimizers, lr, momentum=None)
+"""
+
+import importlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastresnet.compute.cuda_graphs import side_by_side
+from fastresnet.config import TrainConfig
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of Muon's quintic iteration (Jordan, 2024): steep at zero, so that small singular values grow fast; it brings all of
+them near one, not to it."""
+_FADING = 0.95
+"""Per step, how much of Lookahead's slow weights stays at the very end of a run (Jordan, 2024)."""
+
+
+def make_optimizers(
+    config: TrainConfig, model: nn.Module, *, graphed: bool = False, fused: bool = False
+) -> list[torch.optim.Optimizer]:
+    """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
+
+    Groups are told apart by shape: biases are vectors, like trained scales of batch norm, the classifier a matrix, convolutions
+    all the rest. Where steps are to be `graphed`, learning rates are tensors beside the parameters; `fused`
+    is for a GPU with Triton.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    filters = [parameter for parameter in trained if parameter.ndim == 4]
+    groups = [
+        _group([parameter for parameter in trained if parameter.ndim == 1], config.bias_lr_factor, config),
+        _group([parameter for parameter in trained if parameter.ndim == 2], config.head_lr_factor, config),
+    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if config.muon:
+        optimizers.append(Muon(filters, momentum=config.muon.momentum, iterations=config.muon.iterations, fused=fused))
+    elif config.lars:
+        optimizers.append(Lars(filters, trust=config.lars.trust, momentum=config.momentum, weight_decay=config.weight_decay))
+    else:
+        groups.insert(0, _group(filters, 1.0, config))
+    sgd = torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=1.0,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        fused=graphed or None,  # the only kind that reads its learning rate where it is
+    )
+    optimizers.append(sgd)
+    if graphed:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+            group["lr"] = torch.tensor(1.0, device=group["params"][0].device)
+    return optimizers
+
+
+def _group(parameters: list[nn.Parameter], factor: float, config: TrainConfig) -> dict[str, Any]:
+    # torch multiplies the decay by the group's rate: dividing by the factor leaves the schedule's
+    return {"params": parameters, "factor": factor, "weight_decay": config.weight_decay / factor}
+
+
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: float | None) -> None:
+    """Gives every group its factor times the schedule's learning rate; and SGD a momentum, unless that is None."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            rate = lr * group["factor"]
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+            if momentum is not None and not isinstance(optimizer, Muon):
+                group["momentum"] = momentum
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Takes up a saved state, but for where a learning rate is kept: that differs from device to device."""
+    own: list[dict[str, Any]] = [{key: group[key] for key in ("lr", "fused") if key in group} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, kept in zip(optimizer.param_groups, own, strict=True):
+        group.update(kept)
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of a row a filter.
+
+    Before each step a bank is scaled to the norm sqrt(out) of an orthogonal one, which bounds it without weight decay
+    (Jordan, 2024). With `fused`, what is no matrix product is computed by `fastresnet.compute.kernels.triton_muon`.
+    """
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float = 1.0, *, momentum: float = 0.6, iterations: int = 3, fused: bool = False
+    ) -> None:
+        super().__init__(params, {"lr": lr, "factor": 1.0, "momentum": momentum, "iterations": iterations})
+        self._fused = importlib.import_module("fastresnet.compute.kernels.triton_muon") if fused else None
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Takes one step; `closure` is there for torch's sake and is not called."""
+        for group in self.param_groups:
+            for parameter in side_by_side(group["params"]):
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if "average" not in state:
+                    state["average"] = torch.zeros_like(parameter)
+                if self._fused:
+                    orthogonal = partial(_orthogonal, iterations=group["iterations"])
+                    self._fused.muon_step(parameter, state["average"], group["lr"], group["momentum"], orthogonal)
+                    continue
+                average = state["average"].mul_(group["momentum"]).add_(parameter.grad)
+                gradient = parameter.grad.add(average, alpha=group["momentum"])
+                update = _as_bank(orthogonalise(_as_matrix(gradient), group["iterations"]), gradient.shape)
+                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+                if isinstance(group["lr"], Tensor):
+                    parameter.sub_(update * group["lr"])
+                else:
+                    parameter.add_(update, alpha=-group["lr"])
+
+
+def _as_matrix(bank: Tensor) -> Tensor:
+    """A filter bank [out, in, H, W] as a matrix [out, H * W * in]: in channels_last, where the trainer has them, a view. The
+    order of its columns is nothing to orthogonality."""
+    return bank.permute(0, 2, 3, 1).flatten(1)
+
+
+def _as_bank(matrix: Tensor, shape: torch.Size) -> Tensor:
+    num_filters, channels, height, width = shape
+    return matrix.reshape(num_filters, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Lars(torch.optim.Optimizer):
+    """SGD with momentum whose gradient, weight decay included, is first scaled layer by layer (You et al., 2017): to
+    `trust` times the norm of the layer's weights over those of its gradient and of its decay together."""
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float = 1.0, *, trust: float, momentum: float, weight_decay: float
+    ) -> None:
+        defaults = {"lr": lr, "factor": 1.0, "trust": trust, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Takes one step; `closure` is there for torch's sake and is not called."""
+        for group in self.param_groups:
+            decay = group["weight_decay"]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                norm = parameter.norm()
+                rate = group["trust"] * norm / (parameter.grad.norm() + decay * norm + 1e-12)
+                step = (parameter.grad + decay * parameter) * rate
+                state = self.state[parameter]
+                state["average"] = step if "average" not in state else state["average"].mul_(group["momentum"]).add_(step)
+                parameter.add_(state["average"], alpha=-group["lr"])
+
+
+def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
+    """Brings the singular values of a matrix near one by a few Newton-Schulz iterations.
+
+    Each is X <- (a + b G + c G^2) X with the Gram matrix G = X X^T. All of these factors are polynomials in the first G, so that
+    they can be multiplied together first, and X, which is much larger, once.
+    """
+    normed = matrix / (matrix.norm() + 1e-7)
+    # a GPU's half precision is worth more than fewer operations, but not enough for powers of G
+    return _orthogonal(normed.bfloat16() if matrix.device.type == "cuda" else normed, iterations).to(matrix.dtype)
+
+
+def _orthogonal(matrix: Tensor, iterations: int) -> Tensor:
+    """The same for a matrix whose norm is one."""
+    iterated = _one_by_one if matrix.dtype == torch.bfloat16 else _multiplied_out
+    if matrix.shape[0] > matrix.shape[1]:
+        return iterated(matrix.T, iterations).T  # by the smaller of the two Gram matrices
+    return iterated(matrix, iterations)
+
+
+def _one_by_one(x: Tensor, iterations: int) -> Tensor:
+    a, b, c = _COEFFICIENTS
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _multiplied_out(x: Tensor, iterations: int) -> Tensor:
+    a, b, c = _COEFFICIENTS
+    gram, product = x @ x.T, None
+    for left in reversed(range(iterations)):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if left:
+            gram = factor @ gram @ factor
+    return x if product is None else product @ x
+
+
+class Lookahead:
+    """Slow copies of the weights, towards which the fast ones are pulled back every few steps (Zhang et al., 2019).
+
+    The share of the slow weights that stays grows with the cube of the run's progress, as in Jordan (2024), so that they
+    average over more and more steps; at the end the fast weights become the slow ones.
+    """
+
+    def __init__(self, model: nn.Module, every: int) -> None:
+        self.every = every
+        self._fast = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+        self.slow = [tensor.clone() for tensor in self._fast]
+
+    @torch.no_grad()
+    def step_done(self, step: int, total_steps: int) -> None:
+        """Moves the slow weights, if their turn has come after `step` steps."""
+        last = step >= total_steps
+        if step % self.every and not last:
+            return
+        kept = 1.0 if last else _FADING**self.every * (step / total_steps) ** 3
+        for slow, fast in zip(self.slow, self._fast, strict=True):
+            slow.lerp_(fast, 1 - kept)
+            fast.copy_(slow)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The slow weights, for a checkpoint."""
+        return {"slow": self.slow}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up the slow weights of a checkpoint."""
+        for slow, saved in zip(self.slow, state["slow"], strict=True):
+            slow.copy_(saved)

@@ -1,0 +1,274 @@
+"""One run, from configuration and seed to record and network.
+
+result = fastresnet.train(config, seed=0)
+result.record.test_accuracy
+"""
+
+import functools
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fastresnet import __version__
+from fastresnet.compute.allocator import keep_freed_memory
+from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
+from fastresnet.compute.device import choose_device, recipe_variant, trusted_threads, warn_if_autocast_is_slow
+from fastresnet.compute.processes import ALONE, Team
+from fastresnet.config import RunConfig
+from fastresnet.config.recipes import find_recipe
+from fastresnet.data.batches import Batches, make_batches
+from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.data.sources import load_dataset
+from fastresnet.errors import UserError, first_line
+from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.saved import SavedModel, transfer
+from fastresnet.records.record import DataRecord, Machine, Outcome, RunRecord, Seconds, StepSeconds
+from fastresnet.training.loop import fit
+from fastresnet.training.measuring import measure_after, measure_before
+from fastresnet.training.progress import ProgressBar
+
+_CPUINFO = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The record to keep, the trained network on the device it was trained on, and the same ready to be kept."""
+
+    record: RunRecord
+    model: nn.Module
+    saved: SavedModel
+
+
+def train(
+    config: RunConfig | str,
+    seed: int = 0,
+    *,
+    dataset: Dataset | None = None,
+    start: SavedModel | None = None,
+    data_dir: Path | None = None,
+    device: str | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+    team: Team = ALONE,
+) -> RunResult:
+    """Trains one network as configured, or as the recipe of that name says for the device.
+
+    `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` replaces the
+    one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever `fastresnet.data.sources`
+    says. `checkpoint` makes the run resumable; remove the file once the record is safe. `team` makes one run of the calls in
+    several processes. Raises UserError, before any training, if the configuration does not fit the data or the device, and
+    OutOfMemory if a batch does not fit.
+    """
+    chosen_device = team.own_device(choose_device(device))
+    if chosen_device.type == "cpu":
+        keep_freed_memory()
+    if isinstance(config, str):
+        config = find_recipe(config).config(recipe_variant(chosen_device))
+    with trusted_threads(config.model, chosen_device):
+        return _train(config, seed, dataset, start, data_dir, chosen_device, checkpoint, progress, team)
+
+
+def _train(
+    config: RunConfig,
+    seed: int,
+    dataset: Dataset | None,
+    start: SavedModel | None,
+    data_dir: Path | None,
+    device: torch.device,
+    checkpoint: Path | None,
+    progress: bool,
+    team: Team,
+) -> RunResult:
+    started = datetime.now(UTC)
+    revision = source_revision()  # before anybody commits or edits while the run goes on
+    timer = Timer(device)
+    reset_peak_memory(device)
+    with timer.phase("prepare"):
+        with team.first_here_goes_first():
+            dataset = dataset or load_dataset(config.data.name, data_dir, progress=progress)
+        _check_fit(config, dataset)
+        batches, test_batches = make_batches(config.data, dataset, device, seed, team)
+    warn_if_autocast_is_slow(config.train, device)
+    with timer.phase("build"):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        model = build_model(config.model, seed)
+        if start:
+            transfer(model, start.model)
+        model.to(device)
+        if team.rank:
+            torch.manual_seed(seed + team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
+    if not start:
+        with timer.phase("train"):  # what looks at the training images is training
+            model.prepare(batches.first_images)
+    measured = measure_before(config.train.measure, model, batches)
+    total_images = round(config.train.epochs * batches.num_images)
+    shown = progress and team.is_first
+    bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
+    try:
+        fitted = fit(
+            config.train,
+            model,
+            batches,
+            test_batches,
+            timer=timer,
+            checkpoint=checkpoint,
+            identity=_identity(config, seed, batches.images, start, team),
+            bar=bar,
+        )
+    except (MemoryError, RuntimeError) as error:
+        if _out_of_memory(error):
+            raise OutOfMemory(
+                f"out of memory with data.batch_size {config.data.batch_size}: take a smaller one, or train.micro_batch "
+                f"({first_line(error)})"
+            ) from error
+        raise
+    finally:
+        if bar:
+            bar.close()
+    if fitted.outcome.status == "finished":
+        measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
+    record = RunRecord(
+        config_hash=config.hash,
+        seed=seed,
+        config=config,
+        outcome=fitted.outcome,
+        epochs=fitted.epochs,
+        measured=measured,
+        seconds=Seconds(**timer.seconds),
+        processes=tuple(Seconds(**each) for each in team.gather(timer.seconds)) if team.size > 1 else (),
+        step_seconds=StepSeconds(**fitted.step_seconds) if fitted.step_seconds else None,
+        training_flops=fitted.training_flops,
+        peak_memory_bytes=max(team.gather(peak_memory_bytes(device))),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        data=_data_record(dataset, batches, test_batches),
+        machine=describe_machine(device),
+        versions=versions(),
+        source_revision=revision,
+        started=started,
+        started_from=start.weights_digest if start else None,
+    )
+    shape = _image_shape(config, dataset.train)
+    saved = SavedModel(config, fitted.model, dataset.train.class_names, shape, dataset.mean, dataset.std)
+    return RunResult(record, fitted.model, saved)
+
+
+class OutOfMemory(RuntimeError):
+    """A batch did not fit into memory: the message names its size and the ways out."""
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # on a processor torch raises a plain RuntimeError, of which only the text says what it was
+    texts = ("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in texts)
+
+
+def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:
+    """The record of a run that raised: what was asked, where, and why it ended."""
+    return RunRecord(
+        config_hash=config.hash,
+        seed=seed,
+        config=config,
+        outcome=Outcome(status="failed", reason=reason),
+        epochs=(),
+        seconds=Seconds(build=0, prepare=0, train=0, evaluate=0),
+        training_flops=0,
+        peak_memory_bytes=0,
+        parameters=0,
+        data=None,
+        machine=describe_machine(choose_device(device)),
+        versions=versions(),
+        source_revision=source_revision(),
+        started=started,
+    )
+
+
+def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, team: Team) -> str:
+    """What a checkpoint must have been made by: also the images, since those of a folder may change."""
+    parts = [config.hash, f"seed{seed}", images.digest[:12], *([f"{team.size}processes"] if team.size > 1 else [])]
+    return "-".join([*parts, start.weights_digest] if start else parts)
+
+
+def _check_fit(config: RunConfig, dataset: Dataset) -> None:
+    channels, classes = dataset.train.images.shape[1], len(dataset.train.class_names)
+    if (config.model.in_channels, config.model.num_classes) != (channels, classes):
+        raise UserError(
+            f"{dataset.name} has {channels} channels and {classes} classes; the model is configured for "
+            f"{config.model.in_channels} and {config.model.num_classes} (model.in_channels, model.num_classes)"
+        )
+    side = min(_image_shape(config, dataset.train)[1:])
+    check_image_size(config.model, min([side, *(small for _, small in config.data.size_curriculum)]))
+    if config.train.test_shift >= side:
+        raise UserError(f"test_shift: must be below the images' side, {side}, got {config.train.test_shift}")
+
+
+def _image_shape(config: RunConfig, images: ImageSet) -> tuple[int, int, int]:
+    channels, height, width = images.images.shape[1:]
+    side = config.data.image_size
+    return (channels, side, side) if side else (channels, height, width)
+
+
+def _data_record(dataset: Dataset, batches: Batches, test_batches: Batches) -> DataRecord:
+    train, test = batches.images, test_batches.images
+    return DataRecord(
+        source=dataset.source,
+        train_images=batches.num_images,
+        train_digest=train.digest,
+        test_images=test_batches.num_images,
+        test_digest=test.digest,
+    )
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """The hardware under this process; names the processor and the GPU, never the host."""
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30) if hasattr(os, "sysconf") else 0,
+        device=device.type,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        system=f"{platform.system()} {platform.machine()}",
+    )
+
+
+def _processor() -> str:
+    try:
+        known = dict(re.findall(r"^(model name|flags)\s*: (.*)$", _CPUINFO.read_text(), re.MULTILINE))
+    except OSError:
+        known = {}
+    name = known.get("model name", "").strip() or platform.processor() or platform.machine()
+    matrices = ", AMX" if "amx_bf16" in known.get("flags", "").split() else ""
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()}{matrices})"
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {"python": platform.python_version(), "fastresnet": __version__} | {
+        package: metadata.version(package) for package in ("torch", "torchvision", "numpy")
+    }
+
+
+@functools.cache
+def source_revision() -> str:
+    """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
+    package = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ("git", "-C", str(package), *arguments)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # an environment may lie inside another checkout
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

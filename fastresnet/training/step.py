@@ -1,0 +1,178 @@
+"""The training step: one for every precision and device.
+
+    steps = Steps(config.train, model, 100, timer.device, ALONE)
+    with steps.on_their_stream:
+        loss, logits = steps.take(images, labels, epoch_losses=[])
+
+Nothing in a step waits for the device.
+"""
+
+import copy
+import math
+import operator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from fastresnet.compute.costs import STEP_PARTS, Timer, training_flops_per_image
+from fastresnet.compute.cuda_graphs import StepGraphs, step_stream
+from fastresnet.compute.device import PRECISIONS
+from fastresnet.compute.kernels.convolution import take_gradients_from_products
+from fastresnet.compute.processes import Team, accumulate
+from fastresnet.config import TrainConfig
+from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers, set_rates
+
+
+class Steps:
+    """The steps of a run: the network, and all that changes with it."""
+
+    def __init__(self, config: TrainConfig, model: nn.Module, total: int, device: torch.device, team: Team) -> None:
+        """`total`: how many steps the run has."""
+        self.config, self.model, self.total, self.team = config, model, total, team
+        self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
+        self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        model.to(device).to(memory_format=self._layout)  # type: ignore[call-overload]  # missing from torch's stubs
+        fused = config.fused_kernels and device.type == "cuda" and model.fuse()  # type: ignore[operator]
+        if config.matmul_gradients and device.type == "cpu":
+            take_gradients_from_products(model)
+        graphed = config.cuda_graph and device.type == "cuda" and team.size == 1
+        self.optimizers = make_optimizers(config, model, graphed=graphed, fused=bool(fused))
+        self._forward = team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
+        self._lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
+        # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
+        self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._average: AveragedModel | None = None
+        if config.ema_decay is not None:
+            self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+        self._graphs = StepGraphs() if graphed else None
+        self.on_their_stream = torch.cuda.stream(step_stream(device)) if graphed else nullcontext()
+        """The block to take steps in. Before it and after it, the device must have done all that it was asked for."""
+        self.taken = 0
+        self.lr = 0.0
+        """Of the last step."""
+        self._frozen_parts = 0
+        # images trained on, by what one costs: its shape [C, H, W], and the parts that were frozen
+        self._images_trained: Counter[tuple[tuple[int, ...], int]] = Counter()
+        self._shadow = copy.deepcopy(model).to("meta")
+
+    @property
+    def finished(self) -> bool:
+        return self.taken >= self.total
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The average under EMA."""
+        return self.model if self._average is None else self._average.module
+
+    def take(self, images: Tensor, labels: Tensor, epoch_losses: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Takes a step on a batch on the device, images [N, C, H, W] and labels [N]; returns its mean loss and its logits, which
+        the next step may overwrite. `epoch_losses` are the mean losses of the epochs so far."""
+        self._follow_schedule(epoch_losses)
+        if self._graphs:
+            loss, logits = self._graphs(self._update, images, labels, self._frozen_parts)
+        else:
+            loss, logits = self._update(images, labels)
+        self.taken += 1
+        self._images_trained[tuple(images.shape[1:]), self._frozen_parts] += len(labels) * self.team.size
+        if self._lookahead is not None:
+            self._lookahead.step_done(self.taken, self.total)
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        return loss, logits
+
+    def _follow_schedule(self, epoch_losses: Sequence[float]) -> None:
+        """Sets what the coming step is taken with: learning rate, momentum, the parts that are still trained."""
+        schedule = self.config.schedule
+        self.lr = schedule(self.taken, self.total, epoch_losses)
+        set_rates(self.optimizers, self.lr, schedule.momentum(self.taken, self.total))
+        self._frozen_parts = max((parts for share, parts in self.config.freeze if self.taken >= share * self.total), default=0)
+        _freeze(self.model, self._frozen_parts)
+
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward, backward, and the optimisers' step."""
+        self.model.zero_grad(set_to_none=True)
+        num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
+        pieces: list[tuple[Tensor, Tensor]] = []
+        for piece in zip(images.tensor_split(num_pieces), labels.tensor_split(num_pieces), strict=True):
+            with accumulate(self._forward, more=len(pieces) + 1 < num_pieces):
+                pieces.append(self._backward(*piece, share=len(piece[1]) / len(labels)))
+        with self.parts.phase("optimiser"):
+            for optimizer in self.optimizers:
+                self._scaler.step(optimizer)
+            self._scaler.update()
+        return torch.stack([loss for loss, _ in pieces]).sum(), torch.cat([logits for _, logits in pieces])
+
+    def _backward(self, images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Adds a piece's gradients; returns its share of the batch's loss, and its logits."""
+        config = self.config
+        images = images.contiguous(memory_format=self._layout)
+        autocast = torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
+        with self.parts.phase("forward"), autocast:
+            logits = self._forward(images)
+            loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing) * share
+        with self.parts.phase("backward"):
+            self._scaler.scale(loss).backward()
+        return loss.detach(), logits.detach()
+
+    def finish(self) -> nn.Module:
+        """Gives back what only steps need. Returns the network that is evaluated, as torch computes it: other kernels have no
+        second derivatives, and no layers to look into."""
+        self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of a run's graphs, and would keep it
+        for module in (*self.model.modules(), *self.evaluated_model.modules()):
+            if getattr(module, "fused", False):
+                module.fused = False  # type: ignore[assignment]  # to mypy every attribute of a module is a module
+        return self.evaluated_model
+
+    def seen_apart(self) -> Iterator[Tensor]:
+        """What differs from process to process: all that batch norm keeps of its share of the images."""
+        yield from self.model.buffers()
+        if self._average:
+            yield from self._average.buffers()
+        if self._lookahead:
+            yield from self._lookahead.slow
+
+    def training_flops(self) -> float:
+        """Operations of all steps so far."""
+        total = 0.0
+        for (shape, frozen), num_images in sorted(self._images_trained.items(), key=lambda item: item[0][1]):
+            _freeze(self._shadow, frozen)
+            total += num_images * training_flops_per_image(self._shadow, shape)
+        return total
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the coming steps depend on, for a checkpoint."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "lookahead": self._lookahead and self._lookahead.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "average": self._average.state_dict() if self._average else None,
+            "step": self.taken,
+            "images_trained": [[list(shape), frozen, count] for (shape, frozen), count in self._images_trained.items()],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up the state of a checkpoint; whatever is wrong with it raises whatever torch or Python raise."""
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            load_optimizer(optimizer, saved)
+        if self._lookahead:
+            self._lookahead.load_state_dict(state["lookahead"])
+        self._scaler.load_state_dict(state["scaler"])
+        if self._average:
+            self._average.load_state_dict(state["average"])
+        self.taken = operator.index(state["step"])  # a whole number, or an error
+        self._images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
+
+
+def _freeze(model: nn.Module, parts: int) -> None:
+    """Stops training the first parts of a network; those frozen before stay so."""
+    for part in islice(model.parts(), parts) if parts else ():  # type: ignore[operator]
+        part.requires_grad_(False)
