@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,21 +11,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastresnet.bench import programs, report, suite
-from fastresnet.bench.contenders import Contender, Contest, airbench_muon, contests, tutorial
-from fastresnet.bench.packages import Airbench, Fastai, parse_airbench
-from fastresnet.bench.programs import Evaluation, Measured, Ours, evaluations, num_steps
-from fastresnet.bench.rows import Row
+from benchmarks import programs, report, suite
+from benchmarks.contenders import Contender, Contest, airbench_muon, contests, tutorial
+from benchmarks.packages import Airbench, Fastai, parse_airbench
+from benchmarks.programs import Evaluation, Measured, Ours, evaluations, num_steps
 from fastresnet.compute.device import choose_device
 from fastresnet.config import RunConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.recipes import find_recipe
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
+from fastresnet.records.benchmark import Row
 from fastresnet.study.project import committed_results
 from fastresnet.training.runs import train
 
-from .conftest import command, refused
+from .conftest import ROOT, refused
 
 SAMPLE = {"data.name": "fashion-sample", "train.epochs": 1}
 
@@ -207,9 +208,9 @@ def test_unknown_suite_contest_or_peer_is_refused():
     ):
         with pytest.raises(UserError, match=message):
             next(suite.run_suite(suite_name, **named))
-    message = refused(command("bench", "cpu-quick", "--only", "cifar10-94", "--peer", "fastai"))
+    arguments = ("cpu-quick", "--only", "cifar10-94", "--peer", "fastai")
+    message = refused(subprocess.run([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True))
     assert re.search("cifar10-94: no peer 'fastai'; allowed: .*airbench94 with Muon", message)
-    assert "status: has neither recipes nor peers" in refused(command("bench", "status", "--peer", "tutorial"))
 
 
 def test_peer_whose_package_is_missing_is_left_out_with_a_warning(monkeypatch):

@@ -16,8 +16,8 @@ import pytest
 
 from fastresnet.book import build
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters
-from fastresnet.chapters import STUDIES
 from fastresnet.config.parsing import parse_assignment
+from fastresnet.study import STUDIES
 from fastresnet.study.project import project_root
 
 from .conftest import accessibility_findings

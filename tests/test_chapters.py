@@ -14,10 +14,9 @@ import yaml
 
 from fastresnet.book import notebooks
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
-from fastresnet.chapters import STUDIES
 from fastresnet.config.parsing import parse_assignment
 from fastresnet.errors import UserError
-from fastresnet.study import find_study
+from fastresnet.study import STUDIES, find_study
 
 from .conftest import ROOT, command, refused
 

@@ -20,7 +20,7 @@ from fastresnet.records.store import Store, read_record
 from fastresnet.study import Experiment, RunFailed, Study
 from fastresnet.study.cluster import ClusterLost, clusters, spreading
 from fastresnet.study.cluster.clusters import WORKER_ENVIRONMENT
-from fastresnet.study.cluster.trials import train_trial
+from fastresnet.study.trial import train_trial
 
 from .conftest import command, refused
 

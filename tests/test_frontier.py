@@ -8,11 +8,10 @@ import matplotlib.pyplot as plt
 import pytest
 
 from fastresnet import report
-from fastresnet.chapters import frontier_benchmarks, frontier_page
+from fastresnet.chapters import frontier_benchmarks, frontier_figures, frontier_page
 from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.errors import UserError
 from fastresnet.records.store import load_frame
-from fastresnet.report import figures
 from fastresnet.study import declare, edition_parameters, open_study
 from fastresnet.study.project import committed_results
 
@@ -209,7 +208,7 @@ def test_benchmark_that_was_not_recorded_is_refused():
 def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(results):
     finals = frontier_page.report_finals(results)
     _, ax = plt.subplots()
-    figures.beside_report(finals, ax)
+    frontier_figures.beside_report(finals, ax)
     drawn = sorted(float(x) for line in ax.lines if line.get_marker() == "o" for x in line.get_xdata())
     runs = [record for _, found in finals.values() for records in found.records.values() for record in records]
     assert drawn == pytest.approx(sorted(frontier_page.total_seconds(record) for record in runs))

@@ -1,18 +1,16 @@
 """Records are found by what names them, and only those that are asked for are read."""
 
-import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from fastresnet.bench.status import make_store, status_table
-from fastresnet.chapters import STUDIES
 from fastresnet.errors import UserError
 from fastresnet.records.folders import LocalFolder
 from fastresnet.records.record import Outcome
-from fastresnet.records.store import Store
-from fastresnet.study import open_study
-from fastresnet.study.project import EDITIONS
+from fastresnet.records.store import RECORDS, Store, read_record
+from fastresnet.study import STUDIES, open_study
+from fastresnet.study.project import committed_results, editions_of
 from fastresnet.study.status import status
 from fastresnet.training.runs import failed_record
 
@@ -94,19 +92,24 @@ def test_a_record_under_its_own_name_is_found_without_a_listing(record, tmp_path
     assert work == {"listed": 0, "read": 0}
 
 
+def make_store(folder, size):
+    """Fills a folder with `size` records and returns how many of them answer a wanted run."""
+    template = read_record(next(committed_results().glob(RECORDS)))
+    runs = [run for name in STUDIES for edition in editions_of(name) for run in open_study(name, edition=edition).runs()]
+    wanted = list({run.key: run for run in runs}.values())[:size]
+    # and seeds that no study asks for
+    others = [replace(wanted[0], config=template.config, seed=1_000_000 + extra) for extra in range(size - len(wanted))]
+    for run in (*wanted, *others):
+        file = folder / run.study / run.experiment / f"variant-{run.config.hash}-seed{run.seed}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        update = {"config": run.config, "config_hash": run.config.hash, "seed": run.seed}
+        file.write_text(template.model_copy(update=update).model_dump_json())
+    return len(wanted)
+
+
 def test_status_reads_what_is_wanted_of_a_large_store(tmp_path, work):
     answered = make_store(tmp_path, 2_600)
     assert answered < 2_600
-    rows = status([open_study(name, edition=edition, results=tmp_path) for name in STUDIES for edition in EDITIONS])
+    rows = status([open_study(name, edition=edition, results=tmp_path) for name in STUDIES for edition in editions_of(name)])
     assert all(row["missing"] == 0 for row in rows)
     assert work == {"listed": 1, "read": answered}
-
-
-def test_table_of_the_benchmark_is_what_was_measured(tmp_path):
-    file = tmp_path / "status.json"
-    row = {"records": 100_000, "answered": 2_043, "rounds": 3, "seconds": 3.21, "slowest_seconds": 4.0}
-    file.write_text(json.dumps({"rows": [row]}))
-    assert status_table(file).values.tolist() == [["100,000", "2,043", 3.21]]
-    file.write_text("{}")
-    with pytest.raises(UserError, match="not written by: fastresnet bench status"):
-        status_table(file)

@@ -9,13 +9,12 @@ import time
 import pandas as pd
 import pytest
 
-from fastresnet.chapters import STUDIES
 from fastresnet.errors import UserError
 from fastresnet.records.store import Store, load_frame, read_record
-from fastresnet.study import Experiment, RunFailed, Study, open_study, train_and_save
-from fastresnet.study.cluster.trials import record_killed
+from fastresnet.study import STUDIES, Experiment, RunFailed, Study, open_study, train_and_save
 from fastresnet.study.project import committed_results, editions_of
 from fastresnet.study.status import status
+from fastresnet.study.trial import record_killed
 from fastresnet.training.runs import train
 
 from .conftest import ROOT, command

@@ -5,9 +5,10 @@ import platform
 import pytest
 import torch
 
-from fastresnet.compute import device
+from fastresnet.compute import device, provenance
 from fastresnet.compute.costs import Timer
 from fastresnet.compute.device import choose_device
+from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig, SpeedNetConfig
 from fastresnet.config.schedules import Constant, OneCycle
@@ -16,9 +17,8 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.records.torch_files import read_state
-from fastresnet.training import runs
 from fastresnet.training.loop import _Loop, fit
-from fastresnet.training.runs import describe_machine, train
+from fastresnet.training.runs import train
 
 from .conftest import no_more_than
 
@@ -237,7 +237,7 @@ def test_record_names_the_processor_and_its_units_for_matrices(monkeypatch, tmp_
     described = tmp_path / "cpuinfo"
     if flags:
         described.write_text(f"processor\t: 0\nmodel name\t: Abacus 9\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(runs, "_CPUINFO", described)
+    monkeypatch.setattr(provenance, "_CPUINFO", described)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     name = describe_machine(choose_device("cpu")).processor
     assert name.startswith("Abacus 9 (AVX512" if flags else platform.processor() or platform.machine())

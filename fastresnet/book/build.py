@@ -56,6 +56,7 @@ def stage(root: Path, build: Path) -> Path:
     """Gathers what the book shows: its pages, and of each chapter the executed copy, checked once more."""
     source = build / "source"
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
+    shutil.copytree(root / "params", source / "params")  # pages show some of them
     for file in ("_config.yml", "_toc.yml"):
         shutil.copy(root / file, source / file)
     for name in CHAPTERS:

@@ -21,15 +21,14 @@ from typing import Any
 
 import nbformat
 
-from fastresnet.chapters import STUDIES
 from fastresnet.config.parsing import read_yaml
 from fastresnet.errors import UserError
 from fastresnet.records.folders import Folder, LocalFolder, Place, is_url, open_folder, split_place
-from fastresnet.study import declare, edition_parameters
+from fastresnet.study import STUDIES, declare, edition_parameters
 from fastresnet.study.project import project_root
 
 PARAMETERS_TAG = "parameters"
-CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughput", "scaling", "faults")
+CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughput", "faults")
 """In the order of the book; those without a study of their own have no parameters."""
 
 

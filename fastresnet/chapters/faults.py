@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
-from fastresnet.config.schedules import Frozen
+from fastresnet.config.base import Frozen
 from fastresnet.errors import UserError
 from fastresnet.records.record import Machine
 from fastresnet.study.project import committed_results

@@ -6,10 +6,10 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from fastresnet.chapters.parameters import Some
 from fastresnet.config import RunConfig
+from fastresnet.config.base import Frozen
 from fastresnet.config.models import SpeedNetConfig
 from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.config.recipes.base import Variant
-from fastresnet.config.schedules import Frozen
 from fastresnet.study import Experiment
 
 RecipeName = Literal[

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from fastresnet.bench.rows import Row
 from fastresnet.errors import UserError
+from fastresnet.records.benchmark import Row
 from fastresnet.study.project import committed_results
 
 _UNKNOWN = "not recorded"

@@ -155,3 +155,18 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel("share of the first step's cost")
     ax.legend()
     return ax
+
+
+def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
+    """Gradient norm against weight scale, both relative, one line a layer, and the line that theory draws."""
+    for _, rows in measured.groupby("layer", sort=False):
+        ax.plot(rows["scale"], rows["gradient"], "o", color=COLOURS[0], alpha=0.4, markersize=6)
+    scales = sorted(measured["scale"].unique())
+    ax.plot(scales, [1 / scale for scale in scales], "--", color=COLOURS[1], label="1 / r")
+    ax.plot(scales, scales, ":", color=COLOURS[2], label="r")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.set_xlabel("factor r on the weights")
+    ax.set_ylabel("factor on the gradient's norm")
+    ax.legend()
+    return ax

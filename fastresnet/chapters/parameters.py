@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from fastresnet.config import Measure
-from fastresnet.config.schedules import Frozen
+from fastresnet.config.base import Frozen
 
 Epochs = PositiveFloat
 BatchSize = Annotated[int, Field(ge=2)]

@@ -20,8 +20,8 @@ _SECONDS_TO_SPEAK = 5
 _ClickError: Any = typer.BadParameter.__mro__[2]  # whether click lies inside typer or beside it depends on typer's version
 
 
-def main() -> None:
-    """Runs the command line.
+def main(app: typer.Typer = app) -> None:
+    """Runs a command line, this package's own unless told otherwise.
 
     Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C and SIGTERM.
     """

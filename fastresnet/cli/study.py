@@ -15,7 +15,6 @@ from fastresnet.cli.options import (
     Edition,
     book_app,
     chapter_app,
-    check_output,
     print_table,
     study_app,
 )
@@ -25,8 +24,7 @@ from fastresnet.errors import UserError
 @study_app.command("list")
 def study_list() -> None:
     """Studies and the questions of their experiments."""
-    from fastresnet.chapters import STUDIES
-    from fastresnet.study import open_study
+    from fastresnet.study import STUDIES, open_study
 
     for study in STUDIES:
         print(study)
@@ -87,8 +85,7 @@ def study_status(
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
     """Runs wanted and recorded, by study, edition and experiment."""
-    from fastresnet.chapters import STUDIES
-    from fastresnet.study import open_study
+    from fastresnet.study import STUDIES, open_study
     from fastresnet.study.project import editions_of
     from fastresnet.study.status import status
 
@@ -130,27 +127,6 @@ def study_verify(
     print(f"{verdict.status}: {verdict.claim} {verdict.evidence}")
     if verdict.status != "confirmed":
         raise typer.Exit(1)
-
-
-@study_app.command("scheduling")
-def study_scheduling(
-    trials: Annotated[list[int] | None, typer.Option("-n", min=1, metavar="N", help="Trials; may be repeated.")] = None,
-    dask: Annotated[str, typer.Option(metavar="ADDRESS|local|SLURM.yml", help="What to compare this process with.")] = "local",
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
-) -> None:
-    """Measure what it costs to hand out a run, apart from the run: trials that only save a record."""
-    check_output("json", json_file)
-    from fastresnet.bench import report, scheduling
-    from fastresnet.training.runs import source_revision
-
-    revision = source_revision()  # before anybody commits or edits while it is measured
-    rows = []
-    for row in scheduling.measure(dask, trials or scheduling.TRIALS):
-        rows.append(row)
-        each = 1000 * row.seconds / row.trials
-        print(f"{row.where:12} {row.trials:6} trials {row.seconds:8.2f} s, {each:.2f} ms each, {row.workers} workers", flush=True)
-    if json_file:
-        report.write_json(rows, json_file, device="cpu", revision=revision, packages=("dask", "distributed", "pydantic"))
 
 
 @study_app.command("export")

@@ -1,4 +1,4 @@
-"""train, recipes, predict, tune, bench."""
+"""train, recipes, predict, tune."""
 
 import os
 import sys
@@ -136,46 +136,3 @@ def tune(
     print(f"best mean accuracy on held-out images {study.best_value:.2%}, trial {study.best_trial.number} of {len(study.trials)}")
     for name, value in study.best_params.items():
         print(f"  {name} = {value:.4g}")
-
-
-@app.command()
-def bench(
-    suite: Annotated[str, typer.Argument(help="cpu-quick (minutes), cpu-full (hours), gpu or status.")],
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured here.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each contest.")] = 3,
-    only: Annotated[list[str] | None, typer.Option(metavar="RECIPE", help="Only this contest; may be repeated.")] = None,
-    peer: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only against this peer; may be repeated.")] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Time the recipes against their peers, run after run in one process; or, as `status`, `study status` over large stores."""
-    check_output("json", json_file)
-    from fastresnet.bench import report
-    from fastresnet.bench import suite as suites
-    from fastresnet.training.runs import source_revision
-
-    if suite == "status":
-        if only or peer:
-            raise UserError("status: has neither recipes nor peers; leave out --only and --peer")
-        _bench_status(json_file, rounds)
-        return
-    revision = source_revision()  # before anybody commits or edits while it is measured
-    rows = []
-    for row in suites.run_suite(suite, only=tuple(only or ()), peers=tuple(peer or ()), data_dir=data_dir, rounds=rounds):
-        rows.append(row)
-        print(report.describe_row(row), flush=True)
-    print(report.ratios(rows))
-    if json_file:
-        report.write_json(rows, json_file, device=suites.SUITES[suite].device, revision=revision)
-
-
-def _bench_status(json_file: Path | None, rounds: int) -> None:
-    from fastresnet.bench import report, status
-    from fastresnet.training.runs import source_revision
-
-    revision = source_revision()
-    rows = []
-    for row in status.measure_status(rounds=rounds):
-        rows.append(row)
-        print(status.describe_status(row), flush=True)
-    if json_file:
-        report.write_json(rows, json_file, device="cpu", revision=revision)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
 
-from fastresnet.config.schedules import Frozen
+from fastresnet.config.base import Frozen
 
 Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
 FUSED_ACTIVATIONS = ("gelu", "relu")

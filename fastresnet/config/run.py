@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from fastresnet.config.base import Fraction, Frozen
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.models import FUSED_ACTIVATIONS, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.config.parsing import parse
-from fastresnet.config.schedules import Constant, Fraction, Frozen, Schedule
+from fastresnet.config.schedules import Constant, Schedule
 from fastresnet.errors import UserError
 
 ImageSize = Annotated[int, Field(ge=8)]

@@ -11,16 +11,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from fastresnet.config.base import Fraction, Frozen
+
 LearningRate = Annotated[float, Field(ge=0)]
-
-
-class Frozen(BaseModel):
-    """A value object: unknown keys, wrong types and impossible values are refused, and nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class _Schedule(Frozen):

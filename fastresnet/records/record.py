@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from fastresnet.config import RunConfig
-from fastresnet.config.schedules import Frozen
+from fastresnet.config.base import Frozen
 
 
 class EpochRecord(Frozen):

@@ -14,12 +14,11 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from fastresnet.chapters import STUDIES
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 from fastresnet.records.folders import Place, check_file
 from fastresnet.records.store import load_frame
-from fastresnet.study import Results, open_study
+from fastresnet.study import STUDIES, Results, open_study
 from fastresnet.study.project import committed_results, editions_of
 
 FORMATS = (".xlsx", ".csv", ".parquet")

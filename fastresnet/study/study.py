@@ -10,85 +10,24 @@ configuration and seed that saves its own record, so it can be repeated, interru
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pydantic import ValidationError
 
-from fastresnet.chapters import STUDIES
-from fastresnet.config import RunConfig
 from fastresnet.config.parsing import parse, read_yaml
 from fastresnet.errors import UserError
 from fastresnet.records.folders import Place
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key, Store
 from fastresnet.study.cluster import train_with_dask
+from fastresnet.study.experiment import Experiment, Results, Run
 from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, parameter_file
+from fastresnet.study.trial import RunFailed, train_and_save
 
-
-@dataclass(frozen=True)
-class Experiment:
-    """A question put to the machine: named configurations, each run with every seed."""
-
-    id: str
-    question: str
-    variants: Mapping[str, RunConfig]
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of an experiment."""
-
-    study: str
-    experiment: str
-    variant: str
-    config: RunConfig
-    seed: int
-
-    @property
-    def key(self) -> Key:
-        """What its record is found by."""
-        return self.config.hash, self.seed
-
-
-@dataclass(frozen=True)
-class Results:
-    """An experiment with the record of every run, variants and seeds in the order in which they were declared."""
-
-    experiment: Experiment
-    edition: str
-    records: Mapping[str, tuple[RunRecord, ...]]
-
-    def frame(self) -> pd.DataFrame:
-        """One row a run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch, its fastest, an image."""
-        return pd.DataFrame(
-            {
-                "variant": variant,
-                "seed": record.seed,
-                "outcome": record.outcome.status,
-                "test_accuracy": record.test_accuracy,
-                "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
-                "train_seconds": record.seconds.train,
-                "epoch_seconds": record.seconds.train / record.epochs_trained,
-                "fastest_epoch_seconds": min((epoch.train_seconds for epoch in record.epochs), default=None),
-                "image_seconds": record.seconds.train / record.images_trained,
-                "images_per_second": record.images_trained / record.seconds.train,
-            }
-            for variant, records in self.records.items()
-            for record in records
-        )
-
-    def epochs(self) -> pd.DataFrame:
-        """One row an epoch: variant, seed and the columns of `EpochRecord`."""
-        return pd.DataFrame(
-            {"variant": variant, "seed": record.seed, **epoch.model_dump()}
-            for variant, records in self.records.items()
-            for record in records
-            for epoch in record.epochs
-        )
+STUDIES = ("myrtle_notes", "fashionmnist_speed", "cifar10_accuracy", "frontier", "findings")
+"""Modules of `fastresnet.chapters` that declare a study, in the order of the book. They are built on this room, so that it
+loads them by name."""
 
 
 @dataclass(frozen=True)
@@ -185,12 +124,6 @@ def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
     return [run for key, run in wanted.items() if key not in found]
 
 
-def by_seed(runs: Iterable[Run], first: Sequence[str]) -> list[Run]:
-    """Runs one seed after the other, within each the experiments named `first`, in that order, before the rest."""
-    rank = {experiment: place for place, experiment in enumerate(first)}
-    return sorted(runs, key=lambda run: (run.seed, rank.get(run.experiment, len(rank))))
-
-
 def train_all(
     runs: Sequence[Run],
     store: Store,
@@ -216,10 +149,6 @@ def train_all(
             failures.append(str(error))
     if failures:
         raise RunFailed("; ".join(failures))
-
-
-class RunFailed(RuntimeError):
-    """A run ended in an exception: the message says which, why, and where that is recorded."""
 
 
 def open_study(
@@ -283,40 +212,3 @@ def find_study(name: str) -> Any:
     if name not in STUDIES:
         raise UserError(f"no study {name!r}; allowed: {', '.join(STUDIES)}")
     return importlib.import_module(f"fastresnet.chapters.{name}")
-
-
-def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | None, *, progress: bool) -> RunRecord:
-    """Trains one run from its checkpoint, if it has one, and saves its record.
-
-    A run that raises is recorded as failed and raises RunFailed. A request that cannot be served raises UserError
-    and records nothing.
-    """
-    from fastresnet.data.sources import cache_folder
-    from fastresnet.training.runs import train
-
-    started = datetime.now(UTC)
-    checkpoint = cache_folder() / "checkpoints" / f"{run.config.hash}-seed{run.seed}.pt"
-    try:
-        record = train(run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress).record
-    except UserError:
-        raise
-    except Exception as error:
-        raise record_failure(run, store, f"{type(error).__name__}: {error}", device, started) from error
-    store.save(record, run.study, run.experiment, run.variant)
-    checkpoint.unlink(missing_ok=True)
-    return record
-
-
-def record_failure(run: Run, store: Store, reason: str, device: str | None, started: datetime) -> RunFailed:
-    """Records a run as failed; the error to raise says which, why, and where that is recorded.
-
-    A run that another process has ended meanwhile keeps the record of that one.
-    """
-    from fastresnet.training.runs import failed_record
-
-    if store.find(*run.key):
-        where = "not recorded: another process has ended the run"
-    else:
-        record = failed_record(run.config, run.seed, reason, device, started)
-        where = f"recorded in {store.save(record, run.study, run.experiment, run.variant)}"
-    return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; {where}")

@@ -11,11 +11,10 @@ from typing import Any
 
 import traitlets
 
-from fastresnet.chapters import STUDIES
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import read_record
-from fastresnet.study import open_study
+from fastresnet.study import STUDIES, open_study
 from fastresnet.study.project import EDITIONS, editions_of
 from fastresnet.widgets.base import Explorer, script
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import traitlets
 
+from fastresnet.config.base import Frozen
 from fastresnet.config.parsing import parse
-from fastresnet.config.schedules import Frozen, OneCycle, Schedule
+from fastresnet.config.schedules import OneCycle, Schedule
 from fastresnet.errors import UserError
 from fastresnet.records.store import read_record
 from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json

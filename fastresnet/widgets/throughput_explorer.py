@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import traitlets
 
 from fastresnet import report
-from fastresnet.chapters import STUDIES
 from fastresnet.config import RunConfig
 from fastresnet.config.datasets import SPECS
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import read_record
-from fastresnet.study import Study, open_study
+from fastresnet.study import STUDIES, Study, open_study
 from fastresnet.study.project import editions_of
 from fastresnet.widgets.base import Explorer, script
 

@@ -67,7 +67,7 @@ def pytest_sessionfinish(session):
         return
     import torch
 
-    from fastresnet.training.runs import describe_machine, source_revision, versions
+    from fastresnet.compute.provenance import describe_machine, source_revision, versions
 
     machine = describe_machine(torch.device("cpu"))
     matrix = FaultMatrix(rows=tuple(rows), machine=machine, versions=versions(), source_revision=source_revision())

@@ -11,11 +11,10 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fastresnet.chapters import STUDIES
 from fastresnet.cli import main
 from fastresnet.config import DataConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, ResNetConfig, SpeedNetConfig
-from fastresnet.study import find_study
+from fastresnet.study import STUDIES, find_study
 
 from ..conftest import command
 
@@ -26,7 +25,6 @@ HEAVY = (
     "book.notebooks.run_chapter",
     "book.notebooks.run_side_by_side",
     "data.download.fetch_file",
-    "bench.suite.run_suite",
     "training.tuning.search",
     "book.build.build_book",
     "report.verification.recheck",
@@ -197,7 +195,7 @@ def test_any_parameter_is_served_or_refused(attempts, light):
 
 
 VOCABULARY = """
-train recipes predict tune bench data list fetch verify study run status export chapter sweep compare book build
+train recipes predict tune data list fetch verify study run status export chapter sweep compare book build
 --seed --seeds --record --save --from --checkpoint --device --data-dir --json --edition --only --peer --results -p -f -o --jobs
 --sample --margin --time-limit --trials --storage --rounds --help --version --lenient --longest explorer fashion-80 cifar10-90
 cifar10 cifar100 fashion-sample run.yml model.pt out.json out.ipynb cpu quick F8 0 1 -1 nan . .. / = a=b - -- /dev/null é

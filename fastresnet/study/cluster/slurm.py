@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config.schedules import Frozen
+from fastresnet.config.base import Frozen
 from fastresnet.errors import UserError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -19,17 +19,15 @@ from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store
 from fastresnet.study.cluster.clusters import POLL_SECONDS, Cluster, ClusterLost, open_cluster
-from fastresnet.study.cluster.trials import record_killed, train_trial
-
-if TYPE_CHECKING:
-    from fastresnet.study import Run
+from fastresnet.study.experiment import Run
+from fastresnet.study.trial import RunFailed, record_killed, train_trial
 
 Item = TypeVar("Item")
 
 
 def train_with_dask(
-    runs: "Sequence[Run]", store: Store, data_dir: Path | None, device: str | None, name: str, *, progress: bool = False
-) -> "Iterator[tuple[Run, RunRecord]]":
+    runs: Sequence[Run], store: Store, data_dir: Path | None, device: str | None, name: str, *, progress: bool = False
+) -> Iterator[tuple[Run, RunRecord]]:
     """Trains runs on the cluster that `name` says, as `open_cluster` reads it, yielding each with its record as it ends.
 
     A run that raises, or that every worker dies of, is recorded as failed. Raises RunFailed at the end if some failed,
@@ -40,8 +38,6 @@ def train_with_dask(
     failures: list[str] = []
     with open_cluster(name, device) as cluster, tqdm(total=len(runs), unit="run", file=sys.stderr, disable=not progress) as bar:
         from distributed import KilledWorker
-
-        from fastresnet.study import RunFailed
 
         def show(workers: int) -> None:
             bar.set_postfix_str(f"{len(failures)} failed, {workers} worker{'s' * (workers != 1)}")

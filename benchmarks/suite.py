@@ -17,15 +17,15 @@ import torch
 from scipy import stats
 from torch import nn
 
-from fastresnet.bench.contenders import Contender, Contest, contests
-from fastresnet.bench.programs import Measured, Program, num_steps
-from fastresnet.bench.rows import Row
+from benchmarks.contenders import Contender, Contest, contests
+from benchmarks.programs import Measured, Program, num_steps
 from fastresnet.compute.costs import energy_joules
 from fastresnet.compute.device import PRECISIONS, choose_device, recipe_variant
 from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
+from fastresnet.records.benchmark import Row
 
 
 @dataclass(frozen=True)

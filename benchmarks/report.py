@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-from fastresnet.bench.rows import Row
 from fastresnet.compute.device import choose_device
-from fastresnet.config.schedules import Frozen
+from fastresnet.compute.provenance import describe_machine, versions
 from fastresnet.records.atomic import replacing
-from fastresnet.training.runs import describe_machine, versions
+from fastresnet.records.benchmark import Row
 
 
 def describe_row(row: Row) -> str:
@@ -51,11 +49,11 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_json(rows: Sequence[Frozen], path: Path, *, device: str, revision: str, packages: Sequence[str] = ()) -> Path:
-    """Writes the rows with the source, the device and the versions they were measured with, those of further packages too."""
+def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -> Path:
+    """Writes the rows with the source, the device and the versions they were measured with."""
     content = {
         "machine": describe_machine(choose_device(device)).model_dump(),
-        "versions": versions() | {package: metadata.version(package) for package in packages},
+        "versions": versions(),
         "source_revision": revision,
         "rows": [row.model_dump() for row in rows],
     }

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastresnet.bench.programs import Evaluation, Measured
+from benchmarks.programs import Evaluation, Measured
 from fastresnet.compute.costs import energy_of, peak_memory_bytes, reset_peak_memory, training_flops_per_image
 from fastresnet.config import Precision
 from fastresnet.config.models import ModelConfig

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from fastresnet.bench.packages import Airbench, Fastai
-from fastresnet.bench.programs import Ours, Program
+from benchmarks.packages import Airbench, Fastai
+from benchmarks.programs import Ours, Program
 from fastresnet.config import DataConfig, MuonConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig, SpeedNetConfig
 from fastresnet.config.recipes import find_recipe

@@ -1,6 +1,6 @@
 """What is kept of a contender. Free of torch."""
 
-from fastresnet.config.schedules import Frozen
+from fastresnet.config.base import Frozen
 
 
 class Row(Frozen):

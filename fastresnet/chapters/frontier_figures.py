@@ -1,0 +1,94 @@
+"""Figures of the frontier chapter: results in, matplotlib axes out."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
+
+from fastresnet.chapters.frontier_page import Published, total_seconds
+from fastresnet.records.record import RunRecord
+from fastresnet.report.figures import styles
+from fastresnet.report.style import COLOURS, INK, RULE
+from fastresnet.study import Results
+
+
+def frontier(
+    results: Mapping[str, Results],
+    published: Sequence[Published],
+    ax: Axes,
+    *,
+    cost: Callable[[RunRecord], float],
+    published_cost: str,
+    label: str,
+    legend: bool = True,
+) -> Axes:
+    """Test error against cost, both on logarithmic axes: a dot a run of ours, and a numbered dot for what others have
+    published, whose cost is the field `published_cost`. The legend, if there is one, stands beside the panel."""
+    for (name, found), style in zip(results.items(), styles(), strict=False):
+        records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
+        costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
+        ax.plot(costs, errors, style["marker"], color=style["color"], alpha=0.7, markersize=6, label=name)
+    for number, point in enumerate(published, 1):  # numbered, because several lie too close for their names
+        value, error = getattr(point, published_cost), 100 * (1 - point.accuracy)
+        if value is not None:
+            ax.plot(value, error, ".", color=INK, markersize=5, label=f"{number} {point.name}")
+            # neighbours in the list are neighbours in the plot, too close for numbers side by side
+            shift, alignment = (4, "bottom") if number % 2 else (-4, "top")
+            ax.annotate(
+                str(number), (value, error), (0, shift), textcoords="offset points", fontsize=8, ha="center", va=alignment
+            )
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(ScalarFormatter())
+    ax.set_xlabel(label)
+    ax.set_ylabel("test error, %")
+    if legend:
+        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
+    """Seconds an epoch against the factor by which one thing was multiplied, a dot a run and a line a thing through the means,
+    with thin lines for growth by the factor and by its square."""
+    for (what, runs), style in zip(measured.groupby("what", sort=False), styles(), strict=False):
+        ax.plot(runs["factor"], runs["epoch_seconds"], style["marker"], color=style["color"], alpha=0.5, markersize=5)
+        ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), style["linestyle"], color=style["color"], label=what)
+    once = measured.loc[measured["factor"] == 1, "epoch_seconds"].mean()
+    factors = sorted(measured["factor"].unique())
+    for power, name in ((1, "the factor"), (2, "its square")):
+        reached = [factor for factor in factors if factor**power <= 64]
+        ax.plot(reached, [once * factor**power for factor in reached], color=RULE, linewidth=0.8)
+        ax.annotate(name, (reached[-1], once * reached[-1] ** power), (3, 0), textcoords="offset points", fontsize=8)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_xlabel("multiplied by")
+    ax.set_ylabel("seconds an epoch")
+    ax.legend()
+    return ax
+
+
+def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> Axes:
+    """Seconds of the report's final models, hollow, and of the recipes for the same accuracies, a dot a run with a bar at the
+    mean, a row an accuracy; logarithmic, with the figures beside them."""
+    for position, (published, found) in enumerate(finals.values()):
+        seconds = [total_seconds(record) for records in found.records.values() for record in records]
+        theirs, mean = published.seconds or float("nan"), sum(seconds) / len(seconds)
+        ax.plot([mean, theirs], [position] * 2, color=RULE, linewidth=1, zorder=1)
+        ax.plot(seconds, [position] * len(seconds), "o", color=COLOURS[0], alpha=0.5, markersize=7)
+        ax.vlines(mean, position - 0.22, position + 0.22, color=COLOURS[0], linewidth=2)
+        ax.plot(theirs, position, "s", markeredgecolor=COLOURS[1], markerfacecolor="white", markersize=8)
+        for text, at, offset, side in ((mean, min(seconds), -8, "right"), (theirs, theirs, 10, "left")):
+            label = f"{text:.{int(text < 10)}f} s"
+            ax.annotate(label, (at, position), (offset, 0), textcoords="offset points", ha=side, va="center")
+    ax.set_yticks(range(len(finals)), list(finals))
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.margins(x=0.14, y=0.15)
+    ax.set_xlabel("seconds (logarithmic)")
+    return ax

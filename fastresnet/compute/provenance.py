@@ -1,0 +1,64 @@
+"""What a result was made with: the hardware, the versions, the revision of the source."""
+
+import functools
+import os
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from fastresnet import __version__
+from fastresnet.records.record import Machine
+
+_CPUINFO = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """The hardware under this process; names the processor and the GPU, never the host."""
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30) if hasattr(os, "sysconf") else 0,
+        device=device.type,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        system=f"{platform.system()} {platform.machine()}",
+    )
+
+
+def _processor() -> str:
+    try:
+        known = dict(re.findall(r"^(model name|flags)\s*: (.*)$", _CPUINFO.read_text(), re.MULTILINE))
+    except OSError:
+        known = {}
+    name = known.get("model name", "").strip() or platform.processor() or platform.machine()
+    matrices = ", AMX" if "amx_bf16" in known.get("flags", "").split() else ""
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()}{matrices})"
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {"python": platform.python_version(), "fastresnet": __version__} | {
+        package: metadata.version(package) for package in ("torch", "torchvision", "numpy")
+    }
+
+
+@functools.cache
+def source_revision() -> str:
+    """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
+    package = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ("git", "-C", str(package), *arguments)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # an environment may lie inside another checkout
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
