@@ -1,9 +1,11 @@
 """Fast, honest, re-runnable training of small ResNets.
 
-    import fastresnet
-    config = fastresnet.load_yaml(path, fastresnet.RunConfig)
-    result = fastresnet.train(config, seed=0)
-    result.record.test_accuracy
+    import fastresnet as fr
+
+    train, test = fr.loaders("cifar10", batch_size=512, flip="random", crop_padding=4)
+    model = fr.resnet18(num_classes=10, channels=(32, 64, 128, 256), stem="3x3/1", stem_pool="none")
+    result = fr.fit(model, train, test, epochs=10, schedule=fr.OneCycle(max_lr=0.4), momentum=0.9, weight_decay=5e-4)
+    print(result.test_accuracy, result.seconds.train)
 
 A name is imported when it is first used, so that what needs no torch does not wait for it.
 """
@@ -16,20 +18,37 @@ __version__ = "0.1.0"
 _MODULES = {
     "config.models": ("DavidNetConfig", "NormConfig", "ResNetConfig", "SpeedNetConfig"),
     "config.parsing": ("load_yaml",),
-    "config.run": ("DataConfig", "LarsConfig", "MuonConfig", "RunConfig", "TrainConfig"),
-    "compute.costs": ("Timer",),
-    "data.batches": ("TensorBatches", "WorkerBatches", "make_batches"),
+    "config.recipes": ("find_recipe",),
+    "config.run": ("DataConfig", "LarsConfig", "MuonConfig", "PruneConfig", "RunConfig", "TrainConfig"),
+    "config.schedules": (
+        "Constant",
+        "Cosine",
+        "CosineRestarts",
+        "Cyclic",
+        "Exponential",
+        "Linear",
+        "MultiStep",
+        "OneCycle",
+        "OneCycleTail",
+        "PiecewiseLinear",
+        "Plateau",
+    ),
     "data.images": ("Dataset", "ImageSet", "from_tensors"),
+    "data.loaders": ("loaders",),
     "data.sources": ("load_dataset",),
     "errors": ("UserError",),
     "models.build": ("build_model",),
-    "models.resnet": ("ResNet",),
+    "models.davidnet": ("DavidNet",),
+    "models.resnet": ("ResNet", "resnet10", "resnet18", "resnet34"),
+    "models.saved": ("SavedModel", "load_model", "save_model"),
     "models.speednet": ("SpeedNet",),
     "records.record": ("EpochRecord", "RunRecord"),
     "records.store": ("Store", "load_frame"),
-    "study.study": ("Experiment", "Results", "Study", "open_study"),
+    "study.experiment": ("Experiment", "Results"),
+    "study.study": ("Study", "open_study"),
     "training.evaluation": ("evaluate",),
-    "training.loop": ("fit",),
+    "training.fit": ("fit",),
+    "training.loop": ("FitResult",),
     "training.runs": ("RunResult", "train"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

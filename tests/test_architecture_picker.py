@@ -29,7 +29,7 @@ NO_POOL = "3x3 stem, no pool"
 
 @pytest.fixture(scope="module")
 def c13():
-    return open_study("cifar10_accuracy", edition="cpu").recorded("C13")
+    return open_study("cifar10_accuracy", edition="small").recorded("C13")
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_unknown_variant_is_refused(c13):
 
 def test_experiment_that_varies_the_training_is_refused(c13):
     with pytest.raises(UserError, match="C11: its variants differ in more than the network"):
-        ArchitecturePicker(open_study("cifar10_accuracy", edition="cpu").recorded("C11"))
+        ArchitecturePicker(open_study("cifar10_accuracy", edition="small").recorded("C11"))
     frontier = open_study("frontier", edition="cpu")
     results = next(found for each in frontier.experiments if (found := frontier.recorded(each)))
     with pytest.raises(UserError, match="has networks of kind speednet; allowed: resnet"):

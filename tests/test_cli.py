@@ -105,7 +105,7 @@ def test_data_verify_reports_what_is_there():
 
 def test_study_status_is_json():
     rows = json.loads(command("study", "status", "--json").stdout)
-    assert {"study", "edition", "experiment", "wanted", "recorded", "diverged", "missing"} == set(rows[0])
+    assert {"study", "edition", "experiment", "wanted", "recorded", "diverged", "missing", "hours", "hours left"} == set(rows[0])
     of_the_report = {f"F{step}" for step in range(1, 9)} | {f"C{step}" for step in range(1, 14)} | {"N1", "N2", "N3"}
     assert {row["experiment"] for row in rows} >= of_the_report | {"M2a", "M8i", "final"}
 

@@ -22,7 +22,7 @@ SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 def test_network_without_triton_takes_the_kernels_of_torch_and_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastresnet.compute.kernels.fused", None)
     model = build_model(SMALL, 0)
-    with pytest.warns(UserWarning, match=r"train\.fused_kernels: fastresnet\.models\.fused is not installed; torch's own"):
+    with pytest.warns(UserWarning, match=r"fused_kernels: fastresnet\.compute\.kernels\.fused is not installed; torch's own"):
         model.fuse()
     assert not model.fused
 

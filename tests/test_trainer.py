@@ -17,7 +17,7 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.records.torch_files import read_state
-from fastresnet.training.loop import _Loop, fit
+from fastresnet.training.loop import _Loop, train_epochs
 from fastresnet.training.runs import train
 
 from .conftest import no_more_than
@@ -200,7 +200,7 @@ def test_pieces_of_a_batch_add_up_to_the_whole_batch():
         model[1].reset_parameters()
         batches, test_batches = make_batches(data, dataset, torch.device("cpu"), seed=0)
         config = TrainConfig(epochs=1, schedule=Constant(lr=0.1), micro_batch=pieces)
-        fit(config, model, batches, test_batches, timer=Timer(torch.device("cpu")))
+        train_epochs(config, model, batches, test_batches, timer=Timer(torch.device("cpu")))
         weights.append(model[1].weight.detach().clone())
     torch.testing.assert_close(*weights)
 

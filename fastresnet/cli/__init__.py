@@ -20,7 +20,7 @@ _SECONDS_TO_SPEAK = 5
 _ClickError: Any = typer.BadParameter.__mro__[2]  # whether click lies inside typer or beside it depends on typer's version
 
 
-def main(app: typer.Typer = app) -> None:
+def main(commands: typer.Typer | None = None) -> None:
     """Runs a command line, this package's own unless told otherwise.
 
     Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C and SIGTERM.
@@ -30,7 +30,7 @@ def main(app: typer.Typer = app) -> None:
     warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
     try:
-        code = app(prog_name="fastresnet", standalone_mode=False)  # raises its errors, returns the code of an exit
+        code = (commands or app)(prog_name="fastresnet", standalone_mode=False)  # raises its errors, returns the code of an exit
     except _ClickError as error:
         # without a message it is a group named without a command, whose help has been shown
         _stop(_with_help(error), 2) if error.format_message() else sys.exit(2)

@@ -68,12 +68,15 @@ def train(
         return
     if record:
         store.write_record(records[0], record)
-    if save:
-        save_model(result.saved, save)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     if seeds > 1:
         print(report.describe_runs(records))
+    if diverged := [each.seed for each in records if each.outcome.status == "diverged"]:
+        unsaved = "; the network is not saved" if save else ""
+        raise RuntimeError(f"the loss stopped being a finite number, seed {', '.join(map(str, diverged))}{unsaved}")
+    if save:
+        save_model(result.saved, save)
 
 
 def _run_config(what: str, changes: list[str], device: str | None) -> Any:

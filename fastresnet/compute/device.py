@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastresnet.compute.costs import autocast_slowdown
 from fastresnet.config import TrainConfig
-from fastresnet.config.models import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.config.recipes.base import Variant
 from fastresnet.errors import UserError
 
@@ -41,24 +40,30 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def in_layout(tensor: Tensor, layout: torch.memory_format) -> Tensor:
+    """A tensor in channels_last or contiguous, if it has the four dimensions that such a layout is about; else as it is."""
+    return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
+
+
 def in_double(tensor: Tensor) -> Tensor:
     """A tensor as float64 on its device, or on the processor where the device (mps) has no such numbers."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 @contextmanager
-def trusted_threads(model: ModelConfig, device: torch.device) -> Iterator[None]:
+def trusted_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
     """One thread for the block, with a warning, where several are not to be trusted; else as many as there are.
 
     On a processor, torch 2.13's convolutions of four channels give gradients that differ from run to run on two threads,
     or never end: seen with 4 to 8 channels, kernel 1, stride 2, in channels last. Later versions are taken to do so, too.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or _narrowest(model) >= _TRUSTED_CHANNELS or _torch_version() < (2, 13):
+    narrowest = min((layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=_TRUSTED_CHANNELS)
+    if device.type != "cpu" or threads == 1 or narrowest >= _TRUSTED_CHANNELS or _torch_version() < (2, 13):
         yield
         return
     warnings.warn(
-        f"a layer of {_narrowest(model)} channels: torch {torch.__version__} cannot be trusted with fewer than "
+        f"a layer of {narrowest} channels: torch {torch.__version__} cannot be trusted with fewer than "
         f"{_TRUSTED_CHANNELS} on several threads, so this network is trained on one",
         stacklevel=4,
     )
@@ -67,16 +72,6 @@ def trusted_threads(model: ModelConfig, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _narrowest(model: ModelConfig) -> int:
-    match model:
-        case ResNetConfig():
-            return min(model.channels)
-        case SpeedNetConfig():
-            return min(model.num_patch_filters, *model.widths)
-        case DavidNetConfig():
-            return min(model.widths)
 
 
 def _torch_version() -> tuple[int, ...]:

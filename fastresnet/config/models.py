@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
 
-from fastresnet.config.base import Frozen
+from fastresnet.config.base import Settings
 
 Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
 FUSED_ACTIVATIONS = ("gelu", "relu")
 """Those in `fastresnet.compute.kernels.triton_layers`."""
 
 
-class ResNetConfig(Frozen):
+class ResNetConfig(Settings):
     """The original report's ResNet and the switches it tried; the defaults are torchvision's `resnet18`."""
 
     kind: Literal["resnet"] = "resnet"
@@ -36,7 +36,7 @@ class ResNetConfig(Frozen):
     num_classes: Annotated[int, Field(ge=2)] = 10
 
 
-class SpeedNetConfig(Frozen):
+class SpeedNetConfig(Settings):
     """A network for reaching an accuracy soon: whitened patches, a few groups that halve the image, a scaled head.
 
     The ingredients are Page's and Jordan's (2018 to 2024); each can be switched off to see what it is worth.
@@ -87,7 +87,7 @@ class SpeedNetConfig(Frozen):
         return 2 * (self.patch_directions or self.in_channels * self.patch**2)
 
 
-class NormConfig(Frozen):
+class NormConfig(Settings):
     """Batch norm after every convolution of a `davidnet`, and its switches; the defaults are plain batch norm."""
 
     kind: Literal["batch", "none"] = "batch"
@@ -111,7 +111,7 @@ class NormConfig(Frozen):
         return self
 
 
-class DavidNetConfig(Frozen):
+class DavidNetConfig(Settings):
     """Page's DAVIDnet (2018) with the steps that led to it and from it: a stem, then layers that each halve the image, some
     with a residual branch of two convolutions, a global pool, a scaled head. The defaults are the network of 79 seconds."""
 

@@ -17,9 +17,9 @@ _MOST_VALUES = 10_000
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_yaml(path: Path, model: type[Model]) -> Model:
+def load_yaml(path: str | Path, model: type[Model]) -> Model:
     """Reads and checks a YAML file. Raises UserError naming file, key and what is allowed."""
-    return parse(read_yaml(path), model, str(path))
+    return parse(read_yaml(Path(path)), model, str(path))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     Raises UserError if there is no key or the value is not YAML.
     """
     key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"\w+(\.\w+)?", key):
+    if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
         raise UserError(f"-p {text}: expected KEY=VALUE")
     if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
         return key, float(value)
@@ -69,11 +69,19 @@ def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
     Raises UserError with one line that names each bad key and what is allowed there.
     """
     try:
-        return model.model_validate_json(json.dumps(values))
+        return model.model_validate_json(json.dumps(values, default=_plain))
     except (TypeError, ValueError) as error:
         if isinstance(error, ValidationError):
             raise UserError("; ".join(f"{where}: {_explain(line, model)}" for line in error.errors())) from error
         raise UserError(f"{where}: {error}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__}: neither a number, a text nor made of them")
 
 
 def _explain(error: Any, model: type[BaseModel]) -> str:

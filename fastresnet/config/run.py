@@ -15,18 +15,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config.base import Fraction, Frozen
+from fastresnet.config.base import Fraction, Settings
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.models import FUSED_ACTIVATIONS, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.schedules import Constant, Schedule
 from fastresnet.errors import UserError
 
+GIVEN = "given"
+"""Name of a data set that the caller hands over."""
 ImageSize = Annotated[int, Field(ge=8)]
 Precision = Literal["fp32", "fp16", "bf16"]
 
 
-class PruneConfig(Frozen):
+class PruneConfig(Settings):
     """Soft pruning of easy images, those whose last loss is below the mean of all (after InfoBatch, Qin et al., 2024, which also
     weighs up what it keeps of them).
 
@@ -40,14 +42,15 @@ class PruneConfig(Frozen):
     """Epochs before the first that skips: losses must be known."""
 
 
-class DataConfig(Frozen):
+class DataConfig(Settings):
     """Which images, how many, in which batches, how augmented.
 
     Augmentations act on the images at their own size, in pixels of that size; `image_size` resizes afterwards.
     """
 
     name: str = "cifar10"
-    """A data set of `fastresnet data list`, `folder:PATH` (train/CLASS/*.png and test/CLASS/*.png) or `tensors:PATH.npz`."""
+    """A data set of `fastresnet data list`, `folder:PATH` (train/CLASS/*.png and test/CLASS/*.png) or `tensors:PATH.npz`; `given`
+    for one that the caller of `train` hands over."""
     train_images: PositiveInt | None = None
     """Stratified subset of the training images; None takes all."""
     test_images: PositiveInt | None = None
@@ -77,7 +80,7 @@ class DataConfig(Frozen):
 
     @model_validator(mode="after")
     def _possible(self) -> "DataConfig":
-        if self.name not in SPECS and not self.name.startswith(("folder:", "tensors:")):
+        if self.name not in (*SPECS, GIVEN) and not self.name.startswith(("folder:", "tensors:")):
             raise ValueError(f"name: no data set {self.name!r}; allowed: {', '.join(SPECS)}, folder:PATH, tensors:PATH.npz")
         if self.loader == "worker" and self.flip == "alternating":
             raise ValueError("flip: 'alternating' needs loader 'tensor'; with 'worker' allowed: none, random")
@@ -90,7 +93,7 @@ class DataConfig(Frozen):
         return self
 
 
-class MuonConfig(Frozen):
+class MuonConfig(Settings):
     """Muon for the convolutions (Jordan, 2024): momentum, then the nearest semi-orthogonal matrix as the update.
 
     The schedule's learning rate is Muon's; weights are kept at the norm of an orthogonal matrix, so none decay.
@@ -101,7 +104,7 @@ class MuonConfig(Frozen):
     """Newton-Schulz iterations."""
 
 
-class LarsConfig(Frozen):
+class LarsConfig(Settings):
     """LARS for the convolutions (You et al., 2017): each layer's step is a share of the norm of its weights."""
 
     trust: PositiveFloat = 0.001
@@ -111,7 +114,7 @@ class LarsConfig(Frozen):
 Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall", "test-halves"]
 
 
-class TrainConfig(Frozen):
+class TrainConfig(Settings):
     """Optimiser, schedule, and the numerics of the loop."""
 
     epochs: Annotated[float, Field(gt=0)] = 10.0
@@ -191,7 +194,11 @@ class TrainConfig(Frozen):
         return self
 
 
-class RunConfig(Frozen):
+_OF_THE_SCHEDULE = {"train.lr": "lr", "train.learning_rate": "lr", "train.max_lr": "max_lr"}
+"""What is looked for in `TrainConfig` and stands in its schedule."""
+
+
+class RunConfig(Settings):
     """All that a run's result depends on, save its seed and the machine."""
 
     data: DataConfig = DataConfig()
@@ -218,16 +225,25 @@ class RunConfig(Frozen):
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
-        """A copy with some values replaced, each named by its path, as in `{"train.epochs": 2}`.
+        """A copy with some values replaced, each named by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`.
 
         Raises UserError for a path or value that is not allowed.
         """
         values = self.model_dump(mode="json")
         for path, value in changes.items():
-            section, _, key = path.partition(".")
+            section, *between, key = path.split(".") if "." in path else (path, "")
             if not key or section not in values:
                 raise UserError(f"{path}: unknown key; allowed: SECTION.KEY with a section of {', '.join(values)}")
-            values[section][key] = value
+            if path in _OF_THE_SCHEDULE:
+                raise UserError(
+                    f"{path}: a learning rate belongs to its schedule; allowed: train.schedule.{_OF_THE_SCHEDULE[path]}"
+                )
+            inner = values[section]
+            for step in between:
+                inner = inner.get(step)
+                if not isinstance(inner, dict):
+                    raise UserError(f"{path}: {step} holds nothing with a name; allowed: {section}.{step}=VALUE")
+            inner[key] = value
         return parse(values, RunConfig, "changes")
 
 

@@ -13,12 +13,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from fastresnet.config.base import Fraction, Frozen
+from fastresnet.config.base import Fraction, Settings
 
 LearningRate = Annotated[float, Field(ge=0)]
 
 
-class _Schedule(Frozen):
+class _Schedule(Settings):
     """What every schedule answers."""
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:

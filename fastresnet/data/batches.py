@@ -12,7 +12,7 @@ image a process is dropped at the end of an epoch; in evaluation, batches are de
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,17 +28,20 @@ from fastresnet.errors import UserError
 
 
 class Batches(Protocol):
-    """What the trainer and the evaluation ask of a loader."""
+    """What the trainer and the evaluation ask of batches."""
 
-    images: ImageSet
-    num_images: int
-    """Of an epoch, over all processes."""
-    device: torch.device
-    team: Team
     losses: Tensor | None
     """The last losses [images] of the training images, NaN for those not seen yet; None where nothing depends on them."""
-    foreseeable: bool
-    """Whether an epoch's batches can be had before the epoch before has ended."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def team(self) -> Team: ...
+
+    @property
+    def foreseeable(self) -> bool:
+        """Whether an epoch's batches can be had before the epoch before has ended."""
 
     def __len__(self) -> int: ...
 
@@ -46,12 +49,10 @@ class Batches(Protocol):
 
     def note_losses(self, epoch: int, losses: Tensor) -> None: ...
 
-    def first_images(self, num_images: int) -> Tensor: ...
-
 
 def make_batches(
     config: DataConfig, dataset: Dataset, device: torch.device, seed: int, team: Team = ALONE
-) -> tuple[Batches, Batches]:
+) -> tuple["ImageBatches", "ImageBatches"]:
     """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
 
     Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it, or if
@@ -68,20 +69,19 @@ def make_batches(
         raise UserError(f"batch_size: {team.size} processes share it; allowed: multiples of {team.size}, got {config.batch_size}")
     if (smallest := min(len(train), config.batch_size)) < 2 * team.size:
         raise UserError(f"batch_size: batch norm needs batches of at least {2 * team.size} images, got {smallest}")
-    loader = TensorBatches if config.loader == "tensor" else WorkerBatches
-    return (
-        loader(config, train, dataset, device, seed, team, training=True),
-        loader(config, test, dataset, device, seed, team, training=False),
-    )
+    shared = (config, dataset, device, seed, team)
+    if config.loader == "tensor":
+        return TensorBatches(train, *shared, training=True), TensorBatches(test, *shared, training=False)
+    return WorkerBatches(train, *shared, training=True), WorkerBatches(test, *shared, training=False)
 
 
-class _Batches:
+class ImageBatches:
     """What both loaders share: the order of the images, the number of batches, and who gets what of them."""
 
     def __init__(
         self,
-        config: DataConfig,
         images: ImageSet,
+        config: DataConfig,
         dataset: Dataset,
         device: torch.device,
         seed: int,
@@ -89,6 +89,7 @@ class _Batches:
         *,
         training: bool,
     ) -> None:
+        self._epochs_begun = 0
         self.config, self.device, self.seed, self.team, self.training = config, device, seed, team, training
         self.batch_size = config.batch_size if training else config.test_batch_size
         last = len(images) % self.batch_size
@@ -102,6 +103,15 @@ class _Batches:
 
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
+
+    def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of one epoch."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of the next epoch."""
+        self._epochs_begun += 1
+        return self.epoch(self._epochs_begun - 1)
 
     def first_images(self, num_images: int) -> Tensor:
         """The first images, of the configured size and normalised, neither shuffled nor augmented: float32 [num_images or fewer,
@@ -159,25 +169,15 @@ class _Batches:
         return shuffled[~(easy & (torch.rand(len(shuffled), generator=generator) < prune.skip))]
 
 
-class TensorBatches(_Batches):
+class TensorBatches(ImageBatches):
     """The whole set as uint8 on the device, augmented a batch at a time."""
 
-    def __init__(
-        self,
-        config: DataConfig,
-        images: ImageSet,
-        dataset: Dataset,
-        device: torch.device,
-        seed: int,
-        team: Team = ALONE,
-        *,
-        training: bool,
-    ) -> None:
-        super().__init__(config, images, dataset, device, seed, team, training=training)
-        self._pixels, self._labels = images.images.to(device), images.labels.to(device)
+    def __init__(self, images: ImageSet, *shared: Any, training: bool) -> None:
+        super().__init__(images, *shared, training=training)
+        self._pixels, self._labels = images.images.to(self.device), images.labels.to(self.device)
         # one multiplication and one addition from uint8 to normalised pixels
-        self._scale = (1 / (255 * self.std)).to(device)[:, None, None]
-        self._offset = (-self.mean / self.std).to(device)[:, None, None]
+        self._scale = (1 / (255 * self.std)).to(self.device)[:, None, None]
+        self._offset = (-self.mean / self.std).to(self.device)[:, None, None]
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch, the same each time it is asked for."""
@@ -215,23 +215,14 @@ class TensorBatches(_Batches):
         return sides[-1] if sides else self.config.image_size
 
 
-class WorkerBatches(_Batches):
+class WorkerBatches(ImageBatches):
     """The original report's way: a torch DataLoader that transforms one image at a time, in any number of processes."""
 
-    def __init__(
-        self,
-        config: DataConfig,
-        images: ImageSet,
-        dataset: Dataset,
-        device: torch.device,
-        seed: int,
-        team: Team = ALONE,
-        *,
-        training: bool,
-    ) -> None:
-        super().__init__(config, images, dataset, device, seed, team, training=training)
+    def __init__(self, images: ImageSet, *shared: Any, training: bool) -> None:
+        super().__init__(images, *shared, training=training)
         self.foreseeable = False  # what the transforms draw is drawn as an epoch is asked for
         v2 = import_torchvision("transforms.v2")
+        config = self.config
         height, width = images.images.shape[-2:]
         steps = []
         if training and config.crop_padding:
@@ -244,7 +235,7 @@ class WorkerBatches(_Batches):
             steps.append(v2.RandomErasing(p=1, scale=(area, area), ratio=(1, 1), value=colour))
         if config.image_size:
             steps.append(v2.Resize((config.image_size, config.image_size), antialias=True))
-        steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(dataset.mean, dataset.std)]
+        steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean.tolist(), self.std.tolist())]
         self._transformed = _TransformedImages(images, v2.Compose(steps))
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -33,6 +33,9 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"ImageSet({len(self):,} images {list(self.images.shape[1:])}, {len(self.class_names)} classes)"
+
     @cached_property
     def digest(self) -> str:
         """`content_digest` of the images as they are ordered here."""

@@ -5,10 +5,13 @@ logits. With `extra_conv` the added layers have names of their own.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fastresnet.config.models import ResNetConfig
+from fastresnet.config.parsing import parse
 from fastresnet.models.layers import ACTIVATIONS, conv
 
 BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -86,8 +89,35 @@ class ResNet(nn.Module):
         yield nn.ModuleList([self.conv1, self.bn1])
         yield from (self.layer1, self.layer2, self.layer3, self.layer4)
 
-    def prepare(self, first_images: Callable[[int], Tensor]) -> None:
-        """Nothing of this network is set from the data before training."""
+
+def resnet10(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
+    """A ResNet of ten weighted layers, as `resnet18` says."""
+    return _resnet(10, num_classes, seed, options)
+
+
+def resnet18(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
+    """A freshly initialised ResNet-18; `options` are those of `ResNetConfig`, torchvision's network by default.
+
+    `seed` makes its weights, None draws them from torch's generator. Raises UserError for an option that is not allowed.
+
+        >>> model = resnet18(channels=(32, 64, 128, 256), stem="3x3/1", stem_pool="none", seed=0)
+        >>> model(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+    """
+    return _resnet(18, num_classes, seed, options)
+
+
+def resnet34(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
+    """A ResNet of 34 weighted layers, as `resnet18` says."""
+    return _resnet(34, num_classes, seed, options)
+
+
+def _resnet(depth: int, num_classes: int, seed: int | None, options: dict[str, Any]) -> ResNet:
+    config = parse({"depth": depth, "num_classes": num_classes, **options}, ResNetConfig, f"resnet{depth}")
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return ResNet(config)
 
 
 def _initialise(module: nn.Module) -> None:

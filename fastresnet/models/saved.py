@@ -1,7 +1,7 @@
 """A trained network in a file: weights, configuration and class names; loading it runs no code from it.
 
-save_model(result.saved, Path("model.pt"))
-load_model(Path("model.pt")).predict(images)
+save_model(result.saved, "model.pt")
+load_model("model.pt").predict(images)
 """
 
 import hashlib
@@ -36,6 +36,9 @@ class SavedModel:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return f"SavedModel({self.config.model.kind}, {len(self.class_names)} classes, images {list(self.image_shape)})"
+
     @property
     def weights_digest(self) -> str:
         """Twelve hexadecimal digits that name the weights."""
@@ -66,8 +69,9 @@ class SavedModel:
         return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None]
 
 
-def save_model(saved: SavedModel, path: Path) -> Path:
-    """Writes a network in one move."""
+def save_model(saved: SavedModel, path: str | Path) -> Path:
+    """Writes a network in one move, as `train(...).saved` has it; returns its path."""
+    path = Path(path)
     state = {
         "format": _FORMAT,
         "config": saved.config.model_dump_json(),
@@ -81,8 +85,9 @@ def save_model(saved: SavedModel, path: Path) -> Path:
     return path
 
 
-def load_model(path: Path) -> SavedModel:
+def load_model(path: str | Path) -> SavedModel:
     """Reads a network back, onto the CPU. Raises UserError naming the file if it is not a whole one."""
+    path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:

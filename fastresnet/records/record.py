@@ -108,6 +108,11 @@ class RunRecord(Frozen):
     started_from: str | None = None
     """Digest of the saved weights that training began with; None for a fresh network."""
 
+    def __repr__(self) -> str:
+        accuracy = "" if self.test_accuracy is None else f", test accuracy {self.test_accuracy:.2%}"
+        seconds = f"{self.seconds.train:.1f} s of training"
+        return f"RunRecord({self.config_hash}, seed {self.seed}, {self.outcome.status}{accuracy}, {seconds})"
+
     @property
     def test_accuracy(self) -> float | None:
         """Accuracy at the end, in [0, 1]; None for a run that never was evaluated."""

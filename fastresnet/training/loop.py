@@ -1,13 +1,12 @@
 """The training loop: epochs, evaluations, checkpoints.
 
-    result = fit(config.train, model, train_batches, test_batches, timer=Timer(device))
+    result = train_epochs(config.train, model, train_batches, test_batches, timer=Timer(device))
 
 Nothing in the loop waits for the device: losses stay there until the epoch ends. That is also when a loss that is no
 longer a finite number is noticed, and the run ends as `diverged`.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.compute.costs import Timer
-from fastresnet.compute.cuda_graphs import made_beside
-from fastresnet.compute.device import PRECISIONS
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.errors import UserError, first_line
-from fastresnet.records.record import EpochRecord, Outcome
+from fastresnet.records.record import EpochRecord, Outcome, Seconds
 from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.training.evaluation import Score, evaluate
+from fastresnet.training.feed import Feed
 from fastresnet.training.probes import weight_norm
 from fastresnet.training.progress import ProgressBar
 from fastresnet.training.step import Steps
@@ -32,30 +30,39 @@ from fastresnet.training.step import Steps
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit leaves: its epochs, how it ended, and the network that was evaluated (the average under EMA)."""
+    """What training leaves: its epochs, how it ended, and the network that was evaluated (the average under EMA)."""
 
     epochs: tuple[EpochRecord, ...]
     outcome: Outcome
-    training_flops: float
+    """Whether it `finished`, or `diverged`: the loss stopped being a finite number."""
+    seconds: Seconds
     model: nn.Module
-    step_seconds: dict[str, float] | None
-    """By part of a step, where the configuration asks for it."""
     score: Score | None
     """Of the last evaluation."""
+    steps: Steps
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Accuracy at the end, in [0, 1]; None without test batches."""
+        return self.epochs[-1].test_accuracy
+
+    def __repr__(self) -> str:
+        accuracy = "" if self.test_accuracy is None else f", test accuracy {self.test_accuracy:.2%}"
+        return f"FitResult({self.outcome.status}, {len(self.epochs)} epochs{accuracy}, {self.seconds.train:.1f} s of training)"
 
 
-def fit(
+def train_epochs(
     config: TrainConfig,
     model: nn.Module,
     train_batches: Batches,
-    test_batches: Batches,
+    test_batches: Batches | None,
     *,
     timer: Timer,
     checkpoint: Path | None = None,
     identity: str = "",
     bar: ProgressBar | None = None,
 ) -> FitResult:
-    """Trains a network in place, evaluating as configured.
+    """Trains a network in place, evaluating as configured if there are test batches.
 
     With `checkpoint`, the whole state is saved there after every epoch, and a file that is already there is resumed;
     `identity` must then be what it was (UserError otherwise). On a CPU the resumed run equals the uninterrupted one bit
@@ -71,9 +78,7 @@ def fit(
     outcome = Outcome(status="finished")
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
-    steps = loop.steps
-    step_seconds = steps.parts.seconds if config.time_parts else None
-    return FitResult(tuple(loop.epochs), outcome, steps.training_flops(), steps.finish(), step_seconds, loop.score)
+    return FitResult(tuple(loop.epochs), outcome, Seconds(**timer.seconds), loop.steps.finish(), loop.score, loop.steps)
 
 
 class _Loop:
@@ -85,7 +90,7 @@ class _Loop:
         self.steps = Steps(config, model, total, timer.device, batches.team)
         self.epochs: list[EpochRecord] = []
         self.score: Score | None = None
-        self._coming: Iterator[tuple[Tensor, Tensor]] | None = None
+        self.feed = Feed(batches, timer.device, self.steps.parts)
 
     @property
     def diverged(self) -> bool:
@@ -98,7 +103,7 @@ class _Loop:
     def finished(self) -> bool:
         return self.diverged or self.steps.finished
 
-    def run_epoch(self, test_batches: Batches) -> None:
+    def run_epoch(self, test_batches: Batches | None) -> None:
         """Trains one epoch, or what is left of the last, and evaluates if its turn has come."""
         index = len(self.epochs)
         before = dict(self.timer.seconds)
@@ -107,7 +112,7 @@ class _Loop:
             self.team.average(self.steps.seen_apart())
         score = None
         due = (index + 1) % self.config.evaluate_every == 0 or self.steps.finished
-        if due and math.isfinite(loss):
+        if test_batches and due and math.isfinite(loss):
             with self.timer.phase("evaluate"):
                 score = self.score = self._evaluate(test_batches)
         norm = weight_norm(self.steps.model) if "weight-norm" in self.config.measure else None
@@ -134,9 +139,8 @@ class _Loop:
         losses: list[Tensor] = []
         image_losses: list[Tensor] = []
         correct: list[Tensor] = []
-        num_images, team, batches = 0, self.team, self._coming or made_beside(self.batches.epoch(index), self.timer.device)
-        while batch := self._next(batches):
-            images, labels = batch
+        num_images, team = 0, self.team
+        for images, labels in self.feed.epoch(index):
             loss, logits = self.steps.take(images, labels, epoch_losses)
             losses.append(loss * len(labels))
             correct.append((logits.argmax(dim=1) == labels).sum())
@@ -149,39 +153,17 @@ class _Loop:
                 break
         if image_losses and not self.steps.finished:
             self.batches.note_losses(index, torch.cat(image_losses))
-        # its first batch is made while the device is still at the last step of this one
-        self._coming = None if self.steps.finished or not self.batches.foreseeable else self._begun(index + 1)
+        if not self.steps.finished:
+            self.feed.begin(index + 1)
         # but for those losses, the one transfer of the epoch
         total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
-
-    def _begun(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch, of which the first is made."""
-        batches = made_beside(self.batches.epoch(index), self.timer.device)
-        with self.steps.parts.phase("loader"):
-            first = [next(batches)]
-
-        def all_batches() -> Iterator[tuple[Tensor, Tensor]]:
-            yield first.pop()  # which is then kept by nobody here
-            yield from batches
-
-        return all_batches()
-
-    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
-        """The next batch, on the device; None after the last."""
-        with self.steps.parts.phase("loader"):
-            batch = next(batches, None)
-        if batch is None:
-            return None
-        with self.steps.parts.phase("transfer"):
-            images, labels = (each.to(self.timer.device, non_blocking=True) for each in batch)
-            return images, labels
 
     def _evaluate(self, batches: Batches) -> Score:
         return evaluate(
             self.steps.evaluated_model,
             batches,
-            precision=PRECISIONS[self.config.precision],
+            precision=self.config.precision,
             channels_last=self.config.channels_last,
             test_flip=self.config.test_flip,
             test_shift=self.config.test_shift,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.config import Measure
-from fastresnet.data.batches import Batches
+from fastresnet.data.batches import ImageBatches
 from fastresnet.training import probes
 from fastresnet.training.evaluation import Score
 
@@ -31,7 +31,7 @@ NUM_SHARES = 10
 Measured = dict[str, tuple[float, ...]]
 
 
-def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: Batches) -> Measured:
+def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches) -> Measured:
     """What is asked for of a network before its first step, on the device it is on."""
     measured: Measured = {}
     if "gradient-norm" in names:
@@ -43,7 +43,7 @@ def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: Batche
 
 
 def measure_after(
-    names: tuple[Measure, ...], model: nn.Module, batches: Batches, last_epoch: int, score: Score | None
+    names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches, last_epoch: int, score: Score | None = None
 ) -> Measured:
     """What is asked for of a network after its last step; `last_epoch` is that epoch's index, `score` that of its evaluation."""
     measured: Measured = {}
@@ -59,7 +59,7 @@ def measure_after(
     return measured
 
 
-def _probed(batches: Batches) -> tuple[Tensor, Tensor]:
+def _probed(batches: ImageBatches) -> tuple[Tensor, Tensor]:
     images = batches.first_images(PROBED_IMAGES)
     return images, batches.images.labels[: len(images)].to(images.device)
 
@@ -72,7 +72,7 @@ def _gradient_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 @torch.no_grad()
-def _losses_by_age(model: nn.Module, batches: Batches, epoch: int) -> tuple[float, ...]:
+def _losses_by_age(model: nn.Module, batches: ImageBatches, epoch: int) -> tuple[float, ...]:
     totals, counts = torch.zeros(NUM_SHARES), torch.zeros(NUM_SHARES)
     for position, (images, labels) in enumerate(batches.epoch(epoch)):
         share = int(Fraction(position, len(batches)) * NUM_SHARES)

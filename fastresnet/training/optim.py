@@ -27,31 +27,28 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
 
-    Groups are told apart by shape: biases are vectors, like trained scales of batch norm, the classifier a matrix, convolutions
-    all the rest. Where steps are to be `graphed`, learning rates are tensors beside the parameters; `fused`
-    is for a GPU with Triton.
+    Groups are told apart by shape: biases are vectors, like trained scales of batch norm; the classifier is a matrix; filters
+    of convolutions have four dimensions. SGD trains whatever else a network has at the schedule's rate. Where steps are to be
+    `graphed`, learning rates are tensors beside the parameters; `fused` is for a GPU with Triton.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     filters = [parameter for parameter in trained if parameter.ndim == 4]
     groups = [
-        _group([parameter for parameter in trained if parameter.ndim == 1], config.bias_lr_factor, config),
+        _group([parameter for parameter in trained if parameter.ndim <= 1], config.bias_lr_factor, config),
         _group([parameter for parameter in trained if parameter.ndim == 2], config.head_lr_factor, config),
+        _group([parameter for parameter in trained if parameter.ndim == 3 or parameter.ndim > 4], 1.0, config),
     ]
     optimizers: list[torch.optim.Optimizer] = []
-    if config.muon:
+    if config.muon and filters:
         optimizers.append(Muon(filters, momentum=config.muon.momentum, iterations=config.muon.iterations, fused=fused))
-    elif config.lars:
+    elif config.lars and filters:
         optimizers.append(Lars(filters, trust=config.lars.trust, momentum=config.momentum, weight_decay=config.weight_decay))
     else:
         groups.insert(0, _group(filters, 1.0, config))
-    sgd = torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=1.0,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        fused=graphed or None,  # the only kind that reads its learning rate where it is
-    )
-    optimizers.append(sgd)
+    if groups := [group for group in groups if group["params"]]:
+        # fused is the only kind that reads its learning rate where it is
+        sgd = torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, nesterov=config.nesterov, fused=graphed or None)
+        optimizers.append(sgd)
     if graphed:
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = torch.tensor(1.0, device=group["params"][0].device)

@@ -4,6 +4,8 @@ result = fastresnet.train(config, seed=0)
 result.record.test_accuracy
 """
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +20,17 @@ from fastresnet.compute.processes import ALONE, Team
 from fastresnet.compute.provenance import describe_machine, source_revision, versions
 from fastresnet.config import RunConfig
 from fastresnet.config.recipes import find_recipe
-from fastresnet.data.batches import Batches, make_batches
+from fastresnet.config.run import GIVEN
+from fastresnet.data.batches import ImageBatches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
 from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, StepSeconds
-from fastresnet.training.loop import fit
-from fastresnet.training.measuring import measure_after, measure_before
+from fastresnet.training.loop import FitResult, train_epochs
+from fastresnet.training.measuring import Measured, measure_after, measure_before
 from fastresnet.training.progress import ProgressBar
 
 
@@ -38,6 +42,9 @@ class RunResult:
     model: nn.Module
     saved: SavedModel
 
+    def __repr__(self) -> str:
+        return f"RunResult({self.record!r})"
+
 
 def train(
     config: RunConfig | str,
@@ -45,76 +52,132 @@ def train(
     *,
     dataset: Dataset | None = None,
     start: SavedModel | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     device: str | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = False,
     team: Team = ALONE,
 ) -> RunResult:
     """Trains one network as configured, or as the recipe of that name says for the device.
 
-    `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` replaces the
-    one that `config.data.name` names; otherwise it is looked for in `data_dir`, then wherever `fastresnet.data.sources`
-    says. `checkpoint` makes the run resumable; remove the file once the record is safe. `team` makes one run of the calls in
-    several processes. Raises UserError, before any training, if the configuration does not fit the data or the device, and
-    OutOfMemory if a batch does not fit.
+    `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` is a data set of
+    one's own, with `config.data.name` "given"; otherwise the one named there is looked for in `data_dir`, then wherever
+    `fastresnet.data.sources` says. `checkpoint` makes the run resumable; remove the file once the record is safe. `team` makes
+    one run of the calls in several processes. Raises UserError, before any training, if the configuration does not fit the data
+    or the device, and OutOfMemory if a batch does not fit.
+
+        >>> config = RunConfig(data={"name": "fashion-sample"}, model={"in_channels": 1}, train={"epochs": 0.1})
+        >>> train(config).record.outcome.status
+        'finished'
     """
-    chosen_device = team.own_device(choose_device(device))
-    if chosen_device.type == "cpu":
-        keep_freed_memory()
-    if isinstance(config, str):
-        config = find_recipe(config).config(recipe_variant(chosen_device))
-    with trusted_threads(config.model, chosen_device):
-        return _train(config, seed, dataset, start, data_dir, chosen_device, checkpoint, progress, team)
-
-
-def _train(
-    config: RunConfig,
-    seed: int,
-    dataset: Dataset | None,
-    start: SavedModel | None,
-    data_dir: Path | None,
-    device: torch.device,
-    checkpoint: Path | None,
-    progress: bool,
-    team: Team,
-) -> RunResult:
-    started = datetime.now(UTC)
-    revision = source_revision()  # before anybody commits or edits while the run goes on
-    timer = Timer(device)
-    reset_peak_memory(device)
-    with timer.phase("prepare"):
-        with team.first_here_goes_first():
-            dataset = dataset or load_dataset(config.data.name, data_dir, progress=progress)
-        _check_fit(config, dataset)
-        batches, test_batches = make_batches(config.data, dataset, device, seed, team)
-    warn_if_autocast_is_slow(config.train, device)
-    with timer.phase("build"):
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        model = build_model(config.model, seed)
-        if start:
-            transfer(model, start.model)
-        model.to(device)
-        if team.rank:
-            torch.manual_seed(seed + team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
-    if not start:
-        with timer.phase("train"):  # what looks at the training images is training
-            model.prepare(batches.first_images)
-    measured = measure_before(config.train.measure, model, batches)
+    run = _Run.begin(config, seed, device, team)
+    config = run.config
+    dataset, batches, test_batches = run.load(dataset, Path(data_dir) if data_dir else None, progress)
+    warn_if_autocast_is_slow(config.train, run.device)
+    model = run.build(start)
     total_images = round(config.train.epochs * batches.num_images)
     shown = progress and team.is_first
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
-    try:
-        fitted = fit(
+    with trusted_threads(model, run.device), _memory_named(config), closing(bar) if bar else nullcontext():
+        if isinstance(model, Prepared) and not start:
+            with run.timer.phase("train"):  # what looks at the training images is training
+                model.prepare(batches.first_images)
+        measured = measure_before(config.train.measure, model, batches)
+        fitted = train_epochs(
             config.train,
             model,
             batches,
             test_batches,
-            timer=timer,
-            checkpoint=checkpoint,
+            timer=run.timer,
+            checkpoint=Path(checkpoint) if checkpoint else None,
             identity=_identity(config, seed, batches.images, start, team),
             bar=bar,
         )
+        if fitted.outcome.status == "finished":
+            measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
+        record = run.record(fitted, measured, _data_record(dataset, batches, test_batches), start)
+    shape = _image_shape(config, dataset.train)
+    saved = SavedModel(config, fitted.model, dataset.train.class_names, shape, dataset.mean, dataset.std)
+    return RunResult(record, fitted.model, saved)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run in progress: what was asked, where it computes, and its clock."""
+
+    config: RunConfig
+    seed: int
+    device: torch.device
+    team: Team
+    timer: Timer
+    started: datetime
+    revision: str
+    """Of the source, from before anybody commits or edits while the run goes on."""
+
+    @classmethod
+    def begin(cls, config: RunConfig | str, seed: int, device: str | None, team: Team) -> "_Run":
+        started = datetime.now(UTC)
+        chosen = team.own_device(choose_device(device))
+        if chosen.type == "cpu":
+            keep_freed_memory()
+        if isinstance(config, str):
+            config = find_recipe(config).config(recipe_variant(chosen))
+        reset_peak_memory(chosen)
+        return cls(config, seed, chosen, team, Timer(chosen), started, source_revision())
+
+    def load(self, dataset: Dataset | None, data_dir: Path | None, progress: bool) -> tuple[Dataset, ImageBatches, ImageBatches]:
+        """The data set, and its batches for training and for testing."""
+        name = self.config.data.name
+        if dataset is None and name == GIVEN:
+            raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
+        with self.timer.phase("prepare"):
+            with self.team.first_here_goes_first():
+                dataset = dataset or load_dataset(name, data_dir, progress=progress)
+            _check_fit(self.config, dataset)
+            return dataset, *make_batches(self.config.data, dataset, self.device, self.seed, self.team)
+
+    def build(self, start: SavedModel | None) -> nn.Module:
+        """The network on its device."""
+        with self.timer.phase("build"):
+            torch.manual_seed(self.seed)  # dropout draws from the global generator
+            model = build_model(self.config.model, self.seed)
+            if start:
+                transfer(model, start.model)
+            model.to(self.device)
+            if self.team.rank:
+                torch.manual_seed(self.seed + self.team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
+        return model
+
+    def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:
+        """All that is kept of the run."""
+        seconds, parts = self.timer.seconds, fitted.steps.parts.seconds
+        return RunRecord(
+            config_hash=self.config.hash,
+            seed=self.seed,
+            config=self.config,
+            outcome=fitted.outcome,
+            epochs=fitted.epochs,
+            measured=measured,
+            seconds=Seconds(**seconds),
+            processes=tuple(Seconds(**each) for each in self.team.gather(seconds)) if self.team.size > 1 else (),
+            step_seconds=StepSeconds(**parts) if self.config.train.time_parts else None,
+            training_flops=fitted.steps.training_flops(),
+            peak_memory_bytes=max(self.team.gather(peak_memory_bytes(self.device))),
+            parameters=sum(parameter.numel() for parameter in fitted.steps.model.parameters()),
+            data=data,
+            machine=describe_machine(self.device),
+            versions=versions(),
+            source_revision=self.revision,
+            started=self.started,
+            started_from=start.weights_digest if start else None,
+        )
+
+
+@contextmanager
+def _memory_named(config: RunConfig) -> Iterator[None]:
+    """Says of a batch that did not fit into memory how large it was."""
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         if _out_of_memory(error):
             raise OutOfMemory(
@@ -122,34 +185,6 @@ def _train(
                 f"({first_line(error)})"
             ) from error
         raise
-    finally:
-        if bar:
-            bar.close()
-    if fitted.outcome.status == "finished":
-        measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
-    record = RunRecord(
-        config_hash=config.hash,
-        seed=seed,
-        config=config,
-        outcome=fitted.outcome,
-        epochs=fitted.epochs,
-        measured=measured,
-        seconds=Seconds(**timer.seconds),
-        processes=tuple(Seconds(**each) for each in team.gather(timer.seconds)) if team.size > 1 else (),
-        step_seconds=StepSeconds(**fitted.step_seconds) if fitted.step_seconds else None,
-        training_flops=fitted.training_flops,
-        peak_memory_bytes=max(team.gather(peak_memory_bytes(device))),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        data=_data_record(dataset, batches, test_batches),
-        machine=describe_machine(device),
-        versions=versions(),
-        source_revision=revision,
-        started=started,
-        started_from=start.weights_digest if start else None,
-    )
-    shape = _image_shape(config, dataset.train)
-    saved = SavedModel(config, fitted.model, dataset.train.class_names, shape, dataset.mean, dataset.std)
-    return RunResult(record, fitted.model, saved)
 
 
 class OutOfMemory(RuntimeError):
@@ -207,7 +242,7 @@ def _image_shape(config: RunConfig, images: ImageSet) -> tuple[int, int, int]:
     return (channels, side, side) if side else (channels, height, width)
 
 
-def _data_record(dataset: Dataset, batches: Batches, test_batches: Batches) -> DataRecord:
+def _data_record(dataset: Dataset, batches: ImageBatches, test_batches: ImageBatches) -> DataRecord:
     train, test = batches.images, test_batches.images
     return DataRecord(
         source=dataset.source,

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +23,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fastresnet.compute.costs import STEP_PARTS, Timer, training_flops_per_image
 from fastresnet.compute.cuda_graphs import StepGraphs, step_stream
-from fastresnet.compute.device import PRECISIONS
+from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.compute.kernels.convolution import take_gradients_from_products
 from fastresnet.compute.processes import Team, accumulate
 from fastresnet.config import TrainConfig
+from fastresnet.errors import UserError
+from fastresnet.models.protocols import Fusible, HasParts
 from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers, set_rates
 
 
@@ -38,12 +40,14 @@ class Steps:
         self.config, self.model, self.total, self.team = config, model, total, team
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        model.to(device).to(memory_format=self._layout)  # type: ignore[call-overload]  # missing from torch's stubs
-        fused = config.fused_kernels and device.type == "cuda" and model.fuse()  # type: ignore[operator]
+        model.to(device)._apply(lambda tensor: in_layout(tensor, self._layout))
+        fused = config.fused_kernels and device.type == "cuda" and isinstance(model, Fusible) and model.fuse()
+        if config.freeze and not isinstance(model, HasParts):
+            raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
         if config.matmul_gradients and device.type == "cpu":
             take_gradients_from_products(model)
         graphed = config.cuda_graph and device.type == "cuda" and team.size == 1
-        self.optimizers = make_optimizers(config, model, graphed=graphed, fused=bool(fused))
+        self.optimizers = make_optimizers(config, model, graphed=graphed, fused=fused)
         self._forward = team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self._lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
         # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
@@ -60,7 +64,7 @@ class Steps:
         self._frozen_parts = 0
         # images trained on, by what one costs: its shape [C, H, W], and the parts that were frozen
         self._images_trained: Counter[tuple[tuple[int, ...], int]] = Counter()
-        self._shadow = copy.deepcopy(model).to("meta")
+        self._trained = [parameter.requires_grad for parameter in model.parameters()]
 
     @property
     def finished(self) -> bool:
@@ -112,7 +116,7 @@ class Steps:
     def _backward(self, images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
         """Adds a piece's gradients; returns its share of the batch's loss, and its logits."""
         config = self.config
-        images = images.contiguous(memory_format=self._layout)
+        images = in_layout(images, self._layout)
         autocast = torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
         with self.parts.phase("forward"), autocast:
             logits = self._forward(images)
@@ -140,10 +144,12 @@ class Steps:
 
     def training_flops(self) -> float:
         """Operations of all steps so far."""
-        total = 0.0
+        shadow, total = copy.deepcopy(self.model).to("meta"), 0.0
+        for parameter, trained in zip(shadow.parameters(), self._trained, strict=True):
+            parameter.requires_grad_(trained)
         for (shape, frozen), num_images in sorted(self._images_trained.items(), key=lambda item: item[0][1]):
-            _freeze(self._shadow, frozen)
-            total += num_images * training_flops_per_image(self._shadow, shape)
+            _freeze(shadow, frozen)
+            total += num_images * training_flops_per_image(shadow, shape)
         return total
 
     def state_dict(self) -> dict[str, Any]:
@@ -174,5 +180,5 @@ class Steps:
 
 def _freeze(model: nn.Module, parts: int) -> None:
     """Stops training the first parts of a network; those frozen before stay so."""
-    for part in islice(model.parts(), parts) if parts else ():  # type: ignore[operator]
+    for part in islice(cast(HasParts, model).parts(), parts) if parts else ():
         part.requires_grad_(False)

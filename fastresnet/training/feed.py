@@ -1,0 +1,43 @@
+"""Batches on their way to the device."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fastresnet.compute.costs import Timer
+from fastresnet.compute.cuda_graphs import made_beside
+from fastresnet.data.batches import Batches
+
+Pair = tuple[Tensor, Tensor]
+
+
+class Feed:
+    """The batches of one epoch after another, on the device. `parts` times the wait for each and its way to the device."""
+
+    def __init__(self, batches: Batches, device: torch.device, parts: Timer) -> None:
+        self._batches, self._device, self._parts = batches, device, parts
+        self._begun: tuple[Iterator[Pair], Pair | None] | None = None
+
+    def epoch(self, index: int) -> Iterator[Pair]:
+        """Images [B, C, H, W] and labels [B] of an epoch, each pair made while the device still trains on the one before."""
+        coming, batch = self._begun or self._start(index)
+        self._begun = None
+        while batch is not None:
+            with self._parts.phase("transfer"):
+                images, labels = (each.to(self._device, non_blocking=True) for each in batch)
+            yield images, labels
+            batch = self._next(coming)
+
+    def begin(self, index: int) -> None:
+        """Makes the first batch of the coming epoch, if it can be had so early: while the device is at the last step of this."""
+        if self._batches.foreseeable:
+            self._begun = self._start(index)
+
+    def _start(self, index: int) -> tuple[Iterator[Pair], Pair | None]:
+        coming = made_beside(self._batches.epoch(index), self._device)
+        return coming, self._next(coming)
+
+    def _next(self, coming: Iterator[Pair]) -> Pair | None:
+        with self._parts.phase("loader"):
+            return next(coming, None)

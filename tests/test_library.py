@@ -1,0 +1,153 @@
+"""What `import fastresnet` offers, as somebody uses it who has read the README alone."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import fastresnet as fr
+from fastresnet.data.vision import import_torchvision
+
+from .conftest import ROOT
+
+EXAMPLES = sorted({home for home in fr._HOME.values() if home.partition(".")[0] in ("data", "models", "training", "records")})
+
+
+def some_images(count, classes=3, side=16):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(count) % classes
+    images = torch.randint(0, 60, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+    images[torch.arange(count), labels] += 120  # the brightest channel is the class
+    return images, labels
+
+
+def test_example_of_the_readme_trains_as_it_is_written(monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(import fastresnet as fr\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    loaders, fit = fr.loaders, fr.fit
+    # the same calls on images and for a time that a test has
+    monkeypatch.setattr(
+        fr, "loaders", lambda name, **settings: loaders("cifar10-standin", train_images=600, test_images=100, **settings)
+    )
+    monkeypatch.setattr(fr, "fit", lambda *batches, **settings: fit(*batches, **{**settings, "epochs": 1, "precision": "fp32"}))
+    exec(code, {})
+    accuracy, seconds = map(float, capsys.readouterr().out.split())
+    assert 0 <= accuracy <= 1
+    assert seconds > 0
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_docstrings_do_what_they_say(name):
+    module = importlib.import_module(f"fastresnet.{name}")
+    assert doctest.testmod(module, extraglobs={"torch": torch}).failed == 0
+
+
+def test_public_functions_have_an_example():
+    for name in ("evaluate", "fit", "loaders", "resnet18", "train"):
+        assert ">>>" in getattr(fr, name).__doc__, name
+
+
+def test_network_and_batches_of_somebody_else_are_trained():
+    images, labels = some_images(120)
+    torch.manual_seed(0)
+    batches = DataLoader(TensorDataset(images.float() / 255, labels), batch_size=30, shuffle=True)
+    model = import_torchvision("models").resnet18(num_classes=3)
+    result = fr.fit(model, batches, batches, epochs=4, schedule=fr.OneCycle(max_lr=0.05), momentum=0.9)
+    assert result.outcome.status == "finished"
+    assert result.epochs[-1].train_accuracy > 0.9
+    assert fr.evaluate(model, batches).accuracy == result.test_accuracy
+    assert len(repr(result)) < 200
+
+
+@pytest.mark.parametrize("kind", ["tensors", "image sets", "data set", "folder"])
+def test_loaders_take_images_from_anywhere(kind, tmp_path):
+    (images, labels), (more, others) = some_images(30), some_images(12)
+    classes = ("red", "green", "blue")
+    train, test = fr.ImageSet(images, labels, classes), fr.ImageSet(more, others, classes)
+    if kind == "folder":
+        from PIL import Image
+
+        for split, each in (("train", train), ("test", test)):
+            for index, (pixels, label) in enumerate(zip(each.images, each.labels, strict=True)):
+                folder = tmp_path / split / classes[label]
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
+    data = {
+        "tensors": (images, labels, more, others),
+        "image sets": (train, test),
+        "data set": fr.from_tensors("mine", train, test),
+        "folder": str(tmp_path),
+    }[kind]
+    batches, tested = fr.loaders(data, batch_size=10)
+    assert sorted(label for _, labels in batches for label in labels.tolist()) == [0] * 10 + [1] * 10 + [2] * 10
+    first, second = ([labels.tolist() for _, labels in batches] for _ in range(2))
+    assert first != second  # each iteration is an epoch of its own
+    assert sum(len(labels) for _, labels in tested) == 12
+    result = fr.fit(fr.resnet10(3, channels=[8, 8, 8, 8]), batches, tested, epochs=1)
+    assert result.test_accuracy is not None
+
+
+def test_data_set_of_ones_own_is_trained_on_under_no_other_name():
+    train, test = (fr.ImageSet(*some_images(count), ("red", "green", "blue")) for count in (30, 12))
+    config = fr.RunConfig(
+        data={"name": "given", "batch_size": 10},
+        model={"num_classes": 3, "channels": [8, 8, 8, 8], "depth": 10},
+        train={"epochs": 1},
+    )
+    result = fr.train(config, dataset=fr.from_tensors("mine", train, test))
+    assert result.record.config.data.name == "given"
+    assert len(repr(result)) < 200
+    with pytest.raises(fr.UserError, match="there is none"):
+        fr.train(config)
+
+
+@pytest.mark.parametrize("muon", [None, {}])
+def test_every_parameter_is_trained_whatever_its_shape(muon):
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3)
+            self.volume = nn.Conv3d(1, 1, 1)
+            self.row = nn.Conv1d(8, 8, 1)
+            self.scale = nn.Parameter(torch.ones(()))
+            self.token = nn.Parameter(torch.zeros(1, 8, 1))
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, images):
+            x = self.conv(images)
+            x = self.volume(x[:, None])[:, 0].flatten(2)
+            return self.head((self.row(x) + self.token).mean(dim=2) * self.scale)
+
+    model = Odd()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    images, labels = some_images(20)
+    fr.fit(model, [(images.float() / 255, labels)], epochs=1, muon=muon)
+    assert [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epoch": 1}, r"fit: epoch: unknown key \(did you mean epochs\?\)"),
+        ({"device": "gpu"}, "device: torch .* cannot use 'gpu' here; allowed: "),
+        ({"freeze": [[0.5, 1]]}, "freeze: Linear does not name its parts"),
+    ],
+)
+def test_unfit_settings_are_refused_before_training(settings, message):
+    with pytest.raises(fr.UserError, match=message):
+        fr.fit(nn.Linear(2, 2), [(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64))], **settings)
+
+
+def test_batches_that_can_be_gone_through_only_once_are_refused():
+    with pytest.raises(fr.UserError, match="generator has no length or can be gone through only once"):
+        fr.fit(nn.Linear(2, 2), (pair for pair in [()]), epochs=1)
+
+
+def test_torch_is_loaded_only_for_what_needs_it():
+    code = "import sys, fastresnet as fr; fr.OneCycle(max_lr=0.1), fr.RunConfig(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
