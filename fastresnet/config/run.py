@@ -217,7 +217,7 @@ class RunConfig(Frozen):
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
-        """A copy with some values replaced, each named by its path, as in `{"train.epochs": 2}`.
+        """A copy with some values replaced, each named by its path, as in `{"train.epochs": 2}`. A schedule may be given as one.
 
         Raises UserError for a path or value that is not allowed.
         """
@@ -226,7 +226,7 @@ class RunConfig(Frozen):
             section, _, key = path.partition(".")
             if not key or section not in values:
                 raise UserError(f"{path}: unknown key; allowed: SECTION.KEY with a section of {', '.join(values)}")
-            values[section][key] = value
+            values[section][key] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         return parse(values, RunConfig, "changes")
 
 
