@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from fastresnet.chapters.cifar10_steps import (
     ARCHITECTURES,
+    ONLY_AT_THE_END,
     TORCH_MOMENTUM,
     Parameters,
     base,
@@ -40,8 +41,10 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C10", "Is there a better activation than ReLU?", _activations),
         ("C11", "Are smaller batches more accurate?", _batch_sizes),
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),
+        ("C11-time", "How long is an epoch at each batch size?", _timed_batch_sizes),
         ("C12", "How high should one cycle go with the smaller batch?", _maxima_in_small_batches),
         ("C13", "What does each change of the architecture buy, and at what price?", _architectures),
+        ("C13-time", "How long is an epoch of each architecture?", _timed_architectures),
         ("N2", "Is a schedule made by hand better than one cycle?", _schedules_by_hand),
         ("N3", "Is it better to end at a constant rate than at nothing?", _tails),
     )
@@ -54,6 +57,22 @@ def _at_rates(config: RunConfig, rates: Iterable[float]) -> Variants:
 
 def _at_maxima(config: RunConfig, maxima: Iterable[float]) -> Variants:
     return {f"maximum {lr:g}": config.with_changes({"train.schedule": one_cycle(lr)}) for lr in maxima}
+
+
+def _timed(variants: Variants, parameters: Parameters) -> Variants:
+    """Variants in three short epochs, of which the fastest tells the time of a whole one."""
+    return {
+        name: config.with_changes(
+            {
+                "data.train_images": max(parameters.timed_images, 2 * config.data.batch_size),
+                "data.test_images": 100,
+                "train.epochs": 3,
+                "train.evaluate_every": ONLY_AT_THE_END,
+                "train.measure": (),
+            }
+        )
+        for name, config in variants.items()
+    }
 
 
 def _rates(parameters: Parameters) -> Variants:
@@ -136,6 +155,10 @@ def _batch_sizes_in_equal_steps(parameters: Parameters) -> Variants:
     }
 
 
+def _timed_batch_sizes(parameters: Parameters) -> Variants:
+    return _timed(_batch_sizes(parameters), parameters)
+
+
 def _maxima_in_small_batches(parameters: Parameters) -> Variants:
     return _at_maxima(small_batches(parameters), parameters.c12_max_rates)
 
@@ -150,6 +173,10 @@ def _architectures(parameters: Parameters) -> Variants:
     }
     plain = flipped(parameters).with_changes(changes)
     return {name: plain.with_changes(ARCHITECTURES[name]) for name in parameters.c13_architectures}
+
+
+def _timed_architectures(parameters: Parameters) -> Variants:
+    return _timed(_architectures(parameters), parameters)
 
 
 def _schedules_by_hand(parameters: Parameters) -> Variants:

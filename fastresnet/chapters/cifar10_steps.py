@@ -51,6 +51,8 @@ class Parameters(ChapterParameters):
     """Of every step before C12 but C2, C3 and C11."""
     epochs: Epochs
     """Of every step but C1, C2, C3 and C13."""
+    timed_images: PositiveInt
+    """Training images of C11-time and C13-time at least; a run has two batches at least."""
     c1_rates: Rates
     c1_epochs: Epochs
     c2_train_images: Images

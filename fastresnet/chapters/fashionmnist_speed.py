@@ -45,6 +45,8 @@ class Parameters(ChapterParameters):
     """Loading images; None has them in memory, and times no parts of the steps."""
     f4_train_images: PositiveInt | None
     f4_epochs: Epochs
+    f4_timed_sizes: Annotated[tuple[PositiveInt, ...], Some]
+    """Of F4-time, whose runs are a few steps."""
     f5_batch_sizes: BatchSizes
     f6_batch_sizes: BatchSizes
     f7_workers: Workers
@@ -68,6 +70,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("F2", "And which one near 128?", _batch_sizes(parameters, parameters.f2_batch_sizes)),
         ("F3", "How many processes should load images?", _workers(parameters)),
         ("F4", "To which size should images be enlarged?", _image_sizes(parameters)),
+        ("F4-time", "How long is an epoch at each image size?", _timed_image_sizes(parameters)),
         ("F5", "Is half precision faster?", _precisions(parameters)),
         ("F6", "Which batch size makes an epoch shortest at half precision?", _half_batch_sizes(parameters)),
         ("F6-rate", "Is 0.1 the rate for a large batch, too?", _rates(parameters)),
@@ -148,6 +151,10 @@ def _image_sizes(parameters: Parameters) -> Variants:
         }
     )
     return {f"{size} x {size}": loaded.with_changes({"data.image_size": size}) for size in parameters.f4_image_sizes}
+
+
+def _timed_image_sizes(parameters: Parameters) -> Variants:
+    return {f"{size} x {size}": _timed(parameters, size, 155, 2) for size in parameters.f4_timed_sizes}
 
 
 def _precisions(parameters: Parameters) -> Variants:
