@@ -76,8 +76,8 @@ def test_configuration_is_frozen():
 
 def test_changes_derive_a_checked_copy():
     config = RunConfig()
-    changed = config.with_changes({"train.epochs": 3, "model.dropout": 0.5})
-    assert (changed.train.epochs, changed.model.dropout) == (3, 0.5)
+    changed = config.with_changes({"train.epochs": 3, "model.dropout": 0.5, "train.schedule": OneCycle(max_lr=0.3)})
+    assert (changed.train.epochs, changed.model.dropout, changed.train.schedule) == (3, 0.5, OneCycle(max_lr=0.3))
     assert config.train.epochs == 10
     for path in ("epochs", "train.epoch", "nothing.epochs"):
         with pytest.raises(UserError, match="unknown key"):

@@ -5,13 +5,13 @@ whole runs on fewer images.
 """
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
-from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant, Linear, OneCycle, Schedule
 from fastresnet.study import Experiment
@@ -26,6 +26,8 @@ BASE = RunConfig(
 
 BatchSizes = Annotated[tuple[BatchSize, ...], Some]
 Workers = Annotated[tuple[NonNegativeInt, ...], Some]
+Changes = dict[str, object]
+Variants = dict[str, RunConfig]
 
 
 class Parameters(ChapterParameters):
@@ -43,6 +45,8 @@ class Parameters(ChapterParameters):
     """Loading images; None has them in memory, and times no parts of the steps."""
     f4_train_images: PositiveInt | None
     f4_epochs: Epochs
+    f4_timed_sizes: Annotated[tuple[PositiveInt, ...], Some]
+    """Of F4-time, whose runs are a few steps."""
     f5_batch_sizes: BatchSizes
     f6_batch_sizes: BatchSizes
     f7_workers: Workers
@@ -61,97 +65,140 @@ class Parameters(ChapterParameters):
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     """F1 to F8, each from what the one before it chose, and N1, a schedule for what they end with."""
-    half, seeds = parameters.half, parameters.seeds
+    asked = (
+        ("F1", "Which batch size makes an epoch shortest?", _batch_sizes(parameters, parameters.f1_batch_sizes)),
+        ("F2", "And which one near 128?", _batch_sizes(parameters, parameters.f2_batch_sizes)),
+        ("F3", "How many processes should load images?", _workers(parameters)),
+        ("F4", "To which size should images be enlarged?", _image_sizes(parameters)),
+        ("F4-time", "How long is an epoch at each image size?", _timed_image_sizes(parameters)),
+        ("F5", "Is half precision faster?", _precisions(parameters)),
+        ("F6", "Which batch size makes an epoch shortest at half precision?", _half_batch_sizes(parameters)),
+        ("F6-rate", "Is 0.1 the rate for a large batch, too?", _rates(parameters)),
+        ("F7", "How many processes should load images now?", _half_workers(parameters)),
+        ("F8", "Do half the channels reach 80 % sooner?", _widths(parameters)),
+        ("F8-time", "How long is an epoch of each at the report's scale?", _timed_widths(parameters)),
+        ("N1", "What does a schedule buy the final model?", _schedules(parameters)),
+    )
+    return tuple(Experiment(name, question, variants, parameters.seeds) for name, question, variants in asked)
 
-    def timed(size: int, batch_size: int, changes: Mapping[str, object] = MappingProxyType({})) -> RunConfig:
-        scale = {
+
+def _timed(
+    parameters: Parameters, image_size: int, batch_size: int, workers: int = 0, precision: Precision = "fp32"
+) -> RunConfig:
+    """A run of a few steps, whose parts are timed."""
+    return BASE.with_changes(
+        {
             "data.name": parameters.dataset,
-            "data.image_size": size,
+            "data.image_size": image_size,
             "data.batch_size": batch_size,
+            "data.num_workers": workers,
             "data.train_images": max(parameters.timed_images, 2 * batch_size),
             "data.test_images": 100,
             "train.epochs": 1,
+            "train.precision": precision,
             "train.time_parts": True,
         }
-        return BASE.with_changes({**scale, **changes})
+    )
 
-    def whole(changes: Mapping[str, object]) -> RunConfig:
-        scale = {
+
+def _whole(parameters: Parameters) -> RunConfig:
+    """A run for its accuracy."""
+    return BASE.with_changes(
+        {
             "data.name": parameters.dataset,
             "data.test_images": parameters.test_images,
             "train.precision": parameters.precision,
         }
-        return BASE.with_changes({**scale, **changes})
+    )
 
-    def batches(sizes: Iterable[int]) -> dict[str, RunConfig]:
-        return {f"batch {size}": timed(96, size) for size in sizes}
 
-    f3 = {f"{workers} workers": timed(96, 155, {"data.num_workers": workers}) for workers in parameters.f3_workers}
-    f4 = {
-        f"{size} x {size}": whole(
-            {
-                "data.image_size": size,
-                "data.batch_size": 155,
-                "data.loader": "tensor" if parameters.f4_workers is None else "worker",
-                "data.num_workers": parameters.f4_workers or 0,
-                "data.train_images": parameters.f4_train_images,
-                "train.epochs": parameters.f4_epochs,
-                "train.time_parts": parameters.f4_workers is not None,
-            }
-        )
-        for size in parameters.f4_image_sizes
+def _final(parameters: Parameters) -> RunConfig:
+    """A run for its accuracy, at F8's scale."""
+    return _whole(parameters).with_changes(
+        {
+            "data.loader": "tensor",
+            "data.train_images": parameters.f8_train_images,
+            "data.batch_size": parameters.f8_batch_size,
+            "data.image_size": parameters.f8_image_size,
+            "train.epochs": parameters.f8_epochs,
+        }
+    )
+
+
+def _scheduled(parameters: Parameters, schedules: Mapping[str, Schedule]) -> Variants:
+    """F8's narrow network by each of some schedules."""
+    narrow = _final(parameters).with_changes({"model.channels": HALF})
+    return {name: narrow.with_changes({"train.schedule": schedule}) for name, schedule in schedules.items()}
+
+
+def _batch_sizes(parameters: Parameters, sizes: Iterable[int]) -> Variants:
+    return {f"batch {size}": _timed(parameters, 96, size) for size in sizes}
+
+
+def _workers(parameters: Parameters) -> Variants:
+    return {f"{workers} workers": _timed(parameters, 96, 155, workers) for workers in parameters.f3_workers}
+
+
+def _image_sizes(parameters: Parameters) -> Variants:
+    loaded = _whole(parameters).with_changes(
+        {
+            "data.batch_size": 155,
+            "data.loader": "tensor" if parameters.f4_workers is None else "worker",
+            "data.num_workers": parameters.f4_workers or 0,
+            "data.train_images": parameters.f4_train_images,
+            "train.epochs": parameters.f4_epochs,
+            "train.time_parts": parameters.f4_workers is not None,
+        }
+    )
+    return {f"{size} x {size}": loaded.with_changes({"data.image_size": size}) for size in parameters.f4_image_sizes}
+
+
+def _timed_image_sizes(parameters: Parameters) -> Variants:
+    return {f"{size} x {size}": _timed(parameters, size, 155, 2) for size in parameters.f4_timed_sizes}
+
+
+def _precisions(parameters: Parameters) -> Variants:
+    precisions: tuple[Precision, ...] = ("fp32", parameters.half)
+    return {
+        f"batch {size}, {precision}": _timed(parameters, 48, size, 2, precision)
+        for size, precision in product(parameters.f5_batch_sizes, precisions)
     }
-    f5 = {
-        f"batch {size}, {precision}": timed(48, size, {"data.num_workers": 2, "train.precision": precision})
-        for size in parameters.f5_batch_sizes
-        for precision in ("fp32", half)
-    }
-    f6 = {
-        f"batch {size}": timed(48, size, {"data.num_workers": 2, "train.precision": half}) for size in parameters.f6_batch_sizes
-    }
-    f7 = {
-        f"{workers} workers": timed(48, parameters.f7_batch_size, {"data.num_workers": workers, "train.precision": half})
+
+
+def _half_batch_sizes(parameters: Parameters) -> Variants:
+    return {f"batch {size}": _timed(parameters, 48, size, 2, parameters.half) for size in parameters.f6_batch_sizes}
+
+
+def _rates(parameters: Parameters) -> Variants:
+    return _scheduled(parameters, {f"rate {lr:g}": Constant(lr=lr) for lr in parameters.f6_rates})
+
+
+def _half_workers(parameters: Parameters) -> Variants:
+    return {
+        f"{workers} workers": _timed(parameters, 48, parameters.f7_batch_size, workers, parameters.half)
         for workers in parameters.f7_workers
     }
-    f8_scale = {
-        "data.loader": "tensor",
-        "data.train_images": parameters.f8_train_images,
-        "data.batch_size": parameters.f8_batch_size,
-        "data.image_size": parameters.f8_image_size,
-        "train.epochs": parameters.f8_epochs,
-    }
-    widths = {
-        "-".join(map(str, channels)): channels
-        for channels in ((first, 2 * first, 4 * first, 8 * first) for first in parameters.f8_stem_channels)
-    }
-    f8 = {name: whole({**f8_scale, "model.channels": channels}) for name, channels in widths.items()}
-    f8_timed = {
-        name: timed(48, parameters.f7_batch_size, {"data.num_workers": 3, "train.precision": half, "model.channels": channels})
-        for name, channels in widths.items()
-    }
-    f6_rates = {
-        f"rate {lr:g}": whole({**f8_scale, "model.channels": HALF, "train.schedule": Constant(lr=lr).model_dump()})
-        for lr in parameters.f6_rates
-    }
+
+
+def _channels(parameters: Parameters) -> dict[str, Changes]:
+    stages = ((first, 2 * first, 4 * first, 8 * first) for first in parameters.f8_stem_channels)
+    return {"-".join(map(str, channels)): {"model.channels": channels} for channels in stages}
+
+
+def _widths(parameters: Parameters) -> Variants:
+    return {name: _final(parameters).with_changes(channels) for name, channels in _channels(parameters).items()}
+
+
+def _timed_widths(parameters: Parameters) -> Variants:
+    timed = _timed(parameters, 48, parameters.f7_batch_size, 3, parameters.half)
+    return {name: timed.with_changes(channels) for name, channels in _channels(parameters).items()}
+
+
+def _schedules(parameters: Parameters) -> Variants:
+    top = parameters.n1_max_lr
     schedules: dict[str, Schedule] = {
         "constant": Constant(lr=0.1),
-        "linear": Linear(start_lr=parameters.n1_max_lr),
-        "one-cycle": OneCycle(max_lr=parameters.n1_max_lr),
+        "linear": Linear(start_lr=top),
+        "one-cycle": OneCycle(max_lr=top),
     }
-    n1 = {
-        name: whole({**f8_scale, "model.channels": HALF, "train.schedule": schedule.model_dump(mode="json")})
-        for name, schedule in schedules.items()
-    }
-    return (
-        Experiment("F1", "Which batch size makes an epoch shortest?", batches(parameters.f1_batch_sizes), seeds),
-        Experiment("F2", "And which one near 128?", batches(parameters.f2_batch_sizes), seeds),
-        Experiment("F3", "How many processes should load images?", f3, seeds),
-        Experiment("F4", "To which size should images be enlarged?", f4, seeds),
-        Experiment("F5", "Is half precision faster?", f5, seeds),
-        Experiment("F6", "Which batch size makes an epoch shortest at half precision?", f6, seeds),
-        Experiment("F6-rate", "Is 0.1 the rate for a large batch, too?", f6_rates, seeds),
-        Experiment("F7", "How many processes should load images now?", f7, seeds),
-        Experiment("F8", "Do half the channels reach 80 % sooner?", f8, seeds),
-        Experiment("F8-time", "How long is an epoch of each at the report's scale?", f8_timed, seeds),
-        Experiment("N1", "What does a schedule buy the final model?", n1, seeds),
-    )
+    return _scheduled(parameters, schedules)

@@ -2,7 +2,7 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.chapters.cifar10_accuracy import ARCHITECTURES, HALF, one_cycle
+from fastresnet.chapters.cifar10_steps import ARCHITECTURES, HALF, one_cycle
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig

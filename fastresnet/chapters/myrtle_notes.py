@@ -110,7 +110,7 @@ def _flips(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def scheduled(config: RunConfig, schedule: Schedule, changes: Changes | None = None) -> RunConfig:
-    return config.with_changes({"train.schedule": schedule.model_dump(mode="json"), **(changes or {})})
+    return config.with_changes({"train.schedule": schedule, **(changes or {})})
 
 
 def _timed(config: RunConfig, parameters: Parameters) -> RunConfig:

@@ -225,7 +225,8 @@ class RunConfig(Settings):
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
-        """A copy with some values replaced, each named by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`.
+        """A copy with some values replaced, each named by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`. A
+        schedule may be given as one.
 
         Raises UserError for a path or value that is not allowed.
         """

@@ -1,17 +1,20 @@
 """Tables, sentences, figures and verdicts of any experiment, from its records. Free of torch."""
 
-from fastresnet.report.tables import (
+from fastresnet.report.captions import (
     MEASURES,
     Measure,
-    beside_original,
     caption,
     describe_briefly,
     describe_run,
     describe_runs,
-    epochs_beside_original,
     finding,
-    generalisation,
     hardware,
+    teraflop,
+)
+from fastresnet.report.tables import (
+    beside_original,
+    epochs_beside_original,
+    generalisation,
     jumps,
     most_accurate,
     quickest,
@@ -21,7 +24,6 @@ from fastresnet.report.tables import (
     step_parts,
     steps_trained,
     summary,
-    teraflop,
     timed,
     values,
 )

@@ -1,8 +1,9 @@
 """Does the record bear out a claim? Three answers, each from an interval that is printed beside it.
 
-All tests compare two samples of runs by the 95 % confidence interval of a difference of means: Welch's for runs with
-nothing in common, the paired one for runs that share their seeds. A claim is `confirmed` if the whole interval lies on
-its side of the margin, `not confirmed` if the whole interval lies on the other, and otherwise it cannot be told.
+All tests rest on the 95 % confidence interval of a difference of means: Welch's for two samples of runs with nothing in
+common, the paired one for runs that share their seeds, that of one sample where its mean is held against a number. A claim is
+`confirmed` if the whole interval lies on its side of the margin, `not confirmed` if the whole interval lies on the other, and
+otherwise it cannot be told.
 """
 
 import math
@@ -69,17 +70,31 @@ def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: f
 
     A negative margin tests that it is not smaller by more than that. `paired` pairs the values in order.
     """
-    high, low, note = _with_values(high, low, paired)
-    too_few = _too_few(claim, high, low)
-    if too_few:
-        return too_few
-    difference, lower, upper, p, effect = _compare(high, low, paired)
-    name = "paired t-test" if paired else "Welch's t-test"
+    test = _compare(high, low, paired=paired)
+    return test.verdict(claim, test.above(margin), f"Difference {test.points} (margin {100 * margin:+.1f}; {test.in_words})")
+
+
+def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
+    """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
+    test = _compare(one, other)
+    return test.verdict(claim, test.inside(margin), f"Difference {test.points} (margin ±{100 * margin:.1f}; {test.in_words})")
+
+
+def within(claim: str, differences: Sequence[float], *, margin: float) -> Verdict:
+    """Tests that a mean difference lies within `margin` either way, as fractions shown in percentage points."""
+    test = _compare(differences, 0.0)
+    evidence = f"Mean difference {test.points} (margin ±{100 * margin:.1f}; {test.name}, {test.counts})"
+    return test.verdict(claim, test.inside(margin), evidence)
+
+
+def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
+    """Tests that a mean is at least a target, both as fractions shown in percentage points."""
+    test, mean = _compare(values, target), pd.Series(values, dtype=float).mean()
     evidence = (
-        f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
-        f"(margin {100 * margin:+.1f}; {name}, {_p(p)}, effect size {effect:.1f}, n = {len(high)} and {len(low)}){note}."
+        f"Mean {100 * mean:.2f} %, {100 * test.difference:+.2f} points from the target, 95 % interval "
+        f"{100 * test.lower:+.2f} to {100 * test.upper:+.2f} ({test.in_words})"
     )
-    return Verdict(claim, _status(lower, upper, margin), evidence)
+    return test.verdict(claim, test.above(0.0), evidence)
 
 
 def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: float = 1.0) -> Verdict:
@@ -95,89 +110,22 @@ def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, 
 
     `what` they are is named in the evidence. With `by` below 1 it tests that `small` is at most 1/by times `large`.
     """
-    small, large, note = _with_values(small, large)
-    too_few = _too_few(claim, small, large)
-    if too_few:
-        return too_few
-    difference, lower, upper, p, effect = _compare(np.log(large).tolist(), np.log(small).tolist(), paired=False)
-    sure = f"95 % interval {np.exp(lower):.2f} to {np.exp(upper):.2f} "
-    test = f"Welch's t-test on the logarithm, {_p(p)}, effect size {effect:.1f}, "
-    if lower == upper:
-        sure, test = "the same in every run ", ""
-    evidence = (
-        f"Ratio of {what} {np.exp(difference):.2f}, {sure}(margin {by:.2f}; {test}n = {len(large)} and {len(small)}){note}."
-    )
-    return Verdict(claim, _status(lower, upper, float(np.log(by))), evidence)
+    test = _compare(large, small, log=True)
+    interval, words = f"95 % interval {np.exp(test.lower):.2f} to {np.exp(test.upper):.2f}", test.in_words
+    if test.lower == test.upper:
+        interval, words = "the same in every run", test.counts
+    evidence = f"Ratio of {what} {np.exp(test.difference):.2f}, {interval} (margin {by:.2f}; {words})"
+    return test.verdict(claim, test.above(math.log(by)), evidence)
 
 
 def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = False, what: str) -> Verdict:
     """Tests that positive values lie above a limit, or below it, in their geometric mean: on the logarithm, as ratios want.
 
     `what` they are is named in the evidence."""
-    kept, _, note = _with_values(values, [])
-    too_few = _too_few(claim, kept, kept)
-    if too_few:
-        return too_few
-    test = stats.ttest_1samp(np.log(kept), np.log(limit))
-    interval = test.confidence_interval(CONFIDENCE)
-    lower, upper = float(np.exp(interval.low)), float(np.exp(interval.high))
-    evidence = (
-        f"Mean {what} {np.exp(np.mean(np.log(kept))):.2f}, 95 % interval {lower:.2f} to {upper:.2f} "
-        f"(limit {limit:.2f}; one-sample t-test on the logarithm, {_p(float(test.pvalue))}, n = {len(kept)}){note}."
-    )
-    return Verdict(claim, _status(-upper, -lower, -limit) if below else _status(lower, upper, limit), evidence)
-
-
-def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
-    """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
-    one, other, note = _with_values(one, other)
-    too_few = _too_few(claim, one, other)
-    if too_few:
-        return too_few
-    difference, lower, upper, p, effect = _compare(one, other, paired=False)
-    inside, outside = -margin < lower and upper < margin, lower > margin or upper < -margin
-    status: Status = "confirmed" if inside else "not confirmed" if outside else "cannot tell"
-    evidence = (
-        f"Difference {100 * difference:+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
-        f"(margin ±{100 * margin:.1f}; Welch's t-test, {_p(p)}, effect size {effect:.1f}, "
-        f"n = {len(one)} and {len(other)}){note}."
-    )
-    return Verdict(claim, status, evidence)
-
-
-def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
-    """Tests that a mean is at least a target, both as fractions shown in percentage points."""
-    kept, _, note = _with_values(values, [])
-    too_few = _too_few(claim, kept, kept)
-    if too_few:
-        return too_few
-    distances = np.asarray(kept) - target
-    test = stats.ttest_1samp(distances, 0)
-    interval = test.confidence_interval(CONFIDENCE)
-    evidence = (
-        f"Mean {100 * np.mean(kept):.2f} %, {100 * distances.mean():+.2f} points from the target, 95 % interval "
-        f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f} (one-sample t-test, {_p(float(test.pvalue))}, "
-        f"n = {len(kept)}){note}."
-    )
-    return Verdict(claim, _status(float(interval.low), float(interval.high), 0.0), evidence)
-
-
-def within(claim: str, differences: Sequence[float], *, margin: float) -> Verdict:
-    """Tests that a mean difference lies within `margin` either way, as fractions shown in percentage points."""
-    kept, _, note = _with_values(differences, [])
-    too_few = _too_few(claim, kept, kept)
-    if too_few:
-        return too_few
-    test = stats.ttest_1samp(kept, 0)
-    interval = test.confidence_interval(CONFIDENCE)
-    lower, upper = float(interval.low), float(interval.high)
-    inside, outside = -margin < lower and upper < margin, lower > margin or upper < -margin
-    status: Status = "confirmed" if inside else "not confirmed" if outside else "cannot tell"
-    evidence = (
-        f"Mean difference {100 * np.mean(kept):+.2f} points, 95 % interval {100 * lower:+.2f} to {100 * upper:+.2f} "
-        f"(margin ±{100 * margin:.1f}; one-sample t-test, n = {len(kept)}){note}."
-    )
-    return Verdict(claim, status, evidence)
+    test = _compare(values, limit, log=True)
+    mean, lower, upper = limit * np.exp([test.difference, test.lower, test.upper])
+    evidence = f"Mean {what} {mean:.2f}, 95 % interval {lower:.2f} to {upper:.2f} (limit {limit:.2f}; {test.in_words})"
+    return test.verdict(claim, test.below(0.0) if below else test.above(0.0), evidence)
 
 
 def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
@@ -189,49 +137,84 @@ def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, t
 
 def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float] | None:
     """Difference of two samples' means and the ends of its 95 % interval, Welch's; None where a sample is too small for one."""
-    one, other, _ = _with_values(one, other)
-    return _compare(one, other, paired=False)[:3] if min(len(one), len(other)) >= MIN_RUNS else None
+    test = _compare(one, other)
+    return (test.difference, test.lower, test.upper) if min(test.runs) >= MIN_RUNS else None
 
 
-def _compare(one: Sequence[float], other: Sequence[float], paired: bool) -> tuple[float, float, float, float, float]:
-    """Difference of means, its interval, two-sided p, and the difference in standard deviations."""
-    first, second = np.asarray(one, float), np.asarray(other, float)
-    difference = float(first.mean() - second.mean())
-    variance = (first - second).var(ddof=1) if paired else (first.var(ddof=1) + second.var(ddof=1)) / 2
-    spread = float(np.sqrt(variance))
+@dataclass(frozen=True)
+class _Test:
+    """How far a mean lies from another or from a number, and what a t-test says of it: NaN where runs are too few for one."""
+
+    name: str
+    runs: tuple[int, ...]
+    """Those with a value, in each sample."""
+    dropped: int
+    """Those without one (NaN: they diverged)."""
+    difference: float = math.nan
+    lower: float = math.nan
+    upper: float = math.nan
+    p: float = math.nan
+    """Two-sided."""
+    effect: float = math.nan
+    """The difference in standard deviations."""
+
+    def above(self, margin: float) -> Status:
+        return "confirmed" if self.lower > margin else "not confirmed" if self.upper <= margin else "cannot tell"
+
+    def below(self, margin: float) -> Status:
+        return "confirmed" if self.upper < margin else "not confirmed" if self.lower >= margin else "cannot tell"
+
+    def inside(self, margin: float) -> Status:
+        if self.lower > margin or self.upper < -margin:
+            return "not confirmed"
+        return "confirmed" if -margin < self.lower and self.upper < margin else "cannot tell"
+
+    @property
+    def points(self) -> str:
+        return f"{100 * self.difference:+.2f} points, 95 % interval {100 * self.lower:+.2f} to {100 * self.upper:+.2f}"
+
+    @property
+    def counts(self) -> str:
+        return "n = " + " and ".join(map(str, self.runs))
+
+    @property
+    def in_words(self) -> str:
+        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        effect = f"effect size {self.effect:.1f}, " if len(self.runs) > 1 else ""
+        return f"{self.name}, {p}, {effect}{self.counts}"
+
+    def verdict(self, claim: str, status: Status, evidence: str) -> Verdict:
+        """The status and its evidence, or that there are too few runs for one."""
+        fewest = min(self.runs)
+        if fewest < MIN_RUNS:
+            return Verdict(claim, "cannot tell", f"n too small: {fewest} run{'s' * (fewest != 1)} a side, {MIN_RUNS} are needed.")
+        return Verdict(claim, status, evidence + f"; {self.dropped} runs without a value left out" * (self.dropped > 0) + ".")
+
+
+def _compare(one: Sequence[float], other: Sequence[float] | float, *, paired: bool = False, log: bool = False) -> _Test:
+    """Tests two samples, whole pairs of them, or one sample against a number, on the logarithm if asked to."""
+    first, second = (np.log(sample) if log else np.asarray(sample, float) for sample in (one, other))
+    if second.ndim == 0:
+        name, sides, samples = "one-sample t-test", 1, [first - second]
+    elif paired:
+        name, sides, samples = "paired t-test", 2, [np.array([a - b for a, b in zip(first, second, strict=True)])]
+    else:
+        name, sides, samples = "Welch's t-test", 1, [first, second]
+    kept = [sample[~np.isnan(sample)] for sample in samples]
+    runs = sides * tuple(map(len, kept))
+    dropped = sides * sum(map(len, samples)) - sum(runs)
+    return _Test(name + " on the logarithm" * log, runs, dropped, *(_t_test(kept) if min(runs) >= MIN_RUNS else ()))
+
+
+def _t_test(samples: Sequence[np.ndarray]) -> tuple[float, float, float, float, float]:
+    """Difference of two means, or one mean, its interval, two-sided p, and the difference in standard deviations."""
+    difference = float(samples[0].mean() - sum(sample.mean() for sample in samples[1:]))
+    spread = float(np.sqrt(np.mean([sample.var(ddof=1) for sample in samples])))
     if spread < 1e-12:  # equal to rounding: the t statistic is not defined, and there is nothing to be uncertain about
-        return difference, difference, difference, float(difference == 0), float("inf") if difference else 0.0
+        return difference, difference, difference, float(difference == 0), math.inf if difference else 0.0
     with warnings.catch_warnings():
         # scipy takes a sample of equal values for a loss of precision; the test stands on the other one's spread
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
+        test = stats.ttest_1samp(*samples, 0) if len(samples) == 1 else stats.ttest_ind(*samples, equal_var=False)
         interval = test.confidence_interval(CONFIDENCE)
     return difference, float(interval.low), float(interval.high), float(test.pvalue), difference / spread
-
-
-def _status(lower: float, upper: float, margin: float) -> Status:
-    if lower > margin:
-        return "confirmed"
-    return "not confirmed" if upper <= margin else "cannot tell"
-
-
-def _with_values(one: Sequence[float], other: Sequence[float], paired: bool = False) -> tuple[list[float], list[float], str]:
-    """Both samples without the runs that have no value (NaN: they diverged), whole pairs if paired; and how many those were."""
-    if paired:
-        pairs = [pair for pair in zip(one, other, strict=True) if not any(map(math.isnan, pair))]
-        kept, rest = [first for first, _ in pairs], [second for _, second in pairs]
-    else:
-        kept, rest = ([value for value in sample if not math.isnan(value)] for sample in (one, other))
-    dropped = len(one) + len(other) - len(kept) - len(rest)
-    return kept, rest, f"; {dropped} runs without a value left out" if dropped else ""
-
-
-def _too_few(claim: str, one: Sequence[float], other: Sequence[float]) -> Verdict | None:
-    fewest = min(len(one), len(other))
-    if fewest >= MIN_RUNS:
-        return None
-    return Verdict(claim, "cannot tell", f"n too small: {fewest} run{'s' * (fewest != 1)} a side, {MIN_RUNS} are needed.")
-
-
-def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

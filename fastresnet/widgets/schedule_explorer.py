@@ -2,7 +2,7 @@
 
     explorer = ScheduleExplorer(OneCycle(max_lr=0.1), epochs=10, steps_per_epoch=32)
     explorer                                                  # the last line of a cell shows it
-    config = config.with_changes({"train.schedule": explorer.schedule.model_dump(mode="json")})
+    config = config.with_changes({"train.schedule": explorer.schedule})
 
 What is drawn is computed in the browser; a test holds it against `fastresnet.config.schedules`, step by step.
 """

@@ -1,0 +1,123 @@
+"""Captions and sentences of a chapter: results or records in, Markdown and text out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import pandas as pd
+
+from fastresnet.records.record import RunRecord
+from fastresnet.report.tables import spread
+from fastresnet.report.verdicts import without_tags
+from fastresnet.study import Results
+
+Measure = Literal["test_accuracy", "image_seconds"]
+MEASURES: dict[Measure, tuple[str, str, str, float]] = {
+    "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
+    "image_seconds": ("longest time an image", "shortest", "ms", 1000),
+}
+"""What a sentence calls the largest and the smallest of them, their unit, and its number in one of `Results.frame()`."""
+
+
+def caption(results: Results) -> str:
+    """Edition, scale, hardware, versions and revision of the runs shown, as one Markdown paragraph."""
+    records = [record for group in results.records.values() for record in group]
+    first = records[0]
+    seeds = len(results.experiment.seeds)
+    images = {record.data.train_images for record in records if record.data}
+    tested = {record.data.test_images for record in records if record.data}
+    epochs = {record.config.train.epochs for record in records}
+    return without_tags(
+        f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
+        f"{_numbers(images)} images for {_numbers(epochs)} epoch{'s' * (epochs != {1})}, tested on "
+        f"{_numbers(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
+        f"{_join(_unique(hardware(record) for record in records))}; "
+        f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
+        f"revision {_join(_unique(record.source_revision for record in records))}.*"
+    )
+
+
+def finding(results: Results, column: Measure) -> str:
+    """Which variants have the highest and the lowest mean of a column, as one Markdown paragraph; "" without two to compare."""
+    most, least, unit, scale = MEASURES[column]
+    runs = results.frame().dropna(subset=column).groupby("variant")[column]
+    means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
+    if len(means) < 2:
+        return ""
+    high, low = means.idxmax(), means.idxmin()
+    count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
+    return (
+        f"**Finding.** The {most} is {means[high]:.2f} {unit}, of *{high}*; the {least}, {means[low]:.2f} {unit}, of *{low}* "
+        f"(means of {count} run{'s' * (largest > 1)} a variant)."
+    )
+
+
+def describe_run(record: RunRecord) -> str:
+    """Outcome, accuracy, cost and machine of one run, a line each."""
+    seconds = record.seconds
+    lines = [
+        f"{record.outcome.status}{f': {record.outcome.reason}' if record.outcome.reason else ''}",
+        f"test accuracy {'-' if record.test_accuracy is None else f'{record.test_accuracy:.2%}'}, seed {record.seed}",
+        f"training {seconds.train:.1f} s ({record.training_flops / 1e12:.2f} TFLOP, "
+        f"{record.training_flops / max(seconds.train, 1e-9) / 1e9:.0f} GFLOP/s), evaluation {seconds.evaluate:.1f} s, "
+        f"data {seconds.prepare:.1f} s, network {seconds.build:.1f} s",
+        f"peak memory {record.peak_memory_bytes / 2**30:.2f} GiB, {record.parameters:,} parameters",
+        f"on {record.machine.gpu or record.machine.processor}, {record.machine.threads} threads, "
+        f"torch {record.versions['torch']}, data from {record.data.source if record.data else '-'}",
+    ]
+    return "\n".join(lines)
+
+
+def describe_briefly(record: RunRecord) -> str:
+    """Seed, outcome, accuracy and seconds of one run, on one line."""
+    accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
+    seconds = record.seconds
+    return (
+        f"seed {record.seed}: {record.outcome.status}, test accuracy {accuracy}, training {seconds.train:.2f} s, "
+        f"evaluation {seconds.evaluate:.2f} s"
+    )
+
+
+def describe_runs(records: Sequence[RunRecord]) -> str:
+    """Accuracy, seconds, operations, precision, hardware and versions of runs of one configuration, as one sentence."""
+    accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+    seconds = pd.Series([record.seconds.train for record in records])
+    evaluation = pd.Series([record.seconds.evaluate for record in records])
+    flops = sum(record.training_flops for record in records) / len(records)
+    digits = 2 if seconds.median() < 10 else 0
+    digits_evaluated = 2 if evaluation.median() < 0.5 else digits
+    trained, evaluated = spread(seconds, digits), spread(evaluation, digits_evaluated)
+    remark = ""
+    if seconds.max() > 2 * seconds.median():  # a mean would be neither of the one nor of the others
+        trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits_evaluated}f}"
+        remark = f" (medians; {seconds.max():.1f} s in the slowest run: the first of a process has kernels made)"
+    return (
+        f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {trained} s of training and "
+        f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "
+        f"{records[0].config.train.precision} on {_join(_unique(hardware(record) for record in records))}, "
+        f"torch {_join(_unique(record.versions['torch'] for record in records))}."
+    )
+
+
+def hardware(record: RunRecord) -> str:
+    """The graphics card a run was trained on, or else the processor and its threads."""
+    machine = record.machine
+    return machine.gpu or f"{machine.processor}, {machine.threads} thread{'s' * (machine.threads != 1)}"
+
+
+def teraflop(operations: float) -> str:
+    """A number of operations in units of 1e12: with three digits, or all before the point."""
+    return f"{operations / 1e12:.3g}" if operations < 1e15 else f"{operations / 1e12:,.0f}"
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _join(values: Sequence[str]) -> str:
+    return " or ".join(values)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    """Each of a few numbers, the ends of many."""
+    ordered = [f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for value in sorted(values)]
+    return _join(ordered) if len(ordered) <= 3 else f"{ordered[0]} to {ordered[-1]}"
