@@ -8,7 +8,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 # what the report prints figures for comes first; options: --data-dir FOLDER, --results FOLDER
 STUDY_ORDER := C9 C12 C8 C7 N1 F8 final C13
 
-.PHONY: book lab test study faults lint lock clean
+.PHONY: book lab test slow study faults lint lock clean
 
 book: $(VENV)/installed
 	@$(BIN)/fastresnet book build
@@ -16,9 +16,15 @@ book: $(VENV)/installed
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab book/explorer.ipynb
 
-# a file a process, each computing on one core: two that both use every core slow one another tenfold
+# as many processes as cores, each computing on one: two that both use every core slow one another tenfold
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(PYTEST) --dist worksteal
+
+# what takes longer: the built book, JupyterLab, SLURM, clusters, a sample of every fault
+slow: $(VENV)/installed
+	$(PYTEST) --dist loadfile -m 'slow and not gpu'
 
 # the study at the report's own scale, for days: one process per core, behind everything else; the same command resumes it
 study: $(VENV)/installed
@@ -27,7 +33,7 @@ study: $(VENV)/installed
 
 # every fault of the matrix in full, on a clean checkout: under half an hour on two cores
 faults: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --faults results/faults.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m 'not gpu' --faults results/faults.json
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -81,7 +81,7 @@ def test_recorded_figures_are_the_record_s(c13):
     difference, low, high = own["differences"]["base"]
     verdict = verdicts.higher("", own["accuracies"], base["accuracies"]).evidence
     assert f"Difference {100 * difference:+.2f} points, 95 % interval {100 * low:+.2f} to {100 * high:+.2f}" in verdict
-    assert "cpu edition" in picker.caption
+    assert "small edition" in picker.caption
     assert "AMD EPYC" in picker.caption
 
 

@@ -22,6 +22,8 @@ from fastresnet.study.project import project_root
 
 from .conftest import accessibility_findings
 
+pytestmark = pytest.mark.slow
+
 PAGES = (*CHAPTERS, "reproduce", "glossary", "api", "references")
 
 

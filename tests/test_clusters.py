@@ -18,6 +18,8 @@ from fastresnet.study.cluster.slurm import SlurmConfig
 
 from .conftest import ROOT, command, refused
 
+pytestmark = pytest.mark.slow
+
 FILES = ROOT / "params" / "cluster"
 
 

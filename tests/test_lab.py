@@ -15,6 +15,8 @@ import pytest
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 START_SECONDS = 60
 """Within which a JupyterLab answers, on a machine that is busy."""
 

@@ -20,6 +20,8 @@ from fastresnet.study.cluster.slurm import SlurmConfig
 
 from .conftest import command, refused
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = """
 ClusterName=trial
 SlurmctldHost={host}(127.0.0.1)

@@ -151,10 +151,16 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 """Test images of a study that is not evaluated on all of them: many small runs, whose page says so."""
 
 
+TIMED_AT_FULL_SCALE = {"F4-time", "C11-time", "C13-time"}
+"""Experiments that only the cpu edition is to record."""
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_edition_is_recorded_whole_on_the_full_test_sets(name):
     study = open_study(name, edition=next(edition for edition in ("small", "cpu") if edition in editions_of(name)))
     for row in status([study]):
+        if study.edition == "small" and row["experiment"] in TIMED_AT_FULL_SCALE:
+            continue
         assert row["missing"] == 0, row
         for records in study.recorded(row["experiment"]).records.values():
             # runs of a few steps, that ask for time or a measurement alone, are evaluated for form's sake

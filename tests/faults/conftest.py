@@ -15,6 +15,12 @@ def pytest_addoption(parser):
     parser.addoption("--faults", type=Path, metavar="FILE", help="Try every fault in full, and write the matrix here.")
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
 class Attempts:
     """How often a fault was tried and how often its promise held; what failed is kept until the end."""
 
