@@ -1,6 +1,9 @@
 """The files that say what is installed agree with each other and with what is installed."""
 
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -13,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import fastresnet
+from fastresnet.cli import main
 
 from .conftest import ROOT
 
@@ -84,3 +88,41 @@ def test_the_library_pages_example_runs():
     done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 0 < float(done.stdout) < 1
+
+
+def test_missing_extra_is_named_in_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    monkeypatch.setattr(sys, "argv", ["fastresnet", "chapter", "run", "preface", "-o", "x.ipynb"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "fastresnet: papermill is not installed; get it with: pip install 'fastresnet[book]'\n"
+
+
+@pytest.mark.slow
+def test_wheel_in_an_empty_environment_trains_predicts_and_lists_recipes(tmp_path):
+    """As somebody has it who installs the package alone, outside any checkout."""
+
+    def run(*command):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "FASTRESNET_DATA")}
+    source = tmp_path / "source"  # a build leaves files behind
+    shutil.copytree(ROOT / "fastresnet", source / "fastresnet", ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    build = ("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source)
+    run(sys.executable, *build)
+    (wheel,) = tmp_path.glob("fastresnet-*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    programs = tmp_path / "venv" / "bin"
+    run(programs / "pip", "install", "--quiet", "--constraint", ROOT / "requirements.lock", wheel)
+    assert "cifar10-94" in run(programs / "fastresnet", "recipes")
+    tiny = ("-p", "data.name=fashion-sample", "-p", "data.train_images=200", "-p", "train.epochs=1")
+    run(programs / "fastresnet", "train", "fashion-80", *tiny, "--save", "model.pt")
+    code = "from PIL import Image; Image.new('L', (28, 28)).save('black.png')"
+    run(programs / "python", "-c", code)
+    assert run(programs / "fastresnet", "predict", "model.pt", "black.png").startswith("black.png\t")

@@ -9,7 +9,8 @@ from scipy import stats
 from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord
 from fastresnet.report import describe_runs, hardware, spread, teraflop
-from fastresnet.report.verdicts import VerdictList, as_list, reaches, without_tags
+from fastresnet.report.captions import without_tags
+from fastresnet.report.verdicts import VerdictList, as_list, reaches
 from fastresnet.study import Results, open_study
 
 

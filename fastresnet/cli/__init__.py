@@ -1,11 +1,13 @@
 """The command line: the one place that prints, a module for each group of commands."""
 
 import os
+import re
 import signal
 import sys
 import time
 import warnings
 from contextlib import suppress
+from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -50,11 +52,21 @@ def main(commands: typer.Typer | None = None) -> None:
         code = _INTERRUPTED
     except ImportError as error:
         if not isinstance(error.__cause__, KeyboardInterrupt):  # which modules written in C turn into this
+            _name_extra(error)
             raise
         code = _INTERRUPTED
     if code == _INTERRUPTED and not silent:
         _stop("interrupted; what is recorded is kept, and a study or a checkpoint goes on from there", _INTERRUPTED)
     sys.exit(code)
+
+
+def _name_extra(error: ImportError) -> None:
+    """Ends with a line that says how to get a package that is not installed, if an extra of this one brings it along."""
+    package = (error.name or "").partition(".")[0]
+    for requirement in metadata.requires("fastresnet") or ():
+        found = re.fullmatch(rf"{re.escape(package)}\b[^;]*; *extra == ['\"](\w+)['\"]", requirement, re.IGNORECASE)
+        if package and found:
+            _stop(f"{package} is not installed; get it with: pip install 'fastresnet[{found[1]}]'", 2)
 
 
 def _with_help(error: Any) -> str:

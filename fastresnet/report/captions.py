@@ -1,5 +1,6 @@
 """Captions and sentences of a chapter: results or records in, Markdown and text out."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -7,7 +8,6 @@ import pandas as pd
 
 from fastresnet.records.record import RunRecord
 from fastresnet.report.tables import spread
-from fastresnet.report.verdicts import without_tags
 from fastresnet.study import Results
 
 Measure = Literal["test_accuracy", "image_seconds"]
@@ -16,6 +16,11 @@ MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "image_seconds": ("longest time an image", "shortest", "ms", 1000),
 }
 """What a sentence calls the largest and the smallest of them, their unit, and its number in one of `Results.frame()`."""
+
+
+def without_tags(markdown: str) -> str:
+    """Markdown in which nothing is HTML: names come from parameters and records, and Markdown passes HTML on to the page."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
 
 
 def caption(results: Results) -> str:

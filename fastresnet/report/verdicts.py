@@ -7,7 +7,6 @@ otherwise it cannot be told.
 """
 
 import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +17,11 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 from scipy import stats
 
+from fastresnet.report.captions import without_tags
+
 Status = Literal["confirmed", "not confirmed", "cannot tell"]
 MIN_RUNS = 3
 CONFIDENCE = 0.95
-
-
-def without_tags(markdown: str) -> str:
-    """Markdown in which nothing is HTML: names come from parameters and records, and Markdown passes HTML on to the page."""
-    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -65,6 +64,8 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
     as it was. Largest magnitude first, to a relative 1e-3, by Lanczos on products with the Hessian (ARPACK; Ghorbani et al.,
     2019). In nats per squared unit of weight. Raises UserError unless 0 < count < number of trained weights.
     """
+    from scipy.sparse.linalg import LinearOperator, eigsh  # an extra, which training needs for nothing else
+
     model = copy.deepcopy(model)  # a forward pass moves batch norm's running statistics
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     size = sum(weight.numel() for weight in weights)
