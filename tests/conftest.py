@@ -57,7 +57,7 @@ def set_threads():
 
 @pytest.fixture
 def one_thread(set_threads):
-    """As many threads as a worker of a cluster or a process of a team has here: more would sum in another order."""
+    """As many threads as a worker of a cluster or one of several processes of a run has here: more would sum in another order."""
     set_threads(1)
 
 

@@ -158,7 +158,7 @@ IMAGES = torch.arange(6 * 3 * 8 * 8).reshape(6, 3, 8, 8).remainder(251).to(torch
 
 
 def places_of(indices):
-    return augment.Places.whole(torch.as_tensor(indices), 8, 8)
+    return augment.PixelGrid.whole(torch.as_tensor(indices), 8, 8)
 
 
 def test_places_read_the_images_that_they_name():

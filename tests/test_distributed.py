@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from fastresnet.compute.processes import Team
+from fastresnet.compute.processes import ProcessGroup
 from fastresnet.config import DataConfig, RunConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
@@ -64,14 +64,14 @@ import sys
 from pathlib import Path
 
 import fastresnet
-from fastresnet.compute.processes import open_team
+from fastresnet.compute.processes import open_process_group
 from fastresnet.models.saved import save_model
 from fastresnet.records.store import write_record
 
-with open_team() as team:
+with open_process_group() as group:
     for file in map(Path, sys.argv[1:]):
-        result = fastresnet.train(fastresnet.load_yaml(file, fastresnet.RunConfig), device="cpu", team=team)
-        if team.is_first:
+        result = fastresnet.train(fastresnet.load_yaml(file, fastresnet.RunConfig), device="cpu", group=group)
+        if group.is_first:
             write_record(result.record, file.with_suffix(".json"))
             save_model(result.saved, file.with_suffix(".pt"))
 """
@@ -124,7 +124,7 @@ def test_shares_of_a_team_make_up_the_batches_of_one_process(loader):
     config = config.model_copy(update=augmented)
     dataset = load_dataset("fashion-sample")
     whole, whole_test = make_batches(config, dataset, CPU, 0)
-    shared, shared_test = zip(*(make_batches(config, dataset, CPU, 0, Team(rank, 3)) for rank in range(3)), strict=True)
+    shared, shared_test = zip(*(make_batches(config, dataset, CPU, 0, ProcessGroup(rank, 3)) for rank in range(3)), strict=True)
     assert [batches.num_images for batches in shared] == [48] * 3  # a last batch of two images is none for three
     for (images, labels), *parts in zip(list(whole.epoch(1))[:4], *(batches.epoch(1) for batches in shared), strict=True):
         assert [len(part[1]) for part in parts] == [4, 4, 4]
@@ -139,21 +139,21 @@ def test_batches_that_cannot_be_shared_are_refused():
     dataset = load_dataset("fashion-sample")
     config = DataConfig(name="fashion-sample", batch_size=32)
     with pytest.raises(UserError, match="batch_size: 3 processes share it; allowed: multiples of 3, got 32"):
-        make_batches(config, dataset, CPU, 0, Team(0, 3))
+        make_batches(config, dataset, CPU, 0, ProcessGroup(0, 3))
     with pytest.raises(UserError, match="batch norm needs batches of at least 64 images, got 32"):
-        make_batches(config, dataset, CPU, 0, Team(0, 32))
+        make_batches(config, dataset, CPU, 0, ProcessGroup(0, 32))
 
 
 def test_several_processes_need_a_device_each(monkeypatch):
-    team = Team(1, 2, 1)
-    assert team.own_device(CPU) == CPU
+    group = ProcessGroup(1, 2, 1)
+    assert group.own_device(CPU) == CPU
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match="2 processes on this machine, but 1 GPUs"):
-        team.own_device(torch.device("cuda"))
+        group.own_device(torch.device("cuda"))
     for device in ("cuda:1", "mps"):
         with pytest.raises(UserError, match=f"cannot train on '{device}'; allowed: cpu, cuda"):
-            team.own_device(torch.device(device))
+            group.own_device(torch.device(device))
 
 
 @pytest.mark.parametrize(

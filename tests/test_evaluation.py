@@ -13,7 +13,7 @@ def forward(images):
     )
 
 
-def moved(image, rows, columns):
+def to_device(image, rows, columns):
     """The image shifted, reflected at its edges, pixel by pixel."""
     height, width = image.shape[-2:]
     out = torch.empty_like(image)
@@ -38,7 +38,7 @@ def test_views_are_the_image_its_mirror_image_and_both_moved_with_half_the_weigh
 
     expected = both(images)
     if shift:
-        expected = expected / 2 + (both(moved(images, shift, shift)) + both(moved(images, -shift, -shift))) / 4
+        expected = expected / 2 + (both(to_device(images, shift, shift)) + both(to_device(images, -shift, -shift))) / 4
     torch.testing.assert_close(average_views(forward, images, forward(images), flip=flip, shift=shift), expected)
 
 

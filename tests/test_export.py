@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fastresnet.records.store import load_frame
-from fastresnet.report.export import FORMATS, strongest_records, write_export
+from fastresnet.report.export import FORMATS, best_records, write_export
 from fastresnet.study.project import committed_results
 
 from .conftest import command, no_more_than, refused
@@ -21,7 +21,7 @@ def workbook(tmp_path_factory):
 
 
 def test_workbook_has_a_sheet_an_experiment_in_the_studys_order(workbook):
-    ids = [results.experiment.id for _, results in strongest_records()]
+    ids = [results.experiment.id for _, results in best_records()]
     assert list(workbook) == ["contents", *ids]
     assert list(workbook["contents"]["sheet"]) == ids
     positions = [ids.index(name) for name in ("M2a", "F8", "C7", "C13", "fashion-80")]
@@ -29,7 +29,7 @@ def test_workbook_has_a_sheet_an_experiment_in_the_studys_order(workbook):
 
 
 def test_sheet_holds_every_epoch_of_every_run(workbook):
-    results = next(results for _, results in strongest_records() if results.experiment.id == "F8")
+    results = next(results for _, results in best_records() if results.experiment.id == "F8")
     sheet = workbook["F8"]
     assert len(sheet) == sum(len(record.epochs) for records in results.records.values() for record in records)
     assert sheet["test_accuracy"].tolist() == pytest.approx(results.epochs()["test_accuracy"].tolist())

@@ -203,15 +203,15 @@ def test_unknown_names_are_refused():
 
 
 def test_quick_edition_shows_the_strongest_record_and_others_their_own():
-    assert open_study("fashionmnist_speed", edition="quick").strongest("F7").edition in ("cpu", "gpu")
-    assert open_study("fashionmnist_speed", edition="small").strongest("F7").edition == "small"
-    assert open_study("frontier").strongest("amx-ablations").edition == "cpu"  # that for a GPU has no such experiment
+    assert open_study("fashionmnist_speed", edition="quick").best_recorded("F7").edition in ("cpu", "gpu")
+    assert open_study("fashionmnist_speed", edition="small").best_recorded("F7").edition == "small"
+    assert open_study("frontier").best_recorded("amx-ablations").edition == "cpu"  # that for a GPU has no such experiment
 
 
 @pytest.mark.parametrize(("up_to", "editions"), [("gpu", {"gpu", "cpu"}), ("cpu", {"cpu"})])
 def test_page_of_a_processor_shows_no_records_of_a_gpu(up_to, editions, monkeypatch):
     monkeypatch.setattr(Study, "recorded", lambda study, _: study.edition)  # as if all were
-    assert set(open_study("frontier").all_strongest(up_to=up_to).values()) == editions
+    assert set(open_study("frontier").all_best_recorded(up_to=up_to).values()) == editions
 
 
 def test_own_parameters_leave_the_studys_record_alone():

@@ -286,7 +286,7 @@ def test_checkpoint_that_finds_no_room_is_an_error_that_names_it(tmp_path):
 def test_next_epoch_is_begun_before_the_wait_for_the_device_where_it_can_be(tiny, changes, begun_before, monkeypatch):
     happened = []
     loop = _loop(tiny.with_changes(changes | {"train.epochs": 2}))
-    epoch, summed = loop.batches.epoch, loop.team.sum
+    epoch, summed = loop.batches.epoch, loop.group.sum
 
     def told(index):
         for batch in epoch(index):
@@ -294,7 +294,7 @@ def test_next_epoch_is_begun_before_the_wait_for_the_device_where_it_can_be(tiny
             yield batch
 
     monkeypatch.setattr(loop.batches, "epoch", told)
-    monkeypatch.setattr(type(loop.team), "sum", lambda _, tensor: happened.append("waits") or summed(tensor))
+    monkeypatch.setattr(type(loop.group), "sum", lambda _, tensor: happened.append("waits") or summed(tensor))
     for _ in range(2):
         loop.run_epoch(loop.batches)
     assert (happened.index(1) < happened.index("waits")) == begun_before

@@ -48,7 +48,7 @@ def train(
         check_output("save", save)
     config = _run_config(what, changes or [], device)
     from fastresnet import report
-    from fastresnet.compute.processes import open_team
+    from fastresnet.compute.processes import open_process_group
     from fastresnet.models.saved import load_model, save_model
     from fastresnet.records import store
     from fastresnet.training import runs
@@ -56,15 +56,22 @@ def train(
     origin = load_model(start) if start else None
     records = []
     progress = sys.stderr.isatty()
-    with open_team() as team:
+    with open_process_group() as group:
         for each in range(seed, seed + seeds):
             result = runs.train(
-                config, each, start=origin, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress, team=team
+                config,
+                each,
+                start=origin,
+                data_dir=data_dir,
+                device=device,
+                checkpoint=checkpoint,
+                progress=progress,
+                group=group,
             )
             records.append(result.record)
-            if team.is_first:
+            if group.is_first:
                 print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
-    if not team.is_first:
+    if not group.is_first:
         return
     if record:
         store.write_record(records[0], record)

@@ -76,7 +76,7 @@ class StepGraphs:
         return _Captured(graph, images, labels, results)
 
 
-def side_by_side(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
+def concurrently(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
     """The tensors of a loop whose turns have nothing to do with one another, and which is not left early: on a GPU, what one turn
     asks for does not wait for what those before it asked for."""
     if not tensors or tensors[0].device.type != "cuda":
@@ -93,7 +93,7 @@ def side_by_side(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
             here.wait_stream(stream)
 
 
-def made_beside(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """The same batches, on a GPU made on a stream of their own, so that none waits for the step on the one before."""
     if device.type != "cuda":
         yield from batches

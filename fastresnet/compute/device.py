@@ -32,7 +32,7 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device(name)
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor on a device. To a GPU it goes by pinned memory: a copy from anywhere else waits until the GPU has done all it was
     asked for."""
     if device.type == "cuda" and tensor.device.type == "cpu":

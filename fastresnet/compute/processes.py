@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 2 -m fastresnet train cifar10-90
 
-    with open_team() as team:
-        result = fastresnet.train(config, team=team)
+    with open_process_group() as group:
+        result = fastresnet.train(config, group=group)
 
 Every process holds the network and takes an equal share of every batch; torch's DistributedDataParallel averages the
 gradients, over gloo on processors and NCCL on GPUs. A step is then that of one process whose `micro_batch` is a
@@ -34,7 +34,7 @@ class ProcessLost(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of a run, and which of them this is. What is called on it must be called in each of them."""
 
     rank: int = 0
@@ -117,7 +117,7 @@ class Team:
             return DistributedDataParallel(forward, broadcast_buffers=False, find_unused_parameters=freezes)
 
 
-ALONE = Team()
+ALONE = ProcessGroup()
 
 
 def accumulate(forward: nn.Module, *, more: bool) -> AbstractContextManager[None]:
@@ -131,8 +131,8 @@ def launched_processes() -> int:
 
 
 @contextmanager
-def open_team() -> Iterator[Team]:
-    """The team of the processes that torchrun started, of which this is one; a team of one without it.
+def open_process_group() -> Iterator[ProcessGroup]:
+    """The processes that torchrun started, of which this is one; a group of one without it.
 
     Raises ProcessLost if another process is gone, or torchrun ends this one because of that.
     """
@@ -140,11 +140,12 @@ def open_team() -> Iterator[Team]:
         yield ALONE
         return
     distributed.init_process_group()
-    team = Team(distributed.get_rank(), distributed.get_world_size(), int(os.environ["LOCAL_RANK"]))
+    group = ProcessGroup(distributed.get_rank(), distributed.get_world_size(), int(os.environ["LOCAL_RANK"]))
 
     def lost(reason: str) -> ProcessLost:
         return ProcessLost(
-            f"process {team.rank} of {team.size} stops: {reason}; with --checkpoint the same command goes on from the last epoch"
+            f"process {group.rank} of {group.size} stops: {reason}; with --checkpoint the same command goes on from the "
+            "last epoch"
         )
 
     def terminate(*_: object) -> None:
@@ -152,7 +153,7 @@ def open_team() -> Iterator[Team]:
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
-        yield team
+        yield group
     except RuntimeError as error:
         # gloo names no type: a connection that its other end has closed is a RuntimeError with the place in its source
         if isinstance(error, distributed.DistError) or "gloo" in str(error):

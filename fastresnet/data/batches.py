@@ -7,7 +7,7 @@ would have seen; with augmentation off both give equal labels and pixels. A last
 training, where batch norm cannot use it. Where easy images are pruned, the order depends on their losses, too, which the trainer
 tells after each epoch.
 
-Of a team of processes each gets an equal share of every batch in training, two images or more, for which up to one
+Of several processes each gets an equal share of every batch in training, two images or more, for which up to one
 image a process is dropped at the end of an epoch; in evaluation, batches are dealt out whole.
 """
 
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fastresnet.compute.device import moved
-from fastresnet.compute.processes import ALONE, Team
+from fastresnet.compute.device import to_device
+from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.config import DataConfig
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
@@ -37,10 +37,10 @@ class Batches(Protocol):
     def device(self) -> torch.device: ...
 
     @property
-    def team(self) -> Team: ...
+    def group(self) -> ProcessGroup: ...
 
     @property
-    def foreseeable(self) -> bool:
+    def prefetchable(self) -> bool:
         """Whether an epoch's batches can be had before the epoch before has ended."""
 
     def __len__(self) -> int: ...
@@ -51,12 +51,12 @@ class Batches(Protocol):
 
 
 def make_batches(
-    config: DataConfig, dataset: Dataset, device: torch.device, seed: int, team: Team = ALONE
+    config: DataConfig, dataset: Dataset, device: torch.device, seed: int, group: ProcessGroup = ALONE
 ) -> tuple["ImageBatches", "ImageBatches"]:
     """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
 
     Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it, or if
-    its batches cannot be shared equally by the team.
+    its batches cannot be shared equally by the group.
     """
     train, test = dataset.train, dataset.test
     if config.validation_images:
@@ -65,11 +65,13 @@ def make_batches(
     side = min(train.images.shape[-2:])
     if config.crop_padding >= side or config.cutout > side:
         raise UserError(f"crop_padding must be below and cutout at most the images' side, {side}")
-    if config.batch_size % team.size:
-        raise UserError(f"batch_size: {team.size} processes share it; allowed: multiples of {team.size}, got {config.batch_size}")
-    if (smallest := min(len(train), config.batch_size)) < 2 * team.size:
-        raise UserError(f"batch_size: batch norm needs batches of at least {2 * team.size} images, got {smallest}")
-    shared = (config, dataset, device, seed, team)
+    if config.batch_size % group.size:
+        raise UserError(
+            f"batch_size: {group.size} processes share it; allowed: multiples of {group.size}, got {config.batch_size}"
+        )
+    if (smallest := min(len(train), config.batch_size)) < 2 * group.size:
+        raise UserError(f"batch_size: batch norm needs batches of at least {2 * group.size} images, got {smallest}")
+    shared = (config, dataset, device, seed, group)
     if config.loader == "tensor":
         return TensorBatches(train, *shared, training=True), TensorBatches(test, *shared, training=False)
     return WorkerBatches(train, *shared, training=True), WorkerBatches(test, *shared, training=False)
@@ -85,19 +87,19 @@ class ImageBatches:
         dataset: Dataset,
         device: torch.device,
         seed: int,
-        team: Team = ALONE,
+        group: ProcessGroup = ALONE,
         *,
         training: bool,
     ) -> None:
         self._epochs_begun = 0
-        self.config, self.device, self.seed, self.team, self.training = config, device, seed, team, training
+        self.config, self.device, self.seed, self.group, self.training = config, device, seed, group, training
         self.batch_size = config.batch_size if training else config.test_batch_size
         last = len(images) % self.batch_size
-        dropped = last if last < 2 * team.size else last % team.size
+        dropped = last if last < 2 * group.size else last % group.size
         self.num_images = len(images) - training * dropped
         self.images, self._pixels = images, images.images
         self.losses = torch.full((len(images),), torch.nan) if training and config.prune else None
-        self.foreseeable = self.losses is None
+        self.prefetchable = self.losses is None
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
         self._resize = import_torchvision("transforms.v2.functional").resize
 
@@ -135,15 +137,15 @@ class ImageBatches:
         assert self.losses is not None
         indices = torch.cat([indices for _, indices in self._parts(epoch)])[: len(losses)]
         sums = torch.zeros(2, len(self.images)).index_add_(1, indices, torch.stack([losses.cpu(), torch.ones(len(losses))]))
-        total, times = self.team.sum(sums.to(self.device)).cpu()
+        total, times = self.group.sum(sums.to(self.device)).cpu()
         self.losses = torch.where(times > 0, total / times, self.losses)
 
     def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
         """What this process gets of an epoch's batches: the position of each in the epoch, and indices of images."""
         for position, indices in enumerate(self._order(epoch).split(self.batch_size)):
             if self.training:
-                yield position, self.team.share(indices)
-            elif position % self.team.size == self.team.rank:
+                yield position, self.group.share(indices)
+            elif position % self.group.size == self.group.rank:
                 yield position, indices
 
     def _generator(self, epoch: int, rank: int = 0) -> torch.Generator:
@@ -185,7 +187,7 @@ class TensorBatches(ImageBatches):
         for position, indices in self._parts(index):
             pixels, labels = self._read(indices, index, generator)
             if self.training and self.config.cutout:
-                pixels = augment.cutout(pixels, self.config.cutout, _mean_colour(self.mean), generator, self.team)
+                pixels = augment.cutout(pixels, self.config.cutout, _mean_colour(self.mean), generator, self.group)
             side = self._side(index + position / len(self))
             if side:
                 pixels = self._resized(pixels, side)
@@ -196,18 +198,18 @@ class TensorBatches(ImageBatches):
         config = self.config
         padding = config.crop_padding if self.training else 0
         flip = config.flip if self.training else "random" if config.flip_test else "none"
-        chosen = moved(indices, self.device)
+        chosen = to_device(indices, self.device)
         if not padding and flip == "none":
             # copies each image as one piece, where indexing goes through its pixels
             return self._pixels.index_select(0, chosen), self._labels[chosen]
-        places = augment.Places.whole(chosen, *self._pixels.shape[-2:])
+        grid = augment.PixelGrid.whole(chosen, *self._pixels.shape[-2:])
         if padding:
-            places = augment.random_crop(places, padding, generator, self.team)
+            grid = augment.random_crop(grid, padding, generator, self.group)
         if flip == "random":
-            places = augment.random_flip(places, generator, self.team if self.training else ALONE)
+            grid = augment.random_flip(grid, generator, self.group if self.training else ALONE)
         if flip == "alternating":
-            places = augment.alternating_flip(places, epoch)
-        return places.read(self._pixels), self._labels[chosen]
+            grid = augment.alternating_flip(grid, epoch)
+        return grid.read(self._pixels), self._labels[chosen]
 
     def _side(self, epoch: float) -> int | None:
         """What images are resized to at a point of the training, in epochs; None for their own size."""
@@ -220,7 +222,7 @@ class WorkerBatches(ImageBatches):
 
     def __init__(self, images: ImageSet, *shared: Any, training: bool) -> None:
         super().__init__(images, *shared, training=training)
-        self.foreseeable = False  # what the transforms draw is drawn as an epoch is asked for
+        self.prefetchable = False  # what the transforms draw is drawn as an epoch is asked for
         v2 = import_torchvision("transforms.v2")
         config = self.config
         height, width = images.images.shape[-2:]
@@ -245,7 +247,7 @@ class WorkerBatches(ImageBatches):
             self._transformed,
             batch_sampler=[indices.tolist() for _, indices in self._parts(index)],
             num_workers=self.config.num_workers,
-            generator=self._generator(index, self.team.rank),
+            generator=self._generator(index, self.group.rank),
             pin_memory=self.device.type == "cuda",
         )
         yield from loader

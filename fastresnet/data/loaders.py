@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastresnet.compute.device import choose_device
-from fastresnet.compute.processes import ALONE, Team
+from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.config import DataConfig
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.parsing import parse
@@ -70,9 +70,9 @@ class IterableBatches:
 
     iterable: Any
     device: torch.device
-    team: Team = ALONE
+    group: ProcessGroup = ALONE
     losses: Tensor | None = None
-    foreseeable: bool = False
+    prefetchable: bool = False
 
     def __post_init__(self) -> None:
         if not hasattr(self.iterable, "__len__") or iter(self.iterable) is self.iterable:

@@ -74,7 +74,7 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
         import openpyxl  # noqa: F401  # pandas writes with it
     except ModuleNotFoundError as error:
         raise UserError(".xlsx: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
-    sheets = list(strongest_records(place))
+    sheets = list(best_records(place))
     if not sheets:
         raise UserError(f"{place}: no experiment is recorded whole")
     contents = pd.DataFrame(
@@ -95,7 +95,7 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
     return len(sheets) + 1
 
 
-def strongest_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
+def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
     """For every experiment, study by study, its records in the strongest edition that is recorded whole, in the study's own
     record or at `place`."""
     for name in STUDIES:

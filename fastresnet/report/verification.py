@@ -12,7 +12,7 @@ from statistics import fmean
 
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
-from fastresnet.report.export import strongest_records
+from fastresnet.report.export import best_records
 from fastresnet.report.verdicts import Verdict, within
 
 FRESH_SEED = 1_000_000
@@ -58,7 +58,7 @@ def draw(number: int, *, studies: Sequence[str] = (), longest: float = 300.0, se
     Raises UserError if there are fewer.
     """
     candidates = []
-    for study, results in strongest_records():
+    for study, results in best_records():
         for variant, records in results.records.items():
             finished = tuple(record for record in records if record.test_accuracy is not None)
             about_accuracy = len(finished) >= 3 and all(record.config.data.test_images is None for record in finished)

@@ -89,7 +89,7 @@ class Study:
         assert results is not None  # train_missing() raises unless every record is there
         return results
 
-    def strongest(self, experiment_id: str) -> Results:
+    def best_recorded(self, experiment_id: str) -> Results:
         """What a page shows. The quick edition as it stands defers to the strongest edition whose records are complete.
         Any other edition, and a quick one with parameters of one's own, shows what it asks for."""
         if self.edition == "quick" and not self.changed:
@@ -100,9 +100,9 @@ class Study:
                     return results
         return self.run(experiment_id)
 
-    def all_strongest(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
-        """What a page shows of every experiment, as `strongest` says, also of those that only a stronger edition has; of editions
-        `up_to` one of them."""
+    def all_best_recorded(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
+        """What a page shows of every experiment, as `best_recorded` says, of editions `up_to` one of them. It has also those that
+        only a stronger edition has."""
         chosen: dict[str, Results] = {}
         if self.edition == "quick" and not self.changed:
             editions = editions_of(self.name)

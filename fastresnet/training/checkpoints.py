@@ -5,25 +5,25 @@ from typing import Any
 
 import torch
 
-from fastresnet.compute.processes import Team
+from fastresnet.compute.processes import ProcessGroup
 from fastresnet.errors import UserError, first_line
 from fastresnet.records.torch_files import read_state, write_state
 
 
-def write_checkpoint(state: dict[str, Any], path: Path, team: Team) -> None:
+def write_checkpoint(state: dict[str, Any], path: Path, group: ProcessGroup) -> None:
     """Writes a state in one move: a reader finds the old file or the new one."""
-    if not team.is_first:
+    if not group.is_first:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_state(state, path)
 
 
-def read_checkpoint(path: Path, identity: str, device: torch.device, team: Team) -> dict[str, Any] | None:
-    """The state that a file holds, None where there is no file; other machines of the team need not see it.
+def read_checkpoint(path: Path, identity: str, device: torch.device, group: ProcessGroup) -> dict[str, Any] | None:
+    """The state that a file holds, None where there is no file; other machines of the group need not see it.
 
     Raises UserError if the file is damaged, or of another run than `identity` names.
     """
-    content = team.from_first(lambda: _content(path))
+    content = group.from_first(lambda: _content(path))
     if content is None:
         return None
     try:

@@ -38,7 +38,7 @@ def evaluate(
 
     `test_flip` averages the logits of each image and its mirror image, `test_shift` also those of the image moved; of
     every batch, only the `test_share` of images with the least confident first view gets the others. Each process of a
-    team scores its batches, and all get the score of all.
+    group scores its batches, and all get the score of all.
 
         >>> from fastresnet import loaders, resnet10
         >>> _, test = loaders("fashion-sample")
@@ -68,7 +68,7 @@ def evaluate(
         correct = logits.argmax(dim=1) == labels
         num_correct = num_correct + torch.stack([correct[0::2].sum(), correct[1::2].sum()])
         num_images += torch.tensor([(len(labels) + 1) // 2, len(labels) // 2])
-    loss_sum, num_correct, num_images = map(batches.team.sum, (loss_sum, num_correct, num_images.to(batches.device)))
+    loss_sum, num_correct, num_images = map(batches.group.sum, (loss_sum, num_correct, num_images.to(batches.device)))
     total = int(num_images.sum())
     even, odd = (num_correct / num_images).tolist()
     return Score(float(loss_sum) / total, int(num_correct.sum()) / total, (even, odd))

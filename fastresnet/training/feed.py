@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastresnet.compute.costs import Timer
-from fastresnet.compute.cuda_graphs import made_beside
+from fastresnet.compute.cuda_graphs import prefetched
 from fastresnet.data.batches import Batches
 
 Pair = tuple[Tensor, Tensor]
@@ -31,11 +31,11 @@ class Feed:
 
     def begin(self, index: int) -> None:
         """Makes the first batch of the coming epoch, if it can be had so early: while the device is at the last step of this."""
-        if self._batches.foreseeable:
+        if self._batches.prefetchable:
             self._begun = self._start(index)
 
     def _start(self, index: int) -> tuple[Iterator[Pair], Pair | None]:
-        coming = made_beside(self._batches.epoch(index), self._device)
+        coming = prefetched(self._batches.epoch(index), self._device)
         return coming, self._next(coming)
 
     def _next(self, coming: Iterator[Pair]) -> Pair | None:

@@ -66,7 +66,7 @@ def train_epochs(
 
     With `checkpoint`, the whole state is saved there after every epoch, and a file that is already there is resumed;
     `identity` must then be what it was (UserError otherwise). On a CPU the resumed run equals the uninterrupted one bit
-    for bit. The processes of the batches' team train one network together.
+    for bit. The processes of the batches' group train one network together.
     """
     loop = _Loop(config, model, train_batches, timer, bar)
     if checkpoint:
@@ -85,9 +85,9 @@ class _Loop:
     """A fit in progress: everything that a checkpoint has to hold."""
 
     def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
-        self.config, self.batches, self.team, self.timer, self.bar = config, batches, batches.team, timer, bar
+        self.config, self.batches, self.group, self.timer, self.bar = config, batches, batches.group, timer, bar
         total = max(1, round(config.epochs * len(batches)))
-        self.steps = Steps(config, model, total, timer.device, batches.team)
+        self.steps = Steps(config, model, total, timer.device, batches.group)
         self.epochs: list[EpochRecord] = []
         self.score: Score | None = None
         self.feed = Feed(batches, timer.device, self.steps.parts)
@@ -109,7 +109,7 @@ class _Loop:
         before = dict(self.timer.seconds)
         with self.timer.phase("train"), self.steps.on_their_stream:  # the phase waits for the device at both ends
             loss, accuracy = self._train_epoch(index)
-            self.team.average(self.steps.seen_apart())
+            self.group.average(self.steps.per_process_state())
         score = None
         due = (index + 1) % self.config.evaluate_every == 0 or self.steps.finished
         if test_batches and due and math.isfinite(loss):
@@ -139,16 +139,16 @@ class _Loop:
         losses: list[Tensor] = []
         image_losses: list[Tensor] = []
         correct: list[Tensor] = []
-        num_images, team = 0, self.team
+        num_images, group = 0, self.group
         for images, labels in self.feed.epoch(index):
             loss, logits = self.steps.take(images, labels, epoch_losses)
             losses.append(loss * len(labels))
             correct.append((logits.argmax(dim=1) == labels).sum())
             if self.batches.losses is not None:
                 image_losses.append(functional.cross_entropy(logits.float(), labels, reduction="none"))
-            num_images += len(labels) * team.size
+            num_images += len(labels) * group.size
             if self.bar:
-                self.bar.step_done(len(labels) * team.size, loss)
+                self.bar.step_done(len(labels) * group.size, loss)
             if self.steps.finished:
                 break
         if image_losses and not self.steps.finished:
@@ -156,7 +156,7 @@ class _Loop:
         if not self.steps.finished:
             self.feed.begin(index + 1)
         # but for those losses, the one transfer of the epoch
-        total_loss, num_correct = team.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
+        total_loss, num_correct = group.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
 
     def _evaluate(self, batches: Batches) -> Score:
@@ -183,13 +183,13 @@ class _Loop:
             **self.steps.state_dict(),
             "epochs": [epoch.model_dump_json() for epoch in self.epochs],
             "image_losses": self.batches.losses,
-            "processes": self.team.gather(own),
+            "processes": self.group.gather(own),
         }
-        write_checkpoint(state, path, self.team)
+        write_checkpoint(state, path, self.group)
 
     def restore(self, path: Path, identity: str) -> None:
         """Takes up a saved state, if there is one. Raises UserError if the file is damaged or of another run."""
-        state = read_checkpoint(path, identity, self.timer.device, self.team)
+        state = read_checkpoint(path, identity, self.timer.device, self.group)
         if state is None:
             return
         try:
@@ -207,7 +207,7 @@ class _Loop:
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
         if self.batches.losses is not None:
             self.batches.losses = state["image_losses"].cpu().reshape_as(self.batches.losses)
-        own = state["processes"][self.team.rank]
+        own = state["processes"][self.group.rank]
         torch.set_rng_state(own["random"].cpu())
         if own["device_random"] is not None:
             torch.cuda.set_rng_state(own["device_random"].cpu(), self.timer.device)

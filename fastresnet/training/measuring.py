@@ -79,5 +79,5 @@ def _losses_by_age(model: nn.Module, batches: ImageBatches, epoch: int) -> tuple
         logits = model(images.to(batches.device))
         totals[share] += float(functional.cross_entropy(logits, labels.to(batches.device), reduction="sum"))
         counts[share] += len(labels)
-    totals, counts = (batches.team.sum(tensor.to(batches.device)).cpu() for tensor in (totals, counts))
+    totals, counts = (batches.group.sum(tensor.to(batches.device)).cpu() for tensor in (totals, counts))
     return tuple((totals / counts)[counts > 0].tolist())  # an epoch of few batches has fewer shares

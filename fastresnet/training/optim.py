@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastresnet.compute.cuda_graphs import side_by_side
+from fastresnet.compute.cuda_graphs import concurrently
 from fastresnet.config import TrainConfig
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -95,7 +95,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Takes one step; `closure` is there for torch's sake and is not called."""
         for group in self.param_groups:
-            for parameter in side_by_side(group["params"]):
+            for parameter in concurrently(group["params"]):
                 if parameter.grad is None:
                     continue
                 state = self.state[parameter]

@@ -16,7 +16,7 @@ from torch import nn
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
 from fastresnet.compute.device import choose_device, recipe_variant, trusted_threads, warn_if_autocast_is_slow
-from fastresnet.compute.processes import ALONE, Team
+from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.compute.provenance import describe_machine, source_revision, versions
 from fastresnet.config import RunConfig
 from fastresnet.config.recipes import find_recipe
@@ -56,13 +56,13 @@ def train(
     device: str | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = False,
-    team: Team = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> RunResult:
     """Trains one network as configured, or as the recipe of that name says for the device.
 
     `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` is a data set of
     one's own, with `config.data.name` "given"; otherwise the one named there is looked for in `data_dir`, then wherever
-    `fastresnet.data.sources` says. `checkpoint` makes the run resumable; remove the file once the record is safe. `team` makes
+    `fastresnet.data.sources` says. `checkpoint` makes the run resumable; remove the file once the record is safe. `group` makes
     one run of the calls in several processes. Raises UserError, before any training, if the configuration does not fit the data
     or the device, and OutOfMemory if a batch does not fit.
 
@@ -70,13 +70,13 @@ def train(
         >>> train(config).record.outcome.status
         'finished'
     """
-    run = _Run.begin(config, seed, device, team)
+    run = _Run.begin(config, seed, device, group)
     config = run.config
     dataset, batches, test_batches = run.load(dataset, Path(data_dir) if data_dir else None, progress)
     warn_if_autocast_is_slow(config.train, run.device)
     model = run.build(start)
     total_images = round(config.train.epochs * batches.num_images)
-    shown = progress and team.is_first
+    shown = progress and group.is_first
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
     with trusted_threads(model, run.device), _memory_named(config), closing(bar) if bar else nullcontext():
         if isinstance(model, Prepared) and not start:
@@ -90,7 +90,7 @@ def train(
             test_batches,
             timer=run.timer,
             checkpoint=Path(checkpoint) if checkpoint else None,
-            identity=_identity(config, seed, batches.images, start, team),
+            identity=_identity(config, seed, batches.images, start, group),
             bar=bar,
         )
         if fitted.outcome.status == "finished":
@@ -108,22 +108,22 @@ class _Run:
     config: RunConfig
     seed: int
     device: torch.device
-    team: Team
+    group: ProcessGroup
     timer: Timer
     started: datetime
     revision: str
     """Of the source, from before anybody commits or edits while the run goes on."""
 
     @classmethod
-    def begin(cls, config: RunConfig | str, seed: int, device: str | None, team: Team) -> "_Run":
+    def begin(cls, config: RunConfig | str, seed: int, device: str | None, group: ProcessGroup) -> "_Run":
         started = datetime.now(UTC)
-        chosen = team.own_device(choose_device(device))
+        chosen = group.own_device(choose_device(device))
         if chosen.type == "cpu":
             keep_freed_memory()
         if isinstance(config, str):
             config = find_recipe(config).config(recipe_variant(chosen))
         reset_peak_memory(chosen)
-        return cls(config, seed, chosen, team, Timer(chosen), started, source_revision())
+        return cls(config, seed, chosen, group, Timer(chosen), started, source_revision())
 
     def load(self, dataset: Dataset | None, data_dir: Path | None, progress: bool) -> tuple[Dataset, ImageBatches, ImageBatches]:
         """The data set, and its batches for training and for testing."""
@@ -131,10 +131,10 @@ class _Run:
         if dataset is None and name == GIVEN:
             raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
         with self.timer.phase("prepare"):
-            with self.team.first_here_goes_first():
+            with self.group.first_here_goes_first():
                 dataset = dataset or load_dataset(name, data_dir, progress=progress)
             _check_fit(self.config, dataset)
-            return dataset, *make_batches(self.config.data, dataset, self.device, self.seed, self.team)
+            return dataset, *make_batches(self.config.data, dataset, self.device, self.seed, self.group)
 
     def build(self, start: SavedModel | None) -> nn.Module:
         """The network on its device."""
@@ -144,8 +144,8 @@ class _Run:
             if start:
                 transfer(model, start.model)
             model.to(self.device)
-            if self.team.rank:
-                torch.manual_seed(self.seed + self.team.rank * 1_000_003)  # what is drawn for one share is not drawn for another
+            if self.group.rank:
+                torch.manual_seed(self.seed + self.group.rank * 1_000_003)  # what is drawn for one share is not drawn for another
         return model
 
     def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:
@@ -159,10 +159,10 @@ class _Run:
             epochs=fitted.epochs,
             measured=measured,
             seconds=Seconds(**seconds),
-            processes=tuple(Seconds(**each) for each in self.team.gather(seconds)) if self.team.size > 1 else (),
+            processes=tuple(Seconds(**each) for each in self.group.gather(seconds)) if self.group.size > 1 else (),
             step_seconds=StepSeconds(**parts) if self.config.train.time_parts else None,
             training_flops=fitted.steps.training_flops(),
-            peak_memory_bytes=max(self.team.gather(peak_memory_bytes(self.device))),
+            peak_memory_bytes=max(self.group.gather(peak_memory_bytes(self.device))),
             parameters=sum(parameter.numel() for parameter in fitted.steps.model.parameters()),
             data=data,
             machine=describe_machine(self.device),
@@ -217,9 +217,9 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
     )
 
 
-def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, team: Team) -> str:
+def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, group: ProcessGroup) -> str:
     """What a checkpoint must have been made by: also the images, since those of a folder may change."""
-    parts = [config.hash, f"seed{seed}", images.digest[:12], *([f"{team.size}processes"] if team.size > 1 else [])]
+    parts = [config.hash, f"seed{seed}", images.digest[:12], *([f"{group.size}processes"] if group.size > 1 else [])]
     return "-".join([*parts, start.weights_digest] if start else parts)
 
 

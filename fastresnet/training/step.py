@@ -25,7 +25,7 @@ from fastresnet.compute.costs import STEP_PARTS, Timer, training_flops_per_image
 from fastresnet.compute.cuda_graphs import StepGraphs, step_stream
 from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.compute.kernels.convolution import take_gradients_from_products
-from fastresnet.compute.processes import Team, accumulate
+from fastresnet.compute.processes import ProcessGroup, accumulate
 from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
 from fastresnet.models.protocols import Fusible, HasParts
@@ -35,9 +35,9 @@ from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers
 class Steps:
     """The steps of a run: the network, and all that changes with it."""
 
-    def __init__(self, config: TrainConfig, model: nn.Module, total: int, device: torch.device, team: Team) -> None:
+    def __init__(self, config: TrainConfig, model: nn.Module, total: int, device: torch.device, group: ProcessGroup) -> None:
         """`total`: how many steps the run has."""
-        self.config, self.model, self.total, self.team = config, model, total, team
+        self.config, self.model, self.total, self.group = config, model, total, group
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(device)._apply(lambda tensor: in_layout(tensor, self._layout))
@@ -46,9 +46,9 @@ class Steps:
             raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
         if config.matmul_gradients and device.type == "cpu":
             take_gradients_from_products(model)
-        graphed = config.cuda_graph and device.type == "cuda" and team.size == 1
+        graphed = config.cuda_graph and device.type == "cuda" and group.size == 1
         self.optimizers = make_optimizers(config, model, graphed=graphed, fused=fused)
-        self._forward = team.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
+        self._forward = group.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self._lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
         # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
         self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
@@ -84,7 +84,7 @@ class Steps:
         else:
             loss, logits = self._update(images, labels)
         self.taken += 1
-        self._images_trained[tuple(images.shape[1:]), self._frozen_parts] += len(labels) * self.team.size
+        self._images_trained[tuple(images.shape[1:]), self._frozen_parts] += len(labels) * self.group.size
         if self._lookahead is not None:
             self._lookahead.step_done(self.taken, self.total)
         if self._average is not None:
@@ -134,7 +134,7 @@ class Steps:
                 module.fused = False  # type: ignore[assignment]  # to mypy every attribute of a module is a module
         return self.evaluated_model
 
-    def seen_apart(self) -> Iterator[Tensor]:
+    def per_process_state(self) -> Iterator[Tensor]:
         """What differs from process to process: all that batch norm keeps of its share of the images."""
         yield from self.model.buffers()
         if self._average:

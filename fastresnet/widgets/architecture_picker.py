@@ -1,6 +1,6 @@
 """The picker of architectures: a network's layers, what they cost, and what records say of its accuracy.
 
-    picker = ArchitecturePicker(open_study("cifar10_accuracy").strongest("C13"))
+    picker = ArchitecturePicker(open_study("cifar10_accuracy").best_recorded("C13"))
     picker                                                    # the last line of a cell shows it
     config = config.with_changes({"model": picker.model_config.model_dump(mode="json")})
 
