@@ -1,7 +1,7 @@
 """Memory that tensors have given back stays with the process, for the next ones.
 
-glibc maps each block above 32 MiB anew and unmaps it when it is freed, so that every training step on a processor faults all
-its activations in again: a third of the time of a large network.
+glibc maps each block above 32 MiB anew and unmaps it when it is freed, so that every training step on a processor would fault
+all its activations in again.
 """
 
 import ctypes
