@@ -40,7 +40,8 @@ class Steps:
         self.config, self.model, self.total, self.group = config, model, total, group
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        model.to(device)._apply(lambda tensor: in_layout(tensor, self._layout))
+        # as Module.to(memory_format=...), which has no use for weights of five dimensions
+        model.to(device)._apply(lambda weight: weight.to(memory_format=self._layout) if weight.ndim == 4 else weight)
         fused = config.fused_kernels and device.type == "cuda" and isinstance(model, Fusible) and model.fuse()
         if config.freeze and not isinstance(model, HasParts):
             raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
