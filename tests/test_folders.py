@@ -305,7 +305,7 @@ def test_file_in_no_folder_of_a_url_is_refused(tmp_path, monkeypatch):
 
 def test_paths_need_no_fsspec(tmp_path):
     code = (
-        "import sys\nfrom fastresnet.store import Store\n"
+        "import sys\nfrom fastresnet.records.store import Store\n"
         f"assert Store([{str(tmp_path)!r}]).find('0' * 12, 0) is None\nassert 'fsspec' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

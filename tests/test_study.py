@@ -100,7 +100,7 @@ def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypat
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "fit", broken)
+        patch.setattr(runs, "train_epochs", broken)
         with pytest.raises(RunFailed, match="A one seed 0 failed: OSError: the disk is gone; recorded in .*A two seed 1"):
             study.run("A")
     records = [read_record(path) for path in tmp_path.glob("*/*/*.json")]
@@ -117,7 +117,7 @@ def test_failed_run_leaves_the_record_of_another_process_alone(study, monkeypatc
         study.store.save(finished, "trial", "A", "one")
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(runs, "fit", overtaken)
+    monkeypatch.setattr(runs, "train_epochs", overtaken)
     run = study.runs("A")[0]
     with pytest.raises(RunFailed, match="A one seed 0 failed: .*; not recorded: another process has ended the run"):
         train_and_save(run, study.store, None, None, progress=False)

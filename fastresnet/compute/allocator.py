@@ -13,6 +13,12 @@ _NEVER = -1
 _GROWTH_BYTES = 256 << 20
 
 
+def give_back_freed_memory() -> None:
+    """Gives back to the system what the process keeps and does not use, so that what comes is counted from there."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> bool:
     """Tells glibc to take large blocks from its heap and never to shrink that, for the rest of the process; says whether it did.
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fastresnet.compute.allocator import give_back_freed_memory
 from fastresnet.errors import UserError
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ def reset_peak_memory(device: torch.device) -> None:
     """Starts a new measurement of peak memory, as far as the system allows."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    give_back_freed_memory()
     # where this is not Linux, or not allowed, peak_memory_bytes covers the process's whole life
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

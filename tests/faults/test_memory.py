@@ -66,7 +66,7 @@ def test_failed_run_is_recorded_with_its_batch_size(attempts, tiny, tmp_path, mo
 
         study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": tiny}, (0,))}, Store([folder]))
         with attempts.attempt(repr(error)), monkeypatch.context() as patch:
-            patch.setattr(runs, "fit", out_of_memory)
+            patch.setattr(runs, "train_epochs", out_of_memory)
             with pytest.raises(RunFailed, match="A one seed 0 failed: .*out of memory with data.batch_size 32"):
                 study.run("A")
             (path,) = folder.rglob("*.json")
@@ -76,6 +76,6 @@ def test_failed_run_is_recorded_with_its_batch_size(attempts, tiny, tmp_path, mo
             assert "\n" not in record.outcome.reason
             assert len(study.missing()) == 1
     with attempts.attempt("an error of another kind"), monkeypatch.context() as patch:
-        patch.setattr(runs, "fit", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+        patch.setattr(runs, "train_epochs", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("shapes differ")))
         with pytest.raises(RunFailed, match="A one seed 0 failed: RuntimeError: shapes differ"):
             study.run("A")
