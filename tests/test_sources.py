@@ -20,8 +20,8 @@ from PIL import Image
 from fastresnet.cli.data import data_fetch
 from fastresnet.config import datasets
 from fastresnet.data import download, sources
+from fastresnet.data.builtin import read_sample, write_sample
 from fastresnet.data.images import canonical_order, content_digest
-from fastresnet.data.sample import read_sample, write_sample
 from fastresnet.data.sources import load_dataset, verify
 from fastresnet.errors import UserError
 

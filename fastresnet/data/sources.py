@@ -21,10 +21,9 @@ import torch
 
 from fastresnet.config.datasets import SPECS, DatasetSpec
 from fastresnet.data import formats
+from fastresnet.data.builtin import draw_standin, read_sample
 from fastresnet.data.download import download, fetching, official_files
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
-from fastresnet.data.sample import read_sample
-from fastresnet.data.standin import draw_standin
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 
