@@ -25,7 +25,7 @@ HEAVY = (
     "study.train_all",
     "book.notebooks.run_chapter",
     "book.notebooks.run_side_by_side",
-    "data.download.fetch_file",
+    "data.official.fetch",
     "bench.suite.run_suite",
     "training.tuning.search",
     "book.build.build_book",
