@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from fastresnet.errors import UserError
-from fastresnet.records.folders import Place, open_folder, split_place
+from fastresnet.records.folders import LocalFolder, Place, open_folder, split_place
 from fastresnet.records.record import RunRecord
 
 Key = tuple[str, int]
@@ -116,8 +116,13 @@ def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
 
 def load_frame(folder: Place) -> pd.DataFrame:
     """Every record below a folder, or a URL, as one row: study, experiment, variant, seed, figures, and the configuration
-    as `data.*`, `model.*` and `train.*` columns."""
+    as `data.*`, `model.*` and `train.*` columns.
+
+    Raises UserError for a folder of this machine that is not there; behind most URLs an empty folder and none are the same.
+    """
     rows, opened = [], open_folder(folder)
+    if isinstance(opened, LocalFolder) and not opened.path.is_dir():
+        raise UserError(f"{folder}: no such folder; expected one with records")
     for name, content in opened.read(opened.names(RECORDS)):
         study, experiment, file = name.split("/")
         variant = file.rsplit("-", 2)[0]
