@@ -1,9 +1,12 @@
 """A file is replaced in one move; names of unfinished ones are taken over from the dead and left to the living."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
 import stat
+import warnings
 
 import pytest
 
@@ -115,7 +118,7 @@ def test_what_is_no_file_is_refused_and_left_alone(tmp_path):
 def test_what_a_killed_writer_left_is_taken_over(tmp_path, writer):
     os.kill(writer[0].pid, signal.SIGKILL)
     writer[0].join()
-    assert names(tmp_path) == ["file.0.partial"]
+    assert names(tmp_path) == ["file.0.lock", "file.0.partial"]
     with replacing(tmp_path / "file") as partial:
         assert partial.read_text() == ""
         partial.write_text("mine")
@@ -125,10 +128,26 @@ def test_what_a_killed_writer_left_is_taken_over(tmp_path, writer):
 def test_another_writer_at_work_is_left_alone(tmp_path, writer):
     path = tmp_path / "file"
     with replacing(path) as partial:
-        assert names(tmp_path) == ["file.0.partial", "file.1.partial"]
+        assert names(tmp_path) == ["file.0.lock", "file.0.partial", "file.1.lock", "file.1.partial"]
         partial.write_text("mine")
     assert path.read_text() == "mine"
     writer[1].send("go on")
     writer[0].join()
     assert path.read_text() == "the other's"
+    assert names(tmp_path) == ["file"]
+
+
+def test_file_system_without_locks_is_written_to_as_well(tmp_path, monkeypatch):
+    """There a lock is a file that names its owner."""
+
+    def not_implemented(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", not_implemented)
+    with warnings.catch_warnings(action="ignore"), replacing(tmp_path / "file") as partial:
+        partial.write_text("mine")
+        with replacing(tmp_path / "file") as other:
+            other.write_text("the other's")
+        assert (tmp_path / "file").read_text() == "the other's"
+    assert (tmp_path / "file").read_text() == "mine"
     assert names(tmp_path) == ["file"]

@@ -1,14 +1,12 @@
 """Every way in which a data set can come, and every way in which it can be damaged."""
 
 import dataclasses
-import fcntl
 import gzip
 import hashlib
 import io
 import pickle
 import tarfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow
@@ -17,16 +15,17 @@ import pytest
 import torch
 from PIL import Image
 
-from fastresnet.cli.data import data_fetch
 from fastresnet.config import datasets
-from fastresnet.data import download, sources
+from fastresnet.data import sources
+from fastresnet.data.builtin import read_sample, write_sample
 from fastresnet.data.images import canonical_order, content_digest
-from fastresnet.data.sample import read_sample, write_sample
 from fastresnet.data.sources import load_dataset, verify
+from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
 
 from .conftest import command, refused
 
+CIFAR10 = import_torchvision("datasets").CIFAR10
 CIFAR_COUNTS = {"train": 100, "test": 20}
 
 
@@ -100,29 +99,35 @@ def shards(tmp_path, monkeypatch, cache):
     return folder
 
 
+def pack(folder):
+    """The archive as it is published, of a folder's batches; torchvision is told its md5."""
+    archive = folder / CIFAR10.filename
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder / CIFAR10.base_folder, CIFAR10.base_folder)
+    CIFAR10.tgz_md5 = hashlib.md5(archive.read_bytes()).hexdigest()
+    return archive
+
+
 @pytest.fixture
 def batches(tmp_path, monkeypatch, cache):
-    """A folder with CIFAR-10's official archive, the same 120 images in another order."""
+    """A folder with CIFAR-10's official batches, the same 120 images in another order, which torchvision takes for published."""
     arrays = cifar_arrays()
     pin(monkeypatch, "cifar10", arrays)
-    train, test = {}, {}
-    contents = {}
-    for index in range(5):
-        part = slice(80 - 20 * index, 100 - 20 * index)
-        images, labels = (array[part] for array in arrays["train"])
-        contents[f"data_batch_{index + 1}"] = pickle.dumps({"data": images.reshape(20, -1), "labels": labels.tolist()})
-    images, labels = arrays["test"]
-    contents["test_batch"] = pickle.dumps({"data": images.reshape(20, -1), "labels": labels.tolist()})
-    for name, content in contents.items():
-        (test if name == "test_batch" else train)[name] = hashlib.md5(content).hexdigest()
-    folder = tmp_path / "data"
-    (folder / "cifar-10-batches-py").mkdir(parents=True)
-    for name, content in contents.items():
-        (folder / "cifar-10-batches-py" / name).write_bytes(content)
-    official = download.OfficialFiles(
-        downloads={}, archive="cifar-10-python.tar.gz", unpacked_folder="cifar-10-batches-py", train=train, test=test
-    )
-    monkeypatch.setattr(sources, "official_files", lambda spec: official)
+    parts = {f"data_batch_{index + 1}": ("train", slice(80 - 20 * index, 100 - 20 * index)) for index in range(5)}
+    folder, md5 = tmp_path / "data", {}
+    (folder / CIFAR10.base_folder).mkdir(parents=True)
+    for name, (split, part) in {**parts, "test_batch": ("test", slice(None)), "batches.meta": (None, None)}.items():
+        batch = {"label_names": []}
+        if split:
+            images, labels = (array[part] for array in arrays[split])
+            batch = {"data": images.reshape(20, -1), "labels": labels.tolist()}
+        content = pickle.dumps(batch)
+        (folder / CIFAR10.base_folder / name).write_bytes(content)
+        md5[name] = hashlib.md5(content).hexdigest()
+    monkeypatch.setattr(CIFAR10, "train_list", [(name, md5[name]) for name in parts])
+    monkeypatch.setattr(CIFAR10, "test_list", [("test_batch", md5["test_batch"])])
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5["batches.meta"]})
+    monkeypatch.setattr(CIFAR10, "tgz_md5", "")
     return folder
 
 
@@ -144,33 +149,6 @@ def test_folder_may_come_from_the_environment(fashion, monkeypatch):
     assert len(load_dataset("fashion-mnist").test) == 1000
 
 
-def test_files_are_fetched_by_one_process_at_a_time(cache, monkeypatch):
-    there, fetched = [], []
-
-    def slow_download(spec, folder, *, progress):
-        fetched.append(folder)
-        time.sleep(0.2)
-        there.append(spec.name)
-
-    monkeypatch.setattr(sources, "download", slow_download)
-    monkeypatch.setattr(sources, "find_source", lambda spec, folders: there[-1] if there else None)
-    spec = sources.find_spec("cifar10")
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: sources.fetched_source(spec, cache / "data", progress=False), range(4)))
-    assert (found, fetched) == (["cifar10"] * 4, [cache / "data"])
-
-
-def test_command_fetches_while_no_other_process_does(cache, monkeypatch):
-    def locked_download(spec, folder, *, progress):
-        with (folder / "cifar10.lock").open("ab") as lock, pytest.raises(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        raise UserError("locked")
-
-    monkeypatch.setattr("fastresnet.data.download.download", locked_download)
-    with pytest.raises(UserError, match="locked"):
-        data_fetch("cifar10", cache / "data")
-
-
 def test_second_opening_is_served_from_the_cache_and_equal(shards, cache, monkeypatch):
     first = load_dataset("cifar10", shards)
     monkeypatch.setattr(sources, "decode", lambda *_, **__: pytest.fail("decoded again"))
@@ -183,11 +161,11 @@ def test_second_opening_is_served_from_the_cache_and_equal(shards, cache, monkey
 def test_every_source_gives_the_same_images_in_the_same_order(shards, batches, tmp_path):
     pickled = load_dataset("cifar10", batches)
     assert pickled.source == "official pickled batches"
-    archive = tmp_path / "other" / "cifar-10-python.tar.gz"
+    archive = tmp_path / "other" / CIFAR10.filename
     archive.parent.mkdir()
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(batches / "cifar-10-batches-py", "cifar-10-batches-py")
+    pack(batches).rename(archive)
     packed = load_dataset("cifar10", archive.parent)
+    assert list(archive.parent.iterdir()) == [archive]
     (batches / "cifar-10-batches-py").rename(tmp_path / "elsewhere")
     parquet = load_dataset("cifar10", shards)
     assert parquet.source == "Hugging Face Parquet shards"
@@ -221,18 +199,6 @@ def test_every_altered_byte_of_a_compressed_file_is_noticed(fashion, byte):
     file.write_bytes(content)
     with pytest.raises(UserError, match="t10k-labels"):
         load_dataset("fashion-mnist", fashion)
-
-
-def test_mending_command_mends(batches, monkeypatch, tmp_path):
-    """Acts out the fetch with an archive made of the undamaged files."""
-    archive = tmp_path / "archive.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(batches / "cifar-10-batches-py", "cifar-10-batches-py")
-    damage(batches / "cifar-10-batches-py" / "data_batch_3", "altered")
-    with pytest.raises(UserError, match="data_batch_3"):
-        load_dataset("cifar10", batches)
-    archive.rename(batches / "cifar-10-python.tar.gz")
-    assert len(load_dataset("cifar10", batches).train) == 100
 
 
 def damage(file, how):
@@ -287,9 +253,18 @@ def test_pickle_of_unknown_content_is_never_opened(batches, tmp_path):
             return (open, (str(tmp_path / "exploded"), "w"))
 
     (batches / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(UserError, match="data_batch_1: truncated or altered: md5"):
+    with pytest.raises(UserError, match="data_batch_1: truncated or altered: its md5"):
         load_dataset("cifar10", batches)
     assert not (tmp_path / "exploded").exists()
+
+
+def test_archive_of_unknown_content_is_never_unpacked(batches, tmp_path):
+    pack(batches)
+    with tarfile.open(batches / CIFAR10.filename, "w:gz") as tar:
+        tar.add(batches / CIFAR10.base_folder / "data_batch_1", "../../escaped")
+    with pytest.raises(UserError, match=r"cifar-10-python\.tar\.gz: truncated or altered: its md5"):
+        load_dataset("cifar10", batches)
+    assert not list(tmp_path.rglob("escaped"))
 
 
 def test_image_folder_of_your_own(tmp_path):

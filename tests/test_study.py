@@ -86,6 +86,13 @@ def test_committed_records_load_as_one_frame():
     assert set(changed) <= {"2f236041fef3+changes"}
 
 
+def test_folder_that_is_not_there_has_no_frame(tmp_path):
+    assert load_frame(tmp_path).empty
+    for place in (tmp_path / "nowhere", f"file://{tmp_path}/nowhere"):
+        with pytest.raises(UserError, match=f"{place}: no such folder"):
+            load_frame(place)
+
+
 def test_half_a_record_is_named(tmp_path, tiny):
     path = Store([tmp_path]).save(train(tiny).record, "s", "e", "v")
     path.write_text(path.read_text()[:500])

@@ -38,17 +38,16 @@ def data_fetch(
     name: str,
     data_dir: Annotated[Path | None, typer.Option(help="Where to put it; default: the cache.")] = None,
 ) -> None:
-    """Download the official files, going on from where an earlier try broke off, and check them."""
-    from fastresnet.data import sources
-    from fastresnet.data.download import download, fetching
+    """Download the official files, those that are not there or not right, and check them."""
+    from fastresnet.data import official, sources
 
     spec = sources.find_spec(name)
     if spec.torchvision_class is None:
         print(f"{name}: nothing to fetch, {spec.licence}")
         return
     folder = data_dir or sources.cache_folder() / "data"
-    with fetching(spec, folder):
-        files = download(spec, folder, progress=sys.stderr.isatty())
+    with official.fetching(spec, folder):
+        files = official.fetch(spec, folder, progress=sys.stderr.isatty())
     for file in files:
         print(f"{name}: {file}")
     print(_checked(sources.verify(name, folder, progress=sys.stderr.isatty())))

@@ -1,15 +1,12 @@
-"""Readers of the file formats in which the data sets are published. Each returns uint8 images and int64 labels, or
-raises UserError naming the file that is missing, truncated or altered."""
+"""Readers of Parquet shards, tensor files and folders of images. Each returns uint8 images and int64 labels, or raises
+UserError naming the file that is missing, truncated or altered."""
 
-import gzip
 import hashlib
 import io
-import pickle
 import re
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,65 +17,6 @@ from fastresnet.errors import UserError
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images uint8 [N, C, H, W] and labels int64 [N]."""
-
-
-def read_idx(images_file: Path, labels_file: Path) -> Arrays:
-    """Reads a pair of IDX files, gzipped or not: the format of MNIST and FashionMNIST."""
-    images, labels = _idx_array(images_file, ndim=3), _idx_array(labels_file, ndim=1)
-    if len(images) != len(labels):
-        raise UserError(f"{labels_file}: {len(labels)} labels, expected {len(images)} as in {images_file.name}")
-    return images[:, None], labels.astype(np.int64)
-
-
-def _idx_array(file: Path, ndim: int) -> np.ndarray:
-    try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{file}: truncated or altered: {error}") from error
-    header = 4 + 4 * ndim
-    # magic number: two zero bytes, 0x08 for unsigned bytes, the number of dimensions; then big-endian sizes
-    if len(content) < header or content[:4] != bytes((0, 0, 8, ndim)):
-        raise UserError(f"{file}: not an IDX file of unsigned bytes in {ndim} dimensions")
-    shape = tuple(int(size) for size in np.frombuffer(content[4:header], ">u4"))
-    if len(content) - header != np.prod(shape):
-        raise UserError(f"{file}: truncated: {len(content) - header} bytes of pixels, expected {np.prod(shape)}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def read_cifar_batches(archive_or_folder: Path, files: dict[str, str], label_key: str) -> Arrays:
-    """Reads CIFAR's pickled batches from the official archive or the folder it unpacks to.
-
-    `files` maps file name to md5. A pickle can run code, so nothing is unpickled before its md5 is right.
-    """
-    images, labels = [], []
-    for name, content in _cifar_files(archive_or_folder, list(files)):
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != files[name]:
-            raise UserError(f"{archive_or_folder / name}: truncated or altered: md5 {found}, expected {files[name]}")
-        batch = pickle.loads(content, encoding="latin1")  # noqa: S301  # its md5 is that of the published file
-        images.append(np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32))
-        labels.append(np.asarray(batch[label_key], np.int64))
-    return np.concatenate(images), np.concatenate(labels)
-
-
-def _cifar_files(archive_or_folder: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
-    if archive_or_folder.is_dir():
-        for name in names:
-            if not (archive_or_folder / name).is_file():
-                raise UserError(f"{archive_or_folder / name}: missing")
-            yield name, (archive_or_folder / name).read_bytes()
-        return
-    try:
-        with tarfile.open(archive_or_folder) as archive:
-            members = {Path(member.name).name: member for member in archive if member.isfile()}
-            for name in names:
-                stream = archive.extractfile(members[name])
-                assert stream is not None  # a regular file, by the filter above
-                yield name, stream.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{archive_or_folder}: truncated or altered: {error}") from error
-    except KeyError as error:
-        raise UserError(f"{archive_or_folder}: holds no file {error}") from error
 
 
 def read_tensor_file(path: Path) -> dict[str, Arrays]:

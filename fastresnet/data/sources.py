@@ -20,11 +20,9 @@ import platformdirs
 import torch
 
 from fastresnet.config.datasets import SPECS, DatasetSpec
-from fastresnet.data import formats
-from fastresnet.data.download import download, fetching, official_files
+from fastresnet.data import formats, official
+from fastresnet.data.builtin import draw_standin, read_sample
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
-from fastresnet.data.sample import read_sample
-from fastresnet.data.standin import draw_standin
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 
@@ -38,12 +36,12 @@ class NotHere(UserError):
 
 @dataclass(frozen=True)
 class Source:
-    """A place that holds a whole data set: what it is, its files, and how to read a split, with or without a progress bar."""
+    """A place that holds a whole data set: what it is, its files, and how to read them, with or without a progress bar."""
 
     description: str
     folder: Path
     files: Mapping[str, tuple[Path, ...]]
-    read: Callable[[str, bool], formats.Arrays]
+    read: Callable[[bool], dict[str, formats.Arrays]]
 
     def fingerprint(self) -> str:
         """Changes when a file is replaced: the decoded copy of another state of the files is never used."""
@@ -98,12 +96,12 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
 def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
     """The official files in a folder, downloaded if they are not there. Raises UserError if no server delivers, or a file is
     wrong."""
-    with fetching(spec, folder):
+    with official.fetching(spec, folder):
         source = find_source(spec, [folder])
         if source is None:
-            download(spec, folder, progress=progress)
+            official.fetch(spec, folder, progress=progress)
             source = find_source(spec, [folder])
-            assert source is not None  # download() raises unless every official file is there
+            assert source is not None  # fetch() raises unless every official file is there
         return source
 
 
@@ -132,7 +130,10 @@ def find_spec(name: str) -> DatasetSpec:
 def find_source(spec: DatasetSpec, folders: Sequence[Path]) -> Source | None:
     """The first of some folders' sources of a data set, or None. Raises UserError if that one is incomplete."""
     for folder in folders:
-        source = _official_source(spec, folder) or _parquet_source(spec, folder)
+        try:
+            source = _official_source(spec, folder) or _parquet_source(spec, folder)
+        except UserError as error:
+            raise UserError(f"{error}; {_mend(spec, folder)}") from error
         if source:
             return source
     return None
@@ -141,7 +142,7 @@ def find_source(spec: DatasetSpec, folders: Sequence[Path]) -> Source | None:
 def decode(spec: DatasetSpec, source: Source, *, progress: bool) -> dict[str, formats.Arrays]:
     """Reads both splits and brings them into canonical order, adding to any error the command that mends it."""
     try:
-        arrays = {split: source.read(split, progress) for split in SPLITS}
+        arrays = source.read(progress)
     except UserError as error:
         raise UserError(f"{error}; {_mend(spec, source.folder)}") from error
     for split, (images, labels) in arrays.items():
@@ -157,72 +158,28 @@ def _mend(spec: DatasetSpec, folder: Path) -> str:
 
 
 def _official_source(spec: DatasetSpec, folder: Path) -> Source | None:
-    return (_idx_source if spec.torchvision_class == "FashionMNIST" else _pickled_source)(spec, folder)
-
-
-def _idx_source(spec: DatasetSpec, folder: Path) -> Source | None:
-    raw = folder / "FashionMNIST" / "raw"
-    names = {
-        split: (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-        for split, prefix in (("train", "train"), ("test", "t10k"))
-    }
-    found = {
-        name: next((file for file in (raw / f"{name}.gz", raw / name) if file.is_file()), None)
-        for pair in names.values()
-        for name in pair
-    }
-    if not any(found.values()):
+    form = official.find(spec, folder)
+    if form is None:
         return None
-    for name, file in found.items():
-        if file is None:
-            raise UserError(f"{raw / name}.gz: missing; {_mend(spec, folder)}")
-    files = {name: file for name, file in found.items() if file}
-    return Source(
-        "official IDX files",
-        folder,
-        {split: (files[images], files[labels]) for split, (images, labels) in names.items()},
-        lambda split, _: formats.read_idx(files[names[split][0]], files[names[split][1]]),
-    )
-
-
-def _pickled_source(spec: DatasetSpec, folder: Path) -> Source | None:
-    official = official_files(spec)
-    # the archive first: it is what a fetch renews
-    place = next((place for place in (folder / official.archive, folder / official.unpacked_folder) if place.exists()), None)
-    if place is None:
-        return None
-    md5_of = {"train": official.train, "test": official.test}
-    parts = {split: tuple(place / name for name in md5) if place.is_dir() else (place,) for split, md5 in md5_of.items()}
-    for part in (*parts["train"], *parts["test"]):
-        if not part.is_file():
-            raise UserError(f"{part}: missing; {_mend(spec, folder)}")
-    label_key = "labels" if spec.name == "cifar10" else "fine_labels"
-    return Source(
-        "official pickled batches",
-        folder,
-        parts,
-        lambda split, _: formats.read_cifar_batches(place, md5_of[split], label_key),
-    )
+    description = "official IDX files" if spec.torchvision_class == "FashionMNIST" else "official pickled batches"
+    files = {split: tuple(folder / name for name in form[split]) for split in SPLITS}
+    return Source(description, folder, files, lambda _: official.read(spec, folder, form))
 
 
 def _parquet_source(spec: DatasetSpec, folder: Path) -> Source | None:
-    try:
-        shards = {split: _shards(spec, folder, split) for split in SPLITS}
-        if not any(shards.values()):
-            return None
-        for split in SPLITS:
-            if not shards[split]:
-                raise UserError(f"{folder}: no Parquet shard of the {split} split of {spec.name}")
-        if spec.train_digest is None:
-            _check_unpinned(spec, folder, [file for files in shards.values() for file in files])
-    except UserError as error:
-        raise UserError(f"{error}; {_mend(spec, folder)}") from error
-    return Source(
-        "Hugging Face Parquet shards",
-        folder,
-        shards,
-        lambda split, progress: formats.read_parquet(shards[split], spec.label_column, progress),
-    )
+    shards = {split: _shards(spec, folder, split) for split in SPLITS}
+    if not any(shards.values()):
+        return None
+    for split in SPLITS:
+        if not shards[split]:
+            raise UserError(f"{folder}: no Parquet shard of the {split} split of {spec.name}")
+    if spec.train_digest is None:
+        _check_unpinned(spec, folder, [file for files in shards.values() for file in files])
+
+    def read(progress: bool) -> dict[str, formats.Arrays]:
+        return {split: formats.read_parquet(shards[split], spec.label_column, progress) for split in SPLITS}
+
+    return Source("Hugging Face Parquet shards", folder, shards, read)
 
 
 def _check_unpinned(spec: DatasetSpec, folder: Path, files: list[Path]) -> None:

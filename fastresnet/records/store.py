@@ -116,7 +116,9 @@ def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
 
 def load_frame(folder: Place) -> pd.DataFrame:
     """Every record below a folder, or a URL, as one row: study, experiment, variant, seed, figures, and the configuration
-    as `data.*`, `model.*` and `train.*` columns. Raises UserError for a folder that is not there.
+    as `data.*`, `model.*` and `train.*` columns.
+
+    Raises UserError for a folder of this machine that is not there; behind most URLs an empty folder and none are the same.
 
         >>> load_frame("no-such-folder")
         Traceback (most recent call last):

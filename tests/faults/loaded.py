@@ -7,7 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: F401
 
-from fastresnet.data.sample import read_sample
+from fastresnet.data.builtin import read_sample
 from fastresnet.data.vision import import_torchvision
 
 import_torchvision("transforms.v2.functional")

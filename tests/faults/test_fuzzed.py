@@ -24,7 +24,7 @@ HEAVY = (
     "study.train_all",
     "book.notebooks.run_chapter",
     "book.notebooks.run_side_by_side",
-    "data.download.fetch_file",
+    "data.official.fetch",
     "training.tuning.search",
     "book.build.build_book",
     "report.verification.recheck",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastresnet.data.sample import read_sample
+from fastresnet.data.builtin import read_sample
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.training import step

@@ -1,0 +1,153 @@
+"""The official files of a data set, which torchvision downloads, checks and reads.
+
+A folder holds them packed, as they are published, or unpacked, as torchvision leaves them. Nothing is written beside a
+user's files: packed ones are unpacked into a temporary folder, and a fetch moves files to their place once all are right.
+"""
+
+import http.client
+import io
+import shutil
+import socket
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import BaseFileLock, FileLock
+
+from fastresnet.config.datasets import DatasetSpec
+from fastresnet.data.formats import Arrays
+from fastresnet.data.vision import import_torchvision
+from fastresnet.errors import UserError
+
+Files = Mapping[str, Mapping[str, str | None]]
+"""The files of each split: name below the data folder -> md5, None where the digest of the images alone decides."""
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Official:
+    """What torchvision knows of a data set: the class that reads it, and its files in both forms."""
+
+    published: Any
+    packed: Files
+    unpacked: Files
+
+
+def known(spec: DatasetSpec) -> Official:
+    """What torchvision knows of a data set, read off its class."""
+    published = getattr(import_torchvision("datasets"), str(spec.torchvision_class))
+    if spec.torchvision_class == "FashionMNIST":
+        # no md5: Linux distributions pack the same images anew
+        names = [f"FashionMNIST/raw/{name.removesuffix('.gz')}" for name, _ in published.resources]
+        unpacked = {"train": dict.fromkeys(names[:2]), "test": dict.fromkeys(names[2:])}
+        packed = {split: {f"{name}.gz": None for name in files} for split, files in unpacked.items()}
+        return Official(published, packed, unpacked)
+    archive = {published.filename: published.tgz_md5}
+    meta = (published.meta["filename"], published.meta["md5"])
+    listed = {"train": published.train_list, "test": [*published.test_list, meta]}
+    batches = {split: {f"{published.base_folder}/{name}": md5 for name, md5 in files} for split, files in listed.items()}
+    return Official(published, {"train": archive, "test": archive}, batches)
+
+
+def find(spec: DatasetSpec, folder: Path) -> Files | None:
+    """The official files that a folder holds, the packed first, which a fetch renews; None if there are none.
+
+    Raises UserError naming a file that is missing if there are some.
+    """
+    official = known(spec)
+    missing = []
+    for form in (official.packed, official.unpacked):
+        names = _names(form)
+        absent = [name for name in names if not (folder / name).is_file()]
+        if not absent:
+            return form
+        if len(absent) < len(names):
+            missing.append(absent[0])
+    if missing:
+        raise UserError(f"{folder / missing[0]}: missing")
+    return None
+
+
+def read(spec: DatasetSpec, folder: Path, form: Files) -> dict[str, Arrays]:
+    """Reads both splits of what `find` found. Raises UserError naming the files that are truncated or altered.
+
+    CIFAR comes as archives and pickles, which can write files and run code: none is opened before its md5 is right.
+    """
+    official, utils = known(spec), import_torchvision("datasets.utils")
+    for name, md5 in _names(form).items():
+        if not utils.check_integrity(folder / name, md5):
+            raise UserError(f"{folder / name}: truncated or altered: its md5 is not {md5}")
+    with _unpacked(folder, _names(form)) if form == official.packed else nullcontext(folder) as readable:
+        return {split: _read_split(official, readable, split, [folder / name for name in form[split]]) for split in form}
+
+
+@contextmanager
+def _unpacked(folder: Path, names: Mapping[str, str | None]) -> Iterator[Path]:
+    extract = import_torchvision("datasets.utils").extract_archive
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in names:
+            place = Path(scratch, name).parent
+            place.mkdir(parents=True, exist_ok=True)
+            try:
+                extract(folder / name, place)
+            except (OSError, EOFError, zlib.error) as error:
+                raise UserError(f"{folder / name}: cannot be unpacked into {scratch}: {error}") from error
+        yield Path(scratch)
+
+
+def _read_split(official: Official, folder: Path, split: str, files: list[Path]) -> Arrays:
+    try:
+        dataset = official.published(folder, train=split == "train")
+        images, labels = np.asarray(dataset.data), np.asarray(dataset.targets, np.int64)
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images and {len(labels)} labels")
+    except Exception as error:  # what torchvision raises depends on where it first stumbles over a wrong file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{', '.join(map(str, files))}: truncated or altered: {reason}") from error
+    return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels
+
+
+def fetching(spec: DatasetSpec, folder: Path) -> BaseFileLock:
+    """The lock under which a data set is downloaded into a folder: another process would find a part of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{spec.name}.lock")
+
+
+def fetch(spec: DatasetSpec, folder: Path, *, progress: bool) -> list[Path]:
+    """Downloads the official files into a folder, those that are not there or not right, and returns all of them.
+
+    The caller holds the lock of `fetching`. Raises UserError naming the ways out if they cannot be had whole.
+    """
+    official = known(spec)
+    names = _names(official.packed)
+    scratch, patience = folder / f"{spec.name}.partial", socket.getdefaulttimeout()
+    shutil.rmtree(scratch, ignore_errors=True)  # a killed process left it
+    socket.setdefaulttimeout(_TIMEOUT_SECONDS)  # torchvision would wait for ever
+    try:
+        for name in names:
+            for place in (scratch / name, folder / name):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            if (folder / name).is_file():
+                shutil.copy2(folder / name, scratch / name)  # with its time, by which a decoded copy knows it
+                (scratch / name).chmod(0o644)  # it may have to be downloaded over
+        with nullcontext() if progress else redirect_stderr(io.StringIO()):  # torchvision always shows a bar
+            official.published(scratch, download=True)
+        return [(scratch / name).replace(folder / name) for name in names]
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        raise UserError(
+            f"{spec.name} could not be fetched into {folder} ({' '.join(str(error).split())}). Ways out: run the command "
+            f"again; put {', '.join(names)} there; or name a folder that holds the official files or Hugging Face Parquet "
+            "shards with --data-dir or FASTRESNET_DATA"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _names(form: Files) -> dict[str, str | None]:
+    return {name: md5 for files in form.values() for name, md5 in files.items()}
