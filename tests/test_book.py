@@ -123,20 +123,20 @@ def test_chapter_shows_figures_tables_and_verdicts(html, name):
     assert text.count("<img") >= 2
     assert "<table" in text
     assert "Verdict: " in text
-    assert re.search(r"<strong>(cpu|gpu) edition</strong>", text)
+    assert re.search(r"<strong>(small|cpu|gpu) edition</strong>", text)
     assert "Traceback" not in text
 
 
 def test_chapter_that_was_not_executed_stops_the_book(html, tmp_path):
     root = project_root()
-    build = tmp_path / "build"
-    shutil.copytree(root / "_build" / "chapters", build / "chapters")
-    path = build / "chapters" / f"{STUDIES[0]}.ipynb"
+    folder = tmp_path / "build"
+    shutil.copytree(root / "_build" / "chapters", folder / "chapters")
+    path = folder / "chapters" / f"{STUDIES[0]}.ipynb"
     notebook = json.loads(path.read_text())
     next(cell for cell in reversed(notebook["cells"]) if cell["cell_type"] == "code")["execution_count"] = None
     path.write_text(json.dumps(notebook))
     with pytest.raises(ChapterFailed, match="was never executed"):
-        build.stage(root, build)
+        build.stage(root, folder)
 
 
 def test_warning_of_jupyter_book_fails_a_strict_build(html, tmp_path):
