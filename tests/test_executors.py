@@ -135,6 +135,17 @@ def test_run_that_kills_every_worker_is_recorded_as_failed_and_the_others_are_tr
     assert {record.outcome.reason for record in records if record.seed} == {"KilledWorker: 4 workers died while they trained it"}
 
 
+def test_worker_that_is_slow_to_start_again_is_replaced(make_study, monkeypatch):
+    monkeypatch.setattr(spreading, "train_trial", poisoned)
+    monkeypatch.setattr(clusters, "RESTART_SECONDS", 0.5)  # less than any process takes
+    monkeypatch.setattr(clusters, "LOCAL_PATIENCE_SECONDS", 60)
+    trained = []
+    with pytest.raises(RunFailed):
+        for run, _ in make_study().train_missing(dask="local"):
+            trained.append((run.variant, run.seed))
+    assert sorted(trained) == [("one", 0), ("two", 0)]
+
+
 def raising(run, **options):
     """Trains with an optimiser that has no room for the second seed."""
     from fastresnet.training import runs

@@ -17,6 +17,10 @@ WORKER_ENVIRONMENT = worker_environment(threads=1)
 back to the system at each step."""
 PATIENCE_SECONDS = 60.0
 """How long a cluster may be without a worker that can train before it is given up; a file for SLURM says its own."""
+RESTART_SECONDS = 60.0
+"""How long a worker process of this machine may take to start again before another takes its place. Dask's own 15 s are
+not enough on a busy machine, where it would then go on without any."""
+LOCAL_PATIENCE_SECONDS = 10 * RESTART_SECONDS
 POLL_SECONDS = 1.0
 
 
@@ -89,13 +93,20 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         if name == "local":
             stack.enter_context(_environment_kept())
-            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}))
+            restarts = {"distributed.deploy.lost-worker-timeout": RESTART_SECONDS}
+            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT} | restarts))
             # a GPU trains one run at a time; nothing listens beyond this machine, not even the page of Dask about itself
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
             # no limit of its own: Dask's, a worker's share of the memory, would kill runs that fit
             options |= {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
             cluster = stack.enter_context(LocalCluster(**options))
-            yield Cluster(name, stack.enter_context(Client(cluster)), gpu, PATIENCE_SECONDS)
+            workers = len(cluster.worker_spec)
+
+            def replace_lost(_trials: int) -> None:
+                cluster.scale(workers)
+
+            client = stack.enter_context(Client(cluster))
+            yield Cluster(name, client, gpu, LOCAL_PATIENCE_SECONDS, "see their errors above", replace_lost)
         elif name.endswith((".yml", ".yaml")):
             config = load_yaml(Path(name), SlurmConfig)
             slurm, ask = stack.enter_context(open_slurm(name, config, gpu))
