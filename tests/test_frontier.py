@@ -70,7 +70,7 @@ def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, 
 def test_growth_is_measured_once_for_all_that_is_multiplied(results):
     measured = frontier_page.growth(results["growth"])
     once = measured[measured["factor"] == 1]
-    seeds = len(results["growth"].experiment.seeds)
+    seeds = len(results["growth"].seeds)
     assert sorted(once["what"]) == sorted(["images", "epochs", "width"] * seeds)
     assert once["epoch_seconds"].nunique() == seeds
     table = frontier_page.growth_table(results["growth"])

@@ -27,14 +27,15 @@ def caption(results: Results) -> str:
     """Edition, scale, hardware, versions and revision of the runs shown, as one Markdown paragraph."""
     records = [record for group in results.records.values() for record in group]
     first = records[0]
-    seeds = len(results.experiment.seeds)
+    seeds, wanted = len(results.seeds), len(results.experiment.seeds)
+    recorded = f"{seeds} seed{'s' * (seeds != 1)}" if seeds == wanted else f"{seeds} of {wanted} seeds"
     images = {record.data.train_images for record in records if record.data}
     tested = {record.data.test_images for record in records if record.data}
     epochs = {record.config.train.epochs for record in records}
     return without_tags(
         f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
         f"{_numbers(images)} images for {_numbers(epochs)} epoch{'s' * (epochs != {1})}, tested on "
-        f"{_numbers(tested)}; {seeds} seed{'s' * (seeds != 1)} a variant; "
+        f"{_numbers(tested)}; {recorded} a variant; "
         f"{_join(_unique(hardware(record) for record in records))}; "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
         f"revision {_join(_unique(record.source_revision for record in records))}.*"

@@ -96,8 +96,8 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
 
 
 def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
-    """For every experiment, study by study, its records in the strongest edition that is recorded whole, in the study's own
-    record or at `place`."""
+    """For every experiment, study by study, its records in the strongest edition that has every variant with some seed, in the
+    study's own record or at `place`."""
     for name in STUDIES:
         editions = [open_study(name, edition=edition, results=place) for edition in editions_of(name)]
         ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)

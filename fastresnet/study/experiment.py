@@ -38,11 +38,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment with the record of every run, variants and seeds in the order in which they were declared."""
+    """An experiment with its records: of every variant, with the same seeds, both in the order in which they were declared."""
 
     experiment: Experiment
     edition: str
     records: Mapping[str, tuple[RunRecord, ...]]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those recorded, of all that the experiment asks for."""
+        return tuple(record.seed for record in next(iter(self.records.values())))
 
     def frame(self) -> pd.DataFrame:
         """One row a run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch, its fastest, an image."""

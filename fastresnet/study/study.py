@@ -70,14 +70,16 @@ class Study:
         yield from train_all(self.missing(only), self.store, self.data_dir, self.device, progress=progress, dask=dask)
 
     def recorded(self, experiment_id: str) -> Results | None:
-        """An experiment's records if all of them are there, else None."""
-        experiment, runs = self.experiment(experiment_id), self.runs(experiment_id)
-        found = self.store.find_all(run.key for run in runs)
-        if any(run.key not in found for run in runs):
+        """An experiment's records for each seed that has those of every variant; None if no seed has."""
+        experiment = self.experiment(experiment_id)
+        found = self.store.find_all(run.key for run in self.runs(experiment_id))
+        seeds = [
+            seed for seed in experiment.seeds if all((config.hash, seed) in found for config in experiment.variants.values())
+        ]
+        if not seeds:
             return None
         records = {
-            variant: tuple(found[config.hash, seed] for seed in experiment.seeds)
-            for variant, config in experiment.variants.items()
+            variant: tuple(found[config.hash, seed] for seed in seeds) for variant, config in experiment.variants.items()
         }
         return Results(experiment, self.edition, records)
 
@@ -90,8 +92,8 @@ class Study:
         return results
 
     def best_recorded(self, experiment_id: str) -> Results:
-        """What a page shows. The quick edition as it stands defers to the strongest edition whose records are complete.
-        Any other edition, and a quick one with parameters of one's own, shows what it asks for."""
+        """What a page shows. The quick edition as it stands defers to the strongest edition that has every variant recorded
+        with some seed. Any other edition, and a quick one with parameters of one's own, shows what it asks for."""
         if self.edition == "quick" and not self.changed:
             for edition in reversed(editions_of(self.name)[1:]):
                 stronger = open_study(self.name, edition=edition)
