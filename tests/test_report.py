@@ -145,7 +145,7 @@ def test_claims_look_up_the_runs_that_they_compare(record):
     assert claims.more_accurate("claim", results, "low", "high").status == "not confirmed"
     assert claims.more_accurate("claim", results, "low", "high", margin=-0.2).status == "confirmed"
     assert claims.more_accurate("claim", results, "low", "high", column="train_accuracy").status == "confirmed"
-    assert "n too small: 0 runs" in claims.more_accurate("claim", results, "high", "none").evidence
+    assert "no run to compare" in claims.more_accurate("claim", results, "high", "none").evidence
 
 
 def test_quicker_takes_the_first_variant_for_the_fast_one(record):

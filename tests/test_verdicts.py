@@ -16,7 +16,9 @@ HIGH, LOW = [0.90, 0.91, 0.905], [0.80, 0.81, 0.805]
         (HIGH, LOW, 0.2, "not confirmed"),
         (LOW, LOW, -0.05, "confirmed"),
         ([0.70, 0.90, 0.95], LOW, 0.0, "cannot tell"),
-        (HIGH[:2], LOW, 0.0, "cannot tell"),
+        (HIGH[:2], LOW, 0.0, "points to yes"),
+        (LOW[:1], HIGH, 0.0, "points to no"),
+        (LOW[:1], HIGH, -0.2, "points to yes"),
         ([], LOW, 0.0, "cannot tell"),
     ],
 )
@@ -24,8 +26,15 @@ def test_higher(high, low, margin, status):
     assert verdicts.higher("claim", high, low, margin=margin).status == status
 
 
-def test_too_few_runs_are_named_as_the_reason():
-    assert "n too small: 1 run a side" in verdicts.higher("claim", [0.9], LOW).evidence
+def test_one_run_has_a_difference_and_no_interval():
+    assert verdicts.higher("claim", [0.9], LOW).evidence == "Difference +9.50 points, of 1 run: too few for an interval."
+
+
+def test_more_is_not_confirmed_where_nothing_that_would_matter_is_left():
+    one, other = [0.801, 0.803, 0.802], [0.800, 0.802, 0.801]
+    assert verdicts.higher("claim", one, other).status == "not confirmed"
+    assert verdicts.higher("claim", one, other, margin=0.001).status == "cannot tell"
+    assert verdicts.faster("claim", [1.00, 1.01, 1.02], [1.01, 1.02, 1.03]).status == "not confirmed"
 
 
 def test_interval_is_that_of_scipy():
@@ -81,7 +90,7 @@ def test_target_is_reached_when_the_whole_interval_lies_above_it():
     assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.79).status == "confirmed"
     assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.82).status == "cannot tell"
     assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.85).status == "not confirmed"
-    assert verdicts.reaches("A claim.", [0.81, 0.82], 0.80).status == "cannot tell"
+    assert verdicts.reaches("A claim.", [0.81, 0.82], 0.80).status == "points to yes"
     assert "+2.00 points" in verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.80).evidence
 
 
@@ -103,7 +112,7 @@ def test_overview_has_a_row_a_verdict():
         ([1.2, 1.3, 1.25], 2.0, True, "confirmed"),
         ([1.2, 1.3, 1.25], 2.0, False, "not confirmed"),
         ([0.8, 1.3, 1.25], 1.0, False, "cannot tell"),
-        ([1.2, 1.3], 1.0, False, "cannot tell"),
+        ([1.2, 1.3], 1.0, False, "points to yes"),
     ],
 )
 def test_beyond_a_limit_is_the_whole_interval(values, limit, below, status):

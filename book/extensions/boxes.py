@@ -23,6 +23,8 @@ LEADS = {
     "Verdict: confirmed": "verdict confirmed",
     "Verdict: not confirmed": "verdict not-confirmed",
     "Verdict: cannot tell": "verdict cannot-tell",
+    "Verdict: points to yes": "verdict confirmed few",
+    "Verdict: points to no": "verdict not-confirmed few",
     "Run it again": "rerun",
 }
 """How a boxed paragraph begins, and the classes of its box."""

@@ -1,9 +1,11 @@
-"""Does the record bear out a claim? Three answers, each from an interval that is printed beside it.
+"""Does the record bear out a claim? An answer, and beside it the interval that it rests on.
 
 All tests rest on the 95 % confidence interval of a difference of means: Welch's for two samples of runs with nothing in
 common, the paired one for runs that share their seeds, that of one sample where its mean is held against a number. A claim is
 `confirmed` if the whole interval lies on its side of the margin, `not confirmed` if the whole interval lies on the other, and
-otherwise it cannot be told.
+otherwise it cannot be told. That something is *more*, by no margin, is also not confirmed where the interval holds nothing
+that would matter: half a point of accuracy, or a twentieth of the time. One or two runs have no interval: their mean `points
+to yes` or `points to no`.
 """
 
 import math
@@ -19,9 +21,13 @@ from scipy import stats
 
 from fastresnet.report.captions import without_tags
 
-Status = Literal["confirmed", "not confirmed", "cannot tell"]
+Status = Literal["confirmed", "not confirmed", "cannot tell", "points to yes", "points to no"]
 MIN_RUNS = 3
 CONFIDENCE = 0.95
+SMALLEST_DIFFERENCE = 0.005
+"""Of two accuracies, that would matter to somebody who chooses between them."""
+SMALLEST_RATIO = 1.05
+"""Of two times, or other costs."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +73,30 @@ def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: f
     A negative margin tests that it is not smaller by more than that. `paired` pairs the values in order.
     """
     test = _compare(high, low, paired=paired)
-    return test.verdict(claim, test.above(margin), f"Difference {test.points} (margin {100 * margin:+.1f}; {test.in_words})")
+    status = test.above(margin, or_at_least=0.0 if margin else SMALLEST_DIFFERENCE)
+    matters = f"margin {100 * margin:+.1f}" if margin else f"{100 * SMALLEST_DIFFERENCE:g} would matter"
+    return test.verdict(claim, status, f"Difference {test.points}", f"{test.interval} ({matters}; {test.in_words})")
 
 
 def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
     """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
     test = _compare(one, other)
-    return test.verdict(claim, test.inside(margin), f"Difference {test.points} (margin ±{100 * margin:.1f}; {test.in_words})")
+    interval = f"{test.interval} (margin ±{100 * margin:.1f}; {test.in_words})"
+    return test.verdict(claim, test.inside(margin), f"Difference {test.points}", interval)
 
 
 def within(claim: str, differences: Sequence[float], *, margin: float) -> Verdict:
     """Tests that a mean difference lies within `margin` either way, as fractions shown in percentage points."""
     test = _compare(differences, 0.0)
-    evidence = f"Mean difference {test.points} (margin ±{100 * margin:.1f}; {test.name}, {test.counts})"
-    return test.verdict(claim, test.inside(margin), evidence)
+    interval = f"{test.interval} (margin ±{100 * margin:.1f}; {test.name}, {test.counts})"
+    return test.verdict(claim, test.inside(margin), f"Mean difference {test.points}", interval)
 
 
 def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
     """Tests that a mean is at least a target, both as fractions shown in percentage points."""
     test, mean = _compare(values, target), pd.Series(values, dtype=float).mean()
-    evidence = (
-        f"Mean {100 * mean:.2f} %, {100 * test.difference:+.2f} points from the target, 95 % interval "
-        f"{100 * test.lower:+.2f} to {100 * test.upper:+.2f} ({test.in_words})"
-    )
-    return test.verdict(claim, test.above(0.0), evidence)
+    estimate = f"Mean {100 * mean:.2f} %, {test.points} from the target"
+    return test.verdict(claim, test.above(0.0), estimate, f"{test.interval} ({test.in_words})")
 
 
 def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: float = 1.0) -> Verdict:
@@ -107,11 +113,12 @@ def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, 
     `what` they are is named in the evidence. With `by` below 1 it tests that `small` is at most 1/by times `large`.
     """
     test = _compare(large, small, log=True)
-    interval, words = f"95 % interval {np.exp(test.lower):.2f} to {np.exp(test.upper):.2f}", test.in_words
+    status = test.above(math.log(by), or_at_least=math.log(SMALLEST_RATIO) if by == 1 else 0.0)
+    matters = f"{SMALLEST_RATIO:g} would matter" if by == 1 else f"margin {by:.2f}"
+    interval = f"95 % interval {np.exp(test.lower):.2f} to {np.exp(test.upper):.2f} ({matters}; {test.in_words})"
     if test.lower == test.upper:
-        interval, words = "the same in every run", test.counts
-    evidence = f"Ratio of {what} {np.exp(test.difference):.2f}, {interval} (margin {by:.2f}; {words})"
-    return test.verdict(claim, test.above(math.log(by)), evidence)
+        interval = f"the same in every run ({matters}; {test.counts})"
+    return test.verdict(claim, status, f"Ratio of {what} {np.exp(test.difference):.2f}", interval)
 
 
 def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = False, what: str) -> Verdict:
@@ -120,8 +127,8 @@ def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = F
     `what` they are is named in the evidence."""
     test = _compare(values, limit, log=True)
     mean, lower, upper = limit * np.exp([test.difference, test.lower, test.upper])
-    evidence = f"Mean {what} {mean:.2f}, 95 % interval {lower:.2f} to {upper:.2f} (limit {limit:.2f}; {test.in_words})"
-    return test.verdict(claim, test.below(0.0) if below else test.above(0.0), evidence)
+    interval = f"95 % interval {lower:.2f} to {upper:.2f} (limit {limit:.2f}; {test.in_words})"
+    return test.verdict(claim, test.below(0.0) if below else test.above(0.0), f"Mean {what} {mean:.2f}", interval)
 
 
 def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
@@ -139,7 +146,8 @@ def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float
 
 @dataclass(frozen=True)
 class _Test:
-    """How far a mean lies from another or from a number, and what a t-test says of it: NaN where runs are too few for one."""
+    """How far a mean lies from another or from a number, and what a t-test says of it. Where runs are too few for one, the ends
+    of the interval are the difference itself, and it is NaN where there is none."""
 
     name: str
     runs: tuple[int, ...]
@@ -154,8 +162,9 @@ class _Test:
     effect: float = math.nan
     """The difference in standard deviations."""
 
-    def above(self, margin: float) -> Status:
-        return "confirmed" if self.lower > margin else "not confirmed" if self.upper <= margin else "cannot tell"
+    def above(self, margin: float, *, or_at_least: float = 0.0) -> Status:
+        """Whether the interval lies above a margin; it does not where it ends less than `or_at_least` above it."""
+        return "confirmed" if self.lower > margin else "not confirmed" if self.upper <= margin + or_at_least else "cannot tell"
 
     def below(self, margin: float) -> Status:
         return "confirmed" if self.upper < margin else "not confirmed" if self.lower >= margin else "cannot tell"
@@ -167,7 +176,11 @@ class _Test:
 
     @property
     def points(self) -> str:
-        return f"{100 * self.difference:+.2f} points, 95 % interval {100 * self.lower:+.2f} to {100 * self.upper:+.2f}"
+        return f"{100 * self.difference:+.2f} points"
+
+    @property
+    def interval(self) -> str:
+        return f"95 % interval {100 * self.lower:+.2f} to {100 * self.upper:+.2f}"
 
     @property
     def counts(self) -> str:
@@ -179,12 +192,16 @@ class _Test:
         effect = f"effect size {self.effect:.1f}, " if len(self.runs) > 1 else ""
         return f"{self.name}, {p}, {effect}{self.counts}"
 
-    def verdict(self, claim: str, status: Status, evidence: str) -> Verdict:
-        """The status and its evidence, or that there are too few runs for one."""
+    def verdict(self, claim: str, status: Status, estimate: str, interval: str) -> Verdict:
+        """The status and its evidence; of fewer runs than an interval wants, which way their mean points."""
         fewest = min(self.runs)
-        if fewest < MIN_RUNS:
-            return Verdict(claim, "cannot tell", f"n too small: {fewest} run{'s' * (fewest != 1)} a side, {MIN_RUNS} are needed.")
-        return Verdict(claim, status, evidence + f"; {self.dropped} runs without a value left out" * (self.dropped > 0) + ".")
+        left_out = f"; {self.dropped} runs without a value left out" * (self.dropped > 0)
+        if fewest >= MIN_RUNS:
+            return Verdict(claim, status, f"{estimate}, {interval}{left_out}.")
+        if not fewest:
+            return Verdict(claim, "cannot tell", f"There is no run to compare{left_out}.")
+        few = f"{estimate}, of {fewest} run{'s' * (fewest != 1)}: too few for an interval{left_out}."
+        return Verdict(claim, "points to yes" if status == "confirmed" else "points to no", few)
 
 
 def _compare(one: Sequence[float], other: Sequence[float] | float, *, paired: bool = False, log: bool = False) -> _Test:
@@ -199,12 +216,20 @@ def _compare(one: Sequence[float], other: Sequence[float] | float, *, paired: bo
     kept = [sample[~np.isnan(sample)] for sample in samples]
     runs = sides * tuple(map(len, kept))
     dropped = sides * sum(map(len, samples)) - sum(runs)
-    return _Test(name + " on the logarithm" * log, runs, dropped, *(_t_test(kept) if min(runs) >= MIN_RUNS else ()))
+    name += " on the logarithm" * log
+    if min(runs) >= MIN_RUNS:
+        return _Test(name, runs, dropped, *_t_test(kept))
+    difference = _difference(kept) if min(runs) else math.nan
+    return _Test(name, runs, dropped, difference, difference, difference)
+
+
+def _difference(samples: Sequence[np.ndarray]) -> float:
+    return float(samples[0].mean() - sum(sample.mean() for sample in samples[1:]))
 
 
 def _t_test(samples: Sequence[np.ndarray]) -> tuple[float, float, float, float, float]:
     """Difference of two means, or one mean, its interval, two-sided p, and the difference in standard deviations."""
-    difference = float(samples[0].mean() - sum(sample.mean() for sample in samples[1:]))
+    difference = _difference(samples)
     spread = float(np.sqrt(np.mean([sample.var(ddof=1) for sample in samples])))
     if spread < 1e-12:  # equal to rounding: the t statistic is not defined, and there is nothing to be uncertain about
         return difference, difference, difference, float(difference == 0), math.inf if difference else 0.0
