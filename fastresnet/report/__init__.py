@@ -1,5 +1,6 @@
 """Tables, sentences, figures and verdicts of any experiment, from its records. Free of torch."""
 
+from fastresnet.report.answers import table as answer_table
 from fastresnet.report.captions import (
     MEASURES,
     Measure,
@@ -13,6 +14,7 @@ from fastresnet.report.captions import (
 )
 from fastresnet.report.tables import (
     beside_original,
+    epoch_seconds,
     epochs_beside_original,
     generalisation,
     jumps,
@@ -31,11 +33,13 @@ from fastresnet.report.tables import (
 __all__ = [
     "MEASURES",
     "Measure",
+    "answer_table",
     "beside_original",
     "caption",
     "describe_briefly",
     "describe_run",
     "describe_runs",
+    "epoch_seconds",
     "epochs_beside_original",
     "finding",
     "generalisation",

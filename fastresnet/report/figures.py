@@ -5,12 +5,15 @@ black-and-white print.
 """
 
 import itertools
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import ScalarFormatter
 
 from fastresnet import report
+from fastresnet.report.original import OriginalEpoch
 from fastresnet.report.style import COLOURS
 from fastresnet.study import Results
 
@@ -45,6 +48,17 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
             ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
+    ax.legend()
+    return ax
+
+
+def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes) -> Axes:
+    """The original's accuracies against epochs, in black: dots for the test set, rings for training where it prints them."""
+    epochs = [row.epoch for row in rows]
+    ax.plot(epochs, [100 * row.test_accuracy for row in rows], "k.", label="the report, test")
+    if any(row.train_accuracy is not None for row in rows):
+        train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
+        ax.plot(epochs, train, "ko", markersize=3.5, fillstyle="none", label="the report, training")
     ax.legend()
     return ax
 
@@ -97,18 +111,43 @@ def step_parts(results: Results, ax: Axes) -> Axes:
     return ax
 
 
-def accuracy_against_seconds(results: Results, ax: Axes, *, column: str = "epoch_seconds", label: str) -> Axes:
-    """Final test accuracy against cost, on a logarithmic axis; one dot a run and a larger one the mean."""
-    frame = results.frame()
+def accuracy_against_seconds(
+    results: Results,
+    ax: Axes,
+    *,
+    seconds: Mapping[str, float],
+    label: str,
+    original: Mapping[str, tuple[float, float | None]] = MappingProxyType({}),
+) -> Axes:
+    """Final test accuracy against cost, on a logarithmic axis: a dot a run, a larger one the mean, at the `seconds` of its
+    variant; and rings where the original prints both."""
     for variant, style in zip(results.records, styles(), strict=False):
-        rows = frame[frame["variant"] == variant]
-        seconds, accuracy = rows[column], 100 * rows["test_accuracy"].astype(float)
-        ax.plot(seconds, accuracy, style["marker"], color=style["color"], alpha=0.45, markersize=5)
-        ax.plot(seconds.mean(), accuracy.mean(), style["marker"], color=style["color"], markersize=10, label=variant)
+        accuracy = 100 * pd.Series(report.values(results, variant, "test_accuracy"), dtype=float)
+        mark, cost = {"marker": style["marker"], "color": style["color"], "linestyle": ""}, seconds.get(variant, float("nan"))
+        ax.plot([cost] * len(accuracy), accuracy, alpha=0.45, markersize=5, **mark)
+        ax.plot(cost, accuracy.mean(), markersize=10, label=variant, **mark)
+        theirs, their_cost = original.get(variant, (0.0, None))
+        if their_cost:
+            ax.plot(their_cost, 100 * theirs, markersize=10, fillstyle="none", **mark)
     ax.set_xscale("log")
     for axis_formatter in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
         axis_formatter(ScalarFormatter())
     ax.set_xlabel(label)
+    ax.set_ylabel("test accuracy, %")
+    ax.legend()
+    return ax
+
+
+def chain(steps: pd.DataFrame, ax: Axes) -> Axes:
+    """Accuracy after each of a chain of steps, rows of `cifar10_answers.chain`: the original's, ours with its choices, and where
+    choices by held-out images would have led."""
+    percent, places = 100 * steps, range(len(steps))
+    ax.plot(places, percent["report"], "k.", markersize=9, label="the report")
+    ax.plot(places, percent["here"], "o", color=COLOURS[0], label="here, the report's choice")
+    ax.vlines(places, percent["low"], percent["high"], color=COLOURS[0], linewidth=2)
+    ax.plot(places, percent["held_out"], "D", color=COLOURS[1], fillstyle="none", label="here, chosen on other images")
+    ax.set_xticks(places, list(steps.index))
+    ax.set_xlabel("step")
     ax.set_ylabel("test accuracy, %")
     ax.legend()
     return ax

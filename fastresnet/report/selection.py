@@ -33,6 +33,16 @@ def optimism(results: Results) -> float:
     return excess / weight if weight else float("nan")
 
 
+def held_out(results: Results) -> float:
+    """The accuracy of whoever chooses a variant by one half of the test images, on the other half, in [0, 1]: the mean over both
+    ways round and all seeds. NaN where runs did not measure `test-halves`."""
+    ends = []
+    for runs in zip(*results.records.values(), strict=True):
+        halves = np.array([run.measured.get("test_halves", (np.nan, np.nan)) for run in runs])
+        ends += [halves[np.argmax(halves[:, seen]), 1 - seen] for seen in (0, 1)]
+    return float(np.mean(ends))
+
+
 def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each variant the values of its runs, and for each run the probability that it is the best where one run of every
     other variant is drawn."""

@@ -142,6 +142,14 @@ def generalisation(results: Results) -> pd.DataFrame:
     return _table(rows)
 
 
+def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
+    """By variant, what an epoch of so many images would take at the rate of each run's fastest one: the mean of the runs."""
+    frame = timed.frame()
+    images = {variant: records[0].data.train_images for variant, records in timed.records.items() if records[0].data}
+    fastest = frame.groupby("variant")["fastest_epoch_seconds"].mean()
+    return {variant: float(fastest[variant]) * epoch_images / number for variant, number in images.items()}
+
+
 def values(results: Results, variant: str, column: str) -> list[float]:
     """A column of `Results.frame()` for the runs of one variant, seeds in order, NaN for a run that has none. Empty for a
     variant not run."""

@@ -78,9 +78,7 @@ class Study:
         ]
         if not seeds:
             return None
-        records = {
-            variant: tuple(found[config.hash, seed] for seed in seeds) for variant, config in experiment.variants.items()
-        }
+        records = {variant: tuple(found[config.hash, seed] for seed in seeds) for variant, config in experiment.variants.items()}
         return Results(experiment, self.edition, records)
 
     def run(self, experiment_id: str) -> Results:

@@ -1,0 +1,114 @@
+"""Answers: for each experiment the original's figure, the one measured here, their difference, and the verdicts.
+
+An answer is what a section of a chapter ends with; all of them, a row each, are the table of what the study found.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from fastresnet.report.captions import without_tags
+from fastresnet.report.tables import most_accurate, spread, values
+from fastresnet.report.verdicts import Verdict, higher
+from fastresnet.study import Results, Study
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of an experiment, beside what the original says of it."""
+
+    results: Results
+    """The runs that it rests on."""
+    original: str
+    here: str
+    difference: str
+    """Of the figure here from the original's, or of those that are compared here where the original prints none."""
+    verdicts: tuple[Verdict, ...]
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts)
+
+
+Questions = Mapping[str, tuple[Callable[..., Answer], tuple[str, ...]]]
+"""By experiment: what answers it, and from the results of which."""
+
+
+def answer(study: Study, questions: Questions, experiment: str) -> Answer:
+    """The answer to one experiment, from the records that a page shows."""
+    answered, rests_on = questions[experiment]
+    return answered(*(study.best_recorded(each) for each in rests_on))
+
+
+def percent(accuracies: Sequence[float], digits: int = 2) -> str:
+    """Accuracies in [0, 1] as "75.45 ± 0.20 %", mean and standard deviation."""
+    return f"{spread(100 * pd.Series(accuracies, dtype=float), digits)} %"
+
+
+def seconds(durations: Sequence[float]) -> str:
+    """Seconds as "16.4 ± 0.2 s", mean and standard deviation."""
+    return f"{spread(pd.Series(durations, dtype=float), 1)} s"
+
+
+def milliseconds(durations: Sequence[float]) -> str:
+    """Seconds as "2.31 ± 0.05 ms", mean and standard deviation."""
+    return f"{spread(1e3 * pd.Series(durations, dtype=float), 2)} ms"
+
+
+def points(one: Sequence[float], other: Sequence[float] | float) -> str:
+    """By how many percentage points the mean of some accuracies is above that of others, or a number."""
+    difference = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
+    return "—" if pd.isna(difference) else f"{100 * difference:+.2f} points"
+
+
+def times(one: Sequence[float], other: Sequence[float] | float) -> str:
+    """How many times as long the mean of some seconds is as that of others, or a number."""
+    ratio = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
+    return "—" if pd.isna(ratio) else f"{ratio:.2f} times the time"
+
+
+def choice(results: Results, chosen: str, original: str, verdicts: Iterable[Verdict] = ()) -> Answer:
+    """Whether a variant that the original chose is at most a point less accurate than the best other one, and what else is
+    claimed of it."""
+    rival = most_accurate(results, besides=chosen)
+    ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
+    claim = f"*{chosen}* is at most one point less accurate than the best other ({rival or 'none'})."
+    verdict = higher(claim, ours, theirs, margin=-0.01)
+    return Answer(results, original, beside(percent, {chosen: ours, rival: theirs}), points(ours, theirs), (verdict, *verdicts))
+
+
+def beside(show: Callable[[Sequence[float]], str], samples: Mapping[str, Sequence[float]]) -> str:
+    """The figures of a few variants, each with its name; those not run are left out."""
+    return "; ".join(f"{variant}: {show(sample)}" for variant, sample in samples.items() if sample)
+
+
+def table(answers: Mapping[str, Answer]) -> Styler:
+    """A row an answer, as a table that a notebook shows in full."""
+    rows = [
+        {
+            "": name,
+            "asked": answer.results.experiment.question,
+            "the report": answer.original,
+            "here": answer.here,
+            "difference": answer.difference,
+            "verdict": statuses(answer.verdicts),
+            "runs": scale(answer.results),
+        }
+        for name, answer in answers.items()
+    ]
+    return pd.DataFrame(rows).map(without_tags).style.hide(axis="index")
+
+
+def statuses(verdicts: Sequence[Verdict]) -> str:
+    """Verdicts in a few words: how often each was come to."""
+    counts = pd.Series([verdict.status for verdict in verdicts], dtype=object).value_counts(sort=False)
+    return ", ".join(f"{status}" if len(verdicts) == 1 else f"{count} {status}" for status, count in counts.items())
+
+
+def scale(results: Results) -> str:
+    """Images, epochs and seeds of runs, as "50,000 x 20, n = 3": of the largest, where variants differ."""
+    records = [record for group in results.records.values() for record in group]
+    images = max(record.data.train_images for record in records if record.data)
+    epochs = max(record.config.train.epochs for record in records)
+    return f"{images:,} x {epochs:g}, n = {len(results.seeds)}"
