@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 export JUPYTER_PREFER_ENV_PATH := 1
 
 # what the report prints figures for comes first; options: --data-dir FOLDER, --results FOLDER
-STUDY_ORDER := C9 C12 C8 C7 N1 F8 final C13
+STUDY_ORDER := C9 C9-epochs C12 C8 C7 N1 F8 final C13
 
 .PHONY: book lab test slow study faults lint lock clean
 

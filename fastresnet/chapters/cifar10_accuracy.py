@@ -3,6 +3,7 @@
 Each step starts from what the report chose in the one before it, whether or not the choice holds here.
 """
 
+import math
 from collections.abc import Iterable
 
 from fastresnet.chapters.cifar10_steps import (
@@ -20,6 +21,7 @@ from fastresnet.chapters.cifar10_steps import (
     with_momentum,
 )
 from fastresnet.config import RunConfig
+from fastresnet.config.datasets import SPECS
 from fastresnet.config.schedules import Constant, Cyclic, OneCycle, OneCycleTail, PiecewiseLinear, Plateau, Schedule
 from fastresnet.study import Experiment
 
@@ -38,6 +40,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C7", "Which schedule is fastest to a given accuracy?", _schedules),
         ("C8", "How high should one cycle go?", _maxima),
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
+        ("C9-epochs", "Had the report's schedule moved on once an epoch, where once a step was meant?", _moved_once_an_epoch),
         ("C10", "Is there a better activation than ReLU?", _activations),
         ("C11", "Are smaller batches more accurate?", _batch_sizes),
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),
@@ -136,6 +139,20 @@ def _flips(parameters: Parameters) -> Variants:
     trained = plain.with_changes({"data.flip": "random"})
     tested = trained.with_changes({"data.flip_test": True})
     return {"no flips": plain, "flips in training": trained, "flips in training and test": tested}
+
+
+def _moved_once_an_epoch(parameters: Parameters) -> Variants:
+    """The report's variant of C9 as it is meant, and with a schedule that goes one step further where an epoch has ended: it
+    comes no further than into its warm-up."""
+    *_, meant = _flips(parameters).values()
+    images = parameters.train_images or SPECS[parameters.dataset].num_train
+    steps = round(parameters.epochs * math.ceil(images / parameters.batch_size))
+    epochs = math.ceil(parameters.epochs)
+    warm_up = PiecewiseLinear(
+        points=tuple((epoch / epochs, one_cycle(parameters.max_lr)(epoch, steps)) for epoch in range(epochs + 1))
+    )
+    slow = {"train.schedule": warm_up, "train.momentum": 0.94}  # within the warm-up it falls from 0.95 to 0.93
+    return {"once a step": meant, "once an epoch": meant.with_changes(slow)}
 
 
 def _activations(parameters: Parameters) -> Variants:
