@@ -84,7 +84,7 @@ def _gpu_peers(name: str, ours: RunConfig) -> tuple[Contender, ...]:
 
 
 def _airbench_muon(ours: RunConfig) -> Contender:
-    """In the precision of ours, and with the same switches for how a step is computed."""
+    """Our network with the precision of our recipe, and the same switches for how a step is computed."""
     source = "published, with batch norm over whole batches"
     ways = ("cuda_graph", "fused_kernels", "matmul_gradients")
     config = airbench_muon(ours.train.precision).with_changes({f"train.{way}": getattr(ours.train, way) for way in ways})

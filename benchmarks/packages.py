@@ -70,7 +70,7 @@ class Fastai:
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
-        """Its worker processes overlap with the training."""
+        """None, since its worker processes overlap with the training."""
 
     def _loaders(self, vision: Any, train_images: ImageSet, test_images: ImageSet, device: torch.device) -> Any:
         pixels = torch.cat([train_images.images, test_images.images]).permute(0, 2, 3, 1).squeeze(-1).numpy()
@@ -147,7 +147,7 @@ class Airbench:
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
-        """Its loader has no clock of its own."""
+        """None, since its loader cannot be timed by itself."""
 
 
 def parse_airbench(printed: str) -> tuple[float, float, float]:

@@ -20,9 +20,9 @@ class Evaluation:
     """A look at the test images in the course of a run."""
 
     epochs: float
-    """Trained until then."""
+    """Epochs trained before it."""
     seconds: float
-    """Of training until then, and of this evaluation."""
+    """Seconds of training before it, and of this evaluation."""
     test_accuracy: float
 
 
@@ -35,9 +35,9 @@ class Measured:
     training_flops: float
     peak_memory_bytes: int
     evaluations: tuple[Evaluation, ...]
-    """In the order in which they were made; the last at the end."""
+    """Evaluations in the order in which they were made; the last is at the end."""
     joules: float | None
-    """Of a GPU, from the loading of the images onto it to the last evaluation."""
+    """Energy of the GPU from the loading of the images to the last evaluation."""
 
     def reaching(self, target: float) -> Evaluation:
         """The first evaluation at an accuracy in [0, 1] or above; the last where none is."""
@@ -56,11 +56,11 @@ class Program(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """Of its convolutions: the peak that it is held against."""
+        """Precision of its convolutions, which decides the peak that it is compared with."""
 
     @property
     def epochs(self) -> float:
-        """Of a whole run."""
+        """Epochs of a whole run."""
 
     def check(self, device: torch.device) -> None:
         """Raises UserError if it cannot run on the device, or its package is missing."""

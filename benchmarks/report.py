@@ -17,7 +17,7 @@ def describe_row(row: Row) -> str:
     else:
         low, high = row.seconds_interval or (row.seconds, row.seconds)
         seconds = f"{'more than ' if row.at_least else ''}{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
-        seconds += "" if row.whole_runs else f", from seconds a step; epochs: {row.epochs_source}"
+        seconds += "" if row.whole_runs else f", from seconds per step; epochs: {row.epochs_source}"
     passed = "" if row.epochs_to_target is None else f" for {row.epochs_to_target:g} epochs"
     passed += "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
     passed += "" if row.accuracy is None else f" ({row.accuracy:.2%} at their end on average)"

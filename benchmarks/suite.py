@@ -1,7 +1,7 @@
 """Runs contests: the contenders alternate, round after round in one process, so that ratios hold on a noisy machine.
 
 A contender that would take longer than a minute is timed over a few steps instead, of the same sizes and in the same
-proportions as its whole run, and its time to the target is those seconds a step times its recorded number of steps, and
+proportions as its whole run, and its time to the target is those seconds per step times its recorded number of steps, and
 what comes before the first.
 """
 
@@ -18,7 +18,7 @@ from scipy import stats
 from torch import nn
 
 from benchmarks.contenders import Contender, Contest, contests
-from benchmarks.programs import Measured, Program, num_steps
+from benchmarks.programs import Evaluation, Measured, Program, num_steps
 from fastresnet.compute.costs import energy_joules
 from fastresnet.compute.device import PRECISIONS, choose_device, recipe_variant
 from fastresnet.config import Precision
@@ -64,7 +64,7 @@ def run_suite(
     A peer whose package is missing is left out with a warning. Raises UserError for an unknown suite, contest or peer.
     """
     if name not in SUITES:
-        raise UserError(f"no suite {name!r}; allowed: {', '.join(SUITES)}, status")
+        raise UserError(f"no suite {name!r}; allowed: {', '.join(SUITES)}")
     suite = SUITES[name]
     unknown = [each for each in only if each not in suite.contests]
     if unknown:
@@ -125,7 +125,8 @@ def _run_contest(
         image_seconds = each.program.batch_seconds(dataset, device)
         peak = peaks[each.program.precision]
         start = None if steps[each.name] is None else starts[each.name]
-        yield _row(contest, each, measured[each.name], start, image_seconds, len(dataset.train), peak)
+        rounds_of = _Rounds(each, tuple(measured[each.name]), start, image_seconds)
+        yield _row(contest, rounds_of, len(dataset.train), peak)
 
 
 def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: float) -> tuple[int | None, float]:
@@ -162,45 +163,59 @@ def convolution_peak(device: torch.device, precision: Precision) -> float:
     return best
 
 
-def _row(
-    contest: Contest,
-    contender: Contender,
-    runs: list[Measured],
-    start: float | None,
-    image_seconds: float | None,
-    num_images: int,
-    peak: float,
-) -> Row:
-    """`start`: seconds before the first step of runs of a few steps; None for whole runs, of which they are a part."""
-    steps_only = start is not None
-    stepping = [run.train_seconds - min(start or 0.0, run.train_seconds / 2) for run in runs]
-    epoch_seconds = [seconds / run.epochs for seconds, run in zip(stepping, runs, strict=True)]
-    rates = [run.training_flops / seconds for seconds, run in zip(stepping, runs, strict=True)]
-    energies = [] if steps_only else [run.joules for run in runs if run.joules is not None]
-    reached = [run.reaching(contest.target) for run in runs] if start is None else []
-    accuracies = [run.evaluations[-1].test_accuracy for run in runs]
+@dataclass(frozen=True)
+class _Rounds:
+    """What a contender's rounds measured."""
+
+    contender: Contender
+    runs: tuple[Measured, ...]
+    start: float | None
+    """Seconds before the first step of runs of a few steps; None for whole runs, of which they are a part."""
+    image_seconds: float | None
+    """Per image, of what comes before the network."""
+
+    def stepping(self) -> list[float]:
+        """Seconds that each run spent in its steps."""
+        return [run.train_seconds - min(self.start or 0.0, run.train_seconds / 2) for run in self.runs]
+
+    def seconds_to_target(self, reached: list[Evaluation]) -> list[float]:
+        """Seconds to the target per run. Where only steps were timed, those of the recorded number of epochs; none if that is
+        unknown."""
+        if self.start is None:
+            return [each.seconds for each in reached]
+        epochs = self.contender.epochs
+        rounds = zip(self.stepping(), self.runs, strict=True)
+        return [] if epochs is None else [self.start + seconds / run.epochs * epochs for seconds, run in rounds]
+
+
+def _row(contest: Contest, rounds: _Rounds, num_images: int, peak: float) -> Row:
+    contender, runs, whole = rounds.contender, rounds.runs, rounds.start is None
+    stepping = rounds.stepping()
+    epoch_seconds = float(np.median([seconds / run.epochs for seconds, run in zip(stepping, runs, strict=True)]))
+    rate = float(np.median([run.training_flops / seconds for seconds, run in zip(stepping, runs, strict=True)]))
+    reached = [run.reaching(contest.target) for run in runs] if whole else []
     passed = [each.test_accuracy >= contest.target for each in reached]
-    seconds = [each.seconds for each in reached]
-    if start is not None and contender.epochs is not None:
-        seconds = [start + each * contender.epochs for each in epoch_seconds]
+    seconds = rounds.seconds_to_target(reached)
+    energies = [run.joules for run in runs if whole and run.joules is not None]
+    share_outside = None if rounds.image_seconds is None else rounds.image_seconds * num_images / epoch_seconds
     return Row(
         contest=contest.name,
         target=contest.target,
         contender=contender.name,
-        whole_runs=not steps_only,
+        whole_runs=whole,
         epochs_source=contender.epochs_source,
         rounds=len(runs),
-        epoch_seconds=float(np.median(epoch_seconds)),
+        epoch_seconds=epoch_seconds,
         seconds=float(np.median(seconds)) if seconds else None,
         seconds_interval=median_interval(seconds) if seconds else None,
-        accuracy=None if steps_only else float(np.mean(accuracies)),
-        at_least=contender.at_least if steps_only else not any(passed),
+        accuracy=float(np.mean([run.evaluations[-1].test_accuracy for run in runs])) if whole else None,
+        at_least=not any(passed) if whole else contender.at_least,
         passed=float(np.mean(passed)) if passed else None,
         epochs_to_target=float(np.median([each.epochs for each in reached])) if reached else None,
-        images_per_second=num_images / float(np.median(epoch_seconds)),
-        gflops_per_second=float(np.median(rates)) / 1e9,
-        share_of_peak=float(np.median(rates)) / peak,
-        outside_model=None if image_seconds is None else image_seconds * num_images / float(np.median(epoch_seconds)),
+        images_per_second=num_images / epoch_seconds,
+        gflops_per_second=rate / 1e9,
+        share_of_peak=rate / peak,
+        outside_model=share_outside,
         peak_memory_bytes=max(run.peak_memory_bytes for run in runs),
         joules=float(np.median(energies)) if energies else None,
     )

@@ -99,8 +99,9 @@ def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
 def test_seconds_of_a_few_steps_are_their_start_and_the_recorded_epochs():
     contender = Contender("peer", Ours(find_recipe("fashion-80").config("cpu")), 10, "told")
     # 1 s before the first step, and 2, 3 or 4 s for a tenth of an epoch
-    runs = [Measured(0.1, 1 + seconds, 3e9, 1, (Evaluation(0.1, 9.0, 0.0),), joules=None) for seconds in (2.0, 4.0, 3.0)]
-    row = suite._row(Contest("fashion-80", 0.8, (contender,)), contender, runs, 1.0, 0.001, 6_000, peak=4e9)
+    runs = tuple(Measured(0.1, 1 + seconds, 3e9, 1, (Evaluation(0.1, 9.0, 0.0),), joules=None) for seconds in (2.0, 4.0, 3.0))
+    rounds = suite._Rounds(contender, runs, start=1.0, image_seconds=0.001)
+    row = suite._row(Contest("fashion-80", 0.8, (contender,)), rounds, 6_000, peak=4e9)
     assert row.epoch_seconds == pytest.approx(30)
     assert row.seconds == pytest.approx(301)
     assert row.images_per_second == pytest.approx(200)

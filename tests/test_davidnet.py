@@ -10,7 +10,7 @@ from fastresnet.config.parsing import parse
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model, check_image_size
-from fastresnet.models.norms import make_norm
+from fastresnet.models.layers import make_norm
 
 SMALL = {"kind": "davidnet", "widths": [4, 6, 8, 10]}
 

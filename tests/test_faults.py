@@ -33,7 +33,7 @@ def test_table_has_a_row_a_fault_and_names_each_kind_once(matrix):
 
 
 def test_caption_adds_up(matrix):
-    assert fault_caption(matrix) == "*127 tries, 126 held, 2 minutes; P, 1 thread a process; torch 2.13; revision abc.*"
+    assert fault_caption(matrix) == "*127 tries, 126 held, 2 minutes; P, 1 thread per process; torch 2.13; revision abc.*"
 
 
 def test_matrix_survives_the_disk_and_another_file_is_refused(matrix, tmp_path):

@@ -76,7 +76,7 @@ def test_growth_is_measured_once_for_all_that_is_multiplied(results):
     table = frontier_page.growth_table(results["growth"])
     assert list(table.index) == list(results["growth"].records)
     sixteen = measured[(measured["what"] == "images") & (measured["factor"] == 16)]
-    assert table.loc["images, 16 times", "seconds an epoch"].startswith(f"{sixteen['epoch_seconds'].mean():.2f}")
+    assert table.loc["images, 16 times", "seconds per epoch"].startswith(f"{sixteen['epoch_seconds'].mean():.2f}")
 
 
 def test_findings_say_what_the_records_hold(results, frame):

@@ -1,5 +1,7 @@
 """Kernels of our own: as they are on a GPU, on a processor in Triton's interpreter."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -8,13 +10,10 @@ from torch.nn import functional
 pytest.importorskip("triton", reason="Triton is there for Linux alone")
 
 from fastresnet.compute.kernels import fused
-from fastresnet.compute.processes import ALONE
-from fastresnet.config import TrainConfig
 from fastresnet.config.models import SpeedNetConfig
-from fastresnet.models import speednet
+from fastresnet.models import fused as fused_layers
 from fastresnet.models.build import build_model
 from fastresnet.training.optim import Muon
-from fastresnet.training.step import Steps
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCES = {torch.float32: 5e-3 if DEVICE == "cuda" else 5e-4, torch.bfloat16: 2e-2}
@@ -202,10 +201,11 @@ def test_patches_that_are_too_large_are_left_to_torch(stem, side, expected):
 
 def test_network_is_computed_by_torch_again_once_it_is_trained():
     model = build_model(SpeedNetConfig(widths=(16, 24)), 0)
-    assert model.fuse()
-    average = Steps(TrainConfig(ema_decay=0.9), model, 1, torch.device("cpu"), ALONE).finish()
-    assert average is not model
-    assert not any(getattr(module, "fused", False) for module in (*model.modules(), *average.modules()))
+    layers = [type(layer) for layer in model.modules()]
+    fused_layers.fuse(model)
+    assert [type(layer) for layer in copy.deepcopy(model).modules()] != layers
+    fused_layers.unfuse(model)
+    assert [type(layer) for layer in model.modules()] == layers
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
@@ -231,7 +231,7 @@ def test_muon_with_kernels_steps_where_muon_does(shape, layout):
     ids=["patches", "learned", "large patches", "stride"],
 )
 def test_network_learns_by_them_what_it_learns_by_those_of_torch(first, monkeypatch):
-    monkeypatch.setattr(speednet, "_fuses", lambda module, _: module.fused)
+    monkeypatch.setattr(fused_layers, "_computes", lambda *_: True)
     config = SpeedNetConfig(widths=(16, 24), convolutions=(1, 3), **first)
     x, labels = images(8, 3, 21, 21), torch.arange(8, device=DEVICE)
     found = []
@@ -239,7 +239,7 @@ def test_network_learns_by_them_what_it_learns_by_those_of_torch(first, monkeypa
         model = build_model(config, 0).to(DEVICE, memory_format=torch.channels_last)
         model.prepare(lambda count: x[:count])
         if is_fused:
-            model.fuse()
+            fused_layers.fuse(model)
         functional.cross_entropy(model.train()(x), labels).backward()
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         with torch.inference_mode():

@@ -105,7 +105,7 @@ def test_timed_runs_are_extrapolated_from_the_parts_of_their_steps(record):
     parts = record.step_seconds.model_dump()
     row = report.timed(found, epoch_images=60_000).loc["a"]
     assert row["steps"] == 8  # two epochs of four batches, the last of which is smaller
-    assert float(row["seconds an epoch, extrapolated"]) == pytest.approx(60_000 * sum(parts.values()) / 240, abs=0.06)
+    assert float(row["seconds per epoch, extrapolated"]) == pytest.approx(60_000 * sum(parts.values()) / 240, abs=0.06)
     assert float(row["forward, ms"]) == pytest.approx(1e3 * parts["forward"] / 240, abs=0.006)
 
 

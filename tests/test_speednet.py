@@ -14,17 +14,16 @@ from fastresnet.errors import UserError
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.layers import HalvingMaxPool
 from fastresnet.models.whitening import whitening_filters
+from fastresnet.training import step
 from fastresnet.training.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 
 
-def test_network_without_triton_takes_the_kernels_of_torch_and_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastresnet.compute.kernels.fused", None)
-    model = build_model(SMALL, 0)
-    with pytest.warns(UserWarning, match=r"fused_kernels: fastresnet\.compute\.kernels\.fused is not installed; torch's own"):
-        model.fuse()
-    assert not model.fused
+def test_without_triton_the_kernels_of_torch_are_taken_and_that_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastresnet.models.fused", None)
+    with pytest.warns(UserWarning, match=r"fused_kernels: fastresnet\.models\.fused is not installed; torch's own"):
+        assert step._fused_layers() is None
 
 
 def sample_images(num_images=200):

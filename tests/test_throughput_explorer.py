@@ -72,7 +72,7 @@ def test_table_says_what_the_chapter_s_does(shown):
     slider = page.get_by_label("Measured ones only")
     for place, size in enumerate(F6_SIZES):
         slider.fill(str(place))
-        assert reading(page, "Images a second") == f"{table.loc[f'batch {size}', 'images a second']} (n = 3)"
+        assert reading(page, "Images per second") == f"{table.loc[f'batch {size}', 'images per second']} (n = 3)"
         steps, images = table.loc[f"batch {size}", "steps"] // 3, max(1024, 2 * size)
         assert f"extrapolated from {steps} steps, {images:,} images" in page.locator("tbody").text_content()
         assert reading(page, "Steps of such an epoch") == f"{-(-60_000 // size):,}"
@@ -85,7 +85,7 @@ def test_only_an_epoch_of_all_images_is_called_measured(load_script, families):
     family = families["C11"]
     part, whole = family["points"][0], {**family["points"][0], "train_images": 50_000}
     names = [page.evaluate("([f, p]) => explorer.readingsOf(f, p)[1][0]", [family, point]) for point in (part, whole)]
-    start = "Seconds an epoch of all 50,000 images, "
+    start = "Seconds per epoch of all 50,000 images, "
     assert names == [f"{start}extrapolated from 900 steps, 2,500 images", f"{start}measured"]
 
 
@@ -121,7 +121,7 @@ def test_chosen_experiment_brings_its_batch_sizes(shown, families):
     page = shown()
     page.get_by_label("Experiment").select_option("F5")
     page.get_by_label("Series").select_option("train.precision fp32")
-    assert page.get_by_role("img", name="Images a second").locator("circle").count() == 2
+    assert page.get_by_role("img", name="Images per second").locator("circle").count() == 2
     page.get_by_label("Chapter").select_option("cifar10_accuracy")
     page.get_by_label("Experiment").select_option("C11")
     page.get_by_label("Measured ones only").fill("1")

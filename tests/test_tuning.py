@@ -36,16 +36,16 @@ def test_trials_differ_in_settings_alone_and_never_see_the_test_set(trained):
 
 def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
     for _ in range(2):
-        study = tuning.search(CONFIG, trials=3, seeds=1, storage=tmp_path / "search.log")
+        study = tuning.search(CONFIG, trials=3, seeds=1, storage=tmp_path / "search.db")
     assert len(study.trials) == 6
     assert len({config.hash for config in trained}) == 6
 
 
-@pytest.mark.parametrize("content", ["mine", "mine\n", "3\n", '{"a": 1}\n', '{"op_code": 0}\nmine\n'])
+@pytest.mark.parametrize("content", ["mine", "SQLite format 3\0", "x" * 4096])
 def test_file_that_holds_no_search_is_refused_and_kept(content, trained, tmp_path):
-    file = tmp_path / "search.log"
+    file = tmp_path / "search.db"
     file.write_text(content)
-    with pytest.raises(UserError, match=r"search\.log: holds no search"):
+    with pytest.raises(UserError, match=r"search\.db: holds no search"):
         tuning.search(CONFIG, trials=1, seeds=1, storage=file)
     assert file.read_text() == content
     assert not trained

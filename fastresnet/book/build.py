@@ -14,7 +14,7 @@ from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameter
 from fastresnet.study.project import live_results, project_root
 
 TIME_LIMIT_SECONDS = 600.0
-"""For one chapter in the quick edition, which takes well under a minute."""
+"""Time limit per chapter. The quick edition's take well under a minute each."""
 
 
 class Steps:

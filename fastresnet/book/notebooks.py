@@ -29,7 +29,7 @@ from fastresnet.study.project import project_root
 
 PARAMETERS_TAG = "parameters"
 CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughput", "faults")
-"""In the order of the book; those without a study of their own have no parameters."""
+"""The notebooks, in the order of the book. Those without a study of their own have no parameters."""
 
 
 class ChapterFailed(RuntimeError):
@@ -120,7 +120,8 @@ def run_chapter(
 
 
 def _kept(partial: Path, folder: Folder, name: str) -> str:
-    """Where the remains of a chapter are: why it failed matters more than that they could not be kept where they belong."""
+    """Keeps an unfinished chapter and returns its place. Says so there if it could not be moved, since the reason why the chapter
+    failed matters more."""
     try:
         return str(folder.take(partial, name))
     except (UserError, OSError) as error:

@@ -1,1 +1,1 @@
-"""For each chapter of the book what it asks, `Parameters` and `experiments`, and what only its page shows."""
+"""The chapters of the book: what each asks, as `Parameters` and `experiments`, and what only its page shows."""

@@ -196,13 +196,13 @@ CHAIN = {
     "C12": ("maximum 0.075", original.C13["base"][0]),
     "C13": ("3x3 stem, no pool", original.C13["3x3 stem, no pool"][0]),
 }
-"""Each step's choice, and the accuracy that the report prints of it."""
+"""By step: the variant that the report chose, and the accuracy that it prints, if any."""
 
 
 def chain(study: Study) -> pd.DataFrame:
-    """A row a step of the chain from C1 to C13: the accuracy that the report prints, `report`; the mean, lowest and highest of
-    ours with the report's choice, `here`, `low` and `high`; and `held_out`, of what the step would have chosen had it looked at
-    half of the test images, on the other half. In [0, 1], NaN where nothing is printed or recorded."""
+    """One row per step of the chain from C1 to C13: the accuracy that the report prints, `report`; the mean, lowest and highest
+    of ours with the report's choice, `here`, `low` and `high`; and `held_out`, of what the step would have chosen had it looked
+    at half of the test images, on the other half. In [0, 1], NaN where nothing is printed or recorded."""
     rows = {}
     for step, (chosen, printed) in CHAIN.items():
         results = study.recorded(step)

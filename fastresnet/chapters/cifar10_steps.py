@@ -46,11 +46,11 @@ class Parameters(ChapterParameters):
     """Values of the CIFAR-10 chapter."""
 
     train_images: Images
-    """Of every step but C2, C3 and C13."""
+    """Training images of every step but C2, C3 and C13; None takes all."""
     batch_size: BatchSize
-    """Of every step before C12 but C2, C3 and C11."""
+    """Batch size of every step before C12 but C2, C3 and C11."""
     epochs: Epochs
-    """Of every step but C1, C2, C3 and C13."""
+    """Epochs of every step but C1, C2, C3 and C13."""
     timed_images: PositiveInt
     """Training images of C11-time and C13-time at least; a run has two batches at least."""
     c1_rates: Rates
@@ -58,9 +58,9 @@ class Parameters(ChapterParameters):
     c2_train_images: Images
     c2_batch_size: BatchSize
     c2_epochs: Epochs
-    """Of C2 and C3."""
+    """Epochs of C2 and C3."""
     c3_dropouts: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Some]
-    """Beside no dropout, which is C2."""
+    """Dropout rates of C3, beside no dropout, which is C2."""
     c4_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
     c4_lr: PositiveFloat
     """What C1 chose."""

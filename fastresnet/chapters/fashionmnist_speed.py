@@ -46,12 +46,12 @@ class Parameters(ChapterParameters):
     f4_train_images: PositiveInt | None
     f4_epochs: Epochs
     f4_timed_sizes: Annotated[tuple[PositiveInt, ...], Some]
-    """Of F4-time, whose runs are a few steps."""
+    """Image sizes of F4-time, whose runs are a few steps."""
     f5_batch_sizes: BatchSizes
     f6_batch_sizes: BatchSizes
     f7_workers: Workers
     f7_batch_size: BatchSize
-    """Of F7 and the timed runs of F8: what F6 chose."""
+    """Batch size of F7 and of the timed runs of F8: F6's choice."""
     f8_stem_channels: Annotated[tuple[PositiveInt, ...], Some]
     """Channels of the first stage; the others have 2, 4 and 8 times as many."""
     f8_train_images: PositiveInt | None

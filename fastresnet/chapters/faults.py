@@ -23,7 +23,7 @@ class FaultRow(Frozen):
 
 
 class FaultMatrix(Frozen):
-    """All rows of one run of `make faults`, and what it ran on."""
+    """The rows of one run of `make faults`, and the machine it ran on."""
 
     rows: tuple[FaultRow, ...]
     machine: Machine
@@ -59,7 +59,7 @@ def fault_caption(matrix: FaultMatrix) -> str:
     tried, held = (sum(getattr(row, name) for row in matrix.rows) for name in ("tried", "held"))
     return (
         f"*{tried:,} tries, {held:,} held, {sum(row.seconds for row in matrix.rows) / 60:.0f} minutes; "
-        f"{matrix.machine.processor}, {matrix.machine.threads} thread{'s' * (matrix.machine.threads != 1)} a process; "
+        f"{matrix.machine.processor}, {matrix.machine.threads} thread{'s' * (matrix.machine.threads != 1)} per process; "
         f"{', '.join(f'{package} {version}' for package, version in matrix.versions.items())}; "
         f"revision {matrix.source_revision}.*"
     )

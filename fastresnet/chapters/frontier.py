@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.chapters.parameters import Some
 from fastresnet.config import RunConfig
@@ -12,19 +12,14 @@ from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.config.recipes.base import Variant
 from fastresnet.study import Experiment
 
-RecipeName = Literal[
-    "fashion-80",
-    "fashion-89",
-    "fashion-90",
-    "fashion-93",
-    "fashion-94",
-    "cifar10-83",
-    "cifar10-90",
-    "cifar10-91",
-    "cifar10-94",
-    "cifar10-95",
-    "cifar10-96",
-]
+
+def _known(name: str) -> str:
+    if name not in RECIPES:
+        raise ValueError(f"no recipe {name!r}; allowed: {', '.join(RECIPES)}")
+    return name
+
+
+RecipeName = Annotated[str, AfterValidator(_known)]
 Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 ABLATIONS: dict[str, dict[str, object]] = {
@@ -67,7 +62,8 @@ class Ablated(Frozen):
     recipe: RecipeName
     changes: Annotated[tuple[str, ...], Some]
     seeds: Seeds | None = None
-    """None takes those of all ablations. Runs to be timed on another machine need seeds of their own: a run has one record."""
+    """Seeds of these ablations; None takes `ablation_seeds`. Runs to be timed on another machine need seeds of their own, since a
+    run has one record."""
 
     @model_validator(mode="after")
     def _known(self) -> "Ablated":
@@ -86,16 +82,16 @@ class Parameters(Frozen):
     variant: Variant
     """Which of its variants a recipe is run in. The records name the machine; a variant runs on any, at its own speed."""
     variants: dict[RecipeName, Variant] = Field(default_factory=dict)
-    """Of recipes run in another variant than the rest, as on another machine."""
+    """Variants of those recipes that are run in another than the rest, as on another machine."""
     device: str | None = None
-    """None takes the fastest device there is."""
+    """Device to train on; None takes the fastest there is."""
     recipes: dict[RecipeName, Seeds]
     """Seeds of each recipe that is run."""
     fashion_ablated: Ablated
     cifar10_ablated: Ablated
     long_ablated: Ablated
     amx_ablated: Ablated | None = None
-    """To be run on a processor that multiplies matrices of bf16; None where there is none."""
+    """Ablations for a processor that multiplies matrices of bf16; None where there is none."""
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt

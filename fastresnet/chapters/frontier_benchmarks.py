@@ -26,7 +26,7 @@ def caption(record: str) -> str:
 
 
 def table(record: str) -> pd.DataFrame:
-    """A row a contender of a committed benchmark: its time to the target, and that time over ours; of whole runs also the
+    """One row per contender of a committed benchmark: its time to the target, and that time over ours; of whole runs also the
     epochs that the time is for, and the mean accuracy at their end."""
     rows = _rows(record)
     ours = _ours(rows)
@@ -37,7 +37,7 @@ def table(record: str) -> pd.DataFrame:
                 "contender": row.contender,
                 "seconds": _with_interval(row),
                 "times ours": _times(row, ours[row.contest]) or "—",
-                "how": "whole runs" if row.whole_runs else "seconds a step",
+                "how": "whole runs" if row.whole_runs else "seconds per step",
                 "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
                 "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
                 "runs that pass": "—" if row.passed is None else f"{row.passed * row.rounds:.0f} of {row.rounds}",

@@ -23,7 +23,7 @@ def frontier(
     label: str,
     legend: bool = True,
 ) -> Axes:
-    """Test error against cost, both on logarithmic axes: a dot a run of ours, and a numbered dot for what others have
+    """Test error against cost, both on logarithmic axes: a dot per run of ours, and a numbered dot for what others have
     published, whose cost is the field `published_cost`. The legend, if there is one, stands beside the panel."""
     for (name, found), style in zip(results.items(), styles(), strict=False):
         records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
@@ -50,8 +50,8 @@ def frontier(
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
-    """Seconds an epoch against the factor by which one thing was multiplied, a dot a run and a line a thing through the means,
-    with thin lines for growth by the factor and by its square."""
+    """Seconds per epoch against the factor by which one thing was multiplied, a dot per run and one line per thing through the
+    means, with thin lines for growth by the factor and by its square."""
     for (what, runs), style in zip(measured.groupby("what", sort=False), styles(), strict=False):
         ax.plot(runs["factor"], runs["epoch_seconds"], style["marker"], color=style["color"], alpha=0.5, markersize=5)
         ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), style["linestyle"], color=style["color"], label=what)
@@ -66,13 +66,13 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("multiplied by")
-    ax.set_ylabel("seconds an epoch")
+    ax.set_ylabel("seconds per epoch")
     ax.legend()
     return ax
 
 
 def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> Axes:
-    """Seconds of the report's final models, hollow, and of the recipes for the same accuracies, a dot a run with a bar at the
+    """Seconds of the report's final models, hollow, and of the recipes for the same accuracies, a dot per run with a bar at the
     mean, a row an accuracy; logarithmic, with the figures beside them."""
     for position, (published, found) in enumerate(finals.values()):
         seconds = [total_seconds(record) for records in found.records.values() for record in records]

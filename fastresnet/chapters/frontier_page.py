@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from fastresnet.config.recipes import RECIPES
+from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.report import describe_runs, hardware, spread, teraflop
 from fastresnet.report.captions import without_tags
@@ -52,16 +53,23 @@ def training_petaflops(record: RunRecord) -> float:
 
 
 def recipes_in(results: Mapping[str, Results], dataset: str = "") -> dict[str, Results]:
-    """Those of some experiments that are recipes for a data set (or any), in the recipes' order."""
+    """The experiments that are recipes, for one data set or for any, in the recipes' order."""
     return {name: results[name] for name in RECIPES if name in results and dataset in name}
 
 
 def gpu_runs(name: str) -> tuple[RunRecord, ...]:
     """The recorded runs of a recipe's GPU variant, also where more are asked for than there are."""
-    study = open_study("frontier", edition="gpu")
-    keys = [run.key for run in study.runs(name)]
-    found = study.store.find_all(keys)
-    return tuple(found[key] for key in keys if key in found)
+    found = open_study("frontier", edition="gpu").recorded(name)
+    return found.records["recipe"] if found else ()
+
+
+def recorded_runs(name: str) -> dict[str, tuple[RunRecord, ...]]:
+    """The recorded runs of a recipe by device, "cpu" and "gpu"; none outside a checkout."""
+    try:
+        found = {edition: open_study("frontier", edition=edition).recorded(name) for edition in ("cpu", "gpu")}
+    except UserError:  # an installed package has no records
+        return {}
+    return {edition: results.records["recipe"] for edition, results in found.items() if results}
 
 
 def gpu_finding(name: str) -> str:
@@ -77,7 +85,7 @@ def published_for(dataset: str) -> tuple[Published, ...]:
 
 
 def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
-    """A row a recipe: target, accuracy with its interval, runs that pass, seconds, operations, speed, memory."""
+    """One row per recipe: target, accuracy with its interval, runs that pass, seconds, operations, speed, memory."""
     rows = {}
     for name, found in recipes_in(results).items():
         (records,) = found.records.values()
@@ -155,7 +163,7 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
 
 
 def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
-    """For each recipe: is its mean accuracy at least its target?"""
+    """Verdicts on whether each recipe's mean accuracy is at least its target."""
     return as_list(
         [
             reaches(
@@ -250,13 +258,13 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
 
 
 def growth_table(results: Results) -> pd.DataFrame:
-    """A row a variant: seconds an epoch, operations a second, and the largest peak memory of its runs."""
+    """One row per variant: seconds per epoch, operations per second, and the largest peak memory of its runs."""
     rows = {}
     for name, records in results.records.items():
         epoch = pd.Series([record.seconds.train / record.epochs_trained for record in records])
         speed = pd.Series([record.training_flops / record.seconds.train for record in records])
         rows[name] = {
-            "seconds an epoch": spread(epoch, 2),
+            "seconds per epoch": spread(epoch, 2),
             "GFLOP/s": spread(speed / 1e9, 0),
             "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
             "runs": len(records),
@@ -265,7 +273,7 @@ def growth_table(results: Results) -> pd.DataFrame:
 
 
 def growth(results: Results) -> pd.DataFrame:
-    """A row a run: what is multiplied, by which factor, and seconds an epoch. Once is a row for each."""
+    """One row per run: what is multiplied, by which factor, and seconds per epoch. Once is a row for each."""
     frame = results.frame()
     parts = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
     frame = frame.assign(what=parts["what"], factor=parts["factor"].astype(int))
@@ -280,4 +288,4 @@ def growth_finding(results: Results) -> str:
     once = medians.xs(1, level="factor").iloc[0]
     largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
     parts = [f"{medians[what, factor] / once:.1f} times with {factor} times the {what}" for what, factor in largest.items()]
-    return f"**Finding.** Seconds an epoch are {', '.join(parts)} (medians)."
+    return f"**Finding.** Seconds per epoch are {', '.join(parts)} (medians)."

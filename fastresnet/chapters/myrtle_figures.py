@@ -131,7 +131,7 @@ def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Ax
 
 
 def _edges(centres: np.ndarray) -> np.ndarray:
-    """Where cells with these centres meet, the outer ones as wide as their neighbours."""
+    """The edges of cells with these centres; the outer cells are as wide as their neighbours."""
     if len(centres) == 1:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
     between = (centres[1:] + centres[:-1]) / 2
@@ -158,7 +158,7 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
-    """Gradient norm against weight scale, both relative, one line a layer, and the line that theory draws."""
+    """Gradient norm against weight scale, both relative, one line per layer, and the line that theory draws."""
     for _, rows in measured.groupby("layer", sort=False):
         ax.plot(rows["scale"], rows["gradient"], "o", color=COLOURS[0], alpha=0.4, markersize=6)
     scales = sorted(measured["scale"].unique())

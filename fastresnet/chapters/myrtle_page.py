@@ -17,7 +17,7 @@ _STEPS = 1000  # a schedule's highest rate is looked for on this many
 
 
 def settings(results: Results) -> pd.DataFrame:
-    """A row a run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
+    """One row per run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
     schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in
     [0, 1] and loss in nats, both NaN for a run that diverged."""
     rows = []
@@ -49,7 +49,7 @@ def peak_lr(schedule: Schedule) -> float:
 def explained(runs: pd.DataFrame, one: str, other: str, *, value: str = "accuracy") -> pd.DataFrame:
     """How much of a value's variance over a grid of two settings follows from their product alone, and from their ratio alone.
 
-    Takes rows of `settings`; returns a row a seed, `product` and `ratio` in [0, 1], each the R squared of a parabola in the
+    Takes rows of `settings`; returns one row per seed, `product` and `ratio` in [0, 1], each the R squared of a parabola in the
     logarithm. Where lines of constant product are level, the product explains nearly all. Runs that diverged are left out.
     """
     rows = {}
@@ -68,7 +68,7 @@ def _r_squared(positions: pd.Series, ends: np.ndarray) -> float:
 
 
 def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float]:
-    """For each seed, the highest learning rate at which a run of a group ends with at least an accuracy; NaN for none.
+    """The highest learning rate, per seed, at which a run of a group ends with at least an accuracy; NaN for none.
 
     Takes rows of `settings`."""
     chosen = runs[runs["group"] == group]
@@ -76,7 +76,7 @@ def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float
 
 
 def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
-    """For each seed, the learning rate of the run of a group that ends most accurate; NaN where every run diverged.
+    """The learning rate, per seed, of the run of a group that ends most accurate; NaN if every run diverged.
 
     Takes rows of `settings`."""
     best = []
@@ -87,7 +87,7 @@ def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
 
 
 def measured(results: Results, name: str) -> pd.DataFrame:
-    """A row a value that runs measured under a name: variant, seed, `place` (from 1, in the record's order), value."""
+    """One row per value that runs measured under a name: variant, seed, `place` (from 1, in the record's order), value."""
     return pd.DataFrame(
         [
             {"variant": variant, "seed": record.seed, "place": place, "value": value}
@@ -111,7 +111,7 @@ def final_norms(results: Results, variant: str) -> list[float]:
 
 
 def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
-    """For each seed, the largest final weight norm over the smallest, of the SGD variants with weight decay or without."""
+    """The largest final weight norm over the smallest, per seed, among the SGD variants with weight decay or those without."""
     chosen = [
         final_norms(results, variant)
         for variant, (record, *_) in results.records.items()
@@ -121,7 +121,7 @@ def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
 
 
 def gradients_times_scale(results: Results) -> pd.DataFrame:
-    """A row a variant: its gradient's norm times the factor on its weights, over that of the first variant; 1 where exact."""
+    """One row per variant: its gradient's norm times the factor on its weights, over that of the first variant; 1 where exact."""
     products = {
         variant: np.array([_weight_scale(record) * record.measured["gradient_norm"][0] for record in records])
         for variant, records in results.records.items()
@@ -183,7 +183,7 @@ def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:
 
 
 def ladder(results: Results, accuracy: float, published: Mapping[str, float]) -> pd.DataFrame:
-    """A row a step: medians of `cost_to`, how many runs got there, and the published seconds to 94 % on a V100, NaN where a
+    """One row per step: medians of `cost_to`, how many runs got there, and the published seconds to 94 % on a V100, NaN where a
     source prints none. Medians of all runs: NaN where half of them never got there."""
     rows = {}
     for variant in results.records:
@@ -212,6 +212,6 @@ def sooner(results: Results, after: str, before: str, *, column: str = "fastest_
 
 
 def surface_table(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Final test accuracy in % over two settings of `settings`, mean ± standard deviation, a row a value of `y`."""
+    """Final test accuracy in % over two settings of `settings`, mean ± standard deviation, one row per value of `y`."""
     cells = {(row, column): spread(100 * group["accuracy"], 1) for (row, column), group in runs.groupby([y, x])}
     return pd.Series(cells).unstack().rename_axis(index=y.replace("_", " "), columns=x.replace("_", " "))

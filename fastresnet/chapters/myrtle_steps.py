@@ -22,7 +22,7 @@ class Parameters(ChapterParameters):
     """Values of the myrtle chapter."""
 
     train_images: PositiveInt | None
-    """Of M2a and M8i, which ask the original report's network; so the next five."""
+    """Training images of M2a and M8i, which train the original report's network. So are the next five parameters theirs."""
     epochs: Epochs
     small_batch_size: BatchSize
     small_batch_lr: PositiveFloat
@@ -31,14 +31,15 @@ class Parameters(ChapterParameters):
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
     """Channels of DAVIDnet's stem and layers, and of the ResNet that the ladder starts from."""
     images: PositiveInt | None
-    """Training images of all that DAVIDnet and its relatives are asked, and so the next five."""
+    """Training images of all other experiments, which train DAVIDnet and its relatives. So are the next five parameters
+    theirs."""
     tested_images: PositiveInt | None
     batch_size: BatchSize
     run_epochs: Epochs
     max_lr: PositiveFloat
     weight_decay: NonNegativeFloat
     timed_images: PositiveInt
-    """Of runs that are asked for nothing but their time."""
+    """Training images of runs that only time their steps."""
     m1b_workers: Annotated[tuple[NonNegativeInt, ...], Some]
     m2b_batch_sizes: tuple[BatchSize, BatchSize]
     m2b_rates: Pair
@@ -57,10 +58,10 @@ class Parameters(ChapterParameters):
     m6b_weight_decay: PositiveFloat
     m6b_lr: PositiveFloat
     m6b_trust: PositiveFloat
-    """Of LARS."""
+    """Trust coefficient of LARS."""
     m6b_epochs: Epochs
     m7a_convolutions: PositiveInt
-    """In each of three layers."""
+    """Convolutions per layer of M7a's network, which has three layers."""
     m7b_rates: Rates
     m7c_lr: PositiveFloat
     m7d_group_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Some]
@@ -106,7 +107,7 @@ def small(parameters: Parameters, model: Changes | None = None) -> RunConfig:
 
 
 def _cumulative(first: RunConfig, steps: Mapping[str, Changes], start: str) -> dict[str, RunConfig]:
-    """Each step's changes on top of all before it."""
+    """The ladder's steps: each has its own changes on top of those of all steps before it."""
     variants = {start: first}
     for name, changes in steps.items():
         variants[name] = list(variants.values())[-1].with_changes(changes)

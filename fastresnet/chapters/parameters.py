@@ -18,14 +18,14 @@ class ChapterParameters(Frozen):
 
     edition: Literal["quick", "small", "cpu", "gpu"]
     device: str | None = None
-    """None takes the fastest device there is."""
+    """Device to train on; None takes the fastest there is."""
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     dataset: str
     test_images: PositiveInt | None = None
-    """None evaluates on the whole test set."""
+    """Test images to evaluate on; None takes the whole test set."""
     seeds: Seeds
     seeds_of: dict[str, Seeds] = Field(default_factory=dict)
-    """Of experiments, by id, that are run with others."""
+    """Seeds of those experiments, by id, that are run with others than `seeds`."""
     measure: tuple[Measure, ...] = ()
     """What the record of every run of the report's and its ideas is to hold besides."""
     evaluate_every: PositiveInt | None = None

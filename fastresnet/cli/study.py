@@ -131,7 +131,7 @@ def study_verify(
 
 @study_app.command("export")
 def study_export(
-    file: Annotated[Path, typer.Argument(help="FILE.xlsx: a sheet an experiment; .csv or .parquet: a row a run.")],
+    file: Annotated[Path, typer.Argument(help="FILE.xlsx: one sheet per experiment; .csv or .parquet: one row per run.")],
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records, instead of the study's own.")] = None,
 ) -> None:
     """Write the study's record to a workbook or a table."""

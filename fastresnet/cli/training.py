@@ -105,11 +105,15 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
 
 @app.command()
 def recipes() -> None:
-    """What each recipe reaches, and what was measured of it."""
+    """What each recipe is made for and, in a checkout, what the record says of it."""
+    from fastresnet.chapters.frontier_page import recorded_runs
     from fastresnet.config.recipes import RECIPES
+    from fastresnet.report import describe_runs
 
     for recipe in RECIPES.values():
         print(f"{recipe.name}\n  " + recipe.description.replace("\n", "\n  "))
+        for device, records in recorded_runs(recipe.name).items():
+            print(f"  {device}: {describe_runs(records)}")
 
 
 @app.command()

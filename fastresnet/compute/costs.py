@@ -25,7 +25,7 @@ from fastresnet.errors import UserError
 T = TypeVar("T")
 PHASES = ("build", "prepare", "train", "evaluate")
 STEP_PARTS = ("loader", "transfer", "forward", "backward", "optimiser")
-"""Of a training step: waiting for a batch, moving it to the device, network and loss, gradients, update of the weights."""
+"""The parts of a training step: waiting for a batch, moving it to the device, network and loss, gradients, weight update."""
 
 
 class Timer:

@@ -94,7 +94,8 @@ def concurrently(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """The same batches, on a GPU made on a stream of their own, so that none waits for the step on the one before."""
+    """Yields the batches unchanged. On a GPU they are made on a stream of their own, so that none waits for the step before
+    it."""
     if device.type != "cuda":
         yield from batches
         return
@@ -117,5 +118,5 @@ def step_stream(device: torch.device) -> torch.cuda.Stream:
 
 @cache
 def _streams(device: torch.device) -> tuple[torch.cuda.Stream, ...]:
-    """The same for every run, since the library of matrix products sets memory aside for each."""
+    """Streams that all runs share, since cuBLAS sets memory aside for each stream."""
     return tuple(torch.cuda.Stream(device) for _ in range(10))

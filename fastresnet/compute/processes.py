@@ -40,7 +40,7 @@ class ProcessGroup:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """Among the processes on this machine."""
+    """This process's rank among those on its machine."""
 
     @property
     def is_first(self) -> bool:

@@ -14,7 +14,7 @@ from fastresnet import __version__
 from fastresnet.records.record import Machine
 
 _CPUINFO = Path("/proc/cpuinfo")
-"""Where Linux describes the processor."""
+"""Linux's description of the processor."""
 
 
 def describe_machine(device: torch.device) -> Machine:

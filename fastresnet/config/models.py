@@ -11,7 +11,7 @@ from fastresnet.config.base import Settings
 
 Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
 FUSED_ACTIVATIONS = ("gelu", "relu")
-"""Those in `fastresnet.compute.kernels.triton_layers`."""
+"""Activations that `fastresnet.compute.kernels.triton_layers` computes."""
 
 
 class ResNetConfig(Settings):
@@ -34,6 +34,10 @@ class ResNetConfig(Settings):
     """Probability of dropping a feature before the classifier."""
     in_channels: PositiveInt = 3
     num_classes: Annotated[int, Field(ge=2)] = 10
+
+    def smallest_image(self) -> tuple[int, str]:
+        """Pixels per side of the smallest images that the network can take, and what needs them."""
+        return 1 if self.stem_padding else (7 if self.stem == "7x7/2" else 3), f"a {self.stem} stem"
 
 
 class SpeedNetConfig(Settings):
@@ -86,6 +90,11 @@ class SpeedNetConfig(Settings):
         """Output channels of the first layer: every kept direction with both signs."""
         return 2 * (self.patch_directions or self.in_channels * self.patch**2)
 
+    def smallest_image(self) -> tuple[int, str]:
+        """Pixels per side of the smallest images that the network can take, and what needs them."""
+        needed_by = f"patches of {self.patch} and {len(self.widths)} groups that halve the image"
+        return self.patch + self.patch_stride * (2 ** len(self.widths) - 1), needed_by
+
 
 class NormConfig(Settings):
     """Batch norm after every convolution of a `davidnet`, and its switches; the defaults are plain batch norm."""
@@ -134,7 +143,7 @@ class DavidNetConfig(Settings):
     """The stem is a fixed whitening of 3x3 patches and a 1x1 convolution; else a 3x3 convolution."""
     activation: Activation = "relu"
     celu_alpha: PositiveFloat = 0.3
-    """Of `celu`: minus the value that it tends to."""
+    """Alpha of `celu`: it tends to minus this value."""
     norm: NormConfig = NormConfig()
     weight_scale: PositiveFloat = 1.0
     """All convolutions' weights start multiplied by this."""
@@ -149,6 +158,12 @@ class DavidNetConfig(Settings):
         if self.pool_first and self.halving != "3x3, max pool":
             raise ValueError(f"pool_first: {self.halving!r} has no pool; allowed with halving '3x3, max pool'")
         return self
+
+    def smallest_image(self) -> tuple[int, str]:
+        """Pixels per side of the smallest images that the network can take, and what needs them."""
+        layers = len(self.widths) - 1
+        # a strided convolution rounds up: one pixel can always be halved
+        return 2**layers if self.halving == "3x3, max pool" else 1, f"{layers} layers that halve the image"
 
 
 def _model_kind(value: Any) -> str:

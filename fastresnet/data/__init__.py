@@ -1,1 +1,1 @@
-"""From bytes on a disk to batches on a device: specs, sources, images, augment, batches."""
+"""Data sets: where their bytes come from, and batches of them on a device."""

@@ -18,8 +18,8 @@ from fastresnet.compute.processes import ALONE, ProcessGroup
 
 
 class PixelGrid(NamedTuple):
-    """Where the pixels of a batch are read: in which images (int64 [N]), rows (int64 [N, H]) and columns (int64 [N, W]), on the
-    device of those pixels."""
+    """The places that the pixels of a batch are read from: images (int64 [N]), rows (int64 [N, H]) and columns (int64 [N, W]), on
+    the device of those pixels."""
 
     images: Tensor
     rows: Tensor
@@ -27,7 +27,7 @@ class PixelGrid(NamedTuple):
 
     @classmethod
     def whole(cls, indices: Tensor, height: int, width: int) -> "PixelGrid":
-        """Of the images with some indices [N] every pixel, where it is."""
+        """Every pixel of the images with some indices [N], in its own place."""
         rows, columns = (torch.arange(side, device=indices.device).expand(len(indices), -1) for side in (height, width))
         return cls(indices, rows, columns)
 

@@ -1,4 +1,4 @@
-"""Where the bytes come from: a local folder first, then the official download; checked, decoded once, then cached.
+"""Finds a data set: in a local folder first, then by the official download. It is checked, decoded once, then cached.
 
     dataset = load_dataset("cifar10", data_dir=Path("~/data").expanduser())
 

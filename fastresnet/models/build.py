@@ -1,4 +1,7 @@
-"""From a configuration to a network."""
+"""Builds a network from its configuration."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -8,32 +11,22 @@ from fastresnet.models.davidnet import DavidNet
 from fastresnet.models.resnet import ResNet
 from fastresnet.models.speednet import SpeedNet
 
+_NETWORKS: dict[type, Callable[[Any], ResNet | SpeedNet | DavidNet]] = {
+    ResNetConfig: ResNet,
+    SpeedNetConfig: SpeedNet,
+    DavidNetConfig: DavidNet,
+}
+
 
 def build_model(config: ModelConfig, seed: int) -> ResNet | SpeedNet | DavidNet:
     """A freshly initialised network; equal seeds give equal weights and leave torch's global generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        match config:
-            case ResNetConfig():
-                return ResNet(config)
-            case SpeedNetConfig():
-                return SpeedNet(config)
-            case DavidNetConfig():
-                return DavidNet(config)
+        return _NETWORKS[type(config)](config)
 
 
 def check_image_size(config: ModelConfig, image_size: int) -> None:
     """Raises UserError if images of this side are too small for the network."""
-    match config:
-        case SpeedNetConfig():
-            smallest = config.patch + config.patch_stride * (2 ** len(config.widths) - 1)
-            reason = f"patches of {config.patch} and {len(config.widths)} groups that halve the image"
-        case DavidNetConfig():
-            # a strided convolution rounds up: one pixel can always be halved
-            smallest = 2 ** (len(config.widths) - 1) if config.halving == "3x3, max pool" else 1
-            reason = f"{len(config.widths) - 1} layers that halve the image"
-        case ResNetConfig():
-            smallest = 1 if config.stem_padding else (7 if config.stem == "7x7/2" else 3)
-            reason = f"a {config.stem} stem"
+    smallest, needed_by = config.smallest_image()
     if image_size < smallest:
-        raise UserError(f"image_size: {image_size} is too small for {reason}; allowed: at least {smallest}")
+        raise UserError(f"image_size: {image_size} is too small for {needed_by}; allowed: at least {smallest}")

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.config.models import DavidNetConfig
-from fastresnet.models.layers import ACTIVATIONS, conv
-from fastresnet.models.norms import make_norm
+from fastresnet.models.layers import ACTIVATIONS, conv, make_norm
 from fastresnet.models.whitening import whitening_filters
 
 _PATCH = 3

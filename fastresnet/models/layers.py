@@ -1,11 +1,13 @@
-"""What the networks are made of."""
+"""Layers that several networks are made of: activations, convolutions, pools, norms."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from fastresnet.compute.kernels.convolution import Convolution
+from fastresnet.config.models import NormConfig
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -42,3 +44,35 @@ class HalvingMaxPool(nn.MaxPool2d):
         height, width = (side // 2 * 2 for side in images.shape[-2:])
         rows = torch.maximum(images[..., 0:height:2, :width], images[..., 1:height:2, :width])
         return torch.maximum(rows[..., 0::2], rows[..., 1::2])
+
+
+def make_norm(channels: int, config: NormConfig) -> nn.Module:
+    """The norm of a layer; with kind `none` it passes its input on."""
+    if config.kind == "none":
+        return nn.Identity()
+    norm = GhostBatchNorm2d(channels, config.group_size, config.momentum)
+    if config.scale_start == "uniform":
+        nn.init.uniform_(norm.weight)
+    if config.frozen_scale is not None:
+        nn.init.constant_(norm.weight, config.frozen_scale)
+        norm.weight.requires_grad = False
+    return norm
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm whose statistics in training are of groups of the batch (Hoffer et al., 2017).
+
+    A batch is split into the fewest equal groups of at most `group_size` images, each normed for itself; each moves the
+    running statistics, which evaluation uses as ever. A `group_size` of None is batch norm.
+    """
+
+    def __init__(self, channels: int, group_size: int | None, momentum: float) -> None:
+        super().__init__(channels, momentum=momentum)
+        self.group_size = group_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normed x [N, channels, H, W]."""
+        if not self.training or self.group_size is None:
+            return super().forward(x)
+        groups = x.tensor_split(math.ceil(len(x) / self.group_size))
+        return torch.cat([super(GhostBatchNorm2d, self).forward(group) for group in groups])

@@ -22,12 +22,3 @@ class Prepared(Protocol):
     def prepare(self, first_images: Callable[[int], Tensor]) -> None:
         """Sets what is set from data; `first_images(n)` gives the first n training images, normalised [n, C, H, W]."""
         ...
-
-
-@runtime_checkable
-class Fusible(Protocol):
-    """A network with faster kernels for a GPU (`TrainConfig.fused_kernels`)."""
-
-    def fuse(self) -> bool:
-        """Takes them; False, with a warning, where it cannot."""
-        ...

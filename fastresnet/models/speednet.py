@@ -4,10 +4,7 @@ Whitened patches (Page, 2019), identity initialisation and a head scaled down (J
 already move the logits in a useful direction, and a few epochs do. It has no bias before a norm and no scale after one.
 """
 
-import importlib
-import warnings
 from collections.abc import Callable, Iterator
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +21,7 @@ class SpeedNet(nn.Module):
     def __init__(self, config: SpeedNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = nn.Conv2d(
-            config.in_channels, config.num_patch_filters, config.patch, config.patch_stride, bias=config.whitened
-        )
-        self.stem.weight.requires_grad = not config.whitened
-        if self.stem.bias is not None:
-            nn.init.zeros_(self.stem.bias)
-        self.activation = ACTIVATIONS[config.activation]()
-        self.fused = False
+        self.stem = Stem(config)
         in_channels = config.num_patch_filters
         groups = []
         for width, convolutions in zip(config.widths, config.group_convolutions, strict=True):
@@ -44,32 +34,10 @@ class SpeedNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, num_classes] of normalised images [N, in_channels, H, W]."""
-        x = self._patches(images)  # [N, num_patch_filters, H - patch + 1, W - patch + 1] for stride 1
+        x = self.stem(images)  # [N, num_patch_filters, H - patch + 1, W - patch + 1] for stride 1
         x = self.groups(x)  # [N, widths[-1], H / 2^groups, W / 2^groups], rounded down at each
         x = functional.max_pool2d(x, x.shape[-2:]) if self.config.final_pool == "max" else functional.adaptive_avg_pool2d(x, 1)
         return self.head(x.flatten(1))
-
-    def _patches(self, images: Tensor) -> Tensor:
-        if _fuses(self, images) and self.config.whitened and _fused().takes_patches(images, self.stem):
-            dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else images.dtype
-            fused, next_weight = _fused(), self.groups[0].convolutions[0].weight  # type: ignore[index,union-attr]
-            columns = images.shape[-1] - self.config.patch + 1
-            channels = fused.CHANNELS if fused.is_narrow(next_weight, columns) else None
-            return fused.patches_activation(images, self.stem, self.config.activation, dtype, channels)
-        return self.activation(self.stem(images))
-
-    def fuse(self) -> bool:
-        """Has `compute.kernels.fused` compute what stands between two convolutions, on a GPU; or warns that it cannot, and
-        returns False."""
-        try:
-            _fused()
-        except ModuleNotFoundError as error:
-            warnings.warn(f"train.fused_kernels: {error.name} is not installed; torch's own, slower ones are taken", stacklevel=2)
-            return False
-        self.fused = True
-        for group in self.groups:
-            group.fused = True  # type: ignore[assignment]  # to mypy every attribute of a module is a module
-        return True
 
     def parts(self) -> Iterator[nn.Module]:
         """The parts that can be frozen, first to last."""
@@ -87,49 +55,55 @@ class SpeedNet(nn.Module):
             self.stem.weight.copy_(torch.cat([kept, -kept]))
 
 
+class Stem(nn.Conv2d):
+    """Filters for patches of the image, without padding, and an activation. Whitened ones are not trained; their bias is."""
+
+    def __init__(self, config: SpeedNetConfig) -> None:
+        super().__init__(config.in_channels, config.num_patch_filters, config.patch, config.patch_stride, bias=config.whitened)
+        self.weight.requires_grad = not config.whitened
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        self.activation_name = config.activation
+        self.activation = ACTIVATIONS[config.activation]()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.activation(super().forward(images))
+
+
 class Group(nn.Module):
-    """Convolution, 2x2 max pool, norm, activation; then more convolutions with norm and activation."""
+    """Convolution, 2x2 max pool, norm, activation; then more convolutions with norm and activation, of three or more the last
+    with the first one's result added before its activation."""
 
     def __init__(self, in_channels: int, width: int, convolutions: int, config: SpeedNetConfig) -> None:
         super().__init__()
         inputs = [in_channels] + [width] * (convolutions - 1)
         self.convolutions = nn.ModuleList(_conv(channels, width, config) for channels in inputs)
-        self.norms = nn.ModuleList(_norm(width, config) for _ in range(convolutions))
+        self.norms = nn.ModuleList(PoolNormActivation(width, config, pools=index == 0) for index in range(convolutions))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = first = self.norms[0](self.convolutions[0](x))
+        last = len(self.convolutions) - 1
+        for index in range(1, last + 1):
+            residual = first if index == last and last > 1 else None
+            x = self.norms[index](self.convolutions[index](x), residual)
+        return x
+
+
+class PoolNormActivation(nn.BatchNorm2d):
+    """What follows a convolution: a 2x2 max pool where it `pools`, batch norm without a trained scale, the sum with a residual,
+    an activation."""
+
+    def __init__(self, channels: int, config: SpeedNetConfig, *, pools: bool) -> None:
+        super().__init__(channels, eps=1e-12, momentum=config.norm_momentum)
+        self.weight.requires_grad = False
+        self.pools = pools
         self.pool = HalvingMaxPool()
         self.activation_name = config.activation
         self.activation = ACTIVATIONS[config.activation]()
-        self.fused = False
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = first = self._finish(self._convolve(x), 0, pool=True)
-        last = len(self.convolutions) - 1
-        for index in range(1, last + 1):
-            x = self._finish(self.convolutions[index](x), index, residual=first if index == last and last > 1 else None)
-        return x
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        """The first convolution, whose input may be narrow."""
-        convolution = self.convolutions[0]
-        if _fuses(self, x) and _fused().is_narrow(convolution.weight, x.shape[-1]):
-            return _fused().narrow_convolution(x, convolution.weight)
-        return convolution(x)
-
-    def _finish(self, x: Tensor, index: int, *, pool: bool = False, residual: Tensor | None = None) -> Tensor:
-        """What follows on a convolution: pool, norm, sum, activation."""
-        norm = self.norms[index]
-        if _fuses(self, x):
-            return _fused().pool_norm_activation(x, norm, self.activation_name, pool=pool, residual=residual)
-        x = norm(self.pool(x) if pool else x)  # pooled before the norm, which then has a quarter of the work
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        x = super().forward(self.pool(x) if self.pools else x)  # pooled before the norm, which then has a quarter of the work
         return self.activation(x if residual is None else x + residual)
-
-
-def _fuses(module: SpeedNet | Group, x: Tensor) -> bool:
-    return bool(module.fused) and x.is_cuda and (module.training or not torch.is_grad_enabled())
-
-
-def _fused() -> ModuleType:
-    """Imported where it is needed: it needs Triton, which is not everywhere."""
-    return importlib.import_module("fastresnet.compute.kernels.fused")
 
 
 def _conv(in_channels: int, out_channels: int, config: SpeedNetConfig) -> nn.Conv2d:
@@ -137,9 +111,3 @@ def _conv(in_channels: int, out_channels: int, config: SpeedNetConfig) -> nn.Con
     if config.identity_start:
         nn.init.dirac_(layer.weight.data[: min(in_channels, out_channels)])
     return layer
-
-
-def _norm(channels: int, config: SpeedNetConfig) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=config.norm_momentum)
-    norm.weight.requires_grad = False
-    return norm

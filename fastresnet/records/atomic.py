@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def followed(path: Path) -> Path:
-    """Where a file lies once links are followed. Raises UserError if what is there is no file, a device or a pipe say."""
+    """The path of a file once links are followed. Raises UserError if it is a device, a pipe or anything else that is no file."""
     target = Path(os.path.realpath(path))
     if os.path.lexists(target) and not target.is_file():
         raise UserError(f"{path}: must name a file; what is there is none")

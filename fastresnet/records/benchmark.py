@@ -10,15 +10,15 @@ class Row(Frozen):
     target: float
     contender: str
     whole_runs: bool
-    """False: times are seconds a step, over a few steps, times the steps of a whole run."""
+    """False: times are seconds per step, over a few steps, times the steps of a whole run."""
     epochs_source: str
     rounds: int
     epoch_seconds: float
     """Median over the rounds."""
     seconds: float | None
-    """Of whole runs: training until the first evaluation at the target, and that evaluation; all of its training where a run
-    never gets there; the median. Training alone where only steps were timed. None where it is not known how many epochs
-    the target takes."""
+    """Median seconds to the target. A whole run counts its training up to the first evaluation at the target, and that
+    evaluation; all of its training if it never gets there. Where only steps were timed it is training alone. None if nobody
+    knows how many epochs the target takes."""
     seconds_interval: tuple[float, float] | None
     """95 % bootstrap interval of that median over the rounds."""
     at_least: bool = False
@@ -32,7 +32,7 @@ class Row(Frozen):
     images_per_second: float
     gflops_per_second: float
     share_of_peak: float
-    """Of the convolution peak measured in this process."""
+    """Operations per second over those of the fastest convolution measured in this process."""
     outside_model: float | None
     """Share of the training seconds that the batches take by themselves; None where nobody can tell."""
     peak_memory_bytes: int

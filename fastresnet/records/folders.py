@@ -25,7 +25,7 @@ _FILES_AT_ONCE = 256
 
 
 _PATIENCE = {"config_kwargs": {"connect_timeout": 10, "retries": {"max_attempts": 2}}}
-"""With S3, in seconds; by default a wrong address is noticed after minutes."""
+"""S3 client settings under which a wrong address is noticed in seconds, not minutes."""
 
 
 class Folder(Protocol):
@@ -50,7 +50,7 @@ class Folder(Protocol):
         """Removes a file, if it is there."""
 
     def place(self, name: str) -> Place:
-        """Where a file is, or would be."""
+        """The path or URL of a file, whether or not it exists."""
 
     def check_writable(self) -> None:
         """Raises UserError unless files can be written here."""

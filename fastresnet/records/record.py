@@ -91,13 +91,13 @@ class RunRecord(Frozen):
     processes: tuple[Seconds, ...] = ()
     """Seconds of every process, by rank, of a run over several; `seconds` and `machine` are then the first one's."""
     step_seconds: StepSeconds | None = None
-    """Where the run timed the parts of its steps."""
+    """Seconds by part of a step, for a run that timed them."""
     measured: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """What the run was asked to measure, by name: a value a layer, or an eigenvalue each."""
     training_flops: float
     """Operations of all training steps: convolutions and matrix products, forward and backward."""
     peak_memory_bytes: int
-    """Of several processes, that of the largest."""
+    """Peak memory of the process; of a run over several processes, that of the largest."""
     parameters: int
     data: DataRecord | None
     machine: Machine

@@ -24,7 +24,7 @@ class Answer:
     original: str
     here: str
     difference: str
-    """Of the figure here from the original's, or of those that are compared here where the original prints none."""
+    """The figure here minus the original's; where the original prints none, the difference of the two figures here."""
     verdicts: tuple[Verdict, ...]
 
     def _repr_markdown_(self) -> str:
@@ -32,7 +32,7 @@ class Answer:
 
 
 Questions = Mapping[str, tuple[Callable[..., Answer], tuple[str, ...]]]
-"""By experiment: what answers it, and from the results of which."""
+"""By experiment: the function that answers it, and the experiments whose results that function takes."""
 
 
 def answer(study: Study, questions: Questions, experiment: str) -> Answer:
@@ -57,13 +57,13 @@ def milliseconds(durations: Sequence[float]) -> str:
 
 
 def points(one: Sequence[float], other: Sequence[float] | float) -> str:
-    """By how many percentage points the mean of some accuracies is above that of others, or a number."""
+    """Mean of some accuracies minus the mean of others, or minus a number, in percentage points."""
     difference = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
     return "—" if pd.isna(difference) else f"{100 * difference:+.2f} points"
 
 
 def times(one: Sequence[float], other: Sequence[float] | float) -> str:
-    """How many times as long the mean of some seconds is as that of others, or a number."""
+    """Mean of some seconds over the mean of others, or over a number."""
     ratio = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
     return "—" if pd.isna(ratio) else f"{ratio:.2f} times the time"
 
@@ -84,7 +84,7 @@ def beside(show: Callable[[Sequence[float]], str], samples: Mapping[str, Sequenc
 
 
 def table(answers: Mapping[str, Answer]) -> Styler:
-    """A row an answer, as a table that a notebook shows in full."""
+    """One row per answer, as a table that a notebook shows in full."""
     rows = [
         {
             "": name,

@@ -35,7 +35,7 @@ def caption(results: Results) -> str:
     return without_tags(
         f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
         f"{_numbers(images)} images for {_numbers(epochs)} epoch{'s' * (epochs != {1})}, tested on "
-        f"{_numbers(tested)}; {recorded} a variant; "
+        f"{_numbers(tested)}; {recorded} per variant; "
         f"{_join(_unique(hardware(record) for record in records))}; "
         f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
         f"revision {_join(_unique(record.source_revision for record in records))}.*"
@@ -124,6 +124,6 @@ def _join(values: Sequence[str]) -> str:
 
 
 def _numbers(values: Iterable[float]) -> str:
-    """Each of a few numbers, the ends of many."""
+    """A few numbers one by one; of many, the smallest and the largest."""
     ordered = [f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for value in sorted(values)]
     return _join(ordered) if len(ordered) <= 3 else f"{ordered[0]} to {ordered[-1]}"

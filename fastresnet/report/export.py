@@ -2,8 +2,8 @@
 
     write_export(Path("study.xlsx"))
 
-A workbook has a sheet an experiment, in the study's order, with a row an epoch, as the original report's lost
-spreadsheets had; CSV and Parquet hold a row a run with its whole configuration.
+A workbook has one sheet per experiment, in the study's order, with one row per epoch, as the original report's lost
+spreadsheets had; CSV and Parquet hold one row per run with its whole configuration.
 """
 
 import io
@@ -96,7 +96,7 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
 
 
 def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
-    """For every experiment, study by study, its records in the strongest edition that has every variant with some seed, in the
+    """Yields study and results of every experiment, in the strongest edition that has every variant with some seed, in the
     study's own record or at `place`."""
     for name in STUDIES:
         editions = [open_study(name, edition=edition, results=place) for edition in editions_of(name)]

@@ -85,7 +85,7 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
-    """One dot a run, one bar a mean, a row a variant: `column` of `Results.frame()`, times `scale`."""
+    """One dot per run, one bar per mean, one row per variant: `column` of `Results.frame()`, times `scale`."""
     frame = results.frame()
     for position, (variant, style) in enumerate(zip(results.records, styles(), strict=False)):
         values = scale * frame.loc[frame["variant"] == variant, column].astype(float)
@@ -98,7 +98,7 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
 
 
 def step_parts(results: Results, ax: Axes) -> Axes:
-    """Milliseconds an image spends in each part of a training step, stacked: a bar a variant, the mean of its runs."""
+    """Milliseconds that an image spends in each part of a training step, stacked: a bar per variant, the mean of its runs."""
     names = list(results.records)
     means = pd.DataFrame([report.step_parts(records).mean() for records in results.records.values()], index=names) * 1e3
     left = pd.Series(0.0, index=names)
@@ -106,7 +106,7 @@ def step_parts(results: Results, ax: Axes) -> Axes:
         ax.barh(names, means[part], left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5, label=part)
         left += means[part]
     ax.invert_yaxis()
-    ax.set_xlabel("milliseconds an image")
+    ax.set_xlabel("milliseconds per image")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
     return ax
 
@@ -119,7 +119,7 @@ def accuracy_against_seconds(
     label: str,
     original: Mapping[str, tuple[float, float | None]] = MappingProxyType({}),
 ) -> Axes:
-    """Final test accuracy against cost, on a logarithmic axis: a dot a run, a larger one the mean, at the `seconds` of its
+    """Final test accuracy against cost, on a logarithmic axis: a dot per run, a larger one the mean, at the `seconds` of its
     variant; and rings where the original prints both."""
     for variant, style in zip(results.records, styles(), strict=False):
         accuracy = 100 * pd.Series(report.values(results, variant, "test_accuracy"), dtype=float)

@@ -89,7 +89,7 @@ C9 = tuple(
         1,
     )
 )
-"""With training and test images mirrored by chance; 11.3 to 13.8 s an epoch."""
+"""Its run with training and test images mirrored at random; 11.3 to 13.8 s per epoch."""
 
 C13 = {
     "base": (0.8306, 13.12),
@@ -98,7 +98,7 @@ C13 = {
     "3x3 stem, no pool": (0.9142, None),
     "3x3 stem, no pool, quarter width": (0.90, 20.0),
 }
-"""Architecture: accuracy after 20 epochs, seconds an epoch. Of the extra convolution it says only "no change"; the last
+"""Architecture: accuracy after 20 epochs, seconds per epoch. Of the extra convolution it says only "no change"; the last
 row is "one of several with fewer channels", its time "about 20 s"."""
 
 FINAL = {"fast": (0.8306, 262.0), "accurate": (0.90, 412.0)}

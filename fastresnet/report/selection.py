@@ -10,7 +10,7 @@ from fastresnet.study import Results
 
 
 def choices(results: Results, column: Measure, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
-    """How often each variant would be chosen from a single run of each: over every way of drawing one run a variant, the
+    """How often each variant would be chosen from a single run of each: over every way of drawing one run per variant, the
     share in which it has the best value of a column of `Results.frame()`."""
     _, _, unit, scale = MEASURES[column]
     chosen = {
@@ -21,8 +21,8 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
 
 
 def optimism(results: Results) -> float:
-    """By how much the best of single runs is too good, in [0, 1]: over every way of drawing one run a variant, the mean of the
-    best test accuracy drawn minus that of the other runs of its variant. NaN where a variant has one run or all draws tie."""
+    """How much too good the best of single runs is, in [0, 1]: over every way of drawing one run per variant, the mean of the
+    best test accuracy drawn minus that of the other runs of its variant. NaN if a variant has one run, or all draws tie."""
     excess = weight = 0.0
     for sample, wins in _wins(results, "test_accuracy", "highest").values():
         if len(sample) < 2:
@@ -44,8 +44,8 @@ def held_out(results: Results) -> float:
 
 
 def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each variant the values of its runs, and for each run the probability that it is the best where one run of every
-    other variant is drawn."""
+    """The values of each variant's runs, and the probability of each run to be the best when one run per other variant is
+    drawn."""
     sign = 1 if best == "lowest" else -1
     samples = {variant: np.asarray(values(results, variant, column)) for variant in results.records}
     found = {}

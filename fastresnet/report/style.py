@@ -16,10 +16,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 
 INK = "#333333"
 RULE = "#999999"
-"""Of lines that are there to compare with: theory, chance, a limit."""
+"""Colour of lines to compare with: theory, chance, a limit."""
 
 WIDTH = 8.0
-"""Of every figure, in inches: the column of the book's text."""
+"""Width of every figure in inches: that of the book's text."""
 
 _SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,

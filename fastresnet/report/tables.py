@@ -34,8 +34,8 @@ def summary(results: Results) -> pd.DataFrame:
     for variant, runs in _by_variant(results).items():
         rows[variant] = {
             "test accuracy, %": spread(100 * runs["test_accuracy"].astype(float), 2),
-            "seconds an epoch": spread(runs["epoch_seconds"], 2),
-            "images a second": spread(runs["images_per_second"], 0),
+            "seconds per epoch": spread(runs["epoch_seconds"], 2),
+            "images per second": spread(runs["images_per_second"], 0),
             "runs": len(runs),
         }
         if (runs["outcome"] != "finished").any():
@@ -53,8 +53,8 @@ def timed(results: Results, epoch_images: int) -> pd.DataFrame:
         rows[variant] = {
             **{f"{part}, ms": spread(1e3 * parts[part], 2) for part in parts},
             "steps": sum(steps_trained(record) for record in records),
-            "images a second": spread(1 / seconds, 0),
-            "seconds an epoch, extrapolated": spread(epoch_images * seconds, 1),
+            "images per second": spread(1 / seconds, 0),
+            "seconds per epoch, extrapolated": spread(epoch_images * seconds, 1),
             "runs": len(records),
         }
     return _table(rows)
@@ -143,7 +143,7 @@ def generalisation(results: Results) -> pd.DataFrame:
 
 
 def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
-    """By variant, what an epoch of so many images would take at the rate of each run's fastest one: the mean of the runs."""
+    """Seconds per epoch of `epoch_images` by variant, at the rate of each run's fastest epoch: the mean of the runs."""
     frame = timed.frame()
     images = {variant: records[0].data.train_images for variant, records in timed.records.items() if records[0].data}
     fastest = frame.groupby("variant")["fastest_epoch_seconds"].mean()

@@ -25,9 +25,9 @@ Status = Literal["confirmed", "not confirmed", "cannot tell", "points to yes", "
 MIN_RUNS = 3
 CONFIDENCE = 0.95
 SMALLEST_DIFFERENCE = 0.005
-"""Of two accuracies, that would matter to somebody who chooses between them."""
+"""The smallest difference of two accuracies that would matter to somebody who chooses between them."""
 SMALLEST_RATIO = 1.05
-"""Of two times, or other costs."""
+"""The smallest ratio of two times, or other costs, that would matter."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ class _Test:
 
     name: str
     runs: tuple[int, ...]
-    """Those with a value, in each sample."""
+    """Runs with a value, per sample."""
     dropped: int
-    """Those without one (NaN: they diverged)."""
+    """Runs without a value, NaN, since they diverged."""
     difference: float = math.nan
     lower: float = math.nan
     upper: float = math.nan

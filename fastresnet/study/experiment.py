@@ -46,11 +46,12 @@ class Results:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Those recorded, of all that the experiment asks for."""
+        """The seeds that are recorded; the experiment may ask for more."""
         return tuple(record.seed for record in next(iter(self.records.values())))
 
     def frame(self) -> pd.DataFrame:
-        """One row a run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch, its fastest, an image."""
+        """One row per run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch, its fastest, an
+        image."""
         return pd.DataFrame(
             {
                 "variant": variant,
@@ -69,7 +70,7 @@ class Results:
         )
 
     def epochs(self) -> pd.DataFrame:
-        """One row an epoch: variant, seed and the columns of `EpochRecord`."""
+        """One row per epoch: variant, seed and the columns of `EpochRecord`."""
         return pd.DataFrame(
             {"variant": variant, "seed": record.seed, **epoch.model_dump()}
             for variant, records in self.records.items()

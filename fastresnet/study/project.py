@@ -1,11 +1,11 @@
-"""Where a checkout keeps what is not code: parameters, chapters, committed records, build products."""
+"""The folders of a checkout that hold no code: parameters, committed records, build products."""
 
 from pathlib import Path
 
 from fastresnet.errors import UserError
 
 EDITIONS = ("quick", "small", "cpu", "gpu")
-"""From the weakest to the strongest."""
+"""The editions, from the weakest to the strongest."""
 
 
 def project_root() -> Path:
@@ -38,10 +38,10 @@ def committed_results() -> Path:
 
 
 def live_results() -> Path:
-    """Where the quick edition's runs are recorded: build products, made anew with each book."""
+    """The folder of the quick edition's records: build products, made anew with each book."""
     return project_root() / "_build" / "live"
 
 
 def own_results() -> Path:
-    """Where runs with parameters of one's own are recorded: kept, but no part of the study's record."""
+    """The folder for records of runs with parameters of one's own. They are kept, but are no part of the study's record."""
     return project_root() / "_build" / "results"

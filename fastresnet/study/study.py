@@ -116,7 +116,7 @@ class Study:
 
 
 def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
-    """Those of some runs that no record answers; of runs with equal configuration and seed, the first."""
+    """The runs that no record answers; of runs with equal configuration and seed, the first."""
     wanted: dict[Key, Run] = {}
     for run in runs:
         wanted.setdefault(run.key, run)

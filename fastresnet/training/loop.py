@@ -38,7 +38,7 @@ class FitResult:
     seconds: Seconds
     model: nn.Module
     score: Score | None
-    """Of the last evaluation."""
+    """Accuracy and loss of the last evaluation."""
     steps: Steps
 
     @property

@@ -26,7 +26,7 @@ PROBED_IMAGES = 128
 """The first training images, neither shuffled nor augmented: for gradients, channels and eigenvalues."""
 NUM_EIGENVALUES = 10
 NUM_SHARES = 10
-"""Of the last epoch, for `recall`."""
+"""Parts that `recall` divides the last epoch into."""
 
 Measured = dict[str, tuple[float, ...]]
 

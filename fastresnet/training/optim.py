@@ -16,8 +16,8 @@ from fastresnet.compute.cuda_graphs import concurrently
 from fastresnet.config import TrainConfig
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of Muon's quintic iteration (Jordan, 2024): steep at zero, so that small singular values grow fast; it brings all of
-them near one, not to it."""
+"""Coefficients of Muon's quintic iteration (Jordan, 2024): steep at zero, so that small singular values grow fast; it brings
+all of them near one, not to it."""
 _FADING = 0.95
 """Per step, how much of Lookahead's slow weights stays at the very end of a run (Jordan, 2024)."""
 
@@ -79,7 +79,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of a row a filter.
+    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of one row per filter.
 
     Before each step a bank is scaled to the norm sqrt(out) of an orthogonal one, which bounds it without weight decay
     (Jordan, 2024). With `fused`, what is no matrix product is computed by `fastresnet.compute.kernels.triton_muon`.
@@ -89,30 +89,37 @@ class Muon(torch.optim.Optimizer):
         self, params: Iterable[nn.Parameter], lr: float = 1.0, *, momentum: float = 0.6, iterations: int = 3, fused: bool = False
     ) -> None:
         super().__init__(params, {"lr": lr, "factor": 1.0, "momentum": momentum, "iterations": iterations})
-        self._fused = importlib.import_module("fastresnet.compute.kernels.triton_muon") if fused else None
+        kernels = importlib.import_module("fastresnet.compute.kernels.triton_muon") if fused else None
+        self._step: Callable[..., None]
+        self._step, self._orthogonal = (kernels.muon_step, _orthogonal) if kernels else (_muon_step, orthogonalise)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Takes one step; `closure` is there for torch's sake and is not called."""
         for group in self.param_groups:
+            orthogonal = partial(self._orthogonal, iterations=group["iterations"])
             for parameter in concurrently(group["params"]):
                 if parameter.grad is None:
                     continue
                 state = self.state[parameter]
                 if "average" not in state:
                     state["average"] = torch.zeros_like(parameter)
-                if self._fused:
-                    orthogonal = partial(_orthogonal, iterations=group["iterations"])
-                    self._fused.muon_step(parameter, state["average"], group["lr"], group["momentum"], orthogonal)
-                    continue
-                average = state["average"].mul_(group["momentum"]).add_(parameter.grad)
-                gradient = parameter.grad.add(average, alpha=group["momentum"])
-                update = _as_bank(orthogonalise(_as_matrix(gradient), group["iterations"]), gradient.shape)
-                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
-                if isinstance(group["lr"], Tensor):
-                    parameter.sub_(update * group["lr"])
-                else:
-                    parameter.add_(update, alpha=-group["lr"])
+                self._step(parameter, state["average"], group["lr"], group["momentum"], orthogonal)
+
+
+def _muon_step(
+    parameter: Tensor, average: Tensor, lr: Tensor | float, momentum: float, orthogonal: Callable[[Tensor], Tensor]
+) -> None:
+    """A step for one filter bank with a gradient; `average` is its momentum buffer."""
+    assert parameter.grad is not None
+    average.mul_(momentum).add_(parameter.grad)
+    ahead = parameter.grad.add(average, alpha=momentum)
+    update = _as_bank(orthogonal(_as_matrix(ahead)), ahead.shape)
+    parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+    if isinstance(lr, Tensor):
+        parameter.sub_(update * lr)
+    else:
+        parameter.add_(update, alpha=-lr)
 
 
 def _as_matrix(bank: Tensor) -> Tensor:
@@ -164,7 +171,7 @@ def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
 
 
 def _orthogonal(matrix: Tensor, iterations: int) -> Tensor:
-    """The same for a matrix whose norm is one."""
+    """Does what `orthogonalise` does, for a matrix whose norm is one."""
     iterated = _one_by_one if matrix.dtype == torch.bfloat16 else _multiplied_out
     if matrix.shape[0] > matrix.shape[1]:
         return iterated(matrix.T, iterations).T  # by the smaller of the two Gram matrices

@@ -91,7 +91,7 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
 def channel_statistics(model: nn.Module, images: Tensor) -> pd.DataFrame:
     """How the channels are distributed after every activation, in the order in which they compute, and in the output.
 
-    Takes images [N, C, H, W]; the network is measured in the mode it is in and left as it was. Returns a row a layer: layer
+    Takes images [N, C, H, W]; the network is measured in the mode it is in and left as it was. Returns one row per layer: layer
     (its name; the last is `output`), depth (from 1), `channel_mean` (size of a channel's mean over images and positions, mean
     of the channels), `channel_std` (standard deviation about it, likewise) and `constant_share` (the channels' squared
     means over the mean square of all values, in [0, 1]). At a share of 1 the layer is a constant a channel, whatever the

@@ -1,4 +1,4 @@
-"""The progress bar of a run: images a second, time left, loss and accuracy."""
+"""The progress bar of a run: images per second, time left, loss and accuracy."""
 
 import sys
 import time

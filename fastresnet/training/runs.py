@@ -112,7 +112,7 @@ class _Run:
     timer: Timer
     started: datetime
     revision: str
-    """Of the source, from before anybody commits or edits while the run goes on."""
+    """Revision of the source when the run began: somebody may commit or edit while it goes on."""
 
     @classmethod
     def begin(cls, config: RunConfig | str, seed: int, device: str | None, group: ProcessGroup) -> "_Run":
@@ -149,7 +149,7 @@ class _Run:
         return model
 
     def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:
-        """All that is kept of the run."""
+        """The run's record."""
         seconds, parts = self.timer.seconds, fitted.steps.parts.seconds
         return RunRecord(
             config_hash=self.config.hash,

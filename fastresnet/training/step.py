@@ -8,12 +8,15 @@ Nothing in a step waits for the device.
 """
 
 import copy
+import importlib
 import math
 import operator
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -28,7 +31,7 @@ from fastresnet.compute.kernels.convolution import take_gradients_from_products
 from fastresnet.compute.processes import ProcessGroup, accumulate
 from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
-from fastresnet.models.protocols import Fusible, HasParts
+from fastresnet.models.protocols import HasParts
 from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers, set_rates
 
 
@@ -42,13 +45,15 @@ class Steps:
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         # as Module.to(memory_format=...), which has no use for weights of five dimensions
         model.to(device)._apply(lambda weight: weight.to(memory_format=self._layout) if weight.ndim == 4 else weight)
-        fused = config.fused_kernels and device.type == "cuda" and isinstance(model, Fusible) and model.fuse()
+        self._fused = _fused_layers() if config.fused_kernels and device.type == "cuda" else None
+        if self._fused:
+            self._fused.fuse(model)
         if config.freeze and not isinstance(model, HasParts):
             raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
         if config.matmul_gradients and device.type == "cpu":
             take_gradients_from_products(model)
         graphed = config.cuda_graph and device.type == "cuda" and group.size == 1
-        self.optimizers = make_optimizers(config, model, graphed=graphed, fused=fused)
+        self.optimizers = make_optimizers(config, model, graphed=graphed, fused=self._fused is not None)
         self._forward = group.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self._lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
         # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
@@ -61,7 +66,7 @@ class Steps:
         """The block to take steps in. Before it and after it, the device must have done all that it was asked for."""
         self.taken = 0
         self.lr = 0.0
-        """Of the last step."""
+        """Learning rate of the last step."""
         self._frozen_parts = 0
         # images trained on, by what one costs: its shape [C, H, W], and the parts that were frozen
         self._images_trained: Counter[tuple[tuple[int, ...], int]] = Counter()
@@ -127,12 +132,11 @@ class Steps:
         return loss.detach(), logits.detach()
 
     def finish(self) -> nn.Module:
-        """Gives back what only steps need. Returns the network that is evaluated, as torch computes it: other kernels have no
-        second derivatives, and no layers to look into."""
+        """Gives back what only steps need. Returns the network that is evaluated, as torch computes it."""
         self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of a run's graphs, and would keep it
-        for module in (*self.model.modules(), *self.evaluated_model.modules()):
-            if getattr(module, "fused", False):
-                module.fused = False  # type: ignore[assignment]  # to mypy every attribute of a module is a module
+        if self._fused:
+            for network in (self.model, self.evaluated_model):
+                self._fused.unfuse(network)
         return self.evaluated_model
 
     def per_process_state(self) -> Iterator[Tensor]:
@@ -154,7 +158,7 @@ class Steps:
         return total
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the coming steps depend on, for a checkpoint."""
+        """State that the coming steps depend on, for a checkpoint."""
         return {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -177,6 +181,15 @@ class Steps:
             self._average.load_state_dict(state["average"])
         self.taken = operator.index(state["step"])  # a whole number, or an error
         self._images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
+
+
+def _fused_layers() -> ModuleType | None:
+    """`models.fused`; or None, with a warning, without the Triton that it needs."""
+    try:
+        return importlib.import_module("fastresnet.models.fused")
+    except ModuleNotFoundError as error:
+        warnings.warn(f"train.fused_kernels: {error.name} is not installed; torch's own, slower ones are taken", stacklevel=4)
+        return None
 
 
 def _freeze(model: nn.Module, parts: int) -> None:

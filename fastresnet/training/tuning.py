@@ -1,12 +1,11 @@
 """Search for a recipe's settings on images held out of the training set; the test set is never read.
 
-    fastresnet tune fashion-80 --trials 50 --storage search.log
+    fastresnet tune fashion-80 --trials 50 --storage search.db
 
 Each trial trains with a few seeds. Optuna's median pruner gives a trial up after a seed whose mean accuracy so far is
 below the median of the earlier trials at that point.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,14 @@ def search(
     """
     try:
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+        from sqlalchemy.exc import DatabaseError
     except ImportError as error:
         raise UserError("tune: Optuna is not installed; get it with: pip install optuna") from error
     if not isinstance(config.model, SpeedNetConfig) or config.train.muon is None:
         raise UserError("tune: only a speed net trained with Muon can be tuned")
     try:
-        if storage and storage.exists() and (first := storage.read_bytes().partition(b"\n")[0]):
-            json.loads(first)["op_code"]  # Optuna itself would write to a file of one unfinished line, whatever it says
-        kept = JournalStorage(JournalFileBackend(str(storage))) if storage else None
-    except (KeyError, TypeError, ValueError) as error:
+        kept = optuna.storages.RDBStorage(f"sqlite:///{storage}") if storage else None
+    except DatabaseError as error:
         raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
     dataset = load_dataset(config.data.name, data_dir)
     config = config.with_changes({"data.validation_images": VALIDATION_IMAGES, "train.evaluate_every": 1_000})

@@ -78,7 +78,7 @@ def _images_of(results: Results) -> DatasetSpec:
 
 
 def _recorded(results: Results, published: Mapping[str, float]) -> list[dict[str, Any]]:
-    """For each variant its network, the accuracies of its runs that have one, and the intervals of its difference to others."""
+    """One entry per variant: its network, its runs' accuracies, and the intervals of its difference to other variants."""
     accuracies = {variant: report.values(results, variant, "test_accuracy") for variant in results.records}
     return [
         {

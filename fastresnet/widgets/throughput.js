@@ -29,8 +29,8 @@ function readingsOf(family, point) {
     return [`${part}, an image`, `${milliseconds(mean(point.parts[part]))} (${(100 * share).toFixed(1)} %)`, part];
   });
   return [
-    ["Images a second", measured(rateOf(point))],
-    [`Seconds an epoch of all ${whole(family.epoch_images)} images, ${epochNote(family, point)}`, measured(seconds, " s")],
+    ["Images per second", measured(rateOf(point))],
+    [`Seconds per epoch of all ${whole(family.epoch_images)} images, ${epochNote(family, point)}`, measured(seconds, " s")],
     ["Steps of such an epoch", whole(Math.ceil(family.epoch_images / point.batch_size))],
     ...(parts.length ? parts : [["Parts of a step", "not timed"]]),
     ["Peak memory", measured(point.memory_bytes.map((each) => each / 2 ** 30), " GiB")],
@@ -105,7 +105,7 @@ function render({ model, el }) {
     slider.max = own.points.length - 1;
     slider.value = own.points.indexOf(point);
     slider.setAttribute("aria-valuetext", `batch size ${point.batch_size}`);
-    status.textContent = `Batch size ${point.batch_size}: ${measured(rateOf(point), " images a second")}`;
+    status.textContent = `Batch size ${point.batch_size}: ${measured(rateOf(point), " images per second")}`;
     question.textContent = `${own.experiment}: ${own.question}`;
     caption.textContent = `${own.dataset}; ${own.hardware}; torch ${own.torch.join(", ")}; revision ${own.revisions.join(", ")}. Means ± standard deviation over seeds.`;
     draw();

@@ -1,10 +1,10 @@
-// Images a second and the parts of a step, for every batch size that was measured; a press or a drag chooses the nearest.
+// Images per second and the parts of a step, for every batch size that was measured; a press or a drag chooses the nearest.
 
 const PARTS = ["loader", "transfer", "forward", "backward", "optimiser"];
 const colourOf = (part) => `fill: var(--c${Math.max(0, PARTS.indexOf(part))})`;
 const rateOf = (point) => point.image_seconds.map((seconds) => 1 / seconds);
 
-// Each part's mean milliseconds an image; where parts were not timed, those of a whole step.
+// Each part's mean milliseconds per image; where parts were not timed, those of a whole step.
 function millisecondsOf(point) {
   const timed = PARTS.filter((part) => point.parts[part]);
   if (!timed.length) return [["whole step", 1e3 * mean(point.image_seconds)]];
@@ -36,7 +36,7 @@ function drawRates(place, points, chosen, width, choose) {
   const margin = (points.at(-1).batch_size / points[0].batch_size) ** 0.06;
   const [low, high] = [points[0].batch_size / margin, points.at(-1).batch_size * margin];
   const x = (size) => box.left + (Math.log(size / low) / Math.log(high / low)) * (box.right - box.left);
-  const nodes = frame(x, y, "images a second", box, costTicks(low, high).map((tick) => [tick, short(tick)]), "batch size, log scale");
+  const nodes = frame(x, y, "images per second", box, costTicks(low, high).map((tick) => [tick, short(tick)]), "batch size, log scale");
   for (const point of points) {
     const [px, rate, either] = [x(point.batch_size), mean(rateOf(point)), deviation(rateOf(point)) || 0];
     const own = point === chosen;
@@ -44,7 +44,7 @@ function drawRates(place, points, chosen, width, choose) {
     nodes.push(make("circle", { class: "point", r: own ? 8 : 5, cx: px, cy: y.at(rate), style: `fill: var(--c${own ? 1 : 0})` }));
   }
   const said = points.map((point) => `${point.batch_size}: ${short(mean(rateOf(point)))}`).join("; ");
-  place.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Images a second by batch size; ${said}` }, ...nodes));
+  place.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Images per second by batch size; ${said}` }, ...nodes));
   chooseByPointer(place, points, (point) => x(point.batch_size), width, choose);
 }
 
@@ -55,7 +55,7 @@ function drawParts(place, points, chosen, width, choose) {
   const scale = (bottom - top) / Math.max(...points.map(total));
   const at = (point) => (points.indexOf(point) + 0.5) * column;
   const wide = Math.min(70, column * 0.62);
-  const nodes = [make("text", { x: 0, y: 12 }, "milliseconds an image, by part of a step")];
+  const nodes = [make("text", { x: 0, y: 12 }, "milliseconds per image, by part of a step")];
   points.forEach((point, index) => {
     let y = bottom;
     for (const [part, milliseconds] of millisecondsOf(point)) {
@@ -69,6 +69,6 @@ function drawParts(place, points, chosen, width, choose) {
   });
   nodes.push(make("text", { x: width, y: height - 4, "text-anchor": "end" }, "batch size"));
   const said = millisecondsOf(chosen).map(([part, milliseconds]) => `${part} ${milliseconds.toPrecision(3)}`).join(", ");
-  place.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Milliseconds an image at batch size ${chosen.batch_size}: ${said}` }, ...nodes));
+  place.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Milliseconds per image at batch size ${chosen.batch_size}: ${said}` }, ...nodes));
   chooseByPointer(place, points, at, width, choose);
 }

@@ -1,4 +1,4 @@
-"""The explorer of batch sizes: images a second, the parts of a step and what they add up to, at every size that was measured.
+"""The explorer of batch sizes: images per second, the parts of a step and what they add up to, at every size that was measured.
 
 explorer = ThroughputExplorer(committed_results(), experiment="F6")
 explorer                # the last line of a cell shows it
@@ -40,7 +40,7 @@ class Family(NamedTuple):
 
     @property
     def id(self) -> str:
-        """All of it, as one text."""
+        """The whole table as text."""
         return "/".join(self)
 
 
@@ -164,7 +164,7 @@ def _described(family: Family, sizes: Mapping[int, tuple[RunRecord, ...]]) -> di
 
 
 def _point(batch_size: int, records: Sequence[RunRecord]) -> dict[str, Any]:
-    """What was measured at one batch size, a value a run. Seconds an image are those of the parts, where they were timed."""
+    """What was measured at one batch size, one value per run. Seconds per image are those of the parts, where they were timed."""
     parts = report.step_parts(records)
     whole = [record.seconds.train / record.images_trained for record in records]
     tested = min(record.data.test_images for record in records if record.data)

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LARGEST = 9
-"""Pixels a side of the largest images treated so. With AMX, two threads and 256 channels products take half as long as oneDNN
-for 7 pixels, a quarter for 3; between 11 and 15 they become slower (not recorded)."""
+"""Pixels per side of the largest images treated so: the smaller the image, the more products gain over oneDNN."""
 _NARROWEST = 64
-"""Channels below which the products are too small to be worth their making (not recorded)."""
+"""Channels below which the products are too small to be worth their making."""
 
 
 class Convolution(nn.Conv2d):
@@ -52,7 +51,7 @@ class Convolution(nn.Conv2d):
         return out.view(len(x), len(rows), len(columns), self.out_channels).permute(0, 3, 1, 2)
 
     def _sides(self, x: Tensor) -> Iterator[tuple[int, int, int, int]]:
-        """Of height and width: pixels of x, of the filters, stride, padding."""
+        """For height and for width: pixels of x, pixels of the filters, stride, padding."""
         padding: Any = self.padding  # numbers: `layers.conv` gives no words
         return zip(x.shape[-2:], self.kernel_size, self.stride, padding, strict=True)
 

@@ -2,8 +2,8 @@
 
 torch reads and writes the widest tensors of a small network once for each of pool, norm, sum and activation, and again for
 each of their gradients, and its pool keeps eight bytes for every place that it chose. Here one pass pools and sums up, a second
-norms and activates, and two go back. And where the input has 24 channels, cuDNN takes two to five times as long as a program
-here for the gradients of filters (on an H200, not recorded). Sums are in fp32, always in the same order.
+norms and activates, and two go back. The gradients of filters of a few input channels, at which cuDNN is slow, have a program as
+well. Sums are in fp32, always in the same order.
 
 Needs Triton, which torch's CUDA builds for Linux bring along.
 """
@@ -21,20 +21,20 @@ from fastresnet.compute.kernels import triton_layers
 from fastresnet.compute.kernels.convolution import input_gradient
 
 CHANNELS = 32
-"""Of the input of a narrow convolution, for cuDNN's sake."""
+"""Channels that the input of a narrow convolution is padded to: cuDNN is fastest with them."""
 _MOST_INPUTS, _MOST_FILTERS, _MOST_COLUMNS = 28, 128, 32
-"""Of a convolution whose filters' gradient a program has in its registers, and a line of whose pixels fits the shared memory of
-any card, in any precision."""
+"""The widest convolution whose filter gradient fits the registers of a thread block, and the widest image of which a line fits
+the shared memory of any card, in any precision."""
 _PRODUCTS = 8192
-"""Pixels times filters of a program's tile, unless that is less than a line."""
+"""Pixels times filters of a thread block's tile; at least one line."""
 _MOST_PATCHES, _MOST_PIXELS = 128, 32
-"""Patches that a program has at a time, and pixels of each in all channels."""
+"""The most patches that a thread block holds at a time, and the most pixels of each, in all channels."""
 _TILE = 4096
-"""Numbers that a program has in its registers at a time."""
+"""Numbers that a thread block holds in its registers at a time."""
 _PROGRAMS = 256
-"""Among so many, a power of two, a summing up is divided: about two for each of a large GPU's processors."""
+"""The most thread blocks that a sum is divided among, a power of two: about two per multiprocessor of a large GPU."""
 _CHANNELS_AT_ONCE = 8
-"""Whose partial sums a program adds up."""
+"""Channels whose partial sums a thread block adds up."""
 
 
 def pool_norm_activation(
@@ -247,7 +247,7 @@ def _tile(channels: int, numbers: int = _TILE) -> tuple[int, int]:
 
 
 def _partial_sums(rows: int, channels: int, tile: tuple[int, int], device: torch.device) -> Tensor:
-    """Two sums a channel for each program: [programs, 2, channels]."""
+    """Two sums per channel for each program: [programs, 2, channels]."""
     return torch.empty(min(_PROGRAMS, -(-rows // tile[0])), 2, channels, device=device)
 
 

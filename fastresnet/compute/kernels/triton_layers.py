@@ -1,7 +1,7 @@
 """The programs that a GPU runs for `fastresnet.compute.kernels.fused`, in Triton's language.
 
 Images are rows of channels: [N, H, W, C] in memory. A program has a tile of ROWS x CHANNELS, powers of two, unless it says
-otherwise. `partial` is fp32 [programs, 2, channels], of each program two sums a channel (`filter_gradient`: a part of the
+otherwise. `partial` is fp32 [programs, 2, channels], of each program two sums per channel (`filter_gradient`: a part of the
 gradient); added up they do not depend on which program was done first. Products of matrices in fp32 are TF32.
 """
 

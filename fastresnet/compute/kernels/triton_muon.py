@@ -11,9 +11,9 @@ from torch import Tensor
 from triton import language as tl
 
 _BLOCK = 2048
-"""Numbers that a program has in its registers at a time."""
+"""Numbers that a thread block holds in its registers at a time."""
 _PROGRAMS = 128
-"""Among so many, a power of two, a summing up is divided."""
+"""The most thread blocks that a sum is divided among; a power of two."""
 
 
 def muon_step(

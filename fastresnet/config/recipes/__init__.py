@@ -1,4 +1,4 @@
-"""Named configurations that reach an accuracy, each with what was measured of it in its docstring. Free of torch.
+"""Named configurations, each made for one test accuracy. Free of torch.
 
     find_recipe("cifar10-94").config("cpu-bf16")
 
@@ -22,12 +22,12 @@ class Recipe:
 
     name: str
     target: float
-    """In [0, 1], on average over seeds."""
+    """Mean test accuracy over seeds, in [0, 1]."""
     config: Callable[[Variant], RunConfig]
 
     @property
     def description(self) -> str:
-        """What it reaches, and what was measured where."""
+        """What it is made for, and why it is as it is."""
         return inspect.getdoc(self.config) or ""
 
 

@@ -25,8 +25,8 @@ SHORT_RUN = RunConfig(
         evaluate_every=1_000,
     ),
 )
-"""For a few seconds or minutes. Found by `fastresnet tune` with 5,000 images held out of FashionMNIST's training set, for
-runs of 0.06 epochs; rounded."""
+"""Settings for runs of a few seconds or minutes. Found by `fastresnet tune` with 5,000 images held out of FashionMNIST's
+training set, for runs of 0.06 epochs; rounded."""
 
 LONG_RUN = RunConfig(
     data=DataConfig(batch_size=250, test_batch_size=250, flip="alternating", crop_padding=2),
@@ -48,9 +48,9 @@ LONG_RUN = RunConfig(
         evaluate_every=1_000,
     ),
 )
-"""For several epochs. It began with the rates of airbench94 with Muon (Jordan, 2025), made for batches of 2,000: those of
-biases and head and the decay were scaled down with the batch; then Muon's learning rate was chosen among 0.24, 0.17, 0.12,
-0.08, 0.06 and 0.05 with 10,000 images held out of CIFAR-10's training set (four epochs, one run each)."""
+"""Settings for runs of several epochs. They began with the rates of airbench94 with Muon (Jordan, 2025), made for batches of
+2,000: those of biases and head and the decay were scaled down with the batch; then Muon's learning rate was chosen among 0.24,
+0.17, 0.12, 0.08, 0.06 and 0.05 with 10,000 images held out of CIFAR-10's training set (four epochs, one run each)."""
 
 
 _ON_A_PROCESSOR: dict[str, dict[str, Any]] = {
@@ -58,8 +58,7 @@ _ON_A_PROCESSOR: dict[str, dict[str, Any]] = {
     "cpu-bf16": {"train.precision": "bf16"},
     "cpu-amx": {"train.precision": "bf16", "train.matmul_gradients": True},
 }
-"""Without units for matrices gradients from products take longer: 6 % a step of `cifar10-94` with images of 24 and 28 pixels, on
-the same processor held to AVX512 (not recorded)."""
+"""Gradients from matrix products are faster where the processor has units for them (AMX), and slower where it has not."""
 
 _ON_A_GPU = {
     "data.test_batch_size": 5000,

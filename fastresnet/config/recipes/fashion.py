@@ -8,12 +8,8 @@ def fashion_80(variant: Variant) -> RunConfig:
     """80 % on FashionMNIST: the original report's target, which it reached in 16.44 s on an RTX 2060.
 
     The first layer's patches of 4x4 pixels are 3 apart: it shrinks 28x28 pixels to 9x9. Nothing of it is trained, so that no
-    gradient goes back through the first convolution. Patch, distance, directions, widths, activation, rates, batch and epochs
-    were chosen one after another, by 6 to 20 runs each with 10,000 training images held out (not recorded).
-
-    cpu: 81.80 ± 0.82 % (n = 10) after 0.23 ± 0.02 s of training and 0.11 ± 0.02 s of evaluation, 0.0168 TFLOP;
-        bf16 on Intel(R) Xeon(R) Processor (AVX512, AMX), 2 threads, torch 2.13.0+cpu.
-    gpu: not measured yet.
+    gradient goes back through the first convolution. Its settings were chosen one after another with 10,000 training images held
+    out.
     """
     changes = {
         "model.patch": 4,
@@ -35,34 +31,17 @@ def fashion_80(variant: Variant) -> RunConfig:
 
 
 def fashion_89(variant: Variant) -> RunConfig:
-    """88.65 % on FashionMNIST: where the original report's ten epochs ended, after 80.2 s on an RTX 2060.
-
-    cpu: 88.88 ± 0.23 % (n = 10) after 2.86 ± 0.27 s of training and 0.44 ± 0.08 s of evaluation, 0.298 TFLOP; bf16
-        on AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
-    gpu: not measured yet.
-    """
+    """88.65 % on FashionMNIST: where the original report's ten epochs ended, after 80.2 s on an RTX 2060."""
     return short_run(variant, {"model.widths": [16, 32, 32], "train.epochs": 0.3, "data.batch_size": 100})
 
 
 def fashion_90(variant: Variant) -> RunConfig:
-    """90 % on FashionMNIST.
-
-    cpu: 90.38 ± 0.19 % (n = 10) after 7.71 ± 0.66 s of training and 0.62 ± 0.04 s of evaluation, 1 TFLOP; bf16 on
-        AMD EPYC (AVX512), 2 threads, torch 2.13.0+cpu.
-    gpu: not measured yet.
-    """
+    """90 % on FashionMNIST."""
     return short_run(variant, {"model.widths": [24, 48, 48], "train.epochs": 0.5, "data.batch_size": 100})
 
 
 def fashion_93(variant: Variant) -> RunConfig:
-    """93 % on FashionMNIST.
-
-    Runs of it had 94.45 % of 5,000 training images held out (two seeds, not recorded).
-
-    cpu: 93.80 ± 0.15 % (n = 5) after 61 ± 1 s of training and 3 ± 0 s of evaluation, 15.4 TFLOP; bf16 on AMD EPYC
-        (AVX512), 2 threads, torch 2.13.0+cpu.
-    gpu: not measured yet.
-    """
+    """93 % on FashionMNIST."""
     changes = {
         "model.widths": [32, 128, 128],
         "train.epochs": 2,
@@ -78,14 +57,7 @@ def fashion_93(variant: Variant) -> RunConfig:
 
 
 def fashion_94(variant: Variant) -> RunConfig:
-    """94 % on FashionMNIST.
-
-    A run of it had 94.90 % of 5,000 training images held out (not recorded).
-
-    cpu: 94.74 ± 0.20 % (n = 3) after 113 ± 7 s of training and 3 ± 0 s of evaluation, 30.4 TFLOP; bf16 on AMD EPYC
-        (AVX512), 2 threads, torch 2.13.0+cpu.
-    gpu: not measured yet.
-    """
+    """94 % on FashionMNIST."""
     changes = {
         "data.name": "fashion-mnist",
         "data.crop_padding": 1,

@@ -1,4 +1,4 @@
-"""Where missing runs are trained when it is not in this process: by the workers of a Dask cluster, on this machine, on
+"""Trains missing runs elsewhere than in this process: by the workers of a Dask cluster, on this machine, on
 machines where somebody has started one, or in the jobs of a SLURM cluster. Free of torch and, until it is asked for, of Dask.
 """
 

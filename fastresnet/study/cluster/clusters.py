@@ -13,8 +13,8 @@ from fastresnet.errors import UserError
 from fastresnet.study.cluster.slurm import SlurmConfig, open_slurm, worker_environment
 
 WORKER_ENVIRONMENT = worker_environment(threads=1)
-"""Of the workers on this machine, in the place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives the memory of every activation
-back to the system at each step."""
+"""Environment of the workers on this machine, in place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives the memory of every
+activation back to the system at each step."""
 PATIENCE_SECONDS = 60.0
 """How long a cluster may be without a worker that can train before it is given up; a file for SLURM says its own."""
 RESTART_SECONDS = 60.0

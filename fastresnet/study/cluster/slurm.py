@@ -18,22 +18,22 @@ class SlurmConfig(Frozen):
     """What a job asks of SLURM, and how many of them there may be."""
 
     partition: str | None = None
-    """None takes SLURM's default."""
+    """Partition to submit to; None takes SLURM's default."""
     account: str | None = None
     walltime: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = "01:00:00"
-    """Of a job, in which it trains run after run. A run that it cuts short goes on in another job."""
+    """Time limit of a job, which trains one run after another. A run that is cut short goes on in another job."""
     cores: PositiveInt = 1
-    """Also the threads of torch."""
+    """Cores per job, and threads of torch."""
     memory: Annotated[str, Field(pattern=r"^\d+ ?[KMGT]i?B$")] = "4 GiB"
     gpu: bool = False
     """Whether each job has a GPU, which a study needs whose device is cuda."""
     min_jobs: NonNegativeInt = 0
-    """Kept even where fewer runs are left."""
+    """Jobs that are kept even when fewer runs are left."""
     max_jobs: PositiveInt = 1
     python: str = sys.executable
-    """Of an environment with this package that the nodes see."""
+    """Python interpreter of an environment with this package, on a path that the nodes see."""
     log_folder: Path = Path("slurm-logs")
-    """Seen by the nodes; while the study runs also the keys by which its workers are known."""
+    """Folder for the jobs' logs, on a path that the nodes see. While the study runs it also holds the keys of its workers."""
     interface: str | None = None
     """Network that nodes and this machine share, for example ib0."""
     setup: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class SlurmConfig(Frozen):
     directives: tuple[str, ...] = ()
     """More options of sbatch, for example --constraint=a100."""
     wait_minutes: PositiveFloat = 60.0
-    """Without any worker after which the study is given up."""
+    """Minutes without any worker after which the study is given up."""
 
     @model_validator(mode="after")
     def _possible(self) -> "SlurmConfig":
@@ -140,7 +140,8 @@ def _jobs_for_trials() -> Any:
 
 
 def _environment(cores: int) -> str:
-    """As many threads as cores, and freed memory kept, which Dask would hand back to the system at each step."""
+    """The environment of a job's worker: as many threads as cores, and freed memory kept, which Dask would hand back to the
+    system at each step."""
     values = {"MALLOC_TRIM_THRESHOLD_": None, **worker_environment(cores)}
     return f'export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON="{values}"'
 
