@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from fastresnet import report
-from fastresnet.report import claims, figures, selection
+from fastresnet.report import answers, claims, figures, selection, verdicts
+from fastresnet.report.answers import Answer
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.study import Experiment, Results
 from fastresnet.training.runs import train
@@ -132,7 +133,8 @@ def test_finding_names_the_variants_with_the_highest_and_the_lowest_mean_and_cou
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75, 0.74)]
     c = [changed(record, accuracies=[None])]  # diverged: no accuracy to compare
     assert report.finding(results_of(a=a, b=b, c=c), "test_accuracy") == (
-        "**Finding.** The highest test accuracy is 73.00 %, of *b*; the lowest, 70.00 %, of *a* (means of 2 to 3 runs a variant)."
+        "**Finding.** The highest test accuracy is 73.00 %, of *b*; the lowest, 70.00 %, of *a* "
+        "(means of 2 to 3 runs per variant)."
     )
     assert report.finding(results_of(a=a, c=c), "test_accuracy") == ""
 
@@ -171,3 +173,38 @@ def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
 
 def test_operations_are_numbers_that_can_be_read():
     assert [report.teraflop(operations) for operations in (1.2344e9, 9.674e14, 4.5523e15)] == ["0.00123", "967", "4,552"]
+
+
+def test_choice_is_held_against_the_best_of_the_others(record):
+    runs = {
+        name: [changed(record, accuracies=[value]) for value in values]
+        for name, values in {"chosen": (0.70, 0.71, 0.72), "other": (0.60, 0.61, 0.62), "rival": (0.75, 0.76, 0.77)}.items()
+    }
+    answer = answers.choice(results_of(**runs), "chosen", "chosen best")
+    assert answer.here == "chosen: 71.00 ± 1.00 %; rival: 76.00 ± 1.00 %"
+    assert (answer.difference, [verdict.status for verdict in answer.verdicts]) == ("-5.00 points", ["not confirmed"])
+    alone = answers.choice(results_of(chosen=runs["chosen"]), "chosen", "chosen best")
+    assert (alone.here, alone.difference, alone.verdicts[0].status) == ("chosen: 71.00 ± 1.00 %", "—", "cannot tell")
+
+
+def test_answers_are_a_table_with_a_row_each(record):
+    results = results_of(a=[changed(record, accuracies=[0.5])])
+    verdict = verdicts.Verdict("It is so.", "confirmed", "1.")
+    table = report.answer_table({"C1": Answer(results, "<b>", "50 %", "+1", (verdict, verdict))}).data
+    assert table.to_dict("records") == [
+        {
+            "": "C1",
+            "asked": "?",
+            "the report": "&lt;b>",
+            "here": "50 %",
+            "difference": "+1",
+            "verdict": "2 confirmed",
+            "runs": "120 x 2, n = 1",
+        }
+    ]
+
+
+def test_accuracy_of_whoever_chooses_by_one_half_is_that_on_the_other(record):
+    a, b = ([record.model_copy(update={"measured": {"test_halves": halves}})] for halves in ((0.9, 0.1), (0.2, 0.8)))
+    assert selection.held_out(results_of(a=a, b=b)) == pytest.approx((0.1 + 0.2) / 2)
+    assert math.isnan(selection.held_out(results_of(a=a, b=[record])))

@@ -9,6 +9,7 @@ import time
 import pandas as pd
 import pytest
 
+from fastresnet import report
 from fastresnet.errors import UserError
 from fastresnet.records.store import Store, load_frame, read_record
 from fastresnet.study import STUDIES, Experiment, RunFailed, Study, open_study, train_and_save
@@ -53,6 +54,17 @@ def test_a_changed_parameter_is_not_served_by_an_old_record(study, tiny):
     assert study.store.find(tiny.hash, 0)
     assert study.store.find(tiny.with_changes({"train.epochs": 3}).hash, 0) is None
     assert study.store.find(tiny.hash, 2) is None
+
+
+def test_seeds_that_have_every_variant_are_results_already(study, tmp_path):
+    study.run("A")
+    assert study.recorded("A").seeds == (0, 1)
+    next(tmp_path.rglob("two-*-seed0.json")).unlink()
+    results = study.recorded("A")
+    assert (results.seeds, set(results.frame()["seed"])) == ((1,), {1})
+    assert "1 of 2 seeds per variant" in report.caption(results)
+    next(tmp_path.rglob("one-*-seed1.json")).unlink()
+    assert study.recorded("A") is None
 
 
 def test_record_survives_the_disk_and_holds_what_it_should(tiny, tmp_path):
@@ -158,7 +170,7 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 """Test images of a study that is not evaluated on all of them: many small runs, whose page says so."""
 
 
-TIMED_AT_FULL_SCALE = {"F4-time", "C11-time", "C13-time"}
+FULL_SCALE_ALONE = {"F4-time", "C9-epochs", "C11-time", "C13-time"}
 """Experiments that only the cpu edition is to record."""
 
 
@@ -166,7 +178,7 @@ TIMED_AT_FULL_SCALE = {"F4-time", "C11-time", "C13-time"}
 def test_an_edition_is_recorded_whole_on_the_full_test_sets(name):
     study = open_study(name, edition=next(edition for edition in ("small", "cpu") if edition in editions_of(name)))
     for row in status([study]):
-        if study.edition == "small" and row["experiment"] in TIMED_AT_FULL_SCALE:
+        if study.edition == "small" and row["experiment"] in FULL_SCALE_ALONE:
             continue
         assert row["missing"] == 0, row
         for records in study.recorded(row["experiment"]).records.values():
@@ -187,6 +199,13 @@ def test_equal_steps_are_about_equal():
     }
     assert list(steps) == list(study.experiment("C11").variants)
     assert max(steps.values()) / min(steps.values()) < 1.1
+
+
+def test_schedule_moved_on_once_an_epoch_stays_in_its_warm_up():
+    study = open_study("cifar10_accuracy", edition="cpu")
+    meant, slow = (config.train.schedule for config in study.experiment("C9-epochs").variants.values())
+    assert [slow(12 * epoch, 240) for epoch in (0, 7, 19)] == pytest.approx([meant(epoch, 240) for epoch in (0, 7, 19)])
+    assert slow(239, 240) < meant(72, 240) / 4
 
 
 def test_a_tail_starts_where_one_cycle_still_moves():

@@ -53,7 +53,7 @@ def finding(results: Results, column: Measure) -> str:
     count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
     return (
         f"**Finding.** The {most} is {means[high]:.2f} {unit}, of *{high}*; the {least}, {means[low]:.2f} {unit}, of *{low}* "
-        f"(means of {count} run{'s' * (largest > 1)} a variant)."
+        f"(means of {count} run{'s' * (largest > 1)} per variant)."
     )
 
 

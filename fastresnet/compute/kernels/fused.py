@@ -152,11 +152,22 @@ class _PatchesActivation(torch.autograd.Function):
         filters, side = weight.shape[0], weight.shape[-1]
         weight = weight.flatten(1).T.contiguous()  # [in_channels * side^2, filters]
         out = _empty(num_images, channels, height - side + 1, width - side + 1, like=images, dtype=dtype)
-        columns, pixels = triton.next_power_of_2(width - side + 1), max(16, triton.next_power_of_2(in_channels * side**2))
-        sizes = (num_images, height, width, in_channels, side, filters, channels)
-        tile = (_MOST_PATCHES // columns, columns, max(16, triton.next_power_of_2(channels)), pixels)
-        ctx.shape = (*sizes, activation, *tile)
-        triton_layers.patches[(num_images,)](images, weight, bias, None, out, None, *ctx.shape)
+        columns = triton.next_power_of_2(width - side + 1)
+        ctx.sizes = {
+            "num_images": num_images,
+            "height": height,
+            "width": width,
+            "IN_CHANNELS": in_channels,
+            "SIDE": side,
+            "FILTERS": filters,
+            "OUT_CHANNELS": channels,
+            "ACTIVATION": activation,
+            "LINES": _MOST_PATCHES // columns,
+            "COLUMNS": columns,
+            "CHANNELS": max(16, triton.next_power_of_2(channels)),
+            "PIXELS": max(16, triton.next_power_of_2(in_channels * side**2)),
+        }
+        triton_layers.patches[(num_images,)](images, weight, bias, grad=None, out=out, partial=None, **ctx.sizes)
         ctx.save_for_backward(images, weight, bias)
         return out
 
@@ -166,7 +177,8 @@ class _PatchesActivation(torch.autograd.Function):
         images, weight, bias = ctx.saved_tensors
         partial = torch.empty(min(_PROGRAMS, len(images)), 2, len(bias), device=grad.device)
         sums = torch.empty(2, len(bias), device=grad.device)
-        triton_layers.patches[(len(partial),)](images, weight, bias, _channels_last(grad), None, partial, *ctx.shape)
+        given = {"grad": _channels_last(grad), "out": None, "partial": partial}
+        triton_layers.patches[(len(partial),)](images, weight, bias, **given, **ctx.sizes)
         triton_layers.add_up[_over_channels(len(bias))](partial, sums, len(bias), *_all_of(partial))
         return None, None, sums[0], None, None, None
 
@@ -197,9 +209,22 @@ def _filter_gradient(x: Tensor, grad: Tensor, in_channels: int) -> Tensor:
     lines, stages = _lines_and_stages(columns, outputs, (outputs + inputs) * x.element_size(), _shared_memory(x.device))
     partial = torch.empty(min(_PROGRAMS, num_images), out_channels, 3, 3, in_channels, device=x.device)
     triton_layers.filter_gradient[(len(partial),)](
-        x, grad, partial, num_images, height, width, in_channels, channels, out_channels, lines, columns, outputs, inputs,
-        num_warps=8, num_stages=stages,
-    )  # fmt: skip
+        x,
+        grad,
+        partial,
+        num_images,
+        height,
+        width,
+        IN_CHANNELS=in_channels,
+        X_CHANNELS=channels,
+        OUT_CHANNELS=out_channels,
+        LINES=lines,
+        COLUMNS=columns,
+        OUTPUTS=outputs,
+        INPUTS=inputs,
+        num_warps=8,
+        num_stages=stages,
+    )
     return partial.sum(0).permute(0, 3, 1, 2)
 
 
