@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# a kernel of the same name in the user's own folder must not take over
+# otherwise a kernel of the same name in the user's own folder would take over
 export JUPYTER_PREFER_ENV_PATH := 1
 
-# what the report prints figures for comes first; options: --data-dir FOLDER, --results FOLDER
+# experiments for which the report prints figures come first; STUDY_OPTIONS takes --data-dir FOLDER and --results FOLDER
 STUDY_ORDER := C9 C9-epochs C12 C8 C7 N1 F8 final C13
 
 .PHONY: book lab test slow study faults lint lock clean
@@ -16,22 +16,23 @@ book: $(VENV)/installed
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab book/explorer.ipynb
 
-# as many processes as cores, each computing on one: two that both use every core slow one another tenfold
+# one process per core, with one thread each: two processes that both use every core slow each other tenfold
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
 test: lint
 	$(PYTEST) --dist worksteal
 
-# what takes longer: the built book, JupyterLab, SLURM, clusters, a sample of every fault
+# the tests that take longer: the built book, JupyterLab, SLURM, clusters, a sample of every fault
 slow: $(VENV)/installed
 	$(PYTEST) --dist loadfile -m 'slow and not gpu'
 
-# the study at the report's own scale, for days: one process per core, behind everything else; the same command resumes it
+# trains the study at the report's own scale, which takes days: one process per core, at the lowest priority; the same command
+# resumes it
 study: $(VENV)/installed
 	nice -n 19 $(BIN)/fastresnet study run cifar10_accuracy fashionmnist_speed findings --edition cpu --dask local \
 	  $(STUDY_ORDER:%=--first %) $(STUDY_OPTIONS)
 
-# every fault of the matrix in full, on a clean checkout: under half an hour on two cores
+# tries every fault of the matrix in full, under half an hour on two cores; run it on a clean checkout
 faults: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m 'not gpu' --faults results/faults.json
 
@@ -51,7 +52,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	&& printf '%-32s %6d s\n' environment $$(($$(date +%s) - start))
 	@touch $@
 
-# resolves pyproject.toml anew; run the tests before you commit the result
+# resolves pyproject.toml again; run the tests before you commit the result
 lock:
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
