@@ -1,4 +1,4 @@
-"""The one exception that means "the request was wrong", as opposed to "the program is"."""
+"""The exception for a wrong request, as opposed to an error of the program."""
 
 
 class UserError(ValueError):
@@ -9,5 +9,5 @@ class UserError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception of somebody else's says, without what follows its first line; its type if it says nothing."""
+    """The first line of any exception's message, or the name of its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,1 +1,1 @@
-"""Where a run computes and what that costs: devices, processes, memory, clocks, kernels."""
+"""Devices, processes, memory, timing and kernels of a run."""

@@ -1,29 +1,29 @@
-"""Memory that tensors have given back stays with the process, for the next ones.
+"""Settings of the C memory allocator that let a process reuse freed memory.
 
-glibc maps each block above 32 MiB anew and unmaps it when it is freed, so that every training step on a processor would fault
-all its activations in again.
+By default, glibc maps each block above 32 MiB anew and unmaps it when it is freed. Every training step on a processor would
+then cause page faults for all its activations.
 """
 
 import ctypes
 import platform
 
-# of malloc.h
+# constants of malloc.h
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _NEVER = -1
 _GROWTH_BYTES = 256 << 20
 
 
 def give_back_freed_memory() -> None:
-    """Gives back to the system what the process keeps and does not use, so that what comes is counted from there."""
+    """Returns the process's unused memory to the system, so that a measurement of peak memory starts without it."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def keep_freed_memory() -> bool:
-    """Tells glibc to take large blocks from its heap and never to shrink that, for the rest of the process; says whether it did.
+    """Makes glibc take large blocks from its heap and never shrink it until the process ends. Returns whether it succeeded.
 
-    Any other C library (musl, macOS, Windows) is left as it is. A process then holds on to the most that it ever needed. glibc
-    has a heap a thread, too small for such blocks: a thread other than the first needs MALLOC_ARENA_MAX=1 in the environment.
+    The process then keeps the most memory that it ever needed. Other C libraries (musl, macOS, Windows) are not changed. glibc
+    has one heap per thread, too small for large blocks: threads other than the first need MALLOC_ARENA_MAX=1 in the environment.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,9 +1,8 @@
-"""What a run costs: seconds by phase, floating-point operations, memory.
+"""Costs of a run: seconds per phase, floating-point operations, peak memory and energy.
 
-The clock counts four phases: `build` (the network), `prepare` (loading and checking the data,
-moving it to the device), `train` (every training step and its batches) and `evaluate`. The device is synchronised at
-both ends of each. Saving checkpoints and drawing the progress bar count in none of them. Where a run asks for it, a second
-clock counts the parts of every training step.
+A timer measures four phases: `build` (the network), `prepare` (loading and checking the data, moving it to the device), `train`
+(all training steps and their batches) and `evaluate`. The device is synchronised at both ends of each phase. Saving checkpoints
+and drawing the progress bar belong to no phase. If a run asks for it, a second timer measures the parts of every training step.
 """
 
 import copy
@@ -29,8 +28,7 @@ STEP_PARTS = ("loader", "transfer", "forward", "backward", "optimiser")
 
 
 class Timer:
-    """Adds up the seconds of each of some phases on one device. One that is not `enabled` counts nothing and waits for
-    nothing."""
+    """Adds up the seconds of each phase on one device. A timer that is not `enabled` neither measures nor synchronises."""
 
     def __init__(self, device: torch.device, phases: Sequence[str] = PHASES, *, enabled: bool = True) -> None:
         self.device, self.enabled = device, enabled
@@ -38,7 +36,7 @@ class Timer:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Counts the block's seconds under `name`, also when it raises."""
+        """Adds the seconds of the `with` block to the phase `name`, also if the block raises."""
         if not self.enabled:
             yield
             return
@@ -52,7 +50,7 @@ class Timer:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits until the device has done all that was asked of it."""
+    """Waits until the device has finished all its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -60,30 +58,30 @@ def synchronise(device: torch.device) -> None:
 
 
 def training_flops_per_image(model: nn.Module, image_shape: tuple[int, ...]) -> float:
-    """Floating-point operations of one forward and backward pass, an image's share (two to a multiply-accumulate).
+    """Floating-point operations per image of one forward and backward pass. A multiply-accumulate counts as two.
 
-    Counted by torch's own counter, which sees convolutions and matrix products; nothing is computed. Parts that are
-    frozen have no backward pass.
+    torch's FlopCounterMode counts convolutions and matrix products on the meta device, without computing them. Frozen parts
+    have no backward pass.
     """
     shadow = copy.deepcopy(model).to("meta").train()
-    images = torch.empty(2, *image_shape, device="meta")  # two: batch norm refuses one
+    images = torch.empty(2, *image_shape, device="meta")  # two images: batch norm refuses a single one
     with FlopCounterMode(display=False) as counter:
         shadow(images).sum().backward()
     return counter.get_total_flops() / 2
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Starts a new measurement of peak memory, as far as the system allows."""
+    """Starts a new measurement of peak memory, if the system allows it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     give_back_freed_memory()
-    # where this is not Linux, or not allowed, peak_memory_bytes covers the process's whole life
+    # where this fails (not Linux, no permission), peak_memory_bytes covers the process's whole life
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Peak memory since the reset: the GPU's allocated bytes there, the process's resident bytes elsewhere."""
+    """Peak memory in bytes since the last reset: memory allocated on a GPU, else the resident memory of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -97,8 +95,8 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 def energy_joules(device: torch.device) -> float | None:
-    """What the GPU has used since its driver was loaded, by NVIDIA's counter; None on any other device, and with a warning where
-    there is no counter."""
+    """Joules that the GPU has used since its driver was loaded, from NVIDIA's counter. None on other devices, and None with a
+    warning if the GPU has no counter. Raises UserError if nvidia-ml-py is not installed."""
     if device.type != "cuda":
         return None
     try:
@@ -115,7 +113,7 @@ def energy_joules(device: torch.device) -> float | None:
 
 
 def energy_of(work: Callable[[], T], device: torch.device) -> tuple[T, float | None]:
-    """What some work gives, and the joules that the GPU used meanwhile; None where nothing counts them."""
+    """Calls `work`. Returns its result and the joules that the GPU used meanwhile, or None if there is no counter."""
     before = energy_joules(device)
     result = work()
     after = energy_joules(device)
@@ -123,7 +121,7 @@ def energy_of(work: Callable[[], T], device: torch.device) -> tuple[T, float | N
 
 
 def autocast_slowdown(device: torch.device, dtype: torch.dtype) -> float:
-    """Seconds of a convolution under autocast to `dtype` over its seconds in fp32, measured here in a blink."""
+    """Time of a small convolution under autocast to `dtype`, as a multiple of its time in fp32, measured when called."""
     layer = nn.Conv2d(32, 32, 3, padding=1).to(device)
     images = torch.randn(16, 32, 16, 16, device=device)
 

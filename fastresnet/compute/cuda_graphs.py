@@ -1,7 +1,7 @@
-"""What keeps a GPU busy with the small kernels of a small network.
+"""CUDA graphs and streams, which keep a GPU busy with the small kernels of a small network.
 
-A step is some hundreds of them, and telling a GPU of each takes longer than its work on many. A CUDA graph holds them all, and
-one call starts it; those that need not wait for one another fill the GPU together.
+A training step launches several hundred kernels, and many take longer to launch than to run. A CUDA graph holds all of them
+and is launched with one call. Kernels that do not depend on each other run concurrently.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -15,12 +15,12 @@ from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes a step on images [N, C, H, W] and labels [N], and returns its loss and its logits."""
+"""A function that takes a training step on images [N, C, H, W] and labels [N] and returns its loss and its logits."""
 
 
 @dataclass(frozen=True)
 class _Captured:
-    """A graph, and the places in memory from which it reads and where it leaves its results."""
+    """A CUDA graph with the tensors that it reads from and writes its results to."""
 
     graph: torch.cuda.CUDAGraph
     images: Tensor
@@ -29,23 +29,23 @@ class _Captured:
 
 
 class StepGraphs:
-    """The graphs of a run: one for every shape of a batch, and for every `kind` of step on it.
+    """The CUDA graphs of a run, one per batch shape and `kind` of step.
 
-    All that a step reads besides its batch must stay where it is in memory; numbers that change from step to step, such as
+    Everything that a step reads besides its batch must keep its address in memory. Numbers that change from step to step, such as
     learning rates, must be tensors on the device.
 
-    The first step of its sort is taken as it comes, so that torch chooses its kernels and optimisers make their state; the second
-    is recorded on its way. To be called on `step_stream`, for nothing can be recorded on the default one.
+    The first step of each shape and kind runs without a graph, so that torch chooses its kernels and optimisers create their
+    state. The second is captured. Call this on `step_stream`, since the default stream does not allow capture.
     """
 
     def __init__(self) -> None:
-        torch.cuda.empty_cache()  # until then torch keeps the memory of an earlier run's graphs from everybody
+        torch.cuda.empty_cache()  # else the memory of an earlier run's graphs stays reserved
         self._captured: dict[Hashable, _Captured | None] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, step: Step, images: Tensor, labels: Tensor, kind: Hashable) -> tuple[Tensor, Tensor]:
-        """Takes a step and returns its results, which the next one overwrites. `kind` differs wherever the step does in more than
-        the shape of its batch."""
+        """Takes a step and returns its results, which the next step overwrites. Steps that differ in more than the shape of their
+        batch must differ in `kind`."""
         key = (images.shape, images.stride(), kind)
         if key not in self._captured:
             self._captured[key] = None
@@ -59,17 +59,17 @@ class StepGraphs:
         return captured.results
 
     def _capture(self, step: Step, images: Tensor, labels: Tensor) -> _Captured:
-        """Records a step without taking it."""
+        """Captures a step as a graph without executing it."""
         images, labels = images.clone(), labels.clone()
         if torch.cuda.mem_get_info()[0] < torch.cuda.memory_reserved():
-            torch.cuda.empty_cache()  # what the first step left, since a graph needs as much again, of its own
+            torch.cuda.empty_cache()  # frees what the first step left, since a graph needs as much memory again
         graph = torch.cuda.CUDAGraph()
-        # torch.cuda.graph() would empty the cache each time, and wait for the device; a loader's threads may go on
+        # torch.cuda.graph() would empty the cache and synchronise each time; "thread_local" lets a loader's threads go on
         graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
         try:
             results = step(images, labels)
         except BaseException:
-            with suppress(RuntimeError):  # it says what the error has done to the recording, not what it was
+            with suppress(RuntimeError):  # it only says that the capture failed, not why
                 graph.capture_end()
             raise
         graph.capture_end()
@@ -77,8 +77,8 @@ class StepGraphs:
 
 
 def concurrently(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
-    """The tensors of a loop whose turns have nothing to do with one another, and which is not left early: on a GPU, what one turn
-    asks for does not wait for what those before it asked for."""
+    """Yields the tensors, on a GPU with alternating CUDA streams, so that the kernels of a loop's iterations run concurrently.
+    The iterations must be independent of each other, and the loop must not be left early."""
     if not tensors or tensors[0].device.type != "cuda":
         yield from tensors
         return
@@ -94,8 +94,7 @@ def concurrently(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yields the batches unchanged. On a GPU they are made on a stream of their own, so that none waits for the step before
-    it."""
+    """Yields the batches unchanged. On a GPU they are made on a separate stream, so that none waits for the previous step."""
     if device.type != "cuda":
         yield from batches
         return
@@ -107,16 +106,16 @@ def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch
             return
         here.wait_stream(stream)
         for tensor in (each for each in batch if each.is_cuda):
-            tensor.record_stream(here)  # its memory is not given away before the step is done with it
+            tensor.record_stream(here)  # its memory is not reused before the step has finished
         yield batch
 
 
 def step_stream(device: torch.device) -> torch.cuda.Stream:
-    """The stream on which steps are taken and recorded."""
+    """The CUDA stream on which training steps run and are captured."""
     return _streams(device)[0]
 
 
 @cache
 def _streams(device: torch.device) -> tuple[torch.cuda.Stream, ...]:
-    """Streams that all runs share, since cuBLAS sets memory aside for each stream."""
+    """CUDA streams that all runs share, since cuBLAS reserves memory for each stream."""
     return tuple(torch.cuda.Stream(device) for _ in range(10))

@@ -1,4 +1,4 @@
-"""Which device to train on, and in which precision."""
+"""Chooses the device, the recipe variant and the number of threads of a run, and moves tensors to a device."""
 
 import warnings
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device asked for, or the fastest there is: cuda, mps, cpu. Raises UserError if torch cannot use it here."""
+    """The named device, or the first available of cuda, mps and cpu. Raises UserError if torch cannot use the named one."""
     counts = {
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
         "mps": int(torch.backends.mps.is_available()),
@@ -33,29 +33,29 @@ def choose_device(name: str | None = None) -> torch.device:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device. To a GPU it goes by pinned memory: a copy from anywhere else waits until the GPU has done all it was
-    asked for."""
+    """Copies a tensor to a device. A copy to a GPU goes through pinned memory, since a copy from other memory would wait for all
+    queued work of the GPU."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 
 def in_layout(tensor: Tensor, layout: torch.memory_format) -> Tensor:
-    """A tensor in channels_last or contiguous, if it has the four dimensions that such a layout is about; else as it is."""
+    """Converts a tensor of four dimensions to a memory format, channels_last or contiguous; returns any other unchanged."""
     return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
 
 
 def in_double(tensor: Tensor) -> Tensor:
-    """A tensor as float64 on its device, or on the processor where the device (mps) has no such numbers."""
+    """Converts a tensor to float64 on its device, or on the processor if the device is mps, which has no float64."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 @contextmanager
 def trusted_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """One thread for the block, with a warning, where several are not to be trusted; else as many as there are.
+    """Runs the block on one thread, with a warning, if several threads would be unreliable; else on all threads.
 
-    On a processor, torch 2.13's convolutions of four channels give gradients that differ from run to run on two threads,
-    or never end: seen with 4 to 8 channels, kernel 1, stride 2, in channels last. Later versions are taken to do so, too.
+    On a processor with two threads, torch 2.13's convolutions of four channels give gradients that differ from run to run, or
+    never return: seen with 4 to 8 channels, 1x1 kernels, stride 2 and channels_last. Later versions are not trusted, either.
     """
     threads = torch.get_num_threads()
     narrowest = min((layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=_TRUSTED_CHANNELS)
@@ -79,10 +79,10 @@ def _torch_version() -> tuple[int, ...]:
 
 
 def recipe_variant(device: torch.device) -> Variant:
-    """The variant of a recipe that is made for a device: by its type, and how a processor multiplies bf16 natively."""
+    """The recipe variant for a device, chosen by its type and, for a processor, by its native bf16 instructions."""
     if device.type == "cuda":
         return "cuda"
-    # where these instructions are missing bf16 is emulated, which is slower than fp32
+    # without these instructions, bf16 is emulated, which is slower than fp32
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     if capabilities.get("amx_bf16"):
         return "cpu-amx"
@@ -90,18 +90,18 @@ def recipe_variant(device: torch.device) -> Variant:
 
 
 def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
-    """Warns, with the cost measured on the spot, where half precision is slower than single precision."""
+    """Warns if half precision is slower than single precision on a device. The warning gives the measured slowdown."""
     if config.precision == "fp32" or device.type == "mps":
         return
     if config.precision == "bf16" and recipe_variant(device) in ("cpu-bf16", "cpu-amx"):
         return
-    # NVIDIA's cards compute in bf16 from Ampere on, compute capability 8, and in fp16 from the generations before
+    # NVIDIA's GPUs compute natively in bf16 from Ampere on (compute capability 8), and in fp16 from earlier generations on
     if device.type == "cuda" and (config.precision == "fp16" or torch.cuda.get_device_capability(device)[0] >= 8):
         return
     slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
     if slowdown > 1:
         warnings.warn(
             f"precision {config.precision} is slower than fp32 on this device: a 3x3 convolution took {slowdown:.1f} "
-            "times as long just now; use fp32 unless it is half precision itself that you study",
+            "times as long just now; use fp32 unless you study half precision itself",
             stacklevel=2,
         )

@@ -1,15 +1,15 @@
-"""One run over several processes, each with a processor's cores or a GPU of its own:
+"""One run in several processes, each with its own processor cores or its own GPU:
 
     torchrun --nproc-per-node 2 -m fastresnet train cifar10-90
 
     with open_process_group() as group:
         result = fastresnet.train(config, group=group)
 
-Every process holds the network and takes an equal share of every batch; torch's DistributedDataParallel averages the
-gradients, over gloo on processors and NCCL on GPUs. A step is then that of one process whose `micro_batch` is a
-process's share: batch norm sees a share at a time, and dropout draws in every process for itself. The running
-statistics of batch norm are averaged over the processes after each epoch; being linear in what each saw, they come out
-as if that had been done at every step. One process moves them once a piece, so that its evaluations differ a little.
+Every process holds the network and takes an equal share of every batch. torch's DistributedDataParallel averages the gradients,
+over gloo on processors and NCCL on GPUs. A step then equals the step of a single process whose `micro_batch` is one share: batch
+norm takes its statistics per share, and each process draws its own dropout. The running statistics of batch norm are averaged
+over the processes after each epoch. This equals averaging after every step, since they are linear in what each process saw. A
+single process updates them once per micro-batch instead, so its evaluations differ slightly.
 """
 
 import os
@@ -30,17 +30,17 @@ T = TypeVar("T")
 
 
 class ProcessLost(RuntimeError):
-    """Another process of the run has ended before its time, or cannot be reached."""
+    """Another process of the run has ended too early or cannot be reached."""
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a run, and which of them this is. What is called on it must be called in each of them."""
+    """The processes of a run, and the rank of this one. Every process must call the same methods in the same order."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """This process's rank among those on its machine."""
+    """Rank of this process among the processes on its machine."""
 
     @property
     def is_first(self) -> bool:
@@ -48,9 +48,9 @@ class ProcessGroup:
         return self.rank == 0
 
     def own_device(self, device: torch.device) -> torch.device:
-        """The device of this process: of several on one machine each takes the GPU of its number.
+        """The device of this process. If there are several, each takes the GPU whose number is its local rank.
 
-        Raises UserError if there are too few, or for a device that several processes cannot share.
+        Raises UserError if there are too few GPUs, or for a device that several processes cannot share.
         """
         if self.size == 1 or device.type == "cpu":
             return device
@@ -67,27 +67,27 @@ class ProcessGroup:
         return batch.chunk(self.size, dim)[self.rank] if self.size > 1 else batch
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of every process's tensor; changes its argument."""
+        """The sum of a tensor over all processes. Changes its argument."""
         if self.size > 1:
             distributed.all_reduce(tensor)
         return tensor
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Gives each of some tensors, those of whole numbers excepted, its mean over the processes."""
+        """Replaces each floating-point tensor by its mean over the processes. Other tensors are not changed."""
         if self.size > 1:
             for tensor in tensors:
                 if tensor.is_floating_point():
                     self.sum(tensor).div_(self.size)
 
     def gather(self, value: T) -> list[T]:
-        """Every process's value, by rank."""
+        """The values of all processes, ordered by rank."""
         gathered = [value] * self.size
         if self.size > 1:
             distributed.all_gather_object(gathered, value)
         return gathered
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What the first process makes, in all of them."""
+        """Calls `make` in the first process and returns its result in all processes."""
         made = [make() if self.is_first else None]
         if self.size > 1:
             distributed.broadcast_object_list(made, src=0)
@@ -95,7 +95,7 @@ class ProcessGroup:
 
     @contextmanager
     def first_here_goes_first(self) -> Iterator[None]:
-        """Lets a machine's other processes into the block once its first has left it: they find what that has fetched."""
+        """Runs the block in the first process of each machine before the others, which then find what it has downloaded."""
         try:
             if self.local_rank:
                 self._meet()
@@ -108,11 +108,11 @@ class ProcessGroup:
         self.sum(torch.zeros(1))
 
     def replicate(self, model: nn.Module, *, compiled: bool, freezes: bool) -> nn.Module:
-        """The network as every process trains it; `freezes` if parts of it are to stand still later on."""
+        """The network to train in every process, compiled if asked for. `freezes` says whether parts are frozen later on."""
         forward = cast(nn.Module, torch.compile(model, dynamic=False)) if compiled else model
         if self.size == 1:
             return forward
-        with warnings.catch_warnings():  # the option has a new name, which the oldest torch allowed does not know
+        with warnings.catch_warnings():  # the oldest torch allowed does not know the option's new name
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
             return DistributedDataParallel(forward, broadcast_buffers=False, find_unused_parameters=freezes)
 
@@ -121,20 +121,20 @@ ALONE = ProcessGroup()
 
 
 def accumulate(forward: nn.Module, *, more: bool) -> AbstractContextManager[None]:
-    """A block whose gradients only add up in this process, since `more` are to come before the step."""
+    """A context for a backward pass. Gradients are not averaged over processes if `more` micro-batches of the step follow."""
     return forward.no_sync() if more and isinstance(forward, DistributedDataParallel) else nullcontext()
 
 
 def launched_processes() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """Number of processes that torchrun has started; 1 without torchrun."""
     return int(os.environ["WORLD_SIZE"]) if distributed.is_torchelastic_launched() else 1
 
 
 @contextmanager
 def open_process_group() -> Iterator[ProcessGroup]:
-    """The processes that torchrun started, of which this is one; a group of one without it.
+    """The group of processes that torchrun started, including this one; without torchrun, a group of one.
 
-    Raises ProcessLost if another process is gone, or torchrun ends this one because of that.
+    Raises ProcessLost if another process has ended, or if torchrun ends this one for that reason.
     """
     if launched_processes() == 1:
         yield ALONE
@@ -149,13 +149,13 @@ def open_process_group() -> Iterator[ProcessGroup]:
         )
 
     def terminate(*_: object) -> None:
-        raise lost("SIGTERM, another of them being gone or the job at its end")
+        raise lost("SIGTERM, since another of them is gone or the job has ended")
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield group
     except RuntimeError as error:
-        # gloo names no type: a connection that its other end has closed is a RuntimeError with the place in its source
+        # gloo has no exception type: if the other end closes a connection, it raises a RuntimeError that names its source file
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise lost(f"another of them is gone ({str(error).splitlines()[0]})") from error
         raise

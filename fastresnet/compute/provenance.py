@@ -1,4 +1,4 @@
-"""What a result was made with: the hardware, the versions, the revision of the source."""
+"""Describes what a result was made with: the hardware, the package versions and the source revision."""
 
 import functools
 import os
@@ -14,11 +14,11 @@ from fastresnet import __version__
 from fastresnet.records.record import Machine
 
 _CPUINFO = Path("/proc/cpuinfo")
-"""Linux's description of the processor."""
+"""File in which Linux describes the processor."""
 
 
 def describe_machine(device: torch.device) -> Machine:
-    """The hardware under this process; names the processor and the GPU, never the host."""
+    """Describes the hardware that this process runs on: the processor and the GPU, but never the name of the host."""
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,
@@ -42,7 +42,7 @@ def _processor() -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+    """Versions of Python and of the packages that a result depends on."""
     return {"python": platform.python_version(), "fastresnet": __version__} | {
         package: metadata.version(package) for package in ("torch", "torchvision", "numpy")
     }
@@ -58,7 +58,7 @@ def source_revision() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # an environment may lie inside another checkout
+        git("ls-files", "--error-unmatch", "__init__.py")  # an installed package may lie inside another project's checkout
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -1,4 +1,4 @@
-"""What a run is: strict, frozen, hashed settings. Free of torch."""
+"""Configuration of a run, as strictly checked and frozen settings. Does not import torch."""
 
 from fastresnet.config.models import DavidNetConfig, NormConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.config.run import DataConfig, LarsConfig, Measure, MuonConfig, Precision, PruneConfig, RunConfig, TrainConfig

@@ -1,4 +1,4 @@
-"""What every setting is made of."""
+"""Base classes of all settings."""
 
 from typing import Annotated, Any
 
@@ -8,13 +8,13 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Frozen(BaseModel):
-    """A value object: unknown keys, wrong types and impossible values are refused, and nothing changes afterwards."""
+    """An immutable value object. Unknown keys, wrong types and impossible values raise pydantic's ValidationError."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Settings(Frozen):
-    """Values that a user spells: lists stand for tuples."""
+    """Settings that a user writes, for example in YAML: lists are converted to tuples."""
 
     @model_validator(mode="before")
     @classmethod
@@ -23,7 +23,7 @@ class Settings(Frozen):
 
 
 def _frozen(value: Any) -> Any:
-    """A value whose lists are tuples, however deep."""
+    """Converts every list inside a value to a tuple, at any depth."""
     if isinstance(value, dict):
         return {key: _frozen(each) for key, each in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value

@@ -1,7 +1,7 @@
-"""What is known of each data set before a byte is read. Free of torch.
+"""Facts about each data set that are known before its files are read. Does not import torch.
 
-The digests pin the content, not the files: see `images.content_digest`. The same data set therefore passes whether it
-came as torchvision's official files, as Hugging Face Parquet shards or from a Linux distribution's package.
+A digest covers the decoded images, not the files: see `images.content_digest`. The same data set therefore passes whether
+it came as torchvision's official files, as Hugging Face Parquet shards or from a Linux distribution's package.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Shape, classes and pinned content of a data set.
+    """Shape, classes and expected content of a data set.
 
-    `mean` and `std` are the training set's channel statistics for pixels scaled to [0, 1]. A digest of None means that
-    none has been pinned for the decoded images: their files are then checked one by one, against torchvision's md5 sums
-    or a SHA256SUMS list, and the digest found is written into every record.
+    `mean` and `std` are the training set's channel statistics for pixels scaled to [0, 1]. A digest of None means that the
+    expected digest is unknown. The files are then checked one by one, against torchvision's md5 sums or a SHA256SUMS list.
+    The digest found is written into every record.
     """
 
     name: str

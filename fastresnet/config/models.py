@@ -1,6 +1,6 @@
-"""What a network is: frozen, strict models of every architecture and its switches. Free of torch.
+"""Configurations of the networks, one frozen and strictly checked class per architecture. Does not import torch.
 
-Defaults never change, and a new switch defaults to what was done before it existed: see `fastresnet.config`.
+Defaults never change, and a new option defaults to the behaviour before it existed: see `fastresnet.config.run`.
 """
 
 from typing import Annotated, Any, Literal
@@ -11,24 +11,24 @@ from fastresnet.config.base import Settings
 
 Activation = Literal["relu", "leaky-relu", "elu", "celu", "gelu", "silu", "tanh"]
 FUSED_ACTIVATIONS = ("gelu", "relu")
-"""Activations that `fastresnet.compute.kernels.triton_layers` computes."""
+"""Activations that the Triton kernels of `fastresnet.compute.kernels.triton_layers` support."""
 
 
 class ResNetConfig(Settings):
-    """The original report's ResNet and the switches it tried; the defaults are torchvision's `resnet18`."""
+    """Configuration of a ResNet, with the options that the original report tried. The defaults are torchvision's `resnet18`."""
 
     kind: Literal["resnet"] = "resnet"
     depth: Literal[10, 18, 34] = 18
-    """Weighted layers on the main path: one, two, or three to six basic blocks a stage."""
+    """Weighted layers on the main path: 10 with one basic block per stage, 18 with two, 34 with three to six."""
     channels: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = (64, 128, 256, 512)
-    """Channels of the four stages; the stem has those of the first."""
+    """Channels of the four stages. The stem has as many as the first stage."""
     stem: Literal["7x7/2", "3x3/1"] = "7x7/2"
-    """Kernel and stride of the first convolution."""
+    """Kernel size and stride of the first convolution."""
     stem_padding: bool = True
     stem_pool: Literal["max", "average", "none"] = "max"
-    """Pooling 3x3/2 after the stem."""
+    """Kind of 3x3 pooling with stride 2 after the stem."""
     extra_conv: bool = False
-    """One more convolution, norm and activation in every residual branch."""
+    """Whether every residual branch has one more convolution, norm and activation."""
     activation: Activation = "relu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability of dropping a feature before the classifier."""
@@ -36,37 +36,37 @@ class ResNetConfig(Settings):
     num_classes: Annotated[int, Field(ge=2)] = 10
 
     def smallest_image(self) -> tuple[int, str]:
-        """Pixels per side of the smallest images that the network can take, and what needs them."""
+        """Side in pixels of the smallest image that the network accepts, and the part of the network that requires it."""
         return 1 if self.stem_padding else (7 if self.stem == "7x7/2" else 3), f"a {self.stem} stem"
 
 
 class SpeedNetConfig(Settings):
-    """A network for reaching an accuracy soon: whitened patches, a few groups that halve the image, a scaled head.
+    """Configuration of a small network that learns fast: whitened patches, groups that halve the image, a linear head.
 
-    The ingredients are Page's and Jordan's (2018 to 2024); each can be switched off to see what it is worth.
+    Its parts come from Page and Jordan (2018 to 2024). Each can be switched off to measure its effect.
     """
 
     kind: Literal["speednet"] = "speednet"
     patch: Annotated[int, Field(ge=1)] = 2
-    """Side in pixels of the patches that the first layer looks at, without padding."""
+    """Kernel size in pixels of the first convolution, which sees patches of this side and has no padding."""
     patch_stride: PositiveInt = 1
     whitened: bool = True
-    """First-layer filters are the whitening directions of the training set's patches and stay so; else they are learned."""
+    """Whether the first layer's filters are fixed to the whitening directions of the training patches. Else they are learned."""
     whitening_images: PositiveInt = 5_000
-    """Training images whose patches are whitened."""
+    """Number of training images whose patches determine the whitening filters."""
     patch_directions: PositiveInt | None = None
-    """Leading directions kept, each with both signs; None keeps all of them."""
+    """Number of leading whitening directions kept, each with both signs; None keeps all."""
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (64, 256, 256)
-    """Channels of each group. A group is convolution, 2x2 max pool, norm, activation, then more convolutions."""
+    """Channels of each group. A group is a convolution, a 2x2 max pool, a norm and an activation, then more convolutions."""
     convolutions: tuple[PositiveInt, ...] | PositiveInt = 2
-    """Convolutions of each group, or of all. From the third on, a group adds the first's output to the last's."""
+    """Convolutions per group, one number for each or one for all. Groups of three or more have a residual connection."""
     identity_start: bool = True
-    """Convolutions start by passing their input channels through (Dirac), as far as there are output channels."""
+    """Whether convolutions start as the identity (Dirac initialisation) on as many channels as input and output share."""
     activation: Activation = "gelu"
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Share of the newest batch in batch norm's running statistics."""
+    """Weight of the newest batch in the running statistics of batch norm."""
     final_pool: Literal["max", "average"] = "max"
-    """Pooling over what the last group leaves of the image."""
+    """Kind of global pooling after the last group."""
     in_channels: PositiveInt = 3
     num_classes: Annotated[int, Field(ge=2)] = 10
 
@@ -81,34 +81,34 @@ class SpeedNetConfig(Settings):
 
     @property
     def group_convolutions(self) -> tuple[int, ...]:
-        """Convolutions of each group."""
+        """Number of convolutions in each group."""
         many = self.convolutions
         return many if isinstance(many, tuple) else (many,) * len(self.widths)
 
     @property
     def num_patch_filters(self) -> int:
-        """Output channels of the first layer: every kept direction with both signs."""
+        """Output channels of the first layer: two per patch direction kept, one for each sign."""
         return 2 * (self.patch_directions or self.in_channels * self.patch**2)
 
     def smallest_image(self) -> tuple[int, str]:
-        """Pixels per side of the smallest images that the network can take, and what needs them."""
+        """Side in pixels of the smallest image that the network accepts, and the part of the network that requires it."""
         needed_by = f"patches of {self.patch} and {len(self.widths)} groups that halve the image"
         return self.patch + self.patch_stride * (2 ** len(self.widths) - 1), needed_by
 
 
 class NormConfig(Settings):
-    """Batch norm after every convolution of a `davidnet`, and its switches; the defaults are plain batch norm."""
+    """Options of the batch norm after every convolution of a `davidnet`. The defaults are plain batch norm."""
 
     kind: Literal["batch", "none"] = "batch"
-    """`none`: no norm; convolutions have a bias instead."""
+    """With `none`, there is no norm and the convolutions have a bias instead."""
     group_size: Annotated[int, Field(ge=2)] | None = None
-    """Ghost batch norm (Hoffer et al., 2017): in training, statistics of about so many images, not of the whole batch."""
+    """Most images per group of ghost batch norm (Hoffer et al., 2017): in training, each group has its own statistics."""
     scale_start: Literal["one", "uniform"] = "one"
-    """`uniform`: scales start anywhere in [0, 1], as they did in torch before 1.2."""
+    """Initial scales: all one, or uniformly random in [0, 1], as in torch before 1.2."""
     frozen_scale: PositiveFloat | None = None
-    """Scales stay at this value, and only biases are trained; None trains both."""
+    """Value at which the scales are fixed, so that only biases are trained; None trains both."""
     momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Share of the newest statistics in the running ones."""
+    """Weight of the newest batch in the running statistics."""
 
     @model_validator(mode="after")
     def _possible(self) -> "NormConfig":
@@ -116,37 +116,37 @@ class NormConfig(Settings):
         if self.kind == "none" and any(getattr(self, name) != type(self).model_fields[name].default for name in switched):
             raise ValueError(f"{', '.join(switched)}: switches of batch norm; allowed with kind: batch")
         if self.frozen_scale is not None and self.scale_start != "one":
-            raise ValueError("scale_start: scales that frozen_scale holds have no start of their own; allowed: one of the two")
+            raise ValueError("scale_start: frozen_scale already fixes the initial scales; allowed: one of the two")
         return self
 
 
 class DavidNetConfig(Settings):
-    """Page's DAVIDnet (2018) with the steps that led to it and from it: a stem, then layers that each halve the image, some
-    with a residual branch of two convolutions, a global pool, a scaled head. The defaults are the network of 79 seconds."""
+    """Configuration of Page's DAVIDnet (2018) and of its variants. It has a stem, layers that each halve the image, some with a
+    residual branch of two convolutions, a global pool and a scaled head. The defaults are the network that he trained in 79 s."""
 
     kind: Literal["davidnet"] = "davidnet"
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=2)] = (64, 128, 256, 512)
-    """Channels of the stem and of each layer."""
+    """Channels of the stem, then of each layer."""
     residuals: tuple[PositiveInt, ...] = (1, 3)
-    """Layers, counted from 1, that have a residual branch."""
+    """Numbers of the layers that have a residual branch, counted from 1."""
     halving: Literal["3x3, max pool", "3x3/2", "1x1/2"] = "3x3, max pool"
-    """What a layer starts with: a convolution and a 2x2 pool, or a strided convolution alone."""
+    """How a layer halves the image: by a convolution and a 2x2 max pool, or by a strided convolution."""
     pool_first: bool = False
-    """Pool between convolution and norm, which then has a quarter of the work."""
+    """Whether the pool comes before the norm, which then has a quarter of the work."""
     repeated_norm: bool = False
-    """One more norm and activation at the start of every layer, on what has just been normed and activated."""
+    """Whether every layer starts with one more norm and activation, although its input has already had both."""
     convolutions: PositiveInt = 1
-    """Convolutions of each layer outside its residual branch."""
+    """Number of convolutions per layer, outside its residual branch."""
     final_pool: Literal["max", "average"] = "max"
     logit_scale: PositiveFloat = 0.125
     whitened: bool = False
-    """The stem is a fixed whitening of 3x3 patches and a 1x1 convolution; else a 3x3 convolution."""
+    """Whether the stem is a fixed whitening of 3x3 patches and a 1x1 convolution. Else it is a 3x3 convolution."""
     activation: Activation = "relu"
     celu_alpha: PositiveFloat = 0.3
-    """Alpha of `celu`: it tends to minus this value."""
+    """Alpha of the activation `celu`, which tends to minus this value for very negative inputs."""
     norm: NormConfig = NormConfig()
     weight_scale: PositiveFloat = 1.0
-    """All convolutions' weights start multiplied by this."""
+    """Factor on the initial weights of all convolutions."""
     in_channels: PositiveInt = 3
     num_classes: Annotated[int, Field(ge=2)] = 10
 
@@ -160,9 +160,9 @@ class DavidNetConfig(Settings):
         return self
 
     def smallest_image(self) -> tuple[int, str]:
-        """Pixels per side of the smallest images that the network can take, and what needs them."""
+        """Side in pixels of the smallest image that the network accepts, and the part of the network that requires it."""
         layers = len(self.widths) - 1
-        # a strided convolution rounds up: one pixel can always be halved
+        # a strided convolution rounds up, so one pixel is enough
         return 2**layers if self.halving == "3x3, max pool" else 1, f"{layers} layers that halve the image"
 
 
@@ -176,4 +176,4 @@ ModelConfig = Annotated[
     | Annotated[DavidNetConfig, Tag("davidnet")],
     Discriminator(_model_kind),
 ]
-"""`kind: resnet`, which may be left out, `kind: speednet` or `kind: davidnet`."""
+"""Configuration of any network. Its `kind` is resnet, which is the default, speednet or davidnet."""

@@ -1,4 +1,4 @@
-"""Values from outside, made into checked models: YAML files, `-p KEY=VALUE`, and errors that say what is allowed."""
+"""Converts YAML files and `-p KEY=VALUE` options to checked models, with errors that say what is allowed."""
 
 import difflib
 import json
@@ -18,17 +18,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_yaml(path: str | Path, model: type[Model]) -> Model:
-    """Reads and checks a YAML file. Raises UserError naming file, key and what is allowed."""
+    """Reads a YAML file into a checked model. Raises UserError that names the file, the key and what is allowed."""
     return parse(read_yaml(Path(path)), model, str(path))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads a YAML mapping. Raises UserError naming the file, and the line where it is not YAML."""
+    """Reads a YAML mapping. Raises UserError that names the file and, for invalid YAML, the line."""
     try:
         values = _safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that does not exist is a ValueError
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # an impossible date is a ValueError
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
@@ -36,7 +36,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _safe_load(text: str) -> Any:
-    """YAML's plain values. Raises ValueError where aliases of aliases, or one of itself, stand for more than a person writes."""
+    """Parses YAML into plain values. Raises ValueError if nested or recursive aliases expand to more than `_MOST_VALUES`."""
     values = yaml.safe_load(text)
     left = [values]
     for _ in range(_MOST_VALUES):
@@ -48,7 +48,7 @@ def _safe_load(text: str) -> Any:
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """Reads `key=value`, the value as YAML: `flag=true` is a truth value and `sizes=[1, 2]` a list.
+    """Splits `key=value` and parses the value as YAML: `flag=true` gives a bool and `sizes=[1, 2]` a list.
 
     Raises UserError if there is no key or the value is not YAML.
     """
@@ -64,7 +64,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
-    """Checks values as strictly as JSON would be: 2 passes for a float, "2" for nothing but a string.
+    """Checks values with pydantic's strict rules for JSON: 2 is accepted as a float, "2" only as a string.
 
     Raises UserError with one line that names each bad key and what is allowed there.
     """
@@ -81,7 +81,7 @@ def _plain(value: object) -> object:
         return value.model_dump(mode="json")
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__}: neither a number, a text nor made of them")
+    raise TypeError(f"{type(value).__name__}: not a number, a string, or a list or mapping of these")
 
 
 def _explain(error: Any, model: type[BaseModel]) -> str:
@@ -100,9 +100,9 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
 
 
 def _follow(model: type[BaseModel], location: list[str]) -> tuple[list[str], list[str]]:
-    """The keys on the way to an error as the user wrote them, and the keys allowed beside the last.
+    """The path of keys to an error, as the user wrote them, and the keys allowed at its last level.
 
-    Where a field may be one of several models, pydantic's location also names the kind of the one that was asked for.
+    For a field that allows several models, pydantic's location also contains the model's `kind`, which is left out here.
     """
     path: list[str] = []
     kinds: dict[str, type[BaseModel]] = {}

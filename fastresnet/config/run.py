@@ -1,10 +1,10 @@
-"""What a run is: frozen, strict models of its data, network and training, and the hash that names it. Free of torch.
+"""Configuration of a run: its data, network and training, and the hash that identifies it. Does not import torch.
 
     config = parsing.load_yaml(Path("run.yml"), RunConfig)
     shorter = config.with_changes({"train.epochs": 2})
 
-The hash covers only values that differ from their default. A default therefore never changes its value or its meaning,
-and a new switch defaults to what was done before it existed: old records then keep serving the requests they served.
+The hash covers only values that differ from their default. A default therefore never changes its value or its meaning, and a
+new option defaults to the behaviour before it existed. Old records then still answer the same requests.
 """
 
 import hashlib
@@ -23,60 +23,60 @@ from fastresnet.config.schedules import Constant, Schedule
 from fastresnet.errors import UserError
 
 GIVEN = "given"
-"""Name of a data set that the caller hands over."""
+"""Name for a data set that the caller passes in."""
 ImageSize = Annotated[int, Field(ge=8)]
 Precision = Literal["fp32", "fp16", "bf16"]
 
 
 class PruneConfig(Settings):
-    """Soft pruning of easy images, those whose last loss is below the mean of all (after InfoBatch, Qin et al., 2024, which also
-    weighs up what it keeps of them).
+    """Soft pruning of easy images, whose last loss is below the mean loss (after InfoBatch, Qin et al., 2024).
 
-    An epoch has as many images as ever. Where easy ones are skipped it is more than one pass over the set, in which the hard ones
-    come again; its training loss and accuracy are theirs accordingly.
+    Unlike InfoBatch, it does not increase the weight of the easy images that it keeps. An epoch still has the usual number of
+    images: after a pass that skips easy images, another pass begins, in which hard images come again. The epoch's training loss
+    and accuracy count them each time.
     """
 
     skip: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Probability that a pass leaves out an easy image."""
+    """Probability that a pass over the training images skips an easy image."""
     start: PositiveInt = 1
-    """Epochs before the first that skips: losses must be known."""
+    """Number of epochs before the first that skips images, since their losses must be known."""
 
 
 class DataConfig(Settings):
-    """Which images, how many, in which batches, how augmented.
+    """Configuration of the images: data set, subsets, loader, batches and augmentation.
 
-    Augmentations act on the images at their own size, in pixels of that size; `image_size` resizes afterwards.
+    Augmentations act on images of the original size, before `image_size` resizes them.
     """
 
     name: str = "cifar10"
-    """A data set of `fastresnet data list`, `folder:PATH` (train/CLASS/*.png and test/CLASS/*.png) or `tensors:PATH.npz`; `given`
-    for one that the caller of `train` hands over."""
+    """Data set: a name of `fastresnet data list`, `folder:PATH` (with train/CLASS/*.png and test/CLASS/*.png) or
+    `tensors:PATH.npz`, or `given` for a data set that the caller of `train` passes in."""
     train_images: PositiveInt | None = None
-    """Stratified subset of the training images; None takes all."""
+    """Size of a stratified subset of the training images; None takes all."""
     test_images: PositiveInt | None = None
-    """Stratified subset of the test images; None takes all."""
+    """Size of a stratified subset of the test images; None takes all."""
     validation_images: NonNegativeInt = 0
-    """Held out of the training images and evaluated on in place of the test set, for tuning."""
+    """Number of training images that are held out and evaluated on instead of the test set, for tuning."""
     image_size: ImageSize | None = None
-    """Side in pixels after a bilinear resize; None keeps the images as they are."""
+    """Side in pixels after a bilinear resize; None keeps the original size."""
     size_curriculum: tuple[tuple[NonNegativeFloat, ImageSize], ...] = ()
-    """(epoch, side): from that epoch on, a fraction allowed, training images are resized to that side. `tensor` only."""
+    """Pairs (epoch, side): from that epoch on, which may be fractional, training images have that side. `tensor` only."""
     batch_size: PositiveInt = 128
     test_batch_size: PositiveInt = 500
     loader: Literal["tensor", "worker"] = "tensor"
-    """`tensor`: whole set on the device, augmented a batch at a time; `worker`: a DataLoader, an image at a time."""
+    """`tensor` keeps the whole set on the device and augments whole batches; `worker` is a DataLoader for single images."""
     num_workers: NonNegativeInt = 0
-    """Processes of the `worker` loader; 0 loads in the training process."""
+    """Worker processes of the `worker` loader; 0 loads in the training process."""
     flip: Literal["none", "random", "alternating"] = "none"
-    """`alternating`: each image mirrored every other epoch (Jordan, 2024), `tensor` loader only."""
+    """How training images are mirrored. `alternating` mirrors each in every other epoch (Jordan, 2024); `tensor` loader only."""
     crop_padding: NonNegativeInt = 0
-    """Reflected pixels on each side before a random crop back to size."""
+    """Pixels of reflection padding on each side before a random crop to the original size."""
     cutout: NonNegativeInt = 0
     """Side in pixels of a random square set to the mean colour."""
     prune: PruneConfig | None = None
-    """Skip some of the easy images; None trains on every image once an epoch."""
+    """Pruning of easy images; None trains on every image once per epoch."""
     flip_test: bool = False
-    """Mirror each test image by chance as well: a mistake of the original report's, kept to show what it does."""
+    """Whether test images are mirrored at random, too: a mistake of the original report, kept to show its effect."""
 
     @model_validator(mode="after")
     def _possible(self) -> "DataConfig":
@@ -94,91 +94,91 @@ class DataConfig(Settings):
 
 
 class MuonConfig(Settings):
-    """Muon for the convolutions (Jordan, 2024): momentum, then the nearest semi-orthogonal matrix as the update.
+    """Muon for the convolutions (Jordan, 2024): the update is the semi-orthogonal matrix nearest to the gradient with momentum.
 
-    The schedule's learning rate is Muon's; weights are kept at the norm of an orthogonal matrix, so none decay.
+    Muon uses the schedule's learning rate. It keeps weights at the norm of an orthogonal matrix, so they have no weight decay.
     """
 
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.6
     iterations: PositiveInt = 3
-    """Newton-Schulz iterations."""
+    """Newton-Schulz iterations per step."""
 
 
 class LarsConfig(Settings):
-    """LARS for the convolutions (You et al., 2017): each layer's step is a share of the norm of its weights."""
+    """LARS for the convolutions (You et al., 2017): the size of each layer's step is proportional to the norm of its weights."""
 
     trust: PositiveFloat = 0.001
-    """That share, where the schedule's learning rate is 1 and without momentum."""
+    """Trust coefficient: size of a step over the norm of the weights, for a learning rate of 1 and without momentum."""
 
 
 Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall", "test-halves"]
 
 
 class TrainConfig(Settings):
-    """Optimiser, schedule, and the numerics of the loop."""
+    """Configuration of training and evaluation: optimisers, schedule, precision, kernels and test-time augmentation."""
 
     epochs: Annotated[float, Field(gt=0)] = 10.0
-    """May be a fraction: 0.5 trains on half of the batches of one epoch."""
+    """Number of epochs, which may be fractional: 0.5 trains on half of the batches of one epoch."""
     schedule: Schedule = Constant(lr=0.1)
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     nesterov: bool = False
     weight_decay: NonNegativeFloat = 0.0
-    """Each step takes this share, times the schedule's learning rate, off the weights of SGD."""
+    """Weight decay of SGD: each step reduces the weights by this share times the schedule's learning rate."""
     bias_lr_factor: PositiveFloat = 1.0
-    """Learning rate of every bias over the schedule's (Page, 2019), and of the scales of batch norm where they are trained."""
+    """Learning rate of biases and trained batch-norm scales, as a multiple of the schedule's (Page, 2019)."""
     head_lr_factor: PositiveFloat = 1.0
-    """Learning rate of the classifier's weights over the schedule's."""
+    """Learning rate of the classifier's weights, as a multiple of the schedule's."""
     muon: MuonConfig | None = None
-    """Muon for the convolutions, SGD for the rest; None takes SGD for all."""
+    """Muon for the convolutions and SGD for the rest; None uses no Muon."""
     lars: LarsConfig | None = None
-    """LARS for the convolutions, SGD for the rest."""
+    """LARS for the convolutions and SGD for the rest; None uses no LARS."""
     micro_batch: Annotated[int, Field(ge=4)] | None = None
-    """A batch is computed in equal pieces of at most this many images, whose gradients add up, so that activations stay in
-    the processor's cache. Batch norm sees a piece at a time."""
+    """Most images per micro-batch. A batch is computed in equal micro-batches with accumulated gradients, so that activations
+    stay in the processor's cache. Batch norm takes its statistics per micro-batch."""
     lookahead: PositiveInt | None = None
-    """Steps between two moves of Lookahead's slow weights (Zhang et al., 2019), whose pull fades as the run goes on."""
+    """Steps between two updates of Lookahead's slow weights (Zhang et al., 2019), whose influence fades during the run."""
     freeze: tuple[tuple[Fraction, PositiveInt], ...] = ()
-    """(share of the run, parts): from there on the network's first parts are no longer trained. The stem is one part,
-    each group or stage another."""
+    """Pairs (share of the run, number of parts): from that point on, so many first parts of the network are frozen. The stem is
+    one part, and each group, layer or stage is another."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Precision = "fp32"
-    """`fp16` and `bf16` run under autocast; `fp16` scales the loss."""
+    """Precision of the computation. `fp16` and `bf16` use autocast, and `fp16` also uses loss scaling."""
     channels_last: bool = True
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Evaluate an exponential moving average of the weights, updated every step."""
+    """Decay per step of an exponential moving average of the weights, which is then evaluated; None keeps no average."""
     test_flip: bool = False
-    """Average the logits of every test image and its mirror image."""
+    """Test-time augmentation: average the logits of each test image and its mirror image."""
     test_shift: NonNegativeInt = 0
-    """Average also over the image moved by this many pixels to the upper left and to the lower right, half the weight."""
+    """Test-time augmentation: shift each image by this many pixels to the upper left and lower right, with half the weight."""
     test_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Average over those views only for this share of the images, the least confident ones; the others have one view."""
+    """Share of the test images with test-time augmentation, the least confident ones. The others are evaluated once."""
     compile: bool = False
-    """Train through torch.compile: faster steps after a compilation that the clock counts as training."""
+    """Train with torch.compile. Steps are faster, but the compilation counts as training time."""
     cuda_graph: bool = False
-    """Record a step's kernels once and have them repeated by one call: on one GPU; elsewhere it has no effect."""
+    """Capture each kind of training step as a CUDA graph and replay it with one call. Has an effect on a single GPU only."""
     fused_kernels: bool = False
-    """Compute by kernels in Triton what stands between the convolutions of a `speednet`, in few passes over memory, its patches,
-    the gradients of its narrow filters, and what Muon does beside matrix products: on a GPU; elsewhere it has no effect. GELU is
-    then off by up to 1e-4, and patches and gradients in fp32 are products in TF32."""
+    """Use Triton kernels for a `speednet` on a GPU: between convolutions, for the first layer, for the gradients of narrow
+    filters, and for Muon except its matrix products. GELU then has an error of up to 1e-4, and the first layer and those
+    gradients use TF32 for fp32. Has no effect on other devices."""
     matmul_gradients: bool = False
-    """Take the gradients of 3x3 filters from matrix products where images are small, as `compute.kernels.convolution` says: on
-    a processor, and faster on one with AMX; elsewhere it has no effect."""
+    """Compute the gradients of 3x3 filters as matrix products where images are small: see `compute.kernels.convolution`. This
+    applies to processors only, and is faster on those with AMX."""
     time_parts: bool = False
-    """Time the parts of every step, waiting for the device between them."""
+    """Time the parts of every training step. The device is synchronised between them."""
     evaluate_every: PositiveInt = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
     measure: tuple[Measure, ...] = ()
-    """What the record is to hold besides: see `fastresnet.training.measuring`."""
+    """Additional measurements to store in the record: see `fastresnet.training.measuring`."""
 
     @model_validator(mode="after")
     def _possible(self) -> "TrainConfig":
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: needs momentum > 0")
         if self.muon and self.lars:
-            raise ValueError("lars: the convolutions have muon already; allowed: one of the two")
+            raise ValueError("lars: muon already trains the convolutions; allowed: one of the two")
         if self.cuda_graph:
             hindered = {
-                "precision": self.precision == "fp16",  # whose loss scale is decided on by the processor
+                "precision": self.precision == "fp16",  # the processor updates its loss scale
                 "lars": self.lars is not None,
                 "time_parts": self.time_parts,
                 "schedule": self.schedule.momentum(0, 1) is not None,
@@ -195,11 +195,11 @@ class TrainConfig(Settings):
 
 
 _OF_THE_SCHEDULE = {"train.lr": "lr", "train.learning_rate": "lr", "train.max_lr": "max_lr"}
-"""What is looked for in `TrainConfig` and stands in its schedule."""
+"""Keys that users look for in `TrainConfig`, with the keys of the schedule that they mean."""
 
 
 class RunConfig(Settings):
-    """All that a run's result depends on, save its seed and the machine."""
+    """Everything that the result of a run depends on, except its seed and the machine."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ResNetConfig()
@@ -220,13 +220,13 @@ class RunConfig(Settings):
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that name this configuration."""
+        """Twelve hexadecimal digits that identify this configuration."""
         changed = {part: _non_defaults(getattr(self, part), implied=ResNetConfig) for part in type(self).model_fields}
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
-        """A copy with some values replaced, each named by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`. A
-        schedule may be given as one.
+        """A copy with some values replaced, each identified by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`. A
+        schedule may also be replaced as a whole.
 
         Raises UserError for a path or value that is not allowed.
         """
@@ -243,13 +243,13 @@ class RunConfig(Settings):
             for step in between:
                 inner = inner.get(step)
                 if not isinstance(inner, dict):
-                    raise UserError(f"{path}: {step} holds nothing with a name; allowed: {section}.{step}=VALUE")
+                    raise UserError(f"{path}: {step} has no keys; allowed: {section}.{step}=VALUE")
             inner[key] = value
         return parse(values, RunConfig, "changes")
 
 
 def _non_defaults(part: BaseModel, implied: type[BaseModel] | None = None) -> dict[str, Any]:
-    """Values that differ from their default, and which of several models this is, unless it is the `implied` one."""
+    """Values that differ from their defaults. The `kind` of a model is always among them, except for the `implied` class."""
     kept = {}
     for name, field in type(part).model_fields.items():
         value = getattr(part, name)

@@ -1,8 +1,8 @@
-"""Learning-rate schedules: pure functions of the step, free of torch.
+"""Learning-rate schedules as pure functions of the step. Does not import torch.
 
-Every schedule is called as `schedule(step, total_steps, epoch_losses)` and returns the learning rate of that step, with
-`step` counted from 0 and `epoch_losses` the mean training loss of each finished epoch (only `Plateau` looks at it).
-Where torch has a scheduler of the same name the values are equal, step by step; the tests hold them side by side.
+`schedule(step, total_steps, epoch_losses)` returns the learning rate of a step, counted from 0. `epoch_losses` are the mean
+training losses of the finished epochs; only `Plateau` uses them. Where a docstring names a torch scheduler, the values
+are equal step by step, which tests check.
 """
 
 import math
@@ -19,14 +19,14 @@ LearningRate = Annotated[float, Field(ge=0)]
 
 
 class _Schedule(Settings):
-    """What every schedule answers."""
+    """Base class of the schedules."""
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         """Learning rate of a step."""
         raise NotImplementedError
 
     def momentum(self, step: int, total_steps: int) -> float | None:
-        """Momentum of a step, or None where the schedule leaves it alone."""
+        """Momentum of a step, or None if the schedule does not change the momentum."""
         return None
 
 
@@ -41,7 +41,7 @@ class Constant(_Schedule):
 
 
 class MultiStep(_Schedule):
-    """`lr` multiplied by `factor` at each milestone, a fraction of the run. torch: MultiStepLR."""
+    """Multiplies `lr` by `factor` at each milestone, a fraction of the run. In torch: MultiStepLR."""
 
     kind: Literal["multi-step"] = "multi-step"
     lr: PositiveFloat
@@ -54,7 +54,7 @@ class MultiStep(_Schedule):
 
 
 class Linear(_Schedule):
-    """A straight line from `start_lr` to `end_lr`. torch: LinearLR."""
+    """Changes the learning rate linearly from `start_lr` to `end_lr`. In torch: LinearLR."""
 
     kind: Literal["linear"] = "linear"
     start_lr: LearningRate
@@ -65,7 +65,7 @@ class Linear(_Schedule):
 
 
 class Exponential(_Schedule):
-    """The same share lost at each step, from `lr` down to `end_lr`. torch: ExponentialLR, its gamma the share that is kept."""
+    """Exponential decay from `lr` to `end_lr`. In torch: ExponentialLR, whose gamma is the factor per step."""
 
     kind: Literal["exponential"] = "exponential"
     lr: PositiveFloat
@@ -76,7 +76,7 @@ class Exponential(_Schedule):
 
 
 class PiecewiseLinear(_Schedule):
-    """Straight lines between hand-made `points`, each (fraction of the run, learning rate)."""
+    """Linear interpolation between the given `points`, each (fraction of the run, learning rate)."""
 
     kind: Literal["piecewise-linear"] = "piecewise-linear"
     points: Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
@@ -99,7 +99,7 @@ class PiecewiseLinear(_Schedule):
 
 
 class Cosine(_Schedule):
-    """Half a cosine from `lr` down to `end_lr`. torch: CosineAnnealingLR with T_max the number of steps."""
+    """Half a cosine from `lr` down to `end_lr`. In torch: CosineAnnealingLR, where T_max is the number of steps."""
 
     kind: Literal["cosine"] = "cosine"
     lr: PositiveFloat
@@ -112,8 +112,8 @@ class Cosine(_Schedule):
 class CosineRestarts(_Schedule):
     """`num_cycles` half cosines from `lr` down to `end_lr`, each `cycle_factor` times as long as the one before it.
 
-    Loshchilov and Hutter, 2017. torch: CosineAnnealingWarmRestarts, T_mult the factor; T_0, whole steps, is the first
-    cycle's share of the run.
+    From Loshchilov and Hutter, 2017. In torch: CosineAnnealingWarmRestarts, where T_mult is `cycle_factor` and T_0 is the
+    length of the first cycle in whole steps.
     """
 
     kind: Literal["cosine-restarts"] = "cosine-restarts"
@@ -124,7 +124,7 @@ class CosineRestarts(_Schedule):
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         lengths = [self.cycle_factor**cycle for cycle in range(self.num_cycles)]
-        # in whole numbers, so that a restart comes at its step and not at the one before or after
+        # integer arithmetic, so that rounding cannot move a restart to the step before or after
         position = step * sum(lengths)
         for length in lengths[:-1]:
             if position < length * total_steps:
@@ -134,9 +134,9 @@ class CosineRestarts(_Schedule):
 
 
 class OneCycle(_Schedule):
-    """Up to `max_lr`, then down to almost nothing (Smith and Topin, 2017). torch: OneCycleLR, its defaults included.
+    """Rises to `max_lr`, then falls almost to zero (Smith and Topin, 2017). In torch: OneCycleLR.
 
-    `momentum_range` (low, high) moves the momentum against the learning rate, as torch does unless told not to.
+    `momentum_range` (low, high) moves the momentum opposite to the learning rate. It is off by default, unlike in torch.
     """
 
     kind: Literal["one-cycle"] = "one-cycle"
@@ -167,9 +167,9 @@ class OneCycle(_Schedule):
 
 
 class OneCycleTail(OneCycle):
-    """One cycle that, from `tail_start` on, holds `tail_lr` instead of annealing to nothing.
+    """`OneCycle` up to `tail_start`, a fraction of the run, and from there on the constant `tail_lr`.
 
-    The original report's last idea: for the final quarter a constant, slightly higher learning rate.
+    The original report used it for a slightly higher learning rate in the last quarter of a run.
     """
 
     kind: Literal["one-cycle-tail"] = "one-cycle-tail"  # type: ignore[assignment]
@@ -183,7 +183,7 @@ class OneCycleTail(OneCycle):
 
 
 class Cyclic(_Schedule):
-    """`num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). torch: CyclicLR, its mode included.
+    """`num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). In torch: CyclicLR, with the same modes.
 
     In mode "triangular2" each triangle is half as high as the one before it.
     """
@@ -211,10 +211,9 @@ class Cyclic(_Schedule):
 
 
 class Plateau(_Schedule):
-    """`lr` multiplied by `factor` once the loss has not improved for more than `patience` epochs.
+    """Multiplies `lr` by `factor` whenever the training loss has not improved for more than `patience` epochs.
 
-    torch: ReduceLROnPlateau. It watches the training loss: letting the test loss steer the learning rate would tune on
-    the test set.
+    In torch: ReduceLROnPlateau. A schedule that watched the test loss instead would tune on the test set.
     """
 
     kind: Literal["plateau"] = "plateau"

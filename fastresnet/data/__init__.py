@@ -1,1 +1,1 @@
-"""Data sets: where their bytes come from, and batches of them on a device."""
+"""Data sets, their sources, and batches of their images on a device."""

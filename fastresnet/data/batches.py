@@ -1,14 +1,13 @@
-"""Batches of normalised images, by two loaders under one contract.
+"""Batches of normalised images, from two loaders with the same interface.
 
-Both give, for `batches.epoch(e)`, pairs of images float32 [B, C, H, W] and labels int64 [B]: `TensorBatches` on the device,
-`WorkerBatches` in memory from where they move to it without waiting. Their order,
-and the augmentation of `TensorBatches`, depend on the seed and the epoch alone, so a resumed run sees the batches it
-would have seen; with augmentation off both give equal labels and pixels. A last batch of a single image is dropped in
-training, where batch norm cannot use it. Where easy images are pruned, the order depends on their losses, too, which the trainer
-tells after each epoch.
+For `batches.epoch(e)`, both yield pairs of images float32 [B, C, H, W] and labels int64 [B]. `TensorBatches` yields them on the
+device; `WorkerBatches` yields them in memory, pinned for a GPU. The order of the images and the augmentation of `TensorBatches`
+depend only on the seed and the epoch, so a resumed run sees the same batches. With pruning, the order also depends on the losses
+that the trainer reports after each epoch. Without augmentation, both loaders yield equal labels and pixels. In training, a last
+batch of a single image is dropped, since batch norm cannot use it.
 
-Of several processes each gets an equal share of every batch in training, two images or more, for which up to one
-image a process is dropped at the end of an epoch; in evaluation, batches are dealt out whole.
+With several processes, each gets an equal share of every training batch, at least two images. Up to one image per process, or
+a last batch that is too small, is dropped for that. In evaluation, each process gets whole batches in turn.
 """
 
 from collections.abc import Iterator
@@ -28,10 +27,10 @@ from fastresnet.errors import UserError
 
 
 class Batches(Protocol):
-    """What the trainer and the evaluation ask of batches."""
+    """Interface of batches for training and evaluation."""
 
     losses: Tensor | None
-    """The last losses [images] of the training images, NaN for those not seen yet; None where nothing depends on them."""
+    """Last loss of each training image [images], NaN for images not seen yet. None if nothing depends on the losses."""
 
     @property
     def device(self) -> torch.device: ...
@@ -41,7 +40,7 @@ class Batches(Protocol):
 
     @property
     def prefetchable(self) -> bool:
-        """Whether an epoch's batches can be had before the epoch before has ended."""
+        """Whether the batches of an epoch can be made before the previous epoch has ended."""
 
     def __len__(self) -> int: ...
 
@@ -78,7 +77,7 @@ def make_batches(
 
 
 class ImageBatches:
-    """What both loaders share: the order of the images, the number of batches, and who gets what of them."""
+    """Base class of both loaders: the order of the images, the number of batches, and the share of each process."""
 
     def __init__(
         self,
@@ -116,8 +115,8 @@ class ImageBatches:
         return self.epoch(self._epochs_begun - 1)
 
     def first_images(self, num_images: int) -> Tensor:
-        """The first images, of the configured size and normalised, neither shuffled nor augmented: float32 [num_images or fewer,
-        C, H, W]."""
+        """The first images as float32 [at most num_images, C, H, W]. They are resized and normalised, but neither shuffled nor
+        augmented."""
         pixels = self._pixels[:num_images].to(self.device)
         if side := self.config.image_size:
             pixels = self._resized(pixels, side)
@@ -125,15 +124,15 @@ class ImageBatches:
         return pixels.float().div_(255).sub_(mean).div_(std)
 
     def _resized(self, pixels: Tensor, side: int) -> Tensor:
-        """uint8 images [N, C, side, side], from [N, C, H, W]."""
+        """Resizes uint8 images [N, C, H, W] to [N, C, side, side]."""
         num_images, channels, height, width = pixels.shape
-        if channels == 1 and num_images % 4 == 0:  # torch resizes four channels at a time: grey images then take half as long
+        if channels == 1 and num_images % 4 == 0:  # torch resizes four channels at a time, so take four grey images as one
             pixels = pixels.reshape(-1, 4, height, width)
         return self._resize(pixels, [side, side], antialias=True).reshape(num_images, channels, side, side)
 
     def note_losses(self, epoch: int, losses: Tensor) -> None:
-        """Keeps the losses [n], on any device, of the images that this process had of an epoch, in their order: the mean for an
-        image that came more than once."""
+        """Stores the losses [n], on any device, of the images that this process had in an epoch, in their order. An image that
+        came more than once gets the mean of its losses."""
         assert self.losses is not None
         indices = torch.cat([indices for _, indices in self._parts(epoch)])[: len(losses)]
         sums = torch.zeros(2, len(self.images)).index_add_(1, indices, torch.stack([losses.cpu(), torch.ones(len(losses))]))
@@ -141,7 +140,7 @@ class ImageBatches:
         self.losses = torch.where(times > 0, total / times, self.losses)
 
     def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
-        """What this process gets of an epoch's batches: the position of each in the epoch, and indices of images."""
+        """Yields this process's share of each batch: the position of the batch in the epoch, and indices of images."""
         for position, indices in enumerate(self._order(epoch).split(self.batch_size)):
             if self.training:
                 yield position, self.group.share(indices)
@@ -152,7 +151,7 @@ class ImageBatches:
         return torch.Generator().manual_seed((self.seed + rank * 1_000_003) * 1_000_003 + epoch)
 
     def _order(self, epoch: int) -> Tensor:
-        """Indices of the images in the order of an epoch: shuffled in training, as they are otherwise."""
+        """Indices of the images in the order of an epoch: shuffled in training, ascending in evaluation."""
         if not self.training:
             return torch.arange(self.num_images)
         generator = self._generator(epoch)
@@ -162,7 +161,7 @@ class ImageBatches:
         return order[: self.num_images]
 
     def _pass(self, epoch: int, generator: torch.Generator) -> Tensor:
-        """Indices of the images, shuffled, without those that are skipped."""
+        """Shuffled indices of the images for one pass over the set, without the easy images that it skips."""
         shuffled = torch.randperm(len(self.images), generator=generator)
         prune = self.config.prune
         if self.losses is None or prune is None or epoch < prune.start:
@@ -172,17 +171,17 @@ class ImageBatches:
 
 
 class TensorBatches(ImageBatches):
-    """The whole set as uint8 on the device, augmented a batch at a time."""
+    """Batches from a whole data set on the device, as uint8. Augmentation acts on whole batches."""
 
     def __init__(self, images: ImageSet, *shared: Any, training: bool) -> None:
         super().__init__(images, *shared, training=training)
         self._pixels, self._labels = images.images.to(self.device), images.labels.to(self.device)
-        # one multiplication and one addition from uint8 to normalised pixels
+        # normalises uint8 pixels with one multiplication and one addition
         self._scale = (1 / (255 * self.std)).to(self.device)[:, None, None]
         self._offset = (-self.mean / self.std).to(self.device)[:, None, None]
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch, the same each time it is asked for."""
+        """Batches of one epoch. Repeated calls yield equal batches."""
         generator = self._generator(index)
         for position, indices in self._parts(index):
             pixels, labels = self._read(indices, index, generator)
@@ -200,7 +199,7 @@ class TensorBatches(ImageBatches):
         flip = config.flip if self.training else "random" if config.flip_test else "none"
         chosen = to_device(indices, self.device)
         if not padding and flip == "none":
-            # copies each image as one piece, where indexing goes through its pixels
+            # index_select copies each image as one piece, whereas indexing copies pixel by pixel
             return self._pixels.index_select(0, chosen), self._labels[chosen]
         grid = augment.PixelGrid.whole(chosen, *self._pixels.shape[-2:])
         if padding:
@@ -212,17 +211,17 @@ class TensorBatches(ImageBatches):
         return grid.read(self._pixels), self._labels[chosen]
 
     def _side(self, epoch: float) -> int | None:
-        """What images are resized to at a point of the training, in epochs; None for their own size."""
+        """Side in pixels that images are resized to at an epoch, which may be fractional; None keeps their original size."""
         sides = [side for start, side in self.config.size_curriculum if self.training and start <= epoch]
         return sides[-1] if sides else self.config.image_size
 
 
 class WorkerBatches(ImageBatches):
-    """The original report's way: a torch DataLoader that transforms one image at a time, in any number of processes."""
+    """Batches from a torch DataLoader that transforms one image at a time in worker processes, as in the original report."""
 
     def __init__(self, images: ImageSet, *shared: Any, training: bool) -> None:
         super().__init__(images, *shared, training=training)
-        self.prefetchable = False  # what the transforms draw is drawn as an epoch is asked for
+        self.prefetchable = False  # transforms draw random numbers when an epoch is requested
         v2 = import_torchvision("transforms.v2")
         config = self.config
         height, width = images.images.shape[-2:]
@@ -241,8 +240,8 @@ class WorkerBatches(ImageBatches):
         self._transformed = _TransformedImages(images, v2.Compose(steps))
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch. The transforms of worker processes draw from seeds of their own, made of seed and epoch;
-        without workers they draw from torch's global generator."""
+        """Batches of one epoch. In worker processes, the seed and the epoch determine the random numbers of the transforms;
+        without workers, the transforms draw them from torch's global generator."""
         loader = DataLoader(
             self._transformed,
             batch_sampler=[indices.tolist() for _, indices in self._parts(index)],

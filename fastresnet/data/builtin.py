@@ -1,7 +1,7 @@
 """Two small data sets that need no download: a sample of FashionMNIST inside the package, and a stand-in for CIFAR-10.
 
-The stand-in has CIFAR-10's shapes: ten coloured textures drawn by a formula. No photograph is in it, and no accuracy on it
-says anything about CIFAR-10; it exists so that three-channel code runs without a download.
+The stand-in has the shapes of CIFAR-10, but its ten classes are coloured textures drawn by a formula. It exists so that
+three-channel code runs without a download; an accuracy on it says nothing about CIFAR-10.
 """
 
 from importlib import resources
@@ -26,7 +26,7 @@ def read_sample(split: str) -> Arrays:
 
 
 def write_sample(fashion_mnist: Dataset, path: Path, num_train: int, num_test: int) -> None:
-    """Writes the first images of every class of the full data set: how the shipped file was made."""
+    """Writes the first images of every class of the full data set to a file. The shipped sample was made this way."""
     train, test = fashion_mnist.train.subset(num_train), fashion_mnist.test.subset(num_test)
     np.savez_compressed(
         path,
@@ -38,9 +38,9 @@ def write_sample(fashion_mnist: Dataset, path: Path, num_train: int, num_test: i
 
 
 def draw_standin(split: str) -> Arrays:
-    """Images uint8 [N, 3, 32, 32] and labels int64 [N]: class k is a grating at k * 18 degrees, with a hue of its own,
-    in random phase, wavelength and brightness, under noise strong enough that a line of code cannot tell them apart."""
-    # PCG64 by name: numpy promises its stream; integer-only noise keeps the pixels equal on every machine
+    """Images uint8 [N, 3, 32, 32] and labels int64 [N]. Class k is a grating at k * 18 degrees with its own hue and a random
+    phase, wavelength and brightness. The noise is so strong that a line of code cannot separate the classes."""
+    # numpy guarantees the stream of PCG64; integer noise keeps the pixels equal on every machine
     generator = np.random.Generator(np.random.PCG64(_SEEDS[split]))
     num_images = _NUM_IMAGES[split]
     labels = np.arange(num_images, dtype=np.int64) % _NUM_CLASSES

@@ -1,5 +1,5 @@
 """Readers of Parquet shards, tensor files and folders of images. Each returns uint8 images and int64 labels, or raises
-UserError naming the file that is missing, truncated or altered."""
+UserError that names the file that is missing, truncated or altered."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def read_tensor_file(path: Path) -> dict[str, Arrays]:
-    """Reads an .npz file with the arrays SPLIT_images and SPLIT_labels of the splits train and test."""
+    """Reads an .npz file with the arrays SPLIT_images and SPLIT_labels for the splits train and test."""
     keys = {split: (f"{split}_images", f"{split}_labels") for split in ("train", "test")}
     allowed = ", ".join(key for pair in keys.values() for key in pair)
     try:
@@ -43,14 +43,14 @@ def read_tensor_file(path: Path) -> dict[str, Arrays]:
 
 
 def check_sums(files: Sequence[Path], sums: Path) -> None:
-    """Compares files with the lines of a SHA256SUMS file (digest, name relative to its folder).
+    """Checks files against a SHA256SUMS file, whose lines hold a digest and a name relative to its folder.
 
-    Raises UserError naming a file that is not listed or not what the list says.
+    Raises UserError that names a file if it is not listed or has another digest.
     """
     try:
         lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
         listed = {name: digest for digest, name in lines}
-    except ValueError as error:  # of what is no text, too
+    except ValueError as error:  # also for a file that is not text
         raise UserError(f"{sums}: expected a digest and a name on each line: {error}") from error
     for file in files:
         wanted = listed.get(file.relative_to(sums.parent).as_posix())
@@ -63,7 +63,7 @@ def check_sums(files: Sequence[Path], sums: Path) -> None:
 def parquet_shards(folder: Path, split: str) -> list[Path]:
     """The shards `SPLIT-00000-of-0000N.parquet` of a split, anywhere below a folder; empty if there are none.
 
-    Raises UserError naming the first shard that is missing.
+    Raises UserError that names the first missing shard.
     """
     shards = sorted(folder.rglob(f"{split}-*-of-*.parquet"))
     if shards:
@@ -76,7 +76,7 @@ def parquet_shards(folder: Path, split: str) -> list[Path]:
 
 
 def read_parquet(shards: Sequence[Path], label_column: str, progress: bool) -> Arrays:
-    """Reads Hugging Face image shards: a column `img` or `image` of encoded bytes, and a column of labels."""
+    """Reads Hugging Face image shards, with a column `img` or `image` of encoded bytes and a column of labels."""
     import pyarrow
     import pyarrow.parquet
 
@@ -98,13 +98,13 @@ def read_parquet(shards: Sequence[Path], label_column: str, progress: bool) -> A
 
 
 def read_image_folder(folder: Path) -> tuple[Arrays, tuple[str, ...]]:
-    """Reads CLASS/*.png (or any format that Pillow opens) below a folder; classes in alphabetical order.
+    """Reads CLASS/*.png, or any format that Pillow opens, below a folder. Classes are in alphabetical order.
 
-    Grey images give one channel, all others are read as RGB. Every image must have the size of the first.
+    Grey images give one channel; all others are read as RGB. All images must have the same size.
     """
     class_names = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir())) if folder.is_dir() else ()
     if len(class_names) < 2:
-        raise UserError(f"{folder}: expected a folder a class, two at least; found {len(class_names)}")
+        raise UserError(f"{folder}: expected one folder per class, at least two; found {len(class_names)}")
     files = [
         (file, label)
         for label, name in enumerate(class_names)

@@ -1,4 +1,4 @@
-"""Images in memory: one uint8 tensor and its labels, and the digest that says which images they are."""
+"""Images in memory: a uint8 tensor with labels, and a digest that identifies its content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -38,11 +38,11 @@ class ImageSet:
 
     @cached_property
     def digest(self) -> str:
-        """`content_digest` of the images as they are ordered here."""
+        """`content_digest` of the images in their present order."""
         return content_digest(self.images.numpy(), self.labels.numpy())
 
     def subset(self, num_images: int | None) -> "ImageSet":
-        """The first images of every class, in the classes' own proportions. None keeps all.
+        """A stratified subset: the first images of every class, in the same class proportions. None keeps all.
 
         Raises UserError if there are fewer images than asked for.
         """
@@ -61,12 +61,12 @@ class ImageSet:
         if num_images >= len(self):
             raise UserError(f"validation_images: asked for {num_images} of {len(self)}; allowed: fewer")
         order = self._by_class_rank()
-        # the subset of a smaller data set takes the first ranks, so hold out the last
+        # `subset` keeps the first ranks, so the last ones are held out
         rest, held_out = (torch.sort(part).values for part in (order[:-num_images], order[-num_images:]))
         return tuple(ImageSet(self.images[part], self.labels[part], self.class_names) for part in (rest, held_out))  # type: ignore[return-value]
 
     def _by_class_rank(self) -> Tensor:
-        """Indices ordered so that every prefix holds the classes in proportion."""
+        """Indices of the images, ordered so that every prefix holds the classes in proportion."""
         position = torch.empty(len(self), dtype=torch.float64)
         for label in self.labels.unique():
             members = (self.labels == label).nonzero().flatten()
@@ -76,7 +76,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test split, the training pixels' channel statistics in [0, 1], and where the bytes came from."""
+    """A training and a test split, the training set's channel statistics for pixels in [0, 1], and the source of the data."""
 
     name: str
     train: ImageSet
@@ -102,7 +102,7 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, for pixels scaled to [0, 1]. A constant channel gets std 1."""
-    # from a histogram of the 256 values: exact, and no float copy of the set
+    # a histogram of the 256 values is exact and needs no float copy of the set
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in images.unbind(dim=1):
@@ -117,8 +117,8 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 def canonical_order(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Indices that sort uint8 images [N, ...] by the hash of label and pixels.
 
-    Publishers order the same images differently. After this sort the first n images are the same n whatever the
-    source, and in an order that has nothing to do with their classes.
+    Publishers order the same images differently. After this sort, the first n images are the same for every source, and their
+    order is independent of their classes.
     """
     keys = [hashlib.sha256(label.tobytes() + image.tobytes()).digest() for image, label in zip(images, labels, strict=True)]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)

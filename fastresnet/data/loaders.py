@@ -1,4 +1,4 @@
-"""Images from anywhere as batches: for `fit`, or for a training loop of one's own."""
+"""Batches of images from any source, for `fit` or for the user's own training loop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ def loaders(
     tensors; a `Dataset`; an `ImageSet` for training and one for testing; or four tensors, images uint8 [N, C, H, W] and labels
     int64 [N] of both. `settings` are those of `DataConfig`.
 
-    Iterating over one gives an epoch of pairs of images float32 [B, C, H, W], normalised, and labels int64 [B], and the next
-    epoch the next time. Order and augmentation depend on `seed` and the epoch alone. Raises UserError for settings that are not
-    allowed, or that do not fit the data.
+    Iterating over one yields an epoch of pairs of normalised images float32 [B, C, H, W] and labels int64 [B]; iterating again
+    yields the next epoch. Order and augmentation depend on `seed` and the epoch alone. Raises UserError for settings that are
+    not allowed or do not fit the data.
 
         >>> train, test = loaders("fashion-sample", batch_size=100, flip="random")
         >>> images, labels = next(iter(train))
@@ -48,7 +48,7 @@ def loaders(
 
 
 def _name(place: str | Path) -> str:
-    """A place as `DataConfig.name` spells it."""
+    """The value of `DataConfig.name` for a name, a folder or a file."""
     if isinstance(place, str) and place in SPECS:
         return place
     kind = "tensors" if Path(place).suffix == ".npz" else "folder" if Path(place).is_dir() else None
@@ -66,7 +66,7 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
 
 @dataclass
 class IterableBatches:
-    """Any sequence of (images [B, C, H, W], labels [B]) as the trainer sees batches, for example a torch DataLoader."""
+    """Wraps any repeatable iterable of (images [B, C, H, W], labels [B]), for example a torch DataLoader, as `Batches`."""
 
     iterable: Any
     device: torch.device
@@ -89,10 +89,10 @@ class IterableBatches:
         yield from self.iterable
 
     def note_losses(self, epoch: int, losses: Tensor) -> None:
-        """Nothing here depends on losses."""
+        """Does nothing, since these batches do not depend on losses."""
 
 
 def as_batches(batches: Any, device: torch.device) -> Batches:
-    """What `loaders` made as it is, any other iterable of batches with the device to train on. Raises UserError for one that
-    cannot be gone through again and again."""
+    """Returns batches of `loaders` unchanged, and any other iterable of batches wrapped with the device to train on. Raises
+    UserError for an iterable that cannot be iterated over repeatedly."""
     return batches if isinstance(batches, ImageBatches | IterableBatches) else IterableBatches(batches, device)

@@ -1,7 +1,7 @@
 """The official files of a data set, which torchvision downloads, checks and reads.
 
 A folder holds them packed, as they are published, or unpacked, as torchvision leaves them. Nothing is written beside a
-user's files: packed ones are unpacked into a temporary folder, and a fetch moves files to their place once all are right.
+user's files: packed files are unpacked into a temporary folder. A download moves files into place once all are correct.
 """
 
 import http.client
@@ -25,13 +25,13 @@ from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
 
 Files = Mapping[str, Mapping[str, str | None]]
-"""The files of each split: name below the data folder -> md5, None where the digest of the images alone decides."""
+"""The files of each split: name below the data folder -> md5, or None if only the digest of the images is checked."""
 _TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Official:
-    """What torchvision knows of a data set: the class that reads it, and its files in both forms."""
+    """What torchvision knows of a data set: the class that reads it, and its files, packed and unpacked."""
 
     published: Any
     packed: Files
@@ -39,10 +39,10 @@ class Official:
 
 
 def known(spec: DatasetSpec) -> Official:
-    """What torchvision knows of a data set, read off its class."""
+    """Returns what torchvision knows of a data set, from torchvision's class for it."""
     published = getattr(import_torchvision("datasets"), str(spec.torchvision_class))
     if spec.torchvision_class == "FashionMNIST":
-        # no md5: Linux distributions pack the same images anew
+        # no md5, since Linux distributions repack the same images
         names = [f"FashionMNIST/raw/{name.removesuffix('.gz')}" for name, _ in published.resources]
         unpacked = {"train": dict.fromkeys(names[:2]), "test": dict.fromkeys(names[2:])}
         packed = {split: {f"{name}.gz": None for name in files} for split, files in unpacked.items()}
@@ -55,9 +55,9 @@ def known(spec: DatasetSpec) -> Official:
 
 
 def find(spec: DatasetSpec, folder: Path) -> Files | None:
-    """The official files that a folder holds, the packed first, which a fetch renews; None if there are none.
+    """The official files in a folder; None if there are none. Packed files come first, since a download renews them.
 
-    Raises UserError naming a file that is missing if there are some.
+    Raises UserError that names a missing file if only some are there.
     """
     official = known(spec)
     missing = []
@@ -74,9 +74,9 @@ def find(spec: DatasetSpec, folder: Path) -> Files | None:
 
 
 def read(spec: DatasetSpec, folder: Path, form: Files) -> dict[str, Arrays]:
-    """Reads both splits of what `find` found. Raises UserError naming the files that are truncated or altered.
+    """Reads both splits from the files that `find` found. Raises UserError that names truncated or altered files.
 
-    CIFAR comes as archives and pickles, which can write files and run code: none is opened before its md5 is right.
+    CIFAR comes as archives and pickles, which can write files and run code, so none is opened before its md5 is checked.
     """
     official, utils = known(spec), import_torchvision("datasets.utils")
     for name, md5 in _names(form).items():
@@ -106,22 +106,22 @@ def _read_split(official: Official, folder: Path, split: str, files: list[Path])
         images, labels = np.asarray(dataset.data), np.asarray(dataset.targets, np.int64)
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels")
-    except Exception as error:  # what torchvision raises depends on where it first stumbles over a wrong file
+    except Exception as error:  # torchvision raises various types, depending on where it fails on a wrong file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{', '.join(map(str, files))}: truncated or altered: {reason}") from error
     return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels
 
 
 def fetching(spec: DatasetSpec, folder: Path) -> BaseFileLock:
-    """The lock under which a data set is downloaded into a folder: another process would find a part of it."""
+    """The lock to hold while downloading a data set into a folder, so that no other process finds an incomplete one."""
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{spec.name}.lock")
 
 
 def fetch(spec: DatasetSpec, folder: Path, *, progress: bool) -> list[Path]:
-    """Downloads the official files into a folder, those that are not there or not right, and returns all of them.
+    """Downloads the official files that are missing from a folder or wrong, and returns the paths of all of them.
 
-    The caller holds the lock of `fetching`. Raises UserError naming the ways out if they cannot be had whole.
+    The caller must hold the lock of `fetching`. Raises UserError that names the ways out if the download fails.
     """
     official = known(spec)
     names = _names(official.packed)
@@ -133,8 +133,8 @@ def fetch(spec: DatasetSpec, folder: Path, *, progress: bool) -> list[Path]:
             for place in (scratch / name, folder / name):
                 place.parent.mkdir(parents=True, exist_ok=True)
             if (folder / name).is_file():
-                shutil.copy2(folder / name, scratch / name)  # with its time, by which a decoded copy knows it
-                (scratch / name).chmod(0o644)  # it may have to be downloaded over
+                shutil.copy2(folder / name, scratch / name)  # keeps its time, which is part of the fingerprint
+                (scratch / name).chmod(0o644)  # a download may have to overwrite it
         with nullcontext() if progress else redirect_stderr(io.StringIO()):  # torchvision always shows a bar
             official.published(scratch, download=True)
         return [(scratch / name).replace(folder / name) for name in names]

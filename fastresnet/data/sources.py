@@ -1,10 +1,10 @@
-"""Finds a data set: in a local folder first, then by the official download. It is checked, decoded once, then cached.
+"""Finds a data set in a local folder, or else downloads it. It is checked, decoded once and then cached.
 
     dataset = load_dataset("cifar10", data_dir=Path("~/data").expanduser())
 
 A local folder is `data_dir`, else the environment variable FASTRESNET_DATA, else a folder in the user's cache. It may
-hold torchvision's official files or Hugging Face Parquet shards. Whatever the source, the decoded images are brought
-into one order and their digest compared with the pinned one, so a wrong file is never trained on.
+hold torchvision's official files or Hugging Face Parquet shards. The decoded images of every source are sorted into the same
+order, and their digest is compared with the expected one, so that no wrong file is used.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class NotHere(UserError):
 
 @dataclass(frozen=True)
 class Source:
-    """A place that holds a whole data set: what it is, its files, and how to read them, with or without a progress bar."""
+    """Local files of a whole data set, with a description and a function that reads them, with or without a progress bar."""
 
     description: str
     folder: Path
@@ -44,19 +44,19 @@ class Source:
     read: Callable[[bool], dict[str, formats.Arrays]]
 
     def fingerprint(self) -> str:
-        """Changes when a file is replaced: the decoded copy of another state of the files is never used."""
+        """A hash that changes if a file is replaced, so that the decoded copy of older files is never used."""
         files = (file for split in SPLITS for file in self.files[split])
         facts = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for fastresnet, XDG_CACHE_HOME respected."""
+    """The user's cache folder for fastresnet. It respects XDG_CACHE_HOME."""
     return Path(platformdirs.user_cache_dir("fastresnet"))
 
 
 def data_folders(data_dir: Path | None) -> list[Path]:
-    """The local folders that are searched, first to last. Raises UserError if the one asked for does not exist."""
+    """The local folders to search, from first to last. Raises UserError if the requested folder does not exist."""
     asked_for = data_dir or (Path(os.environ["FASTRESNET_DATA"]) if os.environ.get("FASTRESNET_DATA") else None)
     if asked_for and not asked_for.is_dir():
         raise UserError(f"{asked_for}: no such folder; --data-dir or FASTRESNET_DATA must name one that exists")
@@ -66,7 +66,7 @@ def data_folders(data_dir: Path | None) -> list[Path]:
 def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
     """Loads a data set by name (`fastresnet data list`), `folder:PATH` or `tensors:PATH.npz`.
 
-    Raises UserError naming the file that is missing, truncated or altered, what was expected and how to mend it.
+    Raises UserError that names the file that is missing, truncated or altered, what was expected and how to repair it.
     """
     kind, _, path = name.partition(":")
     if kind == "folder":
@@ -94,8 +94,7 @@ def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = Fa
 
 
 def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
-    """The official files in a folder, downloaded if they are not there. Raises UserError if no server delivers, or a file is
-    wrong."""
+    """The official files in a folder, downloaded if missing. Raises UserError if the download fails or a file is wrong."""
     with official.fetching(spec, folder):
         source = find_source(spec, [folder])
         if source is None:
@@ -106,7 +105,7 @@ def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source
 
 
 def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
-    """Reads every byte of a local source again, past the cache; of `data_dir` alone, if it is given.
+    """Reads and checks a local source again without the cache. It searches only `data_dir` if that is given.
 
     Raises NotHere if there is no local source, and UserError if a file is missing or wrong.
     """
@@ -121,14 +120,14 @@ def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -
 
 
 def find_spec(name: str) -> DatasetSpec:
-    """The facts of a named data set. Raises UserError for an unknown name."""
+    """The specification of a data set by its name. Raises UserError for an unknown name."""
     if name not in SPECS:
         raise UserError(f"no data set {name!r}; allowed: {', '.join(SPECS)}, folder:PATH, tensors:PATH.npz")
     return SPECS[name]
 
 
 def find_source(spec: DatasetSpec, folders: Sequence[Path]) -> Source | None:
-    """The first of some folders' sources of a data set, or None. Raises UserError if that one is incomplete."""
+    """The source of a data set in the first folder that has one, or None. Raises UserError if it is incomplete."""
     for folder in folders:
         try:
             source = _official_source(spec, folder) or _parquet_source(spec, folder)
@@ -140,7 +139,7 @@ def find_source(spec: DatasetSpec, folders: Sequence[Path]) -> Source | None:
 
 
 def decode(spec: DatasetSpec, source: Source, *, progress: bool) -> dict[str, formats.Arrays]:
-    """Reads both splits and brings them into canonical order, adding to any error the command that mends it."""
+    """Reads both splits and sorts them into canonical order. Adds the command that repairs the files to any UserError."""
     try:
         arrays = source.read(progress)
     except UserError as error:
@@ -183,7 +182,7 @@ def _parquet_source(spec: DatasetSpec, folder: Path) -> Source | None:
 
 
 def _check_unpinned(spec: DatasetSpec, folder: Path, files: list[Path]) -> None:
-    """Parquet files carry no checksum of their own: where no digest of the images is pinned, a list has to vouch for them."""
+    """Checks Parquet files against a SHA256SUMS list, since no digest of their images is known and they have no checksum."""
     sums = folder / "SHA256SUMS"
     if not sums.is_file():
         raise UserError(
@@ -198,7 +197,7 @@ def _shards(spec: DatasetSpec, folder: Path, split: str) -> tuple[Path, ...]:
 
 
 def _checked(spec: DatasetSpec, arrays: dict[str, formats.Arrays], description: str, source: Source | None = None) -> Dataset:
-    """Compares count, shape and digest of decoded arrays with the data set's own. Raises UserError naming the files."""
+    """Compares count, shape and digest of decoded arrays with the specification. Raises UserError that names the files."""
     splits = {}
     for split, count, pinned in (("train", spec.num_train, spec.train_digest), ("test", spec.num_test, spec.test_digest)):
         images, labels = arrays[split]

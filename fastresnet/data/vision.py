@@ -1,8 +1,8 @@
-"""The one door to torchvision.
+"""The import of torchvision, which also works with a CPU-only torch.
 
-PyPI's torchvision wheel is linked against a CUDA build of torch. Beside a CPU-only torch its compiled operators do not
-load and the import stops at "operator torchvision::nms does not exist" (pytorch/vision#9077). Data sets, transforms and
-models need none of them, so it is enough to declare the two missing schemas and import again.
+PyPI's torchvision wheel is linked against a CUDA build of torch. With a CPU-only torch, its compiled operators do not load, and
+the import fails with "operator torchvision::nms does not exist" (pytorch/vision#9077). Data sets, transforms and models need none
+of these operators, so it is enough to declare the two missing schemas and import again.
 """
 
 import importlib
@@ -15,7 +15,7 @@ _declared: list[torch.library.Library] = []  # a declaration lasts as long as it
 
 
 def import_torchvision(submodule: str) -> ModuleType:
-    """Imports `torchvision.SUBMODULE`, on a CPU-only torch too."""
+    """Imports `torchvision.SUBMODULE`, even with a CPU-only torch."""
     try:
         return importlib.import_module(f"torchvision.{submodule}")
     except RuntimeError as error:

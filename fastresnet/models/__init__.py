@@ -1,1 +1,1 @@
-"""Networks: the study's ResNet."""
+"""Networks, their layers, and saved models."""

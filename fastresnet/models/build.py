@@ -19,7 +19,7 @@ _NETWORKS: dict[type, Callable[[Any], ResNet | SpeedNet | DavidNet]] = {
 
 
 def build_model(config: ModelConfig, seed: int) -> ResNet | SpeedNet | DavidNet:
-    """A freshly initialised network; equal seeds give equal weights and leave torch's global generator as it was."""
+    """A freshly initialised network. Equal seeds give equal weights, and torch's global generator is not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _NETWORKS[type(config)](config)

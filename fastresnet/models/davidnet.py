@@ -1,4 +1,4 @@
-"""Page's DAVIDnet (2018), the plain networks on the way to it, and the tricks that came after it."""
+"""Page's DAVIDnet (2018), the plainer networks that led to it, and the changes that came after it."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ _WHITENING_IMAGES = 5_000
 
 
 class DavidNet(nn.Module):
-    """Stem, layers that each halve the image, global pool, scaled linear head without bias."""
+    """A stem, layers that each halve the image, a global pool and a scaled linear head without bias."""
 
     def __init__(self, config: DavidNetConfig) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class DavidNet(nn.Module):
         self.apply(self._initialise)
 
     def _initialise(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Conv2d):  # He et al. (2015): a ReLU network passes on the size of its input
+        if isinstance(module, nn.Conv2d):  # He et al. (2015): keeps the variance through ReLU layers
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             module.weight.data.mul_(self.config.weight_scale)
             if module.bias is not None:
@@ -47,19 +47,19 @@ class DavidNet(nn.Module):
         return self.head(pool(x, 1).flatten(1)) * self.config.logit_scale
 
     def parts(self) -> Iterator[nn.Module]:
-        """The parts that can be frozen, first to last."""
+        """Yields the parts that can be frozen, from first to last."""
         yield self.stem
         yield from self.layers
 
     @torch.no_grad()
     def prepare(self, first_images: Callable[[int], Tensor]) -> None:
-        """Sets the whitening, if the network has one, from as many normalised training images [N, C, H, W] as it asks for."""
+        """Sets the whitening filters, if there are any. `first_images(n)` returns normalised training images [n, C, H, W]."""
         if isinstance(self.whitening, nn.Conv2d):
             self.whitening.weight.copy_(whitening_filters(first_images(_WHITENING_IMAGES), _PATCH))
 
 
 class Layer(nn.Module):
-    """Convolutions with norm and activation, the first of which halves the image, and around a residual branch the sum."""
+    """Convolutions with norm and activation, the first of which halves the image, then a residual branch if asked for."""
 
     def __init__(self, in_channels: int, width: int, config: DavidNetConfig, *, residual: bool) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Layer(nn.Module):
         self.branch = nn.Sequential(_unit(width, width, 3, config), _unit(width, width, 3, config)) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, width, H / 2, W / 2] of x [N, in_channels, H, W]."""
+        """Feature maps [N, width, H / 2, W / 2] of x [N, in_channels, H, W]."""
         x = self.main(x)
         return x if self.branch is None else x + self.branch(x)
 

@@ -1,6 +1,6 @@
-"""The speed net's layers as `compute.kernels.fused` computes them on a GPU, put in the place of torch's from outside.
+"""Replaces the layers of a SpeedNet by layers that use the GPU kernels of `compute.kernels.fused`.
 
-Needs Triton, which torch's CUDA builds for Linux bring along.
+Needs Triton, which torch's CUDA builds for Linux include.
 """
 
 from itertools import chain
@@ -14,10 +14,10 @@ from fastresnet.models.speednet import Group, PoolNormActivation, SpeedNet, Stem
 
 
 class _FusedStem(Stem):
-    """Patches and their activation in one pass, padded with channels of zeros for a narrow convolution that follows."""
+    """The first layer and its activation in one pass, padded with zero channels if a narrow convolution follows."""
 
     follower: tuple[nn.Conv2d]
-    """The convolution that follows. A tuple holds it, since a module as an attribute would become a part of this one."""
+    """The convolution that follows, in a tuple, since torch would register a bare module as a submodule."""
 
     def forward(self, images: Tensor) -> Tensor:
         if self.weight.requires_grad or not _computes(self, images) or not fused.takes_patches(images, self):
@@ -29,7 +29,7 @@ class _FusedStem(Stem):
 
 
 class _NarrowConvolution(Convolution):
-    """A convolution whose filters' gradient is a program of ours where its input is narrow."""
+    """A convolution that computes its filter gradient with a Triton kernel if it is narrow."""
 
     def forward(self, x: Tensor) -> Tensor:
         if _computes(self, x) and fused.is_narrow(self.weight, x.shape[-1]):
@@ -38,7 +38,7 @@ class _NarrowConvolution(Convolution):
 
 
 class _FusedPoolNormActivation(PoolNormActivation):
-    """Pool, norm, sum and activation in two passes."""
+    """Pool, norm, sum and activation in two passes over memory."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         if _computes(self, x):
@@ -47,7 +47,7 @@ class _FusedPoolNormActivation(PoolNormActivation):
 
 
 def _computes(layer: nn.Module, x: Tensor) -> bool:
-    """Whether the programs are there for it: they have no gradients in evaluation."""
+    """Whether the kernels can compute a layer for x. They need a GPU and have no gradients in evaluation."""
     return x.is_cuda and (layer.training or not torch.is_grad_enabled())
 
 
@@ -60,8 +60,7 @@ _PLAIN = {fast: plain for plain, fast in _FUSED.items()}
 
 
 def fuse(model: SpeedNet) -> None:
-    """Has the layers of a network computed by kernels of our own on a GPU: their parameters and settings stay, their `forward`
-    is another."""
+    """Makes the layers of a network use our kernels on a GPU. Only their `forward` changes, not their parameters or settings."""
     groups = [group for group in model.modules() if isinstance(group, Group)]
     layers = [model.stem, *(group.convolutions[0] for group in groups), *chain.from_iterable(group.norms for group in groups)]
     for layer in layers:
@@ -70,6 +69,6 @@ def fuse(model: SpeedNet) -> None:
 
 
 def unfuse(model: nn.Module) -> None:
-    """Has torch compute a network's layers again: our own kernels have no second derivatives, and no layers to look into."""
+    """Makes a network use torch's layers again, since our kernels have no second derivatives and hide inner layers."""
     for layer in model.modules():
         layer.__class__ = _PLAIN.get(type(layer), type(layer))

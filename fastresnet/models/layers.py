@@ -1,4 +1,4 @@
-"""Layers that several networks are made of: activations, convolutions, pools, norms."""
+"""Layers that several networks share: activations, convolutions, pools, norms."""
 
 import math
 from collections.abc import Callable
@@ -23,16 +23,16 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def conv(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None, *, bias: bool = False
 ) -> Convolution:
-    """A convolution, without bias and padded to keep the size unless told otherwise."""
+    """A convolution. By default it has no bias, and its padding keeps the image size at stride 1."""
     padding = kernel // 2 if padding is None else padding
     return Convolution(in_channels, out_channels, kernel, stride, padding, bias=bias)
 
 
 class HalvingMaxPool(nn.MaxPool2d):
-    """2x2 max pool: images [N, C, H // 2, W // 2] of images [N, C, H, W].
+    """2x2 max pool, from images [N, C, H, W] to images [N, C, H // 2, W // 2].
 
-    Where no gradient is wanted, a processor takes the larger of two rows, then of two columns: the same numbers, sooner than by
-    torch's kernel, which also notes where each of them was.
+    Without gradients, a processor takes the maximum of two rows, then of two columns. This gives the same values faster than
+    torch's kernel, which also records the position of each maximum.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class HalvingMaxPool(nn.MaxPool2d):
 
 
 def make_norm(channels: int, config: NormConfig) -> nn.Module:
-    """The norm of a layer; with kind `none` it passes its input on."""
+    """The norm layer of a configuration. For kind `none`, it is the identity."""
     if config.kind == "none":
         return nn.Identity()
     norm = GhostBatchNorm2d(channels, config.group_size, config.momentum)
@@ -60,10 +60,10 @@ def make_norm(channels: int, config: NormConfig) -> nn.Module:
 
 
 class GhostBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose statistics in training are of groups of the batch (Hoffer et al., 2017).
+    """Ghost batch norm: in training, each group of a batch has its own statistics (Hoffer et al., 2017).
 
-    A batch is split into the fewest equal groups of at most `group_size` images, each normed for itself; each moves the
-    running statistics, which evaluation uses as ever. A `group_size` of None is batch norm.
+    A batch is split into the fewest equal groups of at most `group_size` images. Each group is normed by its own statistics and
+    updates the running statistics, which evaluation uses as usual. A `group_size` of None is plain batch norm.
     """
 
     def __init__(self, channels: int, group_size: int | None, momentum: float) -> None:

@@ -1,4 +1,4 @@
-"""What a network may offer beyond `nn.Module`, asked for only where it is used. Any other network is trained without."""
+"""Optional interfaces of a network beyond `nn.Module`. Networks without them can be trained, too, without these features."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
@@ -11,14 +11,14 @@ class HasParts(Protocol):
     """A network whose first parts can be frozen (`TrainConfig.freeze`)."""
 
     def parts(self) -> Iterator[nn.Module]:
-        """The parts that can be frozen, first to last."""
+        """Yields the parts that can be frozen, from first to last."""
         ...
 
 
 @runtime_checkable
 class Prepared(Protocol):
-    """A network that looks at training images before its first step."""
+    """A network that is initialised from training images before its first step."""
 
     def prepare(self, first_images: Callable[[int], Tensor]) -> None:
-        """Sets what is set from data; `first_images(n)` gives the first n training images, normalised [n, C, H, W]."""
+        """Initialises weights from data. `first_images(n)` returns the first n training images, normalised [n, C, H, W]."""
         ...

@@ -1,7 +1,7 @@
-"""The study's ResNet (He et al., 2015) with the switches that the original report tried.
+"""ResNets (He et al., 2015) with the options that the original report tried.
 
-Module names follow torchvision, so the standard variant loads its `resnet18` and `resnet34` weights and computes equal
-logits. With `extra_conv` the added layers have names of their own.
+Modules are named as in torchvision, so that a ResNet with default options can load the weights of `resnet18` and `resnet34` and
+then computes equal logits. The layers that `extra_conv` adds have other names.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ _POOLS: dict[str, Callable[[], nn.Module]] = {
 
 
 class BasicBlock(nn.Module):
-    """Two (with `extra_conv` three) 3x3 convolutions with batch norm, around which the input is added back."""
+    """A residual block of two 3x3 convolutions with batch norm, or of three with `extra_conv`."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, config: ResNetConfig) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stem, four stages of basic blocks, global average pool, dropout, linear classifier."""
+    """A stem, four stages of basic blocks, a global average pool, dropout and a linear classifier."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -85,20 +85,20 @@ class ResNet(nn.Module):
         return self.fc(self.dropout(x))
 
     def parts(self) -> Iterator[nn.Module]:
-        """The parts that can be frozen, first to last."""
+        """Yields the parts that can be frozen, from first to last."""
         yield nn.ModuleList([self.conv1, self.bn1])
         yield from (self.layer1, self.layer2, self.layer3, self.layer4)
 
 
 def resnet10(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
-    """A ResNet of ten weighted layers, as `resnet18` says."""
+    """A ResNet with ten weighted layers. Arguments and errors are those of `resnet18`."""
     return _resnet(10, num_classes, seed, options)
 
 
 def resnet18(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
-    """A freshly initialised ResNet-18; `options` are those of `ResNetConfig`, torchvision's network by default.
+    """A freshly initialised ResNet-18. `options` are those of `ResNetConfig`; by default it is torchvision's network.
 
-    `seed` makes its weights, None draws them from torch's generator. Raises UserError for an option that is not allowed.
+    Equal seeds give equal weights; None uses torch's global generator. Raises UserError for an option that is not allowed.
 
         >>> model = resnet18(channels=(32, 64, 128, 256), stem="3x3/1", stem_pool="none", seed=0)
         >>> model(torch.zeros(2, 3, 32, 32)).shape
@@ -108,7 +108,7 @@ def resnet18(num_classes: int = 10, *, seed: int | None = None, **options: Any) 
 
 
 def resnet34(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
-    """A ResNet of 34 weighted layers, as `resnet18` says."""
+    """A ResNet with 34 weighted layers. Arguments and errors are those of `resnet18`."""
     return _resnet(34, num_classes, seed, options)
 
 

@@ -1,4 +1,4 @@
-"""A trained network in a file: weights, configuration and class names; loading it runs no code from it.
+"""Saves a trained network with its configuration and class names, and loads it without running code from the file.
 
 save_model(result.saved, "model.pt")
 load_model("model.pt").predict(images)
@@ -27,7 +27,7 @@ _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "wei
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A network in evaluation mode and what it needs to know of images: shape [C, H, W], channel statistics, classes."""
+    """A network in evaluation mode, with the shape [C, H, W], channel statistics and classes of its training images."""
 
     config: RunConfig
     model: nn.Module
@@ -41,7 +41,7 @@ class SavedModel:
 
     @property
     def weights_digest(self) -> str:
-        """Twelve hexadecimal digits that name the weights."""
+        """Twelve hexadecimal digits that identify the weights."""
         digest = hashlib.sha256()
         for tensor in self.model.state_dict().values():
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
@@ -49,8 +49,8 @@ class SavedModel:
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [N, classes] of images uint8 [N, C, H, W] of any size, resized to that of the training images; on the
-        network's device."""
+        """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
+        to the size of the training images."""
         device = next(self.model.parameters()).device
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
         pixels = (images.to(device).float() / 255 - mean) / std
@@ -60,7 +60,7 @@ class SavedModel:
         return self.model(pixels).softmax(dim=1)
 
     def read_image(self, path: Path) -> Tensor:
-        """An image file as uint8 [1, C, H, W], grey or RGB as the network wants it. Raises UserError if it is none."""
+        """Reads an image file as uint8 [1, C, H, W], grey or RGB as the network requires. Raises UserError if it is no image."""
         try:
             with Image.open(path) as image:
                 pixels = np.array(image.convert("L" if self.image_shape[0] == 1 else "RGB"))
@@ -70,7 +70,7 @@ class SavedModel:
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:
-    """Writes a network in one move, as `train(...).saved` has it; returns its path."""
+    """Writes a network, such as `train(...).saved`, to a file atomically and returns its path."""
     path = Path(path)
     state = {
         "format": _FORMAT,
@@ -86,13 +86,13 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
 
 
 def load_model(path: str | Path) -> SavedModel:
-    """Reads a network back, onto the CPU. Raises UserError naming the file if it is not a whole one."""
+    """Reads a saved network onto the CPU. Raises UserError that names the file if it does not hold a whole network."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:
         state: dict[str, Any] = read_state(path.read_bytes())
-    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError or OSError, others differ
+    except Exception as error:  # torch.load documents no type: a truncated archive gives RuntimeError or OSError
         raise UserError(f"{path}: not a model that fastresnet saved, or damaged: {first_line(error)}") from error
     if not isinstance(state, dict) or set(state) != _FIELDS or state["format"] != _FORMAT:
         raise UserError(f"{path}: not a model that this version of fastresnet saved")
@@ -116,9 +116,9 @@ def load_model(path: str | Path) -> SavedModel:
 
 
 def transfer(model: nn.Module, start: nn.Module) -> None:
-    """Copies the weights of `start` into `model`, save those of a classifier for other classes.
+    """Copies the weights of `start` into `model`, except those of a classifier with another number of classes.
 
-    Raises UserError if anything but the classifier differs.
+    Raises UserError if any other weights differ in name or shape.
     """
     weights, own = start.state_dict(), model.state_dict()
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}

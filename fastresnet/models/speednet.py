@@ -1,7 +1,7 @@
-"""A small network for reaching an accuracy soon.
+"""A small network that reaches an accuracy in few epochs.
 
-Whitened patches (Page, 2019), identity initialisation and a head scaled down (Jordan, 2024): with them the first steps
-already move the logits in a useful direction, and a few epochs do. It has no bias before a norm and no scale after one.
+It has whitened patches (Page, 2019), identity initialisation and a head with small initial weights (Jordan, 2024). With these,
+even the first steps move the logits in a useful direction. Convolutions before a norm have no bias, and norms have no scale.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from fastresnet.models.whitening import whitening_filters
 
 
 class SpeedNet(nn.Module):
-    """Patches, groups of convolutions that each halve the image, global pool, linear head without bias."""
+    """A patch layer, groups of convolutions that each halve the image, a global pool and a linear head without bias."""
 
     def __init__(self, config: SpeedNetConfig) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class SpeedNet(nn.Module):
             in_channels = width
         self.groups = nn.Sequential(*groups)
         self.head = nn.Linear(in_channels, config.num_classes, bias=False)
-        # logits start near zero whatever the width, so that the first steps are not spent on unlearning guesses
+        # logits start near zero at any width, so that the first steps need not unlearn random guesses
         nn.init.uniform_(self.head.weight, -(3**0.5) / in_channels, 3**0.5 / in_channels)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -40,14 +40,14 @@ class SpeedNet(nn.Module):
         return self.head(x.flatten(1))
 
     def parts(self) -> Iterator[nn.Module]:
-        """The parts that can be frozen, first to last."""
+        """Yields the parts that can be frozen, from first to last."""
         yield self.stem
         yield from self.groups
 
     @torch.no_grad()
     def prepare(self, first_images: Callable[[int], Tensor]) -> None:
-        """Sets the first layer's filters, if the network is `whitened`, from as many normalised training images [N, C, H, W] as
-        it asks for."""
+        """Sets the first layer's filters if the network is `whitened`. `first_images(n)` returns normalised training images
+        [n, C, H, W]."""
         config = self.config
         if config.whitened:
             filters = whitening_filters(first_images(config.whitening_images), config.patch, config.patch_stride)
@@ -56,7 +56,7 @@ class SpeedNet(nn.Module):
 
 
 class Stem(nn.Conv2d):
-    """Filters for patches of the image, without padding, and an activation. Whitened ones are not trained; their bias is."""
+    """An unpadded convolution over patches of the image, and an activation. Whitened filters are fixed; their bias is trained."""
 
     def __init__(self, config: SpeedNetConfig) -> None:
         super().__init__(config.in_channels, config.num_patch_filters, config.patch, config.patch_stride, bias=config.whitened)
@@ -71,8 +71,8 @@ class Stem(nn.Conv2d):
 
 
 class Group(nn.Module):
-    """Convolution, 2x2 max pool, norm, activation; then more convolutions with norm and activation, of three or more the last
-    with the first one's result added before its activation."""
+    """A convolution, 2x2 max pool, norm and activation, then more convolutions with norm and activation. In groups of three or
+    more convolutions, the output of the first activation is added before the last one."""
 
     def __init__(self, in_channels: int, width: int, convolutions: int, config: SpeedNetConfig) -> None:
         super().__init__()
@@ -90,8 +90,8 @@ class Group(nn.Module):
 
 
 class PoolNormActivation(nn.BatchNorm2d):
-    """What follows a convolution: a 2x2 max pool where it `pools`, batch norm without a trained scale, the sum with a residual,
-    an activation."""
+    """The layers after a convolution: a 2x2 max pool if `pools`, batch norm without a trained scale, the sum with any residual,
+    and an activation."""
 
     def __init__(self, channels: int, config: SpeedNetConfig, *, pools: bool) -> None:
         super().__init__(channels, eps=1e-12, momentum=config.norm_momentum)

@@ -1,1 +1,1 @@
-"""What is kept of a run, whole or not at all: records, stores of them, files. Free of torch."""
+"""Records of runs, stores of records, and files that are written atomically. Only `torch_files` imports torch."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever stops their writer. Free of torch.
+"""Atomic writing: a file appears whole or not at all, even if its writer is killed. Does not import torch.
 
 with replacing(path) as partial:
     partial.write_text(...)
@@ -17,35 +17,35 @@ from fastresnet.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which takes the place of `path` once the block is done.
+    """Yields a temporary path beside `path` to write to. That file replaces `path` at the end of the block.
 
-    If the block raises, or the disk does not take all of it, `path` is as it was and what was written is removed. A killed
-    writer leaves `NAME.0.partial` and `NAME.0.lock` behind (a higher number where several write `NAME` at a time), which are
-    nobody's: the next to write `path` takes them over. A link stays one and a file keeps its permissions. An OSError names
-    `path`. Raises UserError if something else than a file is there.
+    If the block raises or the disk is full, `path` is unchanged and the temporary file is removed. A killed writer leaves
+    `NAME.0.partial` and `NAME.0.lock` behind, with a higher number if several write `NAME` at a time; the next writer of `path`
+    reuses them. A symbolic link stays a link, and a file keeps its permissions. An OSError names `path`. Raises UserError if
+    `path` exists and is not a file.
     """
     target = followed(path)
     with _named(path), _own_partial(target) as partial:
-        partial.write_bytes(b"")  # a killed writer may have left some
+        partial.write_bytes(b"")  # a killed writer may have left content
         yield partial
         with partial.open("rb") as file:
-            os.fsync(file.fileno())  # else a power cut could leave the new name with nothing under it
+            os.fsync(file.fileno())  # else a power cut could leave an empty file
         with suppress(FileNotFoundError):
             shutil.copymode(target, partial)
         partial.replace(target)
 
 
 def followed(path: Path) -> Path:
-    """The path of a file once links are followed. Raises UserError if it is a device, a pipe or anything else that is no file."""
+    """The path with symbolic links resolved. Raises UserError if it exists and is a folder, device, pipe or other non-file."""
     target = Path(os.path.realpath(path))
     if os.path.lexists(target) and not target.is_file():
-        raise UserError(f"{path}: must name a file; what is there is none")
+        raise UserError(f"{path}: must name a file; this path exists and is not a file")
     return target
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Errors that name no file, as those of writing do, or one beside it, which nobody asked for, name `path`."""
+    """Makes an OSError name `path` if it names no file, as errors of writing do, or a temporary file beside it."""
     try:
         yield
     except OSError as error:
@@ -56,10 +56,10 @@ def _named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _own_partial(path: Path) -> Iterator[Path]:
-    """The first of the names that no living process writes to; others know by the lock beside it. Neither is left behind."""
-    from filelock import FileLock, Timeout  # not above: it loads asyncio, in the time that `fastresnet --help` takes
+    """Yields the first temporary path whose lock no living process holds. Removes the file and its lock afterwards."""
+    from filelock import FileLock, Timeout  # not above: it loads asyncio, which slows down `fastresnet --help`
 
-    if not path.parent.is_dir():  # filelock would make one
+    if not path.parent.is_dir():  # filelock would create the folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     for number in itertools.count():
         partial, lock = (path.with_name(f"{path.name}.{number}.{suffix}") for suffix in ("partial", "lock"))
@@ -72,5 +72,5 @@ def _own_partial(path: Path) -> Iterator[Path]:
                 yield partial
             finally:
                 partial.unlink(missing_ok=True)
-                lock.unlink(missing_ok=True)  # while it is held: whoever has opened it meanwhile sees that it is gone
+                lock.unlink(missing_ok=True)  # while held: a process that has just opened it sees that it is gone
         return

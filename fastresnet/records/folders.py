@@ -1,11 +1,11 @@
-"""Folders of files: on this machine, or wherever fsspec reaches, s3://bucket/path say. Free of torch.
+"""Folders of files, on this machine or behind a URL that fsspec supports, such as s3://bucket/path. Does not import torch.
 
     folder = open_folder("s3://bucket/results")
     folder.write("study/experiment/run.json", content)
 
-A file appears under its name whole or not at all: here it is moved there once it is written, and what the object stores
-are given takes the place of the old in one go. Credentials are looked for where each of them does, in the environment
-for one; none are ever kept.
+A file appears under its name whole or not at all: a local file is renamed after writing, and an object store replaces an
+object in one operation. Each of fsspec's file systems looks for credentials in its own places, such as the environment.
+Credentials are never stored.
 """
 
 import glob
@@ -21,48 +21,48 @@ from fastresnet.records.atomic import followed, replacing
 Place = Path | str
 """A folder or a file: a path, or a URL."""
 _FILES_AT_ONCE = 256
-"""That are read from elsewhere side by side, and held in memory."""
+"""Most remote files that are read concurrently and held in memory."""
 
 
 _PATIENCE = {"config_kwargs": {"connect_timeout": 10, "retries": {"max_attempts": 2}}}
-"""S3 client settings under which a wrong address is noticed in seconds, not minutes."""
+"""S3 client settings with which a wrong address fails within seconds instead of minutes."""
 
 
 class Folder(Protocol):
-    """Files by their name, relative to the folder, with slashes."""
+    """A folder whose files are identified by names relative to it, with slashes."""
 
     def names(self, pattern: str) -> list[str]:
-        """Names that match a pattern of as many parts, sorted; none where there is no such folder."""
+        """Sorted names that match a glob pattern and have as many parts as it; empty if the folder does not exist."""
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Some files and what they hold, in their order."""
+        """Yields the name and the content of each file, in the order of the names."""
 
     def get(self, name: str) -> bytes | None:
-        """What a file holds, without a listing of the others; None if it is not there."""
+        """The content of a file, without listing the folder; None if the file does not exist."""
 
     def write(self, name: str, content: bytes) -> Place:
-        """Writes a file, whole or not at all, and says where it is."""
+        """Writes a file atomically and returns its place."""
 
     def take(self, file: Path, name: str) -> Place:
-        """Moves a file of this machine here, whole or not at all, and says where it is."""
+        """Moves a local file into this folder atomically and returns its new place."""
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
+        """Removes a file if it exists."""
 
     def place(self, name: str) -> Place:
         """The path or URL of a file, whether or not it exists."""
 
     def check_writable(self) -> None:
-        """Raises UserError unless files can be written here."""
+        """Raises UserError unless files can be written to this folder."""
 
 
 def is_url(place: Place) -> bool:
-    """Whether a place is a URL: `file://` is one as well."""
+    """Whether a place is a URL, including `file://`."""
     return "://" in str(place)
 
 
 def open_folder(place: Place) -> Folder:
-    """The folder at a place. Raises UserError for a URL that cannot be served here, with the reason."""
+    """The folder at a path or URL. Raises UserError with the reason if the URL cannot be used on this machine."""
     if not is_url(place):
         return LocalFolder(Path(place))
     scheme, _, path = str(place).partition("://")
@@ -70,13 +70,13 @@ def open_folder(place: Place) -> Folder:
         if not path.startswith("/"):
             raise UserError(f"{place}: allowed after file:// is a path that begins with /, as in file:///tmp/results")
         return LocalFolder(Path(path))
-    if not path.strip("/"):  # what is left would be taken for a folder of this machine
+    if not path.strip("/"):  # fsspec would take it for a local folder
         raise UserError(f"{place}: must name a folder after {scheme}://, as in s3://bucket/results")
     return RemoteFolder(str(place))
 
 
 def split_place(place: Place) -> tuple[Place, str]:
-    """The folder of a file, and its name there."""
+    """Splits the place of a file into its folder and its name there."""
     if not is_url(place):
         return Path(place).parent, Path(place).name
     folder, slash, name = str(place).rpartition("/")
@@ -84,7 +84,7 @@ def split_place(place: Place) -> tuple[Place, str]:
 
 
 def check_file(path: Path) -> None:
-    """Raises UserError unless a file of this machine can be written under its name, or replaced."""
+    """Raises UserError unless a local file can be created or replaced at a path."""
     LocalFolder(followed(path).parent).check_writable()
 
 
@@ -95,7 +95,7 @@ class LocalFolder:
         self.path = path
 
     def names(self, pattern: str) -> list[str]:
-        # less than half of the seconds that pathlib's takes
+        # faster than pathlib's
         return sorted(name.replace(os.sep, "/") for name in glob.glob(pattern, root_dir=self.path))  # noqa: PTH207
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -125,7 +125,7 @@ class LocalFolder:
         return self.path / name
 
     def check_writable(self) -> None:
-        # of what is not there yet, what it will be made in; permission bits alone say nothing of a read-only disk
+        # checks the nearest existing folder, in which missing ones are created; permission bits do not show a read-only disk
         there = next((each for each in (self.path, *self.path.parents) if os.path.lexists(each)), Path())
         if not there.is_dir():
             raise UserError(f"{self.path}: must name a folder; {there} is none")
@@ -134,7 +134,7 @@ class LocalFolder:
 
 
 class RemoteFolder:
-    """A folder behind a URL, listed anew each time it is asked."""
+    """A folder behind a URL. Its listings are not cached."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -146,7 +146,7 @@ class RemoteFolder:
 
     def names(self, pattern: str) -> list[str]:
         with self._reached():
-            found = self._system.find(self._root)  # one listing for all that lies below
+            found = self._system.find(self._root)  # one listing for the whole tree
         names = (path.removeprefix(self._root).lstrip("/") for path in found)
         return sorted(name for name in names if name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern))
 
@@ -186,7 +186,7 @@ class RemoteFolder:
         probe = f"{self._root}/.writable"
         with self._reached():
             self._system.pipe_file(probe, b"")
-            with suppress(OSError):  # another process has removed it, or nobody may
+            with suppress(OSError):  # another process has removed it, or removal is not allowed
                 self._system.rm_file(probe)
 
     @contextmanager
@@ -195,6 +195,6 @@ class RemoteFolder:
             yield
         except ImportError as error:
             raise UserError(f"{self.url}: {error}; for S3, pip install 'fastresnet[cloud]'") from error
-        except Exception as error:  # the file systems of fsspec, and what they stand on, share no base of their errors
+        except Exception as error:  # the errors of fsspec's file systems and their libraries share no base class
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{self.url}: cannot be used: {reason}") from error

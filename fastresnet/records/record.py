@@ -1,4 +1,4 @@
-"""What is kept of a run: its whole configuration, every epoch, and what it ran on. Free of torch."""
+"""The record of a run: its whole configuration, every epoch, and the machine it ran on. Does not import torch."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,9 +10,9 @@ from fastresnet.config.base import Frozen
 
 
 class EpochRecord(Frozen):
-    """One epoch. Accuracies in [0, 1], losses in nats.
+    """Results of one epoch. Accuracies are in [0, 1], losses in nats.
 
-    A loss that is not a finite number is None; so are the test columns of an epoch that was not evaluated.
+    A loss that is not finite is None. The test results of an epoch that was not evaluated are None.
     """
 
     epoch: int
@@ -20,17 +20,17 @@ class EpochRecord(Frozen):
     """Learning rate of the epoch's last step."""
     train_loss: float | None
     train_accuracy: float
-    """Over the batches as they came, augmented, while the weights moved."""
+    """Accuracy on the augmented training batches, each scored by the weights before its own step."""
     test_loss: float | None
     test_accuracy: float | None
     train_seconds: float
     evaluate_seconds: float
     weight_norm: float | None = None
-    """Euclidean norm of all convolutions' weights at the end of the epoch, where the run was asked for it."""
+    """Euclidean norm of all convolutions' weights at the end of the epoch; None unless the run was asked for it."""
 
 
 class Seconds(Frozen):
-    """Wall seconds by phase; `fastresnet.compute.costs` says what each counts."""
+    """Wall-clock seconds per phase of a run. `fastresnet.compute.costs` defines the phases."""
 
     build: float
     prepare: float
@@ -39,7 +39,7 @@ class Seconds(Frozen):
 
 
 class StepSeconds(Frozen):
-    """Wall seconds of all training steps by part; `fastresnet.compute.costs.STEP_PARTS` says what each is."""
+    """Wall-clock seconds of all training steps, per part of a step. `fastresnet.compute.costs.STEP_PARTS` defines the parts."""
 
     loader: float
     transfer: float
@@ -49,20 +49,20 @@ class StepSeconds(Frozen):
 
 
 class Machine(Frozen):
-    """Hardware a run was timed on."""
+    """Hardware that a run was timed on."""
 
     processor: str
     cores: int
     threads: int
     memory_gib: int
     device: str
-    """torch's name of its type: cpu, cuda, mps."""
+    """Device type as torch names it: cpu, cuda or mps."""
     gpu: str | None
     system: str
 
 
 class DataRecord(Frozen):
-    """Which images: the source's kind and the digest of each split as it was used."""
+    """The images that a run used: kind of source, and number of images and digest of each split."""
 
     source: str
     train_images: int
@@ -72,14 +72,14 @@ class DataRecord(Frozen):
 
 
 class Outcome(Frozen):
-    """How a run ended: `diverged` means that the loss stopped being a finite number."""
+    """How a run ended. `diverged` means that the loss was no longer finite."""
 
     status: Literal["finished", "diverged", "failed"]
     reason: str | None = None
 
 
 class RunRecord(Frozen):
-    """One run. `config.hash` and `seed` together name it."""
+    """The record of one run, which `config.hash` and `seed` identify."""
 
     schema_version: Literal[1] = 1
     config_hash: str
@@ -89,21 +89,21 @@ class RunRecord(Frozen):
     epochs: tuple[EpochRecord, ...]
     seconds: Seconds
     processes: tuple[Seconds, ...] = ()
-    """Seconds of every process, by rank, of a run over several; `seconds` and `machine` are then the first one's."""
+    """Seconds of each process, by rank, if the run had several. `seconds` and `machine` are then the first process's."""
     step_seconds: StepSeconds | None = None
-    """Seconds by part of a step, for a run that timed them."""
+    """Seconds per part of a training step; None unless the run timed them."""
     measured: dict[str, tuple[float, ...]] = Field(default_factory=dict)
-    """What the run was asked to measure, by name: a value a layer, or an eigenvalue each."""
+    """Values of the additional measurements, by name: `fastresnet.training.measuring` describes them."""
     training_flops: float
-    """Operations of all training steps: convolutions and matrix products, forward and backward."""
+    """Floating-point operations of all training steps: convolutions and matrix products, forward and backward."""
     peak_memory_bytes: int
-    """Peak memory of the process; of a run over several processes, that of the largest."""
+    """Peak memory of the process. For several processes, the largest of their peaks."""
     parameters: int
     data: DataRecord | None
     machine: Machine
     versions: dict[str, str]
     source_revision: str
-    """The commit that ran, with "+changes" where the working tree differed from it."""
+    """Commit of the source that ran, with "+changes" if the working tree differed from it."""
     started: datetime
     started_from: str | None = None
     """Digest of the saved weights that training began with; None for a fresh network."""
@@ -115,17 +115,17 @@ class RunRecord(Frozen):
 
     @property
     def test_accuracy(self) -> float | None:
-        """Accuracy at the end, in [0, 1]; None for a run that never was evaluated."""
+        """Test accuracy after the last epoch, in [0, 1]; None if it was not evaluated."""
         return self.epochs[-1].test_accuracy if self.epochs else None
 
     @property
     def epochs_trained(self) -> float:
-        """Epochs, also where the last is a fraction or the run ended before its time."""
+        """Number of epochs trained. It is fractional if the last epoch was, and smaller if the run ended early."""
         return min(len(self.epochs), self.config.train.epochs)
 
     @property
     def images_trained(self) -> float:
-        """Images of all training steps, each time that one was used."""
+        """Number of images in all training steps. An image counts each time it is used."""
         return self.epochs_trained * (self.data.train_images if self.data else 0)
 
     def seconds_to(self, accuracy: float) -> float | None:

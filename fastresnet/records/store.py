@@ -1,4 +1,4 @@
-"""Records in a folder or behind a URL: one JSON file a run, found by configuration hash and seed. Free of torch."""
+"""Records in a folder or behind a URL: one JSON file per run, found by configuration hash and seed. Does not import torch."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,13 @@ from fastresnet.records.folders import LocalFolder, Place, open_folder, split_pl
 from fastresnet.records.record import RunRecord
 
 Key = tuple[str, int]
-"""Configuration hash and seed: what names a run."""
+"""Configuration hash and seed, which identify a run."""
 RECORDS = "*/*/*.json"
 _NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 
 
 class Store:
-    """Folders of records, STUDY/EXPERIMENT/VARIANT-HASH-seedN.json below each. New ones go into the first folder.
+    """Folders of records, each at STUDY/EXPERIMENT/VARIANT-HASH-seedN.json. New records go into the first folder.
 
     A folder is a path or a URL.
     """
@@ -27,21 +27,21 @@ class Store:
         self.folders = tuple(dict.fromkeys(folders))
 
     def find(self, config_hash: str, seed: int) -> RunRecord | None:
-        """The record of one run, as `find_all` says; None if there is none."""
+        """The record of one run that finished or diverged; None if there is none. Raises UserError like `find_all`."""
         return self.find_all([(config_hash, seed)]).get((config_hash, seed))
 
     def find_all(self, wanted: Iterable[Key]) -> dict[Key, RunRecord]:
-        """The records of those runs that have ended by themselves, `finished` or `diverged`.
+        """The records of the wanted runs that finished or diverged. Failed runs are left out.
 
-        Each folder is listed once, and only files are read whose names say that they hold a wanted run. Raises UserError
-        naming a file among these that is no whole record, or one of another run.
+        Each folder is listed once, and only files whose names match a wanted run are read. Raises UserError that names a file
+        among these if it is not a whole record or holds another run.
         """
         missing, found = set(wanted), {}
         for folder in map(open_folder, self.folders if missing else ()):
             keys = {name: key for name in folder.names(RECORDS) if (key := _key(name)) in missing}
             for name, content in folder.read(keys):
                 key = keys[name]
-                if key not in missing:  # another variant of the same name and run came before
+                if key not in missing:  # an earlier file held the same run
                     continue
                 record = _ended(content, key, folder.place(name))
                 if record:
@@ -50,18 +50,18 @@ class Store:
         return found
 
     def find_saved(self, key: Key, study: str, experiment: str, variant: str) -> RunRecord | None:
-        """The record of one run, as `find_all` says, if `save` wrote it under these very names: no folder is listed."""
+        """Like `find`, but only for a record that `save` wrote under these names, so that no folder need be listed."""
         folder, name = open_folder(self.folders[0]), _name(key, study, experiment, variant)
         content = folder.get(name)
         return None if content is None else _ended(content, key, folder.place(name))
 
     def save(self, record: RunRecord, study: str, experiment: str, variant: str) -> Place:
-        """Writes a record so that a reader finds all of it or none, and says where it is."""
+        """Writes a record atomically into the first folder and returns its place."""
         name = _name((record.config_hash, record.seed), study, experiment, variant)
         return open_folder(self.folders[0]).write(name, _text(record))
 
     def check_writable(self) -> None:
-        """Raises UserError unless new records can be kept."""
+        """Raises UserError unless new records can be written."""
         open_folder(self.folders[0]).check_writable()
 
 
@@ -79,13 +79,13 @@ def _key(name: str) -> Key | None:
 
 
 def write_record(record: RunRecord, place: Place) -> Place:
-    """Writes a record in one move: whatever had its name before is there until it is whole."""
+    """Writes a record atomically and returns its place. An older file of that name stays until the new one is whole."""
     folder, name = split_place(place)
     return open_folder(folder).write(name, _text(record))
 
 
 def read_record(path: Path) -> RunRecord:
-    """Reads one record. Raises UserError naming the file if it is not a whole, valid one."""
+    """Reads one record. Raises UserError that names the file if it is not a whole, valid record."""
     return _parse(path.read_bytes(), path)
 
 
@@ -107,7 +107,7 @@ def _parse(content: bytes, place: Place) -> RunRecord:
 
 
 def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
-    """The record in a file, None for a run that failed. Raises UserError unless it is a whole one of the run it is named for."""
+    """The record in a file's content; None for a failed run. Raises UserError if it is invalid or of another run than `key`."""
     record = _parse(content, place)
     if (record.config_hash, record.config.hash, record.seed) != (key[0], key[0], key[1]):
         raise UserError(f"{place}: holds another run than its name says; remove it or give it back its name")
@@ -115,10 +115,10 @@ def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
 
 
 def load_frame(folder: Place) -> pd.DataFrame:
-    """Every record below a folder, or a URL, as one row: study, experiment, variant, seed, figures, and the configuration
-    as `data.*`, `model.*` and `train.*` columns.
+    """A table of all records below a folder or URL, one row per run: study, experiment, variant, seed, results, and the
+    configuration as `data.*`, `model.*` and `train.*` columns.
 
-    Raises UserError for a folder of this machine that is not there; behind most URLs an empty folder and none are the same.
+    Raises UserError for a local folder that does not exist. Behind most URLs, a missing folder looks like an empty one.
 
         >>> load_frame("no-such-folder")
         Traceback (most recent call last):

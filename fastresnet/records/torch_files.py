@@ -1,4 +1,4 @@
-"""Torch files: written in one move, read without running code from them, and only if every byte is as it was written."""
+"""Torch files that are written atomically and read without running code from them, and only if their checksums are right."""
 
 import io
 import zipfile
@@ -11,7 +11,7 @@ from fastresnet.records.atomic import replacing
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
-    """Writes tensors and plain values in one move. Raises OSError, naming the file, if it cannot be written."""
+    """Writes tensors and plain values atomically. Raises OSError that names the file if it cannot be written."""
     content = io.BytesIO()  # given a file, torch hides why it could not write to it
     torch.save(state, content)
     with replacing(path) as partial:
@@ -19,9 +19,9 @@ def write_state(state: dict[str, Any], path: Path) -> None:
 
 
 def read_state(content: bytes, device: torch.device | str = "cpu") -> Any:
-    """What `torch.save` wrote: tensors and plain values. Raises one of several exceptions for anything else."""
+    """Reads tensors and plain values from bytes that `torch.save` wrote. Raises one of several exceptions for other bytes."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        damaged = archive.testzip()  # torch writes check sums but leaves it at that
+        damaged = archive.testzip()  # torch writes checksums but does not check them
     if damaged:
         raise ValueError(f"its part {damaged} is altered")
     return torch.load(io.BytesIO(content), map_location=device, weights_only=True)

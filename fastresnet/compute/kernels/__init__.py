@@ -1,1 +1,1 @@
-"""Faster ways to compute what torch computes, swapped in where they pay."""
+"""Faster replacements for operations of torch."""

@@ -1,8 +1,8 @@
-"""Convolutions of small images on a processor, from matrix products.
+"""Convolutions of small images on a processor, computed as matrix products.
 
-oneDNN, by which torch computes on a processor, is slow at the gradients of filters where images are a few pixels wide, also in
-its kernels for units that multiply matrices (Intel's AMX). One long product over the pixels of all images keeps those busy. Where
-filters cover the whole image from every position, the layer is one matrix.
+torch uses oneDNN on a processor. Its filter gradients are slow for images a few pixels wide, even on matrix units (Intel's AMX).
+One long matrix product over the pixels of all images keeps those units busy. If the filters cover the whole image from every
+position, the layer is a single matrix.
 """
 
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LARGEST = 9
-"""Pixels per side of the largest images treated so: the smaller the image, the more products gain over oneDNN."""
+"""Side in pixels of the largest images whose filter gradients are matrix products. Smaller images gain more over oneDNN."""
 _NARROWEST = 64
-"""Channels below which the products are too small to be worth their making."""
+"""Fewest channels for which filter gradients are matrix products. Smaller products take longer to prepare than they save."""
 
 
 class Convolution(nn.Conv2d):
-    """A convolution. On a processor it is a matrix product where its filters cover the whole image from every position; with
-    `matmul_gradients`, a wide 3x3 one of small images takes the gradient of its filters as above."""
+    """A convolution. On a processor, it is one matrix product if its filters cover the whole image from every position. With
+    `matmul_gradients`, wide 3x3 convolutions of small images compute their filter gradients as matrix products."""
 
     matmul_gradients = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Feature maps [N, out_channels, H', W'] of x [N, in_channels, H, W], equal up to rounding however they are computed."""
+        """Feature maps [N, out_channels, H', W'] of x [N, in_channels, H, W]. All ways to compute them agree up to rounding."""
         if x.is_cpu and self._covers(x):
             return self._as_matrix(x)
         if not (self.matmul_gradients and self._suits(x) and torch.is_grad_enabled()):
@@ -44,15 +44,15 @@ class Convolution(nn.Conv2d):
     def _as_matrix(self, x: Tensor) -> Tensor:
         rows, columns = (_taps(*side) for side in self._sides(x))
         taps = rows[:, None, :, None] * self.kernel_size[1] + columns[:, None]  # [H', W', H, W]
-        # whose gradient, unlike that of weight[taps], is summed in one order however many threads there are
+        # the gradient of index_select, unlike that of indexing, is summed in the same order for any number of threads
         chosen = self.weight.permute(2, 3, 0, 1).flatten(0, 1).index_select(0, taps.flatten())
         matrix = chosen.view(*taps.shape, *chosen.shape[1:]).permute(0, 1, 4, 2, 3, 5).flatten(3).flatten(0, 2)
         out = functional.linear(x.permute(0, 2, 3, 1).flatten(1), matrix)
         return out.view(len(x), len(rows), len(columns), self.out_channels).permute(0, 3, 1, 2)
 
     def _sides(self, x: Tensor) -> Iterator[tuple[int, int, int, int]]:
-        """For height and for width: pixels of x, pixels of the filters, stride, padding."""
-        padding: Any = self.padding  # numbers: `layers.conv` gives no words
+        """Yields (size of x, kernel size, stride, padding), first for the height and then for the width."""
+        padding: Any = self.padding  # `layers.conv` passes numbers, never "same" or "valid"
         return zip(x.shape[-2:], self.kernel_size, self.stride, padding, strict=True)
 
     def _suits(self, x: Tensor) -> bool:
@@ -67,7 +67,7 @@ class Convolution(nn.Conv2d):
 
 
 def _taps(size: int, kernel: int, stride: int, padding: int) -> Tensor:
-    """Which element of a filter joins each output position with each input position along one side: [out, in]."""
+    """Index of the filter element between each output and each input position along one side: [out, in]."""
     starts = torch.arange(-padding, size + padding - kernel + 1, stride)
     return torch.arange(size) - starts[:, None]
 
@@ -93,21 +93,21 @@ class _Convolution(torch.autograd.Function):
 
 
 def input_gradient(x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
-    """The gradient of the input x [N, in, H, W] of a 3x3 convolution with one pixel of padding, as torch computes it, from its
-    filters [out, in, 3, 3] and its output's gradient [N, out, H, W]."""
+    """Gradient of the input x [N, in, H, W] of a 3x3 convolution with one pixel of padding, computed by torch from the filters
+    [out, in, 3, 3] and the output gradient [N, out, H, W]."""
     geometry = ([1, 1], [1, 1], [1, 1], False, [0, 0], 1)  # stride, padding, dilation, not transposed, groups
     grad_x: Tensor = torch.ops.aten.convolution_backward(grad, x, weight, None, *geometry, [True, False, False])[0]
     return grad_x
 
 
 def filter_gradient(x: Tensor, grad: Tensor) -> Tensor:
-    """The gradient [out, in, 3, 3] of a 3x3 convolution's filters, from its input [N, in, H, W] and its output's gradient
-    [N, out, H, W], with one pixel of padding: a product for each row of the filters."""
+    """Gradient [out, in, 3, 3] of the filters of a 3x3 convolution with one pixel of padding, from its input [N, in, H, W] and
+    output gradient [N, out, H, W]. It is computed as one matrix product per filter row."""
     (num_images, in_channels, height, width), out_channels = x.shape, grad.shape[1]
     x, grad = x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)  # [N, H, W, channels], as channels_last has them in memory
-    # the pixels of all images one after the other; a row of zeros pads the image above it and the one below
+    # the pixels of all images in sequence; one row of zeros pads both the image above it and the image below it
     num_pixels = num_images * (height + 1) * width
-    neighbours = x.new_zeros(num_pixels + 2 * width, 3, in_channels)  # of each pixel the left one, itself, the right one
+    neighbours = x.new_zeros(num_pixels + 2 * width, 3, in_channels)  # per pixel: left neighbour, itself, right neighbour
     inner = neighbours[:num_pixels].view(num_images, height + 1, width, 3, in_channels)[:, 1:]
     inner[:, :, 1:, 0] = x[:, :, :-1]
     inner[:, :, :, 1] = x

@@ -1,11 +1,11 @@
-"""What stands between two convolutions, for a GPU in training: in few passes over memory. And gradients of narrow filters.
+"""Fused GPU kernels for the layers between two convolutions, and filter gradients of narrow convolutions.
 
-torch reads and writes the widest tensors of a small network once for each of pool, norm, sum and activation, and again for
-each of their gradients, and its pool keeps eight bytes for every place that it chose. Here one pass pools and sums up, a second
-norms and activates, and two go back. The gradients of filters of a few input channels, at which cuDNN is slow, have a program as
-well. Sums are in fp32, always in the same order.
+torch reads and writes the widest tensors of a small network once each for pool, norm, sum and activation, and once more for each
+of their gradients. Its pool also stores an index of eight bytes per output. Here, one pass pools and sums up, a second one norms
+and activates, and two passes compute the gradients. cuDNN is slow at filter gradients for few input channels, so they have a
+kernel here, too. Sums are in fp32 and always in the same order.
 
-Needs Triton, which torch's CUDA builds for Linux bring along.
+Needs Triton, which torch's CUDA builds for Linux include.
 """
 
 import math
@@ -21,31 +21,31 @@ from fastresnet.compute.kernels import triton_layers
 from fastresnet.compute.kernels.convolution import input_gradient
 
 CHANNELS = 32
-"""Channels that the input of a narrow convolution is padded to: cuDNN is fastest with them."""
+"""Number of channels to which the input of a narrow convolution is padded, since cuDNN is fastest with it."""
 _MOST_INPUTS, _MOST_FILTERS, _MOST_COLUMNS = 28, 128, 32
-"""The widest convolution whose filter gradient fits the registers of a thread block, and the widest image of which a line fits
-the shared memory of any card, in any precision."""
+"""Limits of a narrow convolution: its filter gradient must fit the registers of a thread block, and a line of its images must fit
+the shared memory of any GPU, in any precision."""
 _PRODUCTS = 8192
-"""Pixels times filters of a thread block's tile; at least one line."""
+"""Size of a thread block's tile in the filter gradient: pixels times filters. A tile has at least one line."""
 _MOST_PATCHES, _MOST_PIXELS = 128, 32
-"""The most patches that a thread block holds at a time, and the most pixels of each, in all channels."""
+"""Most patches that a thread block holds at a time, and most values per patch (pixels times channels)."""
 _TILE = 4096
-"""Numbers that a thread block holds in its registers at a time."""
+"""Number of values that a thread block holds in its registers at a time."""
 _PROGRAMS = 256
-"""The most thread blocks that a sum is divided among, a power of two: about two per multiprocessor of a large GPU."""
+"""Most thread blocks that compute one sum, a power of two: about two per multiprocessor of a large GPU."""
 _CHANNELS_AT_ONCE = 8
-"""Channels whose partial sums a thread block adds up."""
+"""Number of channels whose partial sums one thread block adds up."""
 
 
 def pool_norm_activation(
     x: Tensor, norm: nn.BatchNorm2d, activation: str, *, pool: bool = False, residual: Tensor | None = None
 ) -> Tensor:
-    """A 2x2 max pool where asked for, batch norm, the sum with a residual, an activation ("gelu" or "relu").
+    """Applies a 2x2 max pool if asked for, batch norm, the sum with any residual, and an activation ("gelu" or "relu").
 
-    Takes x [N, C, H, W] and a residual of the result's shape, on a GPU. The norm's scale must be one. In training its running
-    statistics move, and gradients go to x, its bias and the residual; in evaluation they rest, and there are no gradients.
+    Takes x [N, C, H, W] and a residual of the result's shape, on a GPU. The norm's scale must be one. Training updates the
+    running statistics and gives gradients to x, the norm's bias and the residual. Evaluation does neither.
     """
-    with torch.cuda.device_of(x):  # Triton asks for no device but the current one
+    with torch.cuda.device_of(x):  # Triton launches kernels on the current device
         if norm.training:
             return _PoolNormActivation.apply(x, norm.bias, residual, norm, activation, pool)
         assert norm.running_mean is not None
@@ -57,32 +57,32 @@ def pool_norm_activation(
 def patches_activation(
     images: Tensor, stem: nn.Conv2d, activation: str, dtype: torch.dtype, channels: int | None = None
 ) -> Tensor:
-    """An unpadded convolution with stride 1 by filters that are not trained, its bias, an activation.
+    """Applies an unpadded convolution with stride 1 and untrained filters, its bias and an activation.
 
-    Takes images [N, C, H, W] on a GPU and gives `dtype`, with more `channels` than filters where asked for: they are zero.
-    Gradients go to the bias alone.
+    Takes images [N, C, H, W] on a GPU and returns `dtype`. If `channels` is larger than the number of filters, the further
+    channels are zero. Only the bias gets a gradient.
     """
     with torch.cuda.device_of(images):
         return _PatchesActivation.apply(images, stem.weight, stem.bias, activation, dtype, channels or stem.out_channels)
 
 
 def takes_patches(images: Tensor, stem: nn.Conv2d) -> bool:
-    """Whether `patches_activation` can compute this."""
+    """Whether `patches_activation` supports this first layer on these images."""
     columns, pixels = images.shape[-1] - stem.kernel_size[1] + 1, stem.in_channels * math.prod(stem.kernel_size)
     return stem.stride == (1, 1) and columns <= _MOST_PATCHES and pixels <= _MOST_PIXELS
 
 
 def is_narrow(weight: Tensor, columns: int) -> bool:
-    """Whether `narrow_convolution` takes filters [out, in, 3, 3], for images of so many columns."""
+    """Whether `narrow_convolution` supports filters [out, in, 3, 3] on images with this many columns."""
     num_filters, in_channels = weight.shape[:2]
     return in_channels <= _MOST_INPUTS and num_filters <= _MOST_FILTERS and columns <= _MOST_COLUMNS
 
 
 def narrow_convolution(x: Tensor, weight: Tensor) -> Tensor:
-    """A 3x3 convolution of x [N, channels, H, W] by few filters [out, in, 3, 3] of its first channels, with one pixel of padding,
-    on a GPU.
+    """A 3x3 convolution on a GPU, with one pixel of padding, of the first channels of x [N, channels, H, W] with filters
+    [out, in, 3, 3].
 
-    Gives the precision of x; the filters' gradient is of their own. cuDNN is up to twice as fast with `CHANNELS` as with less.
+    The result has the precision of x, and the filter gradient has the precision of the filters.
     """
     with torch.cuda.device_of(x):
         return _NarrowConvolution.apply(x, weight)
@@ -134,7 +134,7 @@ class _PoolNormActivation(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = _empty(num_images, channels, height, width, like=pooled)
             cells = num_images * -(-height // 2) * -(-width // 2) if chosen is not None else rows
-            tile = _tile(channels, _TILE // 2 if chosen is None else _TILE // 4)  # fastest, since four pixels are written for one
+            tile = _tile(channels, _TILE // 2 if chosen is None else _TILE // 4)  # a cell of the pool writes four pixels
             triton_layers.norm_and_pool_backward[_over_rows(cells, tile)](
                 grad if grad_residual is None else grad_residual, pooled, chosen, mean, rstd, bias, sums, grad_x, cells, rows,
                 height, width, channels, activation, grad_residual is not None, *tile,
@@ -229,8 +229,8 @@ def _filter_gradient(x: Tensor, grad: Tensor, in_channels: int) -> Tensor:
 
 
 def _lines_and_stages(columns: int, outputs: int, pixel_bytes: int, shared_memory: int) -> tuple[int, int]:
-    """Lines of pixels whose products a program adds to a gradient at a time, a power of two, and for how many such tiles there is
-    to be room: of a wide gradient the next ones are fetched meanwhile."""
+    """Lines of pixels per tile of the filter gradient, a power of two, and the number of tiles in shared memory at a time. For a
+    wide gradient, the next tiles are loaded during the product of one."""
     lines = max(1, _PRODUCTS // outputs // columns)
     stages = 3 if outputs > 64 and 3 * lines * columns * pixel_bytes <= shared_memory else 1
     while lines > 1 and lines * columns * pixel_bytes > shared_memory:
@@ -239,9 +239,9 @@ def _lines_and_stages(columns: int, outputs: int, pixel_bytes: int, shared_memor
 
 
 def _shared_memory(device: torch.device) -> int:
-    """Bytes that a program has beside its registers."""
+    """Bytes of shared memory per thread block."""
     known = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
-    return getattr(known, "shared_memory_per_block_optin", 2**16)  # ROCm tells nothing; the interpreter has what it wants
+    return getattr(known, "shared_memory_per_block_optin", 2**16)  # ROCm does not report it; the interpreter has no limit
 
 
 def _norm_and_activate(
@@ -266,13 +266,13 @@ def _empty(*shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tenso
 
 
 def _tile(channels: int, numbers: int = _TILE) -> tuple[int, int]:
-    """Rows and channels, powers of two, that a program has at a time."""
+    """Rows and channels of a thread block's tile, both powers of two."""
     wide = triton.next_power_of_2(channels)
     return max(1, numbers // wide), wide
 
 
 def _partial_sums(rows: int, channels: int, tile: tuple[int, int], device: torch.device) -> Tensor:
-    """Two sums per channel for each program: [programs, 2, channels]."""
+    """An empty tensor for two sums per channel and thread block: [thread blocks, 2, channels]."""
     return torch.empty(min(_PROGRAMS, -(-rows // tile[0])), 2, channels, device=device)
 
 

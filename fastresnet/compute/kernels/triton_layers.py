@@ -1,8 +1,8 @@
-"""The programs that a GPU runs for `fastresnet.compute.kernels.fused`, in Triton's language.
+"""Triton kernels for `fastresnet.compute.kernels.fused`.
 
-Images are rows of channels: [N, H, W, C] in memory. A program has a tile of ROWS x CHANNELS, powers of two, unless it says
-otherwise. `partial` is fp32 [programs, 2, channels], of each program two sums per channel (`filter_gradient`: a part of the
-gradient); added up they do not depend on which program was done first. Products of matrices in fp32 are TF32.
+Images are rows of channels in memory: [N, H, W, C]. A program is Triton's word for a thread block. Unless a docstring says
+otherwise, its tile has ROWS x CHANNELS values, both powers of two, and `partial`, fp32 [programs, 2, channels], holds two sums
+per channel from each program. They are added up in a fixed order. Matrix products in fp32 use TF32.
 """
 
 import triton
@@ -11,9 +11,9 @@ from triton import language as tl
 
 @triton.jit
 def _normal(z):  # type: ignore[no-untyped-def]
-    """The normal distribution's function, and z times the derivative of what is returned, to 1e-4: a logistic function of a
-    polynomial (fitted to both), since erf itself takes longer than reading its argument."""
-    square = tl.minimum(z * z, 36.0)  # beyond six deviations the polynomial would turn round
+    """The normal distribution function of z, and z times its derivative, both to 1e-4. They come from a logistic function of a
+    polynomial, fitted to both, since erf takes longer than reading its argument from memory."""
+    square = tl.minimum(z * z, 36.0)  # beyond six deviations the polynomial is not monotonic
     power = z * (-2.30098424 + square * (-0.106720908 + square * 0.000991319601))
     slope = z * (1.59492074 + square * (0.221919889 - square * 0.00343565193))
     below = 1.0 / (1.0 + tl.exp2(power))
@@ -25,7 +25,7 @@ def _activate(z, ACTIVATION: tl.constexpr):  # type: ignore[no-untyped-def]
     if ACTIVATION == "gelu":
         below, _ = _normal(z)
         return z * below
-    return tl.where(z < 0, 0.0, z)  # a maximum would make zero of what is no number, and hide a run that diverges
+    return tl.where(z < 0, 0.0, z)  # a maximum would turn NaN into zero and hide a diverging run
 
 
 @triton.jit
@@ -39,16 +39,16 @@ def _slope(z, ACTIVATION: tl.constexpr):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _pool(x, row, channel, height, width, channels, mask, ROWS: tl.constexpr, CHANNELS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The largest of each four pixels, and which of them it is: the first of equals."""
+    """The maximum of each 2x2 pixels, and its index among the four. Among equal pixels, the first one counts."""
     column = row % (width // 2)
-    line = row // (width // 2)  # of all images, one below the other
+    line = row // (width // 2)  # counted over all images
     image = line // (height // 2)
     corner = ((image * height + line % (height // 2) * 2) * width + column * 2).to(tl.int64) * channels + channel
     value = tl.load(x + corner, mask, other=0.0).to(tl.float32)
     place = tl.zeros((ROWS, CHANNELS), tl.uint8)
     for k in tl.static_range(1, 4):
         other = tl.load(x + corner + (k // 2 * width + k % 2) * channels, mask, other=0.0).to(tl.float32)
-        larger = (other > value) | (other != other)  # what is no number goes on, as in torch
+        larger = (other > value) | (other != other)  # NaN propagates, as in torch
         place = tl.where(larger, k, place).to(tl.uint8)
         value = tl.where(larger, other, value)
     return value, place
@@ -58,7 +58,7 @@ def _pool(x, row, channel, height, width, channels, mask, ROWS: tl.constexpr, CH
 def pool_and_sum(  # type: ignore[no-untyped-def]
     x, pooled, chosen, partial, rows, height, width, channels, POOL: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
 ):
-    """Pools, and leaves the sums of the result and of its squares."""
+    """Pools x if POOL, and writes the sums of the result and of its squares to `partial`."""
     channel = tl.arange(0, CHANNELS)[None, :]
     total = tl.zeros((ROWS, CHANNELS), tl.float32)
     squares = tl.zeros((ROWS, CHANNELS), tl.float32)
@@ -92,7 +92,7 @@ def statistics(  # type: ignore[no-untyped-def]
     partial, mean, rstd, running_mean, running_var, batches, rows, channels, eps, momentum, programs,
     PROGRAMS: tl.constexpr, CHANNELS: tl.constexpr
 ):  # fmt: skip
-    """Mean and reciprocal deviation of a batch, and the running ones after it."""
+    """Writes the mean and the reciprocal standard deviation of a batch, and updates the running statistics."""
     channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     mask = channel < channels
     centre = _sum_of_partial(partial, 0, channels, programs, PROGRAMS, CHANNELS) / rows
@@ -141,8 +141,8 @@ def activation_backward_and_sum(  # type: ignore[no-untyped-def]
     grad, pooled, residual, grad_residual, mean, rstd, bias, partial, rows, channels,
     ACTIVATION: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
 ):  # fmt: skip
-    """Leaves the sums of the gradient before the activation, and of its products with what was normed; keeps that gradient where
-    the residual wants it."""
+    """Writes the sums of the gradient before the activation, and of its products with the normed values, to `partial`. With a
+    residual, it also writes that gradient to `grad_residual`."""
     channel = tl.arange(0, CHANNELS)[None, :]
     centre = tl.load(mean + channel, channel < channels)
     scale = tl.load(rstd + channel, channel < channels)
@@ -172,8 +172,8 @@ def norm_and_pool_backward(  # type: ignore[no-untyped-def]
     grad, pooled, chosen, mean, rstd, bias, sums, grad_x, cells, rows, height, width, channels,
     ACTIVATION: tl.constexpr, ACTIVATED: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
 ):  # fmt: skip
-    """The gradient of what was pooled and normed. A cell is a place of the result and the four that it was chosen from; what an
-    odd edge leaves over is in cells without a place. `ACTIVATED`: the gradient given is that before the activation."""
+    """Writes the gradient of the input of pool and norm to `grad_x`. A cell is a pooled pixel with its four input pixels; pixels
+    left over at an odd edge are in cells without a pooled pixel. With ACTIVATED, `grad` is the gradient before the activation."""
     channel = tl.arange(0, CHANNELS)[None, :]
     known = channel < channels
     cell = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
@@ -212,11 +212,11 @@ def patches(  # type: ignore[no-untyped-def]
     IN_CHANNELS: tl.constexpr, SIDE: tl.constexpr, FILTERS: tl.constexpr, OUT_CHANNELS: tl.constexpr, ACTIVATION: tl.constexpr,
     LINES: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, PIXELS: tl.constexpr
 ):  # fmt: skip
-    """The activations of patches, to `out`; or, given their gradient, sums of the gradient before the activation. Both have
-    OUT_CHANNELS, of which those beyond the FILTERS are zero.
+    """Writes the activations of patches to `out` or, if `grad` is given, sums of the gradient before the activation to `partial`.
+    `out` and `grad` have OUT_CHANNELS, which are zero beyond FILTERS.
 
-    A tile is LINES x COLUMNS patches of an image, the latter no fewer than a line has. PIXELS: no fewer than a patch has in all
-    channels, and enough for the units that multiply matrices.
+    A tile is LINES x COLUMNS patches of an image; COLUMNS is at least the number of patches per line. PIXELS is at least the
+    number of values per patch in all channels, and large enough for matrix units.
     """
     channel = tl.arange(0, CHANNELS)[None, :]
     known = channel < FILTERS
@@ -255,11 +255,11 @@ def filter_gradient(  # type: ignore[no-untyped-def]
     x, grad, partial, num_images, height, width, IN_CHANNELS: tl.constexpr, X_CHANNELS: tl.constexpr, OUT_CHANNELS: tl.constexpr,
     LINES: tl.constexpr, COLUMNS: tl.constexpr, OUTPUTS: tl.constexpr, INPUTS: tl.constexpr
 ):  # fmt: skip
-    """Of each program, a part of the gradient [out, 3 * 3 * in] of 3x3 filters, which see the first IN_CHANNELS of x, with one
-    pixel of padding.
+    """Writes each program's part of the gradient [out, 3 * 3 * in] of 3x3 filters to `partial`. The filters see the first
+    IN_CHANNELS of x, with one pixel of padding.
 
-    A tile is LINES x COLUMNS pixels of an image, the latter no fewer than a line has. OUTPUTS and INPUTS: no fewer than the rows
-    and columns of the gradient.
+    A tile is LINES x COLUMNS pixels of an image; COLUMNS is at least the width of the image. OUTPUTS and INPUTS are at least the
+    numbers of rows and columns of the gradient.
     """
     output = tl.arange(0, OUTPUTS)
     place = tl.arange(0, INPUTS) // IN_CHANNELS

@@ -1,6 +1,6 @@
-"""What Muon does beside its matrix products, for a GPU: in three passes over memory, where torch takes a dozen.
+"""Triton kernels for all of Muon's step except its matrix products: three passes over memory, where torch needs a dozen.
 
-Needs Triton, which torch's CUDA builds for Linux bring along.
+Needs Triton, which torch's CUDA builds for Linux include.
 """
 
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from torch import Tensor
 from triton import language as tl
 
 _BLOCK = 2048
-"""Numbers that a thread block holds in its registers at a time."""
+"""Number of values that a thread block holds in its registers at a time."""
 _PROGRAMS = 128
-"""The most thread blocks that a sum is divided among; a power of two."""
+"""Most thread blocks that compute one sum, a power of two."""
 
 
 def muon_step(
     parameter: Tensor, average: Tensor, lr: Tensor | float, momentum: float, orthogonal: Callable[[Tensor], Tensor]
 ) -> None:
-    """A step of `training.optim.Muon` for one filter bank [out, in, H, W] with a gradient, on a GPU; `average` has its layout.
-    `orthogonal` takes a bf16 matrix of norm one and gives one of the same shape."""
+    """Takes a step of `training.optim.Muon` for one filter bank [out, in, H, W] with a gradient, on a GPU. `average` is its
+    momentum buffer, in the same layout. `orthogonal` maps a bf16 matrix of norm one to a matrix of the same shape."""
     assert parameter.grad is not None
     gradient = parameter.grad
     if gradient.stride() != parameter.stride():
         gradient = torch.empty_like(parameter).copy_(gradient)
     size, out = parameter.numel(), len(parameter)
     blocks = triton.cdiv(size, _BLOCK)
-    with torch.cuda.device_of(parameter):  # Triton asks for no device but the current one
+    with torch.cuda.device_of(parameter):  # Triton launches kernels on the current device
         partial = torch.empty(min(_PROGRAMS, blocks), 2, device=parameter.device)
         _average_and_sum[(len(partial),)](parameter, gradient, average, partial, size, momentum, _BLOCK)
         matrix = torch.empty(out, size // out, dtype=torch.bfloat16, device=parameter.device)
@@ -39,7 +39,7 @@ def muon_step(
 
 @triton.jit(do_not_specialize=["size"])
 def _average_and_sum(parameter, gradient, average, partial, size, momentum, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Moves the average; leaves the sums of the squares of its Nesterov gradient, and of the parameter."""
+    """Updates the momentum buffer `average`, and writes the sums of squares of the Nesterov gradient and of the parameter."""
     of_gradient = tl.zeros((BLOCK,), tl.float32)
     of_parameter = tl.zeros((BLOCK,), tl.float32)
     for start in range(tl.program_id(0) * BLOCK, size, tl.num_programs(0) * BLOCK):
@@ -66,7 +66,7 @@ def _norm(partial, which, programs, PROGRAMS: tl.constexpr):  # type: ignore[no-
 def _normed(  # type: ignore[no-untyped-def]
     gradient, average, partial, matrix, size, momentum, programs, PROGRAMS: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """The Nesterov gradient over its norm."""
+    """Writes the Nesterov gradient, divided by its norm, to `matrix`."""
     here = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = here < size
     ahead = tl.load(gradient + here, mask) + momentum * tl.load(average + here, mask)
@@ -78,7 +78,7 @@ def _move(  # type: ignore[no-untyped-def]
     parameter, update, partial, lr, size, norm, programs, LR_IN_MEMORY: tl.constexpr, PROGRAMS: tl.constexpr,
     BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Brings the parameter to its `norm`, and takes the update from it."""
+    """Scales the parameter to `norm`, and subtracts the update times the learning rate."""
     here = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = here < size
     rate = tl.load(lr) if LR_IN_MEMORY else lr

@@ -1,9 +1,9 @@
-"""Named configurations, each made for one test accuracy. Free of torch.
+"""Named configurations, each designed to reach one test accuracy. Does not import torch.
 
     find_recipe("cifar10-94").config("cpu-bf16")
 
-A recipe has a variant for any processor, one for processors that multiply vectors of bf16 natively, one for those that multiply
-matrices of it and one for GPUs; `device.recipe_variant` tells which is made for a device.
+A recipe has four variants: for any processor, for processors with native bf16 vectors, for processors with bf16 matrix units,
+and for GPUs. `compute.device.recipe_variant` chooses the variant for a device.
 """
 
 import inspect
@@ -18,16 +18,16 @@ from fastresnet.errors import UserError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A name, the test accuracy that it is made for, and the configuration for a kind of device."""
+    """A named configuration for each kind of device, with the test accuracy that it is designed to reach."""
 
     name: str
     target: float
-    """Mean test accuracy over seeds, in [0, 1]."""
+    """Mean test accuracy over seeds that the recipe is designed to reach, in [0, 1]."""
     config: Callable[[Variant], RunConfig]
 
     @property
     def description(self) -> str:
-        """What it is made for, and why it is as it is."""
+        """The recipe's target and the reasons for its settings, from the docstring of `config`."""
         return inspect.getdoc(self.config) or ""
 
 
@@ -50,7 +50,7 @@ RECIPES = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """A recipe by its name. Raises UserError for an unknown one."""
+    """Returns the recipe of a name. Raises UserError for an unknown name."""
     if name not in RECIPES:
         raise UserError(f"no recipe {name!r}; allowed: {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -1,4 +1,4 @@
-"""What the recipes have in common."""
+"""Settings that several recipes share, and the changes to them for each kind of device."""
 
 from typing import Any, Literal
 
@@ -7,8 +7,8 @@ from fastresnet.config.models import SpeedNetConfig
 from fastresnet.config.schedules import Linear
 
 Variant = Literal["cpu", "cpu-bf16", "cpu-amx", "cuda"]
-"""Kinds of device: any processor, one that multiplies vectors of bf16 natively (AVX512-BF16), one that multiplies matrices of
-bf16 (AMX), an NVIDIA GPU."""
+"""Kinds of device: any processor, a processor with native bf16 vectors (AVX512-BF16), a processor with bf16 matrix units (AMX),
+an NVIDIA GPU."""
 
 SHORT_RUN = RunConfig(
     data=DataConfig(name="fashion-mnist", test_batch_size=250),
@@ -25,8 +25,8 @@ SHORT_RUN = RunConfig(
         evaluate_every=1_000,
     ),
 )
-"""Settings for runs of a few seconds or minutes. Found by `fastresnet tune` with 5,000 images held out of FashionMNIST's
-training set, for runs of 0.06 epochs; rounded."""
+"""Settings for runs of a few seconds or minutes. `fastresnet tune` found them for runs of 0.06 epochs, with 5,000 images held
+out of FashionMNIST's training set. They are rounded."""
 
 LONG_RUN = RunConfig(
     data=DataConfig(batch_size=250, test_batch_size=250, flip="alternating", crop_padding=2),
@@ -48,9 +48,9 @@ LONG_RUN = RunConfig(
         evaluate_every=1_000,
     ),
 )
-"""Settings for runs of several epochs. They began with the rates of airbench94 with Muon (Jordan, 2025), made for batches of
-2,000: those of biases and head and the decay were scaled down with the batch; then Muon's learning rate was chosen among 0.24,
-0.17, 0.12, 0.08, 0.06 and 0.05 with 10,000 images held out of CIFAR-10's training set (four epochs, one run each)."""
+"""Settings for runs of several epochs. The learning rates of biases and head and the weight decay come from airbench94 with Muon
+(Jordan, 2025), which uses batches of 2,000; they are scaled down with the batch size. Muon's learning rate was chosen with
+10,000 images held out of CIFAR-10's training set."""
 
 
 _ON_A_PROCESSOR: dict[str, dict[str, Any]] = {
@@ -58,7 +58,7 @@ _ON_A_PROCESSOR: dict[str, dict[str, Any]] = {
     "cpu-bf16": {"train.precision": "bf16"},
     "cpu-amx": {"train.precision": "bf16", "train.matmul_gradients": True},
 }
-"""Gradients from matrix products are faster where the processor has units for them (AMX), and slower where it has not."""
+"""Changes to a recipe per kind of processor. Gradients from matrix products are faster with AMX and slower without."""
 
 _ON_A_GPU = {
     "data.test_batch_size": 5000,
@@ -70,19 +70,19 @@ _ON_A_GPU = {
 
 
 def for_variant(config: RunConfig, variant: Variant) -> RunConfig:
-    """What a recipe changes for a kind of device.
+    """Applies the changes for a kind of device to a recipe's configuration.
 
-    A processor computes a batch in pieces that stay in its cache; a GPU wants it whole. Neither compiles it: the sizes of the
-    images and what is frozen change in the course of a run, and what is compiled anew each time costs more than a run gains.
+    A processor computes a batch in micro-batches that stay in its cache; a GPU computes it whole. No variant uses torch.compile:
+    image sizes and frozen parts change during a run, and each recompilation takes longer than the run gains.
     """
     return config.with_changes(_ON_A_GPU if variant == "cuda" else _ON_A_PROCESSOR[variant])
 
 
 def short_run(variant: Variant, changes: dict[str, Any]) -> RunConfig:
-    """`SHORT_RUN` with changes, for a kind of device."""
+    """`SHORT_RUN` with a recipe's changes, for a kind of device."""
     return for_variant(SHORT_RUN.with_changes(changes), variant)
 
 
 def long_run(variant: Variant, changes: dict[str, Any]) -> RunConfig:
-    """`LONG_RUN` with changes, for a kind of device."""
+    """`LONG_RUN` with a recipe's changes, for a kind of device."""
     return for_variant(LONG_RUN.with_changes(changes), variant)

@@ -12,8 +12,8 @@ _WIDE = {
     "train.test_share": 0.75,
     "data.batch_size": 500,
 }
-"""Settings for wide networks, in batches of 500: airbench94's rates of biases and decay scaled down to the batch, those of Muon
-and the head chosen with held-out images."""
+"""Settings for wide networks, in batches of 500. The bias learning rate and the weight decay are airbench94's, scaled down with
+the batch size. The learning rates of Muon and of the head were chosen on held-out images."""
 
 
 _WIDE_ON_A_GPU = _WIDE | {
@@ -27,8 +27,8 @@ _WIDE_ON_A_GPU = _WIDE | {
     "train.test_share": 0.5,
     "data.batch_size": 1000,
 }
-"""Settings for wide networks on a GPU, around those of airbench94 with Muon, chosen with 5,000 training images held out. The
-epochs are more than those with which the targets were missed: see the frontier chapter."""
+"""Settings for wide networks on a GPU, close to those of airbench94 with Muon and chosen with 5,000 training images held out.
+Recipes that missed their targets were given more epochs: see the frontier chapter."""
 
 
 _FAST_ON_A_GPU = _WIDE_ON_A_GPU | {
@@ -39,20 +39,20 @@ _FAST_ON_A_GPU = _WIDE_ON_A_GPU | {
     "train.test_share": 0.25,
     "data.batch_size": 2000,
 }
-"""The same in batches of 2,000, in which an image takes a GPU less time; chosen with 5,000 training images held out."""
+"""Settings for batches of 2,000 on a GPU, which take less time per image; chosen with 5,000 training images held out."""
 
 
 def _sizes(epochs: float) -> list[tuple[float, int]]:
-    """A size curriculum: three tenths of a run small, three tenths larger, the rest full size."""
+    """Size curriculum of a run: about three tenths at 24 pixels per side, three tenths at 28, the rest at 32."""
     return [(0, 24), (round(0.305 * epochs, 2), 28), (round(0.61 * epochs, 2), 32)]
 
 
 def cifar10_83(variant: Variant) -> RunConfig:
-    """83.06 % on CIFAR-10: the original report's fast model, which took 262 s on an RTX 2060.
+    """83.06 % on CIFAR-10, the accuracy of the original report's fast model, which took 262 s on an RTX 2060.
 
-    Its settings were chosen with 10,000 training images held out. Images of 23x23 pool to as many pixels as those of 24x24.
-    The biases of the first layer stand still after a tenth of the run: without their gradients none goes back through the widest
-    feature maps.
+    The settings were chosen with 10,000 training images held out. Images of 23x23 pixels are pooled to feature maps of the same
+    size as images of 24x24. The first layer's biases are frozen early, so that no gradient goes back through the widest feature
+    maps from then on.
     """
     changes = {
         "data.name": "cifar10",
@@ -70,9 +70,9 @@ def cifar10_83(variant: Variant) -> RunConfig:
 
 
 def cifar10_90(variant: Variant) -> RunConfig:
-    """90 % on CIFAR-10, where the original report's accurate model arrived after about 412 s on an RTX 2060.
+    """90 % on CIFAR-10, which the original report's accurate model reached after about 412 s on an RTX 2060.
 
-    Which share of the easy images it skips was chosen with 5,000 training images held out.
+    The share of easy images that it skips was chosen with 5,000 training images held out.
     """
     changes = {
         "model.widths": [32, 128, 128],
@@ -85,7 +85,7 @@ def cifar10_90(variant: Variant) -> RunConfig:
 
 
 def cifar10_91(variant: Variant) -> RunConfig:
-    """91.42 % on CIFAR-10: where the original report's most accurate network ended, in a time that it does not print."""
+    """91.42 % on CIFAR-10, the accuracy of the original report's most accurate network, whose time the report does not give."""
     changes = {
         "model.widths": [40, 160, 160],
         "train.epochs": 4,
@@ -97,14 +97,14 @@ def cifar10_91(variant: Variant) -> RunConfig:
 
 
 def cifar10_94(variant: Variant) -> RunConfig:
-    """94 % on CIFAR-10: the yardstick of the field's speed records.
+    """94 % on CIFAR-10, the usual target of speed records.
 
-    The third convolution of the last group sees 3x3 pixels and adds a twentieth to the operations. On a processor the first
-    group is frozen in the last quarter of the run. Nothing is pruned.
+    The third convolution of the last group works on 3x3 pixels and adds a twentieth to the operations. On a processor, the first
+    group is frozen in the last quarter of the run. No images are pruned.
     """
     network = {"model.widths": [64, 256, 256], "model.convolutions": [2, 2, 3]}
     if variant == "cuda":
-        # sizes change, and the first layer is frozen, late in an epoch: steps are recorded anew while others are on their way
+        # image sizes change and the first layer is frozen late in an epoch: graphs are captured again while earlier steps run
         sizes = [(0, 24), (2.76, 28), (5.52, 32)]
         return long_run(variant, _FAST_ON_A_GPU | network | {"train.epochs": 9, "data.size_curriculum": sizes})
     changes = {"train.epochs": 8.8, "data.size_curriculum": _sizes(8.8), "train.freeze": [[0.4, 1], [0.75, 2]]}
@@ -112,14 +112,14 @@ def cifar10_94(variant: Variant) -> RunConfig:
 
 
 def cifar10_95(variant: Variant) -> RunConfig:
-    """95 % on CIFAR-10, with the widths of airbench95 (Jordan, 2024)."""
+    """95 % on CIFAR-10, with the network widths of airbench95 (Jordan, 2024)."""
     changes = {"model.widths": [128, 384, 384], "train.epochs": 14, "data.size_curriculum": _sizes(14)}
     return long_run(variant, (_WIDE_ON_A_GPU if variant == "cuda" else _WIDE) | changes)
 
 
 def cifar10_96(variant: Variant) -> RunConfig:
-    """96 % on CIFAR-10, with the network and augmentation of airbench96 (Jordan, 2024): 5 PFLOP, twenty times that of
-    `cifar10-94`.
+    """96 % on CIFAR-10, with the network and augmentation of airbench96 (Jordan, 2024). A run takes 5 PFLOP,
+    twenty times as many as `cifar10-94`.
     """
     network = {"model.widths": [128, 512, 512], "model.convolutions": 3}
     augmentation = {"data.crop_padding": 4, "data.cutout": 12}
