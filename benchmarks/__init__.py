@@ -1,1 +1,1 @@
-"""Recipes and peers side by side, run after run in one process on one machine."""
+"""Benchmarks of the recipes against peers, run after run in one process on one machine."""

@@ -1,4 +1,4 @@
-"""python -m benchmarks SUITE, from the checkout."""
+"""The command python -m benchmarks SUITE, to be run in the checkout."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ def bench(
 ) -> None:
     """Time the recipes against their peers, run after run in one process."""
     check_output("json", json_file)
-    revision = source_revision()  # before anybody commits or edits while it is measured
+    revision = source_revision()  # read first: somebody may commit or edit during the measurement
     rows = []
     for row in suites.run_suite(suite, only=tuple(only or ()), peers=tuple(peer or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)

@@ -1,4 +1,4 @@
-"""Who is compared on the way to which accuracy, and with how many steps each gets there."""
+"""The contenders for each target accuracy, and the number of epochs that each needs to reach it."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from fastresnet.config.schedules import Linear, OneCycle
 
 @dataclass(frozen=True)
 class Contender:
-    """A program on its way to a target.
+    """A program that is timed to a target accuracy.
 
-    `epochs` is what it needs to get there, for where only a few steps are timed; None where nobody has recorded it.
-    `epochs_source` says whence that is known. `at_least` if a whole run of so many epochs did not get there.
+    `epochs` is the number that it needs to the target, used if only a few steps are timed; None if that is not recorded.
+    `epochs_source` says how it is known. `at_least` says that a whole run of so many epochs did not reach the target.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Contest:
 
 
 def contests(names: tuple[str, ...], variant: Variant) -> tuple[Contest, ...]:
-    """The contests for the targets of some recipes, ours in the given variant."""
+    """The contests for the targets of some recipes; our contender is the recipe in the given variant."""
     return tuple(_contest(name, variant) for name in names)
 
 
@@ -84,7 +84,7 @@ def _gpu_peers(name: str, ours: RunConfig) -> tuple[Contender, ...]:
 
 
 def _airbench_muon(ours: RunConfig) -> Contender:
-    """Our network with the precision of our recipe, and the same switches for how a step is computed."""
+    """Airbench94 with Muon on our network, with the precision of our recipe and its switches for how a step is computed."""
     source = "published, with batch norm over whole batches"
     ways = ("cuda_graph", "fused_kernels", "matmul_gradients")
     config = airbench_muon(ours.train.precision).with_changes({f"train.{way}": getattr(ours.train, way) for way in ways})
@@ -92,7 +92,7 @@ def _airbench_muon(ours: RunConfig) -> Contender:
 
 
 def tutorial(dataset: str, epochs: int) -> RunConfig:
-    """What a tutorial does: torchvision's ResNet-18, a DataLoader with two workers, transforms, one cycle, batches of 128."""
+    """A tutorial's training: torchvision's ResNet-18, a DataLoader with two workers, transforms, one cycle, batches of 128."""
     grey = dataset == "fashion-mnist"
     return RunConfig(
         data=DataConfig(
@@ -111,7 +111,7 @@ def tutorial(dataset: str, epochs: int) -> RunConfig:
 
 
 def report_fashion() -> RunConfig:
-    """The original report's final model for FashionMNIST: half the channels, 48x48, batches of 4500; fp32 on a processor."""
+    """The original report's final model for FashionMNIST: half the channels, 48x48, batches of 4500; in fp32, for a CPU."""
     return RunConfig(
         data=DataConfig(name="fashion-mnist", image_size=48, batch_size=4500, loader="worker", num_workers=2),
         model=ResNetConfig(in_channels=1, channels=(32, 64, 128, 256)),
@@ -131,8 +131,8 @@ def report_cifar(epochs: int = 20) -> RunConfig:
 def airbench_muon(precision: Precision) -> RunConfig:
     """The published airbench94 with Muon (Jordan, 2025), in this library's terms, and in a precision of our choice.
 
-    Its losses are sums over a batch of 2000 and its logits are scaled by 1/256; here losses are means and the head starts
-    scaled, so that its rates 0.053 (biases) and 0.67 (head) become 106 and 0.0204: the factors below, over Muon's 0.24.
+    The original sums losses over a batch of 2000 and scales logits by 1/256. Here losses are means and the head starts scaled,
+    so that its rates 0.053 (biases) and 0.67 (head) become 106 and 0.0204. Over Muon's 0.24 these are the factors below.
     """
     return RunConfig(
         data=DataConfig(batch_size=2000, test_batch_size=2000, flip="alternating", crop_padding=2),

@@ -1,4 +1,4 @@
-"""Contenders that are somebody else's package with its own loop, on the same images; imported when first needed."""
+"""Programs that are other packages, each with its own training loop, on the same images; imported when first needed."""
 
 import contextlib
 import importlib
@@ -27,7 +27,7 @@ from fastresnet.models.build import build_model
 
 @dataclass(frozen=True)
 class Fastai:
-    """fastai's way: a DataBlock with its usual augmentation, a Learner with Adam, `fit_one_cycle`; in fp32.
+    """Training with fastai in fp32: a DataBlock with its usual augmentation, a Learner with Adam, and `fit_one_cycle`.
 
     The network is one of this library's, so that only the way of training differs.
     """
@@ -40,7 +40,7 @@ class Fastai:
     precision: Precision = "fp32"
 
     def check(self, device: torch.device) -> None:
-        import_torchvision("models")  # which fastai imports
+        import_torchvision("models")  # fastai imports it
         _import("fastai.vision.all")
 
     def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
@@ -70,7 +70,7 @@ class Fastai:
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
-        """None, since its worker processes overlap with the training."""
+        """Returns None, since fastai's worker processes overlap with the training."""
 
     def _loaders(self, vision: Any, train_images: ImageSet, test_images: ImageSet, device: torch.device) -> Any:
         pixels = torch.cat([train_images.images, test_images.images]).permute(0, 2, 3, 1).squeeze(-1).numpy()
@@ -87,7 +87,7 @@ class Fastai:
 
 
 def _fastai_clock(vision: Any) -> Any:
-    """A fastai callback that counts training steps and seconds, and at each evaluation all of training and its own."""
+    """A fastai callback that counts training steps and seconds. At each evaluation it notes the seconds so far plus its own."""
 
     class Clock(vision.Callback):
         def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Airbench:
     """A training run of the package airbench, on an NVIDIA GPU, timed by its own clock."""
 
     level: int
-    """94, 95 or 96: the accuracy that it is made for, in percent."""
+    """The accuracy that the run is made for, in percent: 94, 95 or 96."""
     epochs: float
     batch_size: int = 1024
     precision: Precision = "fp16"
@@ -134,7 +134,7 @@ class Airbench:
         with _airbench_folder(dataset), contextlib.redirect_stdout(printed), _kernels_tried_out():
             model, joules = energy_of(lambda: getattr(airbench, f"train{self.level}")(epochs=epochs, run=seed), device)
         train_seconds, total_seconds, accuracy = parse_airbench(printed.getvalue())
-        steps_an_epoch = len(dataset.train) // self.batch_size  # it leaves out the images that fill no batch
+        steps_an_epoch = len(dataset.train) // self.batch_size  # airbench leaves out the last, incomplete batch
         num_images = math.ceil(epochs * steps_an_epoch) * self.batch_size
         trained = num_images / len(dataset.train)
         return Measured(
@@ -147,11 +147,11 @@ class Airbench:
         )
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> None:
-        """None, since its loader cannot be timed by itself."""
+        """Returns None, since airbench's loader cannot be timed by itself."""
 
 
 def parse_airbench(printed: str) -> tuple[float, float, float]:
-    """Training seconds, seconds with the evaluation, and accuracy with all views, from the table that airbench prints."""
+    """Training seconds, seconds with the evaluation, and accuracy with test-time augmentation, from airbench's table."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines() if line.startswith("|")]
     *_, (*_, train_seconds), (*_, accuracy, total_seconds) = rows
     return float(train_seconds), float(total_seconds), float(accuracy)
@@ -159,7 +159,7 @@ def parse_airbench(printed: str) -> tuple[float, float, float]:
 
 @contextlib.contextmanager
 def _airbench_folder(dataset: Dataset) -> Iterator[None]:
-    """A working directory with the images in the files where airbench looks for them."""
+    """Context with a working directory that has the images in the files where airbench looks for them."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         (files := Path(folder) / "cifar10").mkdir()
@@ -179,7 +179,7 @@ def _airbench_folder(dataset: Dataset) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _kernels_tried_out() -> Iterator[None]:
-    """A block in which cuDNN tries out every kernel at a new shape, as airbench asks of it."""
+    """Context in which cuDNN tries out every kernel at a new shape, as airbench asks of it."""
     before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
     try:
         yield
@@ -188,7 +188,7 @@ def _kernels_tried_out() -> Iterator[None]:
 
 
 def _import_airbench() -> Any:
-    """The package, without what its import changes for everybody else."""
+    """Imports airbench, and takes back the setting of cuDNN that its import changes."""
     before = torch.backends.cudnn.benchmark
     try:
         return _import("airbench")

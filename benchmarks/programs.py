@@ -1,4 +1,4 @@
-"""What a contender runs, what it says of it, and the first of its kinds: this library with a configuration."""
+"""Programs that contenders run, the measurements they return, and the first kind: this library with a configuration."""
 
 import time
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from fastresnet.training.runs import train
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A look at the test images in the course of a run."""
+    """An evaluation on the test images in the course of a run."""
 
     epochs: float
-    """Epochs trained before it."""
+    """Epochs trained before the evaluation."""
     seconds: float
-    """Seconds of training before it, and of this evaluation."""
+    """Seconds of training before the evaluation, plus those of the evaluation itself."""
     test_accuracy: float
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run, whole or of a few steps."""
+    """Measurements of one run, which is whole or of a few steps."""
 
     epochs: float
     train_seconds: float
@@ -37,49 +37,49 @@ class Measured:
     evaluations: tuple[Evaluation, ...]
     """Evaluations in the order in which they were made; the last is at the end."""
     joules: float | None
-    """Energy of the GPU from the loading of the images to the last evaluation."""
+    """Energy of the GPU from the loading of the images to the last evaluation; None if it was not measured."""
 
     def reaching(self, target: float) -> Evaluation:
-        """The first evaluation at an accuracy in [0, 1] or above; the last where none is."""
+        """The first evaluation with an accuracy of at least `target`, in [0, 1]; the last one if none reaches it."""
         return next((each for each in self.evaluations if each.test_accuracy >= target), self.evaluations[-1])
 
 
 class Program(Protocol):
-    """Something that trains a network on a data set."""
+    """A program that trains a network on a data set."""
 
     @property
     def dataset(self) -> str:
-        """Name of the data set that it is made for."""
+        """Name of the data set that the program trains on."""
 
     @property
     def batch_size(self) -> int: ...
 
     @property
     def precision(self) -> Precision:
-        """Precision of its convolutions, which decides the peak that it is compared with."""
+        """Precision of the convolutions, which decides the peak throughput to compare with."""
 
     @property
     def epochs(self) -> float:
         """Epochs of a whole run."""
 
     def check(self, device: torch.device) -> None:
-        """Raises UserError if it cannot run on the device, or its package is missing."""
+        """Raises UserError if the program cannot run on the device, or its package is missing."""
 
     def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
-        """Trains for some steps, or a whole run."""
+        """Trains for a number of steps, or a whole run if `steps` is None."""
 
     def batch_seconds(self, dataset: Dataset, device: torch.device) -> float | None:
-        """Seconds that an image of a batch takes without any network; None where that cannot be told apart."""
+        """Seconds per image to make batches, without any network; None if that cannot be told apart from training."""
 
 
 def num_steps(program: Program, dataset: Dataset) -> int:
-    """Optimiser steps of a whole run."""
+    """Number of optimiser steps of a whole run."""
     return max(1, round(program.epochs * -(-len(dataset.train) // program.batch_size)))
 
 
 @dataclass(frozen=True)
 class Ours:
-    """A configuration of this library."""
+    """This library with a configuration, as a program."""
 
     config: RunConfig
 
@@ -100,7 +100,7 @@ class Ours:
         return self.config.train.epochs
 
     def check(self, device: torch.device) -> None:
-        """It runs wherever torch does."""
+        """Accepts every device, since the library runs wherever torch does."""
 
     def run(self, dataset: Dataset, device: torch.device, seed: int, steps: int | None = None) -> Measured:
         config = self.few_steps(dataset, steps) if steps else self.config
@@ -116,7 +116,7 @@ class Ours:
         )
 
     def few_steps(self, dataset: Dataset, steps: int) -> RunConfig:
-        """A run of a few steps with the sizes and frozen parts of the whole run, each for the same share of the steps."""
+        """Configuration of a run of a few steps with the image sizes and frozen parts of the whole run, in the same shares."""
         share = steps / num_steps(self, dataset)
         return self.config.with_changes(
             {
@@ -132,7 +132,7 @@ class Ours:
         batches, _ = make_batches(self.config.data, dataset, device, seed=0)
         steps = num_steps(self, dataset)
         start, num_images = time.perf_counter(), 0
-        # of as many batches as a run has, since an epoch's order is settled once, but for little more than a second
+        # ends after as many batches as a run has, since an epoch is shuffled once, or after little more than a second
         for step, (_, labels) in enumerate(batches.epoch(0), start=1):
             num_images += len(labels)
             if step == steps or time.perf_counter() - start > 1:
@@ -142,7 +142,7 @@ class Ours:
 
 
 def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
-    """When a run looked at the test images, and what it saw; one that diverged has nothing right at its end."""
+    """The evaluations of a recorded run. A run that diverged has an accuracy of 0 at its end."""
     elapsed = np.cumsum([epoch.train_seconds for epoch in record.epochs])
     before_first = record.seconds.train - elapsed[-1]
     return tuple(

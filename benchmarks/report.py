@@ -1,4 +1,4 @@
-"""What a benchmark found, as lines, a table of ratios and a JSON file."""
+"""The results of a benchmark as lines, as a table of ratios and as a JSON file."""
 
 import json
 from collections.abc import Sequence
@@ -31,8 +31,7 @@ def describe_row(row: Row) -> str:
 
 
 def ratios(rows: Sequence[Row]) -> str:
-    """How many times as long each peer takes to the target as the first contender of its contest, an epoch where that is
-    all that is known."""
+    """One line per peer: its seconds to the target over ours, or its seconds per epoch over ours if nothing more is known."""
     ours = {row.contest: row for row in reversed(rows) if row.contender == "ours"}
     lines = []
     for row in rows:
@@ -50,7 +49,7 @@ def ratios(rows: Sequence[Row]) -> str:
 
 
 def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -> Path:
-    """Writes the rows with the source, the device and the versions they were measured with."""
+    """Writes the rows with the machine, the versions and the revision of the source they were measured with."""
     content = {
         "machine": describe_machine(choose_device(device)).model_dump(),
         "versions": versions(),

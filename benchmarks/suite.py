@@ -1,8 +1,8 @@
 """Runs contests: the contenders alternate, round after round in one process, so that ratios hold on a noisy machine.
 
-A contender that would take longer than a minute is timed over a few steps instead, of the same sizes and in the same
-proportions as its whole run, and its time to the target is those seconds per step times its recorded number of steps, and
-what comes before the first.
+A contender that would take longer than the suite's limit is timed over a few steps instead, with the image sizes and frozen
+parts of its whole run in the same shares. Its time to the target is then the seconds per step times its recorded number of
+steps, plus the seconds before the first step.
 """
 
 import math
@@ -45,9 +45,9 @@ SUITES = {
 }
 ROUNDS = 3
 WARM_UP_STEPS = {"cpu": 2, "cuda": 12}
-"""A GPU looks for its kernels at every new size of the images, of which a run has some."""
+"""Steps before timing. A GPU needs more: it searches for kernels at every new image size, of which a run has several."""
 SECONDS_OF_STEPS = 6.0
-"""What a contender timed over a few steps gets in each round, two steps at least."""
+"""Seconds per round for a contender timed over a few steps; it takes two steps at least."""
 
 
 def run_suite(
@@ -58,8 +58,7 @@ def run_suite(
     data_dir: Path | None = None,
     rounds: int = ROUNDS,
 ) -> Iterator[Row]:
-    """Runs a suite, or `only` some of its contests, against all or some `peers`, yielding a contest's rows once its rounds are
-    done.
+    """Runs a suite, or `only` some of its contests, against all or some `peers`. Yields a contest's rows after its last round.
 
     A peer whose package is missing is left out with a warning. Raises UserError for an unknown suite, contest or peer.
     """
@@ -70,7 +69,7 @@ def run_suite(
     if unknown:
         raise UserError(f"{name}: no contest {unknown[0]!r}; allowed: {', '.join(suite.contests)}")
     device = choose_device(suite.device)
-    energy_joules(device)  # tells before any work that its package is missing
+    energy_joules(device)  # fails before any work if its package is missing
     found = _against(peers, contests(only or suite.contests, recipe_variant(device)))
     chosen = [_without_missing(contest, device) for contest in found]
     programs = [contender.program for contest in chosen for contender in contest.contenders]
@@ -82,7 +81,7 @@ def run_suite(
 
 
 def _against(peers: tuple[str, ...], found: tuple[Contest, ...]) -> tuple[Contest, ...]:
-    """Contests in which ours meets only the named peers, or all where none is named."""
+    """The contests with only the named peers beside ours, or with all if none is named."""
     if not peers:
         return found
     known = dict.fromkeys(each.name for contest in found for each in contest.contenders[1:])
@@ -130,10 +129,10 @@ def _run_contest(
 
 
 def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: float) -> tuple[int | None, float]:
-    """How many steps a program gets in a round, and the seconds before its first; no number for one that is run whole."""
+    """The number of steps per round for a program, None if it is run whole, and the seconds before its first step."""
     if math.isinf(limit):
         return None, 0.0
-    # they tell what a step takes, and what comes before the first: a recipe looks at the images for its whitening
+    # two lengths tell the seconds per step from those before the first step: a recipe whitens its first layer
     two, four = (program.run(dataset, device, 0, steps=number).train_seconds for number in (2, 4))
     seconds_a_step = max((four - two) / 2, four / 8)
     start = max(0.0, four - 4 * seconds_a_step)
@@ -142,11 +141,11 @@ def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: 
 
 
 def convolution_peak(device: torch.device, precision: Precision) -> float:
-    """Operations a second of the fastest of a few 3x3 convolutions, forward and backward, in channels_last."""
+    """Peak throughput in operations per second: the fastest of a few 3x3 convolutions, forward and backward, in channels_last."""
     dtype = PRECISIONS[precision]
     best = 0.0
     for channels, side, images in ((128, 16, 64), (256, 8, 128), (256, 7, 256)):
-        images *= 16 if device.type == "cuda" else 1  # which would be done before the next call
+        images *= 16 if device.type == "cuda" else 1  # smaller ones would be done before the next call
         layer = nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         pixels = torch.randn(images, channels, side, side, device=device, dtype=dtype).contiguous(
             memory_format=torch.channels_last
@@ -165,22 +164,22 @@ def convolution_peak(device: torch.device, precision: Precision) -> float:
 
 @dataclass(frozen=True)
 class _Rounds:
-    """What a contender's rounds measured."""
+    """The measurements of a contender's rounds."""
 
     contender: Contender
     runs: tuple[Measured, ...]
     start: float | None
-    """Seconds before the first step of runs of a few steps; None for whole runs, of which they are a part."""
+    """Seconds before the first step, for runs of a few steps; None for whole runs, whose time includes them."""
     image_seconds: float | None
-    """Per image, of what comes before the network."""
+    """Seconds per image to make batches; None if they cannot be told apart from training."""
 
     def stepping(self) -> list[float]:
         """Seconds that each run spent in its steps."""
         return [run.train_seconds - min(self.start or 0.0, run.train_seconds / 2) for run in self.runs]
 
     def seconds_to_target(self, reached: list[Evaluation]) -> list[float]:
-        """Seconds to the target per run. Where only steps were timed, those of the recorded number of epochs; none if that is
-        unknown."""
+        """Seconds to the target, one value per run. If only steps were timed, they are extrapolated to the recorded number of
+        epochs; the list is empty if that is unknown."""
         if self.start is None:
             return [each.seconds for each in reached]
         epochs = self.contender.epochs
@@ -222,7 +221,7 @@ def _row(contest: Contest, rounds: _Rounds, num_images: int, peak: float) -> Row
 
 
 def median_interval(values: list[float]) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the median; the range of the values is its widest."""
+    """95 % percentile bootstrap interval of the median; it lies within the range of the values."""
     if len(set(values)) < 2:
         return values[0], values[0]
     found = stats.bootstrap((values,), np.median, method="percentile", rng=np.random.default_rng(0))

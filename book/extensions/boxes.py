@@ -1,8 +1,8 @@
-"""A Sphinx extension that boxes the paragraphs on which a chapter rests: claims, findings, verdicts, how to run it.
+"""A Sphinx extension that puts the key paragraphs of a chapter in boxes: claims, findings, verdicts, how to run it.
 
-Such a paragraph opens with a bold lead, as "**The claim to test:**". A notebook, where it is read without the book,
-shows the same text without the box. A figure can be moved sideways in a narrow window, and the library reference leaves
-out types that are validators spelt out, and says what a setting is by default.
+Such a paragraph opens with bold text, such as "**The claim to test:**". A notebook that is read without the book shows the
+same text without the box. The extension also lets figures scroll in a narrow window. In the library reference it leaves out
+types that spell out validators, and adds the default of each setting.
 """
 
 from pydoc import locate
@@ -27,7 +27,7 @@ LEADS = {
     "Verdict: points to no": "verdict not-confirmed few",
     "Run it again": "rerun",
 }
-"""How a boxed paragraph begins, and the classes of its box."""
+"""The bold text that begins a boxed paragraph, and the CSS classes of its box."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _box(_app: Sphinx, document: nodes.document) -> None:
 def _let_figures_scroll(_app: Sphinx, document: nodes.document) -> None:
     for image in list(document.findall(nodes.image)):
         if image.parent.get("mime_type", "").startswith("image/"):
-            # of this class the theme lets a keyboard scroll what is wider than the window
+            # the theme lets a keyboard scroll elements of this class that are wider than the window
             image.replace_self(nodes.container("", image.deepcopy(), classes=["output", "picture"]))
 
 
@@ -61,7 +61,7 @@ def _leave_out_validators(_app: Sphinx, document: nodes.document) -> None:
 
 
 def _mend_references(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
-    # docutils gives the list and its entries roles that do not go together
+    # docutils gives the list and its entries ARIA roles that contradict each other
     context["body"] = context.get("body", "").replace(' role="list" class="citation-list"', ' class="citation-list"')
 
 

@@ -1,4 +1,4 @@
-"""A Sphinx extension that writes formulas as MathML, which browsers set themselves: no script, no fonts to load."""
+"""A Sphinx extension that writes formulas as MathML, which browsers render without scripts or fonts to load."""
 
 from typing import Any
 

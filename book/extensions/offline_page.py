@@ -1,7 +1,7 @@
-"""A Sphinx extension that keeps the book's pages to themselves: no request leaves for another host.
+"""A Sphinx extension that keeps the book's pages from sending requests to other hosts.
 
-sphinx-thebe puts the address of a script host on every page, whether or not anything on it is live. The book has no
-live code cells, so its two handlers are taken out.
+sphinx-thebe puts the address of a script host on every page, even without live code cells. The book has none, so the two
+handlers of sphinx-thebe are removed.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _THEBE_HANDLERS = ("init_thebe_core", "update_thebe_context")
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Registers the extension with Sphinx."""
-    # the handlers can only be taken out once every extension has put its own in
+    # handlers can only be removed once every extension has registered its own
     app.connect("config-inited", _disconnect_thebe)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 

@@ -1,1 +1,1 @@
-"""Notebooks to pages: chapters run by papermill, the book built from them."""
+"""Turns notebooks into pages: papermill runs the chapters, and the book is built from them."""

@@ -14,18 +14,18 @@ from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameter
 from fastresnet.study.project import live_results, project_root
 
 TIME_LIMIT_SECONDS = 600.0
-"""Time limit per chapter. The quick edition's take well under a minute each."""
+"""Time limit per chapter. A chapter of the quick edition takes well under a minute."""
 
 
 class Steps:
-    """What each step of a build took, in seconds."""
+    """Times the steps of a build: seconds by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Times a block."""
+        """Times the block as a step of this name."""
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
@@ -34,8 +34,8 @@ class Steps:
 def build_book(*, strict: bool = True) -> tuple[Path, dict[str, float]]:
     """Runs all chapters in the quick edition and renders the book; returns its first page and the seconds of each step.
 
-    Live runs are trained anew each time. With `strict` a warning fails the build. Raises ChapterFailed if a chapter or
-    the rendering fails; the page of an earlier build is then gone, so that it cannot pass for a new one.
+    The runs of the quick edition are trained anew each time. With `strict` a warning fails the build. Raises ChapterFailed if a
+    chapter or the rendering fails. The page of an earlier build is then gone, so that it cannot pass for a new one.
     """
     root = project_root()
     build = root / "_build"
@@ -53,7 +53,7 @@ def build_book(*, strict: bool = True) -> tuple[Path, dict[str, float]]:
 
 
 def stage(root: Path, build: Path) -> Path:
-    """Gathers what the book shows: its pages, and of each chapter the executed copy, checked once more."""
+    """Gathers the sources of the book: its pages, and the executed copy of each chapter, checked once more."""
     source = build / "source"
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
     shutil.copytree(root / "params", source / "params")  # pages show some of them
@@ -67,8 +67,8 @@ def stage(root: Path, build: Path) -> Path:
 
 
 def _for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Folds the parameters that papermill put in, and moves each figure's description from its output to its cell, which is
-    where MyST-NB looks for it."""
+    """Hides the parameters that papermill injected, and copies each figure's description from its output to its cell, where
+    MyST-NB looks for it."""
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("hide-input")
@@ -79,7 +79,7 @@ def _for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def render(source: Path, output: Path, *, strict: bool) -> None:
-    """Calls Jupyter Book. Raises ChapterFailed with the end of its output if it fails or, with `strict`, warns."""
+    """Renders the book by Jupyter Book. Raises ChapterFailed with the end of its output if it fails or, with `strict`, warns."""
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
     command += ["--path-output", str(output), "--all", "--quiet"] + (["-W", "--keep-going"] if strict else [])
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What differs between two executed versions of a chapter: parameters, verdicts, tables and texts."""
+"""Compares two executed versions of a chapter: parameters, verdicts, tables and texts."""
 
 import difflib
 import re
@@ -11,9 +11,9 @@ from fastresnet.errors import UserError
 
 
 def compare(one: Path, other: Path) -> Iterator[str]:
-    """Lines that say what changed from one executed chapter to another, under the heading that it stands below.
+    """Yields lines that say what changed between two executed versions of a chapter, below the headings of their sections.
 
-    Raises UserError for a file that is no executed notebook, or two that are not versions of one chapter.
+    Raises UserError for a file that is not an executed notebook, or for files of two different chapters.
     """
     first, second = _executed(one), _executed(other)
     if _title(first) != _title(second):
@@ -54,7 +54,7 @@ def _changed_parameters(first: nbformat.NotebookNode, second: nbformat.NotebookN
 
 
 def _shown(cell: nbformat.NotebookNode) -> list[str]:
-    """What a cell's outputs say, as text; pictures have none."""
+    """The lines of text in a cell's outputs; pictures have none."""
     lines = []
     for output in cell.outputs:
         data = output.get("data", {})

@@ -1,9 +1,9 @@
-"""Running a chapter: papermill with its gaps closed.
+"""Runs a chapter with papermill, and checks what papermill does not.
 
-Parameters are checked before a kernel starts, against the chapter's own types. The output appears under its name only
-if every cell ran, without error and with the parameters asked for; until then it is a file with the suffix `.partial`,
-and after a failure one with the suffix `.failed.ipynb`, for whoever wants to look. The notebook's own claim to have
-completed counts for nothing: it makes it after a time-out, a killed kernel and Ctrl-C as well.
+Parameters are checked against the chapter's own types before a kernel starts. The output appears under its name only if
+every cell ran, without error and with the parameters asked for. Until then its suffix is `.partial.ipynb`, and after a
+failure it is kept with the suffix `.failed.ipynb`. The status in a notebook's metadata is ignored: it says completed after
+a time-out, a killed kernel and Ctrl-C as well.
 """
 
 import multiprocessing
@@ -33,7 +33,7 @@ CHAPTERS = ("preface", *STUDIES, "explorer", "runs", "architectures", "throughpu
 
 
 class ChapterFailed(RuntimeError):
-    """A chapter did not run to its end: the message says where it stopped and where its remains are."""
+    """A chapter did not run to its end. The message says where it stopped and where the unfinished notebook is."""
 
 
 def chapter_file(name: str) -> Path:
@@ -44,9 +44,9 @@ def chapter_file(name: str) -> Path:
 
 
 def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
-    """A chapter's parameters: its edition's, then those of `file`, then `changes`.
+    """A chapter's parameters: its edition's, replaced by those of `file`, then by `changes`.
 
-    Raises UserError naming each unknown parameter, value that is not allowed, or experiment that cannot be run so.
+    Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible.
     """
     if name in CHAPTERS and name not in STUDIES:
         if changes or file:
@@ -73,7 +73,7 @@ def run_chapter(
     """Executes a chapter with checked parameters and returns where the executed notebook is: `output`, a path or a URL.
 
     `time_limit` is for the whole chapter, in seconds. Raises ChapterFailed if a cell fails or the time is over, and
-    KeyboardInterrupt if it is interrupted; in each case whatever was under the output's name before is still there.
+    KeyboardInterrupt if it is interrupted. In each case an earlier file under the output's name is left as it was.
     """
     import papermill
     from papermill.exceptions import PapermillException
@@ -88,7 +88,7 @@ def run_chapter(
     folder.remove(failed)
     if data_dir:
         os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
-    # beside its place, or among the build products where that is elsewhere
+    # beside the output, or in the build folder if the output is not on this machine
     here = folder.path if isinstance(folder, LocalFolder) else project_root() / "_build" / "chapters"
     here.mkdir(parents=True, exist_ok=True)
     partial = here / f"{Path(file).stem}.{os.getpid()}.partial.ipynb"
@@ -102,7 +102,7 @@ def run_chapter(
                 cwd=project_root(),
                 progress_bar=progress,
                 log_output=False,
-                store_widget_state=False,  # a page with widget state loads a script from elsewhere to show it
+                store_widget_state=False,  # a page with widget state loads a script from another host
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each start warns that loopback is not encrypted
             )
         check_executed(partial, parameters)
@@ -120,8 +120,8 @@ def run_chapter(
 
 
 def _kept(partial: Path, folder: Folder, name: str) -> str:
-    """Keeps an unfinished chapter and returns its place. Says so there if it could not be moved, since the reason why the chapter
-    failed matters more."""
+    """Keeps an unfinished chapter and returns its place as text. A failed move is only noted in this text, since the reason why
+    the chapter failed matters more."""
     try:
         return str(folder.take(partial, name))
     except (UserError, OSError) as error:
@@ -130,7 +130,7 @@ def _kept(partial: Path, folder: Folder, name: str) -> str:
 
 @dataclass(frozen=True)
 class Version:
-    """A chapter with checked parameters, and where its executed notebook is to lie."""
+    """A chapter with checked parameters, and the place for its executed notebook."""
 
     chapter: str
     parameters: Mapping[str, Any]
@@ -140,13 +140,13 @@ class Version:
 def run_side_by_side(
     versions: Sequence[Version], *, jobs: int, data_dir: Path | None = None, time_limit: float | None = None
 ) -> Iterator[Place]:
-    """Runs versions of chapters in `jobs` processes at a time, yielding each executed notebook as it is done.
+    """Runs versions of chapters in `jobs` processes, and yields the place of each executed notebook when it is done.
 
-    They share the processor's cores, unless OMP_NUM_THREADS says otherwise, and end when this process does. Raises
-    ChapterFailed at the end if some failed; the others are done all the same.
+    The processes share the CPU's cores equally, unless OMP_NUM_THREADS is set, and end when this process does. Raises
+    ChapterFailed at the end if some failed; the others are still run.
     """
     failures = []
-    # started afresh: a forked process would inherit torch's threads, and run_chapter needs a main thread of its own
+    # spawned: a forked process would inherit torch's threads, and run_chapter needs a main thread of its own
     context = multiprocessing.get_context("spawn")
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,)) as pool:
@@ -162,7 +162,7 @@ def run_side_by_side(
                     yield done.result()
                 except (ChapterFailed, UserError) as error:
                     failures.append(f"{split_place(running[done].output)[1]}: {error}")
-        except BaseException:  # Ctrl-C, SIGTERM: leaving the block would wait for chapters that nobody wants any more
+        except BaseException:  # on Ctrl-C or SIGTERM, leaving the block would wait for the running chapters
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.terminate()
@@ -180,13 +180,13 @@ def _start_worker(threads: int) -> None:
 def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
-    while True:  # the first ends a chapter and its kernel, the second an idle worker
+    while True:  # the first signal ends a chapter and its kernel, the second an idle worker
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
 
 
 def _last_line(error: BaseException) -> str:
-    """The cause, without the coloured traceback around it."""
+    """The last line of an error's message, which names the cause, without the coloured traceback."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line for line in plain.splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
@@ -210,7 +210,7 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
 
     timer = threading.Timer(seconds, expire) if seconds else None
     before = signal.signal(signal.SIGTERM, terminate)
-    # a shell starts what it puts into the background deaf to SIGINT, which the limit relies on
+    # a shell makes background processes ignore SIGINT, which the limit relies on
     before_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     if timer:
         timer.daemon = True
@@ -225,7 +225,7 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
 
 
 def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raises UserError unless a notebook has exactly one parameters cell, which names these parameters among others.
+    """Raises UserError unless a notebook has exactly one parameters cell, and that defines all of these parameters.
 
     Without parameters it needs no such cell.
     """

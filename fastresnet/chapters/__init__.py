@@ -1,1 +1,1 @@
-"""The chapters of the book: what each asks, as `Parameters` and `experiments`, and what only its page shows."""
+"""The chapters of the book: the `Parameters` and `experiments` of each, and the tables and figures of its page alone."""

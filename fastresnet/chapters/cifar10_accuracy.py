@@ -1,6 +1,6 @@
 """Section 3 of the original report: the small ResNet on CIFAR-10, as accurate as possible.
 
-Each step starts from what the report chose in the one before it, whether or not the choice holds here.
+Each step starts from the report's choice in the step before it, whether or not that choice is the best here.
 """
 
 import math
@@ -29,7 +29,7 @@ Variants = dict[str, RunConfig]
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """C1 to C13, each from what the report chose before it, and its ideas N2 and N3."""
+    """C1 to C13, each starting from the report's choices before it, and its ideas N2 and N3."""
     asked = (
         ("C1", "Which constant rate is best?", _rates),
         ("C2", "Does the network over-fit in a long run?", _long_run),
@@ -63,7 +63,7 @@ def _at_maxima(config: RunConfig, maxima: Iterable[float]) -> Variants:
 
 
 def _timed(variants: Variants, parameters: Parameters) -> Variants:
-    """Variants in three short epochs, of which the fastest tells the time of a whole one."""
+    """The variants in three short epochs; the fastest of these tells the time of a whole epoch."""
     return {
         name: config.with_changes(
             {
@@ -121,7 +121,7 @@ def _schedules(parameters: Parameters) -> Variants:
     schedules: dict[str, Schedule] = {
         "constant": Constant(lr=parameters.constant_lr),
         "plateau": Plateau(lr=top, patience=2),
-        # CyclicLR, too, moves the momentum unless told not to; this is its default range
+        # CyclicLR, too, moves the momentum by default; this is its default range
         "cyclic": Cyclic(min_lr=top / 10, max_lr=top, num_cycles=2, momentum_range=(0.8, 0.9)),
         "one-cycle": one_cycle(top),
     }
@@ -142,8 +142,8 @@ def _flips(parameters: Parameters) -> Variants:
 
 
 def _moved_once_an_epoch(parameters: Parameters) -> Variants:
-    """The report's variant of C9 as it is meant, and with a schedule that goes one step further where an epoch has ended: it
-    comes no further than into its warm-up."""
+    """The report's variant of C9 as intended, and with a schedule that takes one step per epoch. That schedule stays within
+    its warm-up."""
     *_, meant = _flips(parameters).values()
     images = parameters.train_images or SPECS[parameters.dataset].num_train
     steps = round(parameters.epochs * math.ceil(images / parameters.batch_size))
@@ -151,7 +151,7 @@ def _moved_once_an_epoch(parameters: Parameters) -> Variants:
     warm_up = PiecewiseLinear(
         points=tuple((epoch / epochs, one_cycle(parameters.max_lr)(epoch, steps)) for epoch in range(epochs + 1))
     )
-    slow = {"train.schedule": warm_up, "train.momentum": 0.94}  # within the warm-up it falls from 0.95 to 0.93
+    slow = {"train.schedule": warm_up, "train.momentum": 0.94}  # within the warm-up, one cycle's momentum falls from 0.95 to 0.93
     return {"once a step": meant, "once an epoch": meant.with_changes(slow)}
 
 
@@ -164,7 +164,7 @@ def _batch_sizes(parameters: Parameters) -> Variants:
 
 
 def _batch_sizes_in_equal_steps(parameters: Parameters) -> Variants:
-    """The first size as it is; each other one in as many steps as that."""
+    """The batch sizes of C11, each trained for as many steps as the first."""
     largest, *_ = parameters.c11_batch_sizes
     return {
         name: config.with_changes({"train.epochs": parameters.epochs * config.data.batch_size / largest})
@@ -198,7 +198,7 @@ def _timed_architectures(parameters: Parameters) -> Variants:
 
 def _schedules_by_hand(parameters: Parameters) -> Variants:
     small, top = small_batches(parameters), parameters.max_lr
-    # a hand-made schedule leaves the momentum alone: the middle of one cycle's range puts them on one footing
+    # a hand-made schedule leaves the momentum constant: the middle of one cycle's range makes them comparable
     by_hand = small.with_changes({"train.momentum": 0.9})
     shapes = {
         name: PiecewiseLinear(points=tuple((at, share * top) for at, share in shape))

@@ -1,4 +1,4 @@
-"""The CIFAR-10 chapter's answers: each step's claims, tested, with the report's figure and ours."""
+"""Answers of the CIFAR-10 chapter: tests of each step's claims, with the report's figures and ours."""
 
 from itertools import pairwise
 
@@ -15,12 +15,12 @@ ACCURACY = "test_accuracy"
 
 
 def rates(c1: Results) -> Answer:
-    """C1: 0.15 was best of the constant rates."""
+    """C1: in the report, 0.15 was the best constant learning rate."""
     return choice(c1, "rate 0.15", "0.15 best")
 
 
 def long_run(c2: Results) -> Answer:
-    """C2: a long run over-fits."""
+    """C2: in the report, a long run over-fitted."""
     train, test = (values(c2, "no dropout", f"{part}_accuracy") for part in ("train", "test"))
     gap = higher(
         "Training accuracy ends more than ten points above test accuracy.", high=train, low=test, margin=0.1, paired=True
@@ -30,7 +30,7 @@ def long_run(c2: Results) -> Answer:
 
 
 def dropouts(c3: Results) -> Answer:
-    """C3: dropout lowers training accuracy and does not help."""
+    """C3: in the report, dropout lowered training accuracy and did not help."""
     strongest = list(c3.records)[-1]
     fits = more_accurate(
         f"*no dropout* ends with a higher training accuracy than *{strongest}*.",
@@ -43,7 +43,7 @@ def dropouts(c3: Results) -> Answer:
 
 
 def momenta(c4: Results) -> Answer:
-    """C4: momenta of 0.5 and 0.75 are close, and the lower fits the training images better."""
+    """C4: in the report, momenta of 0.5 and 0.75 were close, and the lower fitted the training images better."""
     half, high = ([values(c4, f"momentum {m}", column) for column in (ACCURACY, "train_accuracy")] for m in ("0.5", "0.75"))
     close = equivalent("Momentum 0.5 and 0.75 are within one point on the test set.", half[0], high[0], margin=0.01)
     fits = higher("Momentum 0.5 ends higher on the training set than 0.75.", half[1], high[1])
@@ -52,7 +52,7 @@ def momenta(c4: Results) -> Answer:
 
 
 def rates_with_momentum(c5: Results) -> Answer:
-    """C5: 0.04 was best, accuracy fell as the rate grew, and the network over-fitted."""
+    """C5: in the report, a rate of 0.04 was best, accuracy fell as the rate grew, and the network over-fitted."""
     largest = list(c5.records)[-1]
     train, test = (values(c5, "rate 0.04", f"{part}_accuracy") for part in ("train", "test"))
     falls = more_accurate(f"A rate of 0.04 is more accurate than the largest ({largest}).", c5, "rate 0.04", largest)
@@ -61,14 +61,14 @@ def rates_with_momentum(c5: Results) -> Answer:
 
 
 def weight_decays(c6: Results) -> Answer:
-    """C6: a weight decay of 0.015 was best."""
+    """C6: in the report, a weight decay of 0.015 was best."""
     claim = "A weight decay of 0.015 is more accurate than none."
     helps = more_accurate(claim, c6, "weight decay 0.015", "weight decay 0")
     return choice(c6, "weight decay 0.015", '0.015 best, "barely 70 %"', [helps])
 
 
 def schedules(c7: Results) -> Answer:
-    """C7: one cycle got furthest."""
+    """C7: the report found one cycle the fastest schedule. Tests that it ends most accurate."""
     rival = most_accurate(c7, besides="one-cycle")
     claim = f"One-cycle ends more accurate than the best of the others ({rival})."
     ours, theirs = (values(c7, variant, ACCURACY) for variant in ("one-cycle", rival))
@@ -77,7 +77,7 @@ def schedules(c7: Results) -> Answer:
 
 
 def maxima(c8: Results) -> Answer:
-    """C8: maxima matter little, 0.1 was chosen; and what torch's own momentum is worth."""
+    """C8: in the report, maxima mattered little, and it chose 0.1. Also tests whether a momentum that moves helps."""
     kept = list(c8.records)[-1]
     one, two = (values(c8, f"maximum {value}", ACCURACY) for value in (0.1, 0.2))
     close = equivalent("Maxima of 0.1 and 0.2 are within two points.", one, two, margin=0.02)
@@ -86,7 +86,7 @@ def maxima(c8: Results) -> Answer:
 
 
 def flips(c9: Results) -> Answer:
-    """C9: flips help, and those of the test images hardly matter."""
+    """C9: in the report, flips helped. Also tests that flips of the test images hardly matter."""
     plain, flipped, both = (values(c9, name, ACCURACY) for name in c9.records)
     helps = higher("Flips in training raise the accuracy at the end.", flipped, plain)
     harmless = equivalent("Flips of the test images change it by less than half a point.", both, flipped, margin=0.005)
@@ -95,7 +95,7 @@ def flips(c9: Results) -> Answer:
 
 
 def activations(c10: Results) -> Answer:
-    """C10: ReLU was best, times about equal."""
+    """C10: in the report, ReLU was best, and times were about equal."""
     slowest = str(c10.frame().groupby("variant")["epoch_seconds"].mean().idxmax())
     claim = f"An epoch with the slowest ({slowest}) takes at most 1.1 times as long as with ReLU."
     cheap = quicker(claim, c10, slowest, "relu", by=1 / 1.1, column="epoch_seconds")
@@ -103,7 +103,7 @@ def activations(c10: Results) -> Answer:
 
 
 def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer:
-    """C11: smaller batches were more accurate, and not slower."""
+    """C11: in the report, smaller batches were more accurate, and not slower."""
     large, *smaller = c11.records
     best = most_accurate(c11, besides=large)
     ours, theirs = (values(c11, variant, ACCURACY) for variant in (best, large))
@@ -126,7 +126,7 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
 
 
 def maxima_in_small_batches(c12: Results) -> Answer:
-    """C12: 0.075 was best, with the 83.06 % of the report's fast model."""
+    """C12: in the report, a maximum of 0.075 was best; it gave the fast model's 83.06 %."""
     chosen = values(c12, "maximum 0.075", ACCURACY)
     printed, _ = original.C13["base"]
     answer = choice(c12, "maximum 0.075", "")
@@ -134,7 +134,7 @@ def maxima_in_small_batches(c12: Results) -> Answer:
 
 
 def architectures(c13: Results) -> Answer:
-    """C13: no pool, a 3x3 stem, and both raise accuracy, in this order; an extra convolution changes nothing."""
+    """C13: in the report, no pool, a 3x3 stem, and both raised accuracy, in this order; an extra convolution did nothing."""
     steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
     verdicts = [
         more_accurate(f"*{after}* is more accurate than *{before}*.", c13, after, before) for before, after in pairwise(steps)
@@ -148,17 +148,17 @@ def architectures(c13: Results) -> Answer:
 
 
 def schedules_by_hand(n2: Results) -> Answer:
-    """N2: is a schedule made by hand better than one cycle?"""
+    """N2: whether a schedule made by hand is more accurate than one cycle."""
     return _instead(n2, "one-cycle", "The best schedule made by hand ({}) is more accurate than one cycle.")
 
 
 def tails(n3: Results) -> Answer:
-    """N3: is a constant rate at the end better than none?"""
+    """N3: whether a constant rate at the end is more accurate than annealing to zero."""
     return _instead(n3, "to nothing", "The best tail ({}) is more accurate than one cycle to nothing.")
 
 
 def _instead(results: Results, usual: str, claim: str) -> Answer:
-    """Whether the best of what the report left untried is better than what it did."""
+    """Whether the best variant that the report left untried is more accurate than its own."""
     rival = most_accurate(results, besides=usual)
     ours, theirs = (values(results, variant, ACCURACY) for variant in (rival, usual))
     here = beside(percent, {rival: ours, usual: theirs})
@@ -200,9 +200,9 @@ CHAIN = {
 
 
 def chain(study: Study) -> pd.DataFrame:
-    """One row per step of the chain from C1 to C13: the accuracy that the report prints, `report`; the mean, lowest and highest
-    of ours with the report's choice, `here`, `low` and `high`; and `held_out`, of what the step would have chosen had it looked
-    at half of the test images, on the other half. In [0, 1], NaN where nothing is printed or recorded."""
+    """One row per step from C1 to C13, with accuracies in [0, 1]: `report` (as printed), `here`, `low` and `high` (mean, lowest
+    and highest of our runs with the report's choice), and `held_out` (the variant that is best on half of the test images, on
+    the other half). NaN if nothing is printed or recorded."""
     rows = {}
     for step, (chosen, printed) in CHAIN.items():
         results = study.recorded(step)

@@ -1,4 +1,4 @@
-"""The FashionMNIST chapter's answers: each step's claims, tested, with the report's figure and ours."""
+"""Answers of the FashionMNIST chapter: tests of each step's claims, with the report's figures and ours."""
 
 from fastresnet.report import jumps, original, quickest, seconds_reached, values
 from fastresnet.report.answers import Answer, Questions, beside, choice, milliseconds, percent, points, seconds, times
@@ -8,28 +8,28 @@ from fastresnet.study import Results
 
 NARROW, WIDE = "32-64-128-256", "64-128-256-512"
 EASY = 0.80
-"""The accuracy that the report wants soon."""
+"""The accuracy that the report wants to reach as fast as possible."""
 
 
 def batch_sizes(f1: Results) -> Answer:
-    """F1: 128 was near the shortest epoch already."""
+    """F1: in the report, batch size 128 already had nearly the shortest epoch."""
     return _quick(f1, "batch 128", "128 near the minimum")
 
 
 def fine_batch_sizes(f2: Results) -> Answer:
-    """F2: 155 was chosen, differences small."""
+    """F2: the report chose batch size 155; differences were small."""
     return _sooner(f2, "batch 155", "batch 128", "155 chosen, differences small")
 
 
 def workers(f3: Results) -> Answer:
-    """F3: one worker gains, more do not."""
+    """F3: in the report, one worker process gained time, and more did not."""
     gains = quicker("One worker is faster than none.", f3, "1 workers", "0 workers")
     flat = _quick(f3, "1 workers", "0 to 1 faster, then flat")
     return Answer(f3, flat.original, flat.here, flat.difference, (gains, *flat.verdicts))
 
 
 def image_sizes(f4: Results, timed: Results) -> Answer:
-    """F4: 48 pixels were fastest, and 24 unsteady."""
+    """F4: in the report, 48 pixels were fastest, and accuracy was unsteady at 24."""
     sooner = _sooner(timed, "48 x 48", "24 x 24", "48 fastest, 24 unsteady")
     moves = higher(
         "Test accuracy moves more between epochs at 24 x 24 than at 48 x 48.",
@@ -40,7 +40,7 @@ def image_sizes(f4: Results, timed: Results) -> Answer:
 
 
 def precisions(f5: Results) -> Answer:
-    """F5: half precision was slower at the small batch and faster at the large one."""
+    """F5: in the report, half precision was slower at the small batch and faster at the large one."""
     (small_single, small_half), (large_single, large_half) = list(f5.records)[:2], list(f5.records)[-2:]
     slower = quicker(f"*{small_single}* is faster than *{small_half}*.", f5, small_single, small_half)
     gains = _sooner(f5, large_half, large_single, "slower at 155, faster at 1024")
@@ -48,24 +48,24 @@ def precisions(f5: Results) -> Answer:
 
 
 def half_batch_sizes(f6: Results) -> Answer:
-    """F6: at half precision 4500 was fastest."""
+    """F6: in the report, batch size 4500 was fastest at half precision."""
     sooner = _sooner(f6, "batch 4500", "batch 128", "4500 best, 9.79 s an epoch")
     near = _quick(f6, "batch 4500", "")
     return Answer(f6, sooner.original, sooner.here, sooner.difference, (*sooner.verdicts, *near.verdicts))
 
 
 def rates(f6_rate: Results) -> Answer:
-    """F6-rate: the report kept 0.1 at the large batch."""
+    """F6-rate: the report kept the learning rate of 0.1 at the large batch."""
     return choice(f6_rate, "rate 0.1", "0.1 kept")
 
 
 def half_workers(f7: Results) -> Answer:
-    """F7: three workers gained a little."""
+    """F7: in the report, three worker processes gained a little time."""
     return _sooner(f7, "3 workers", "0 workers", "3 chosen, gain small")
 
 
 def widths(f8: Results) -> Answer:
-    """F8: half the channels reach 80 % sooner."""
+    """F8: in the report, half the channels reached 80 % sooner."""
     reached = [seconds_reached(f8, variant, EASY) for variant in (NARROW, WIDE)]
     shorter = quicker("An epoch of the narrow network is shorter.", f8, NARROW, WIDE, column="epoch_seconds")
     sooner = faster(
@@ -77,7 +77,7 @@ def widths(f8: Results) -> Answer:
 
 
 def schedules(n1: Results) -> Answer:
-    """N1: a schedule, which the report left for later."""
+    """N1: the worth of a schedule, which the report left for later."""
     ours, theirs = (values(n1, variant, "test_accuracy") for variant in ("one-cycle", "constant"))
     soon = faster(
         "One-cycle reaches 80 % in less training time (runs that reach it at all).",
@@ -91,13 +91,13 @@ def schedules(n1: Results) -> Answer:
 
 
 def _sooner(results: Results, fast: str, slow: str, printed: str) -> Answer:
-    """Whether an image takes less time with one variant than with another."""
+    """Whether an image takes less time with the variant `fast` than with `slow`."""
     verdict = quicker(f"An image takes less time with *{fast}* than with *{slow}*.", results, fast, slow)
     return _timed(results, fast, slow, printed, verdict)
 
 
 def _quick(results: Results, chosen: str, printed: str) -> Answer:
-    """Whether an image takes at most a tenth longer with what the report chose than with the quickest of the others."""
+    """Whether an image takes at most a tenth longer with the report's choice than with the quickest other variant."""
     best = quickest(results, besides=chosen)
     claim = f"An image takes at most 1.1 times as long with *{chosen}* as with the best other ({best or 'none'})."
     return _timed(results, chosen, best, printed, quicker(claim, results, chosen, best, by=1 / 1.1))

@@ -1,7 +1,7 @@
 """Section 2 of the original report: ResNet-18 on FashionMNIST, as fast as possible to 80 %.
 
-Questions of time are answered at the report's own scale, by a few steps whose parts are timed; questions of accuracy by
-whole runs on fewer images.
+Time is measured at the report's own scale, over a few steps whose parts are timed. Accuracy is measured by whole runs on
+fewer images.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ BASE = RunConfig(
     model=ResNetConfig(in_channels=1),
     train=TrainConfig(schedule=Constant(lr=0.1)),
 )
-"""What the report starts from: plain SGD at 0.1, no schedule, no weight decay, no augmentation, a DataLoader."""
+"""The report's starting point: plain SGD at learning rate 0.1, no schedule, weight decay or augmentation, a DataLoader."""
 
 BatchSizes = Annotated[tuple[BatchSize, ...], Some]
 Workers = Annotated[tuple[NonNegativeInt, ...], Some]
@@ -31,18 +31,18 @@ Variants = dict[str, RunConfig]
 
 
 class Parameters(ChapterParameters):
-    """Values of the FashionMNIST chapter."""
+    """Parameters of the FashionMNIST chapter."""
 
     half: Literal["fp16", "bf16"]
-    """The half precision of F5 to F8: what the device multiplies natively."""
+    """Half precision of F5 to F8: the format that the device multiplies natively."""
     timed_images: PositiveInt
-    """Images of a timed run at least; it has two batches at least."""
+    """Least number of training images of a timed run, which also has two batches at least."""
     f1_batch_sizes: BatchSizes
     f2_batch_sizes: BatchSizes
     f3_workers: Workers
     f4_image_sizes: Annotated[tuple[PositiveInt, ...], Some]
     f4_workers: NonNegativeInt | None
-    """Loading images; None has them in memory, and times no parts of the steps."""
+    """Processes that load images in F4. None keeps all images in memory, and does not time the parts of the steps."""
     f4_train_images: PositiveInt | None
     f4_epochs: Epochs
     f4_timed_sizes: Annotated[tuple[PositiveInt, ...], Some]
@@ -53,18 +53,18 @@ class Parameters(ChapterParameters):
     f7_batch_size: BatchSize
     """Batch size of F7 and of the timed runs of F8: F6's choice."""
     f8_stem_channels: Annotated[tuple[PositiveInt, ...], Some]
-    """Channels of the first stage; the others have 2, 4 and 8 times as many."""
+    """Channels of the first stage in F8; the other stages have 2, 4 and 8 times as many."""
     f8_train_images: PositiveInt | None
     f8_batch_size: BatchSize
     f8_image_size: PositiveInt | None
     f8_epochs: Epochs
     f6_rates: Annotated[tuple[PositiveFloat, ...], Some]
-    """Learning rates at the large batch, with F8's narrow network and scale."""
+    """Learning rates of F6-rate, at the large batch, with F8's narrow network and scale."""
     n1_max_lr: PositiveFloat
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """F1 to F8, each from what the one before it chose, and N1, a schedule for what they end with."""
+    """F1 to F8, each starting from the choice of the one before it, and N1, a schedule for the final model."""
     asked = (
         ("F1", "Which batch size makes an epoch shortest?", _batch_sizes(parameters, parameters.f1_batch_sizes)),
         ("F2", "And which one near 128?", _batch_sizes(parameters, parameters.f2_batch_sizes)),
@@ -85,7 +85,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
 def _timed(
     parameters: Parameters, image_size: int, batch_size: int, workers: int = 0, precision: Precision = "fp32"
 ) -> RunConfig:
-    """A run of a few steps, whose parts are timed."""
+    """Configuration of a run of a few steps whose parts are timed."""
     return BASE.with_changes(
         {
             "data.name": parameters.dataset,
@@ -102,7 +102,7 @@ def _timed(
 
 
 def _whole(parameters: Parameters) -> RunConfig:
-    """A run for its accuracy."""
+    """Configuration of a whole run, for its accuracy."""
     return BASE.with_changes(
         {
             "data.name": parameters.dataset,
@@ -113,7 +113,7 @@ def _whole(parameters: Parameters) -> RunConfig:
 
 
 def _final(parameters: Parameters) -> RunConfig:
-    """A run for its accuracy, at F8's scale."""
+    """Configuration of a whole run at F8's scale, for its accuracy."""
     return _whole(parameters).with_changes(
         {
             "data.loader": "tensor",
@@ -126,7 +126,7 @@ def _final(parameters: Parameters) -> RunConfig:
 
 
 def _scheduled(parameters: Parameters, schedules: Mapping[str, Schedule]) -> Variants:
-    """F8's narrow network by each of some schedules."""
+    """One variant per schedule: F8's narrow network trained with it."""
     narrow = _final(parameters).with_changes({"model.channels": HALF})
     return {name: narrow.with_changes({"train.schedule": schedule}) for name, schedule in schedules.items()}
 

@@ -1,4 +1,4 @@
-"""The fault matrix: what was done to the library, how often, and how often it held. `make faults` writes it. Free of torch."""
+"""The fault matrix: which faults hit the library, how often, and how often it held. `make faults` writes it. Free of torch."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class FaultMatrix(Frozen):
 
 
 def fault_file() -> Path:
-    """The committed matrix."""
+    """The path of the committed fault matrix."""
     return committed_results() / "faults.json"
 
 
@@ -45,7 +45,7 @@ def read_matrix(path: Path) -> FaultMatrix:
 
 
 def fault_table(matrix: FaultMatrix) -> pd.DataFrame:
-    """A row a fault, as the page shows it: what was done in the same words counts together; repeated names are left out."""
+    """One row per fault, as the page shows it. Rows in the same words are added up; a repeated name of a fault is left blank."""
     frame = pd.DataFrame([row.model_dump() for row in matrix.rows])
     frame = frame.groupby(["fault", "done", "promise"], sort=False, as_index=False).sum()
     frame["fault"] = frame["fault"].where(~frame["fault"].duplicated(), "")
@@ -55,7 +55,7 @@ def fault_table(matrix: FaultMatrix) -> pd.DataFrame:
 
 
 def fault_caption(matrix: FaultMatrix) -> str:
-    """Totals, hardware, versions and revision, as one Markdown paragraph."""
+    """Totals, hardware, versions and revision of a fault matrix, as one Markdown paragraph."""
     tried, held = (sum(getattr(row, name) for row in matrix.rows) for name in ("tried", "held"))
     return (
         f"*{tried:,} tries, {held:,} held, {sum(row.seconds for row in matrix.rows) / 60:.0f} minutes; "

@@ -1,4 +1,4 @@
-"""What the study found: the original report's two final models, run whole."""
+"""The findings chapter: whole runs of the original report's two final models, and the answers of all chapters."""
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -14,7 +14,7 @@ from fastresnet.study import Experiment, Results, Study, open_study
 
 
 class Parameters(ChapterParameters):
-    """Scale of the two final models."""
+    """Scale of the runs of the report's two final models."""
 
     train_images: PositiveInt | None
     batch_size: BatchSize
@@ -23,7 +23,7 @@ class Parameters(ChapterParameters):
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """The report's fast model, C13's base, and its accurate one, of which it prints no widths."""
+    """The report's fast model, which is C13's base, and its accurate one, whose widths it does not print."""
     fast = RunConfig(
         data=DataConfig(
             name=parameters.dataset,
@@ -49,7 +49,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
 
 
 def final_models(final: Results) -> Answer:
-    """How far the report's two final models get."""
+    """The answer on how accurate the report's two final models become."""
     fast, accurate = (values(final, name, "test_accuracy") for name in ("fast", "accurate"))
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     further = higher("The accurate model is more accurate than the fast one.", accurate, fast)
@@ -63,7 +63,7 @@ def final_models(final: Results) -> Answer:
 
 
 def all_answers(final: Study) -> dict[str, Answer]:
-    """The answer to every step of the report, to what it left for later, and to its final models."""
+    """The answers to every step of the report and to the ideas it left for later, and the one on its final models."""
     chapters = (("fashionmnist_speed", fashionmnist_answers.QUESTIONS), ("cifar10_accuracy", cifar10_answers.QUESTIONS))
     answers = {
         name: answer(study, questions, name)

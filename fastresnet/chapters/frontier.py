@@ -1,4 +1,4 @@
-"""How soon an accuracy can be reached: every recipe run whole, and what each ingredient of one of them is worth."""
+"""Experiments of the frontier chapter: whole runs of every recipe, ablations of some recipes, and growth of the cost."""
 
 from typing import Annotated, Literal
 
@@ -48,22 +48,22 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "fp32": {"train.precision": "fp32"},
     "gradients from products": {"train.matmul_gradients": True},
 }
-"""What is changed of the recipe for each row of the ablation table: mostly one ingredient taken out, some put in."""
+"""Changes to the recipe for each row of the ablation table: most take one ingredient out, some put one in."""
 
 GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8)}
-"""What is multiplied, and by which factors; once is the same run for all three."""
+"""Factors on each quantity in the growth runs. Factor 1 stands only once, since it is the same run for all three."""
 
 SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
 
 
 class Ablated(Frozen):
-    """A recipe, and which of `ABLATIONS` are made of it."""
+    """A recipe, the names of the `ABLATIONS` to run of it, and their seeds."""
 
     recipe: RecipeName
     changes: Annotated[tuple[str, ...], Some]
     seeds: Seeds | None = None
-    """Seeds of these ablations; None takes `ablation_seeds`. Runs to be timed on another machine need seeds of their own, since a
-    run has one record."""
+    """Seeds of these ablations; None takes `ablation_seeds`. Runs timed on a second machine need other seeds, since there is one
+    record per configuration and seed."""
 
     @model_validator(mode="after")
     def _known(self) -> "Ablated":
@@ -76,36 +76,36 @@ class Ablated(Frozen):
 
 
 class Parameters(Frozen):
-    """Values of the frontier chapter: for each recipe the seeds it is run with."""
+    """Parameters of the frontier chapter: recipes with their seeds and variants, and what is ablated."""
 
     edition: Literal["quick", "small", "cpu", "gpu"]
     variant: Variant
-    """Which of its variants a recipe is run in. The records name the machine; a variant runs on any, at its own speed."""
+    """Variant in which recipes are run. Any variant runs on any machine, at its own speed; the records name the machine."""
     variants: dict[RecipeName, Variant] = Field(default_factory=dict)
-    """Variants of those recipes that are run in another than the rest, as on another machine."""
+    """Variants by recipe, for recipes that are run in another one than `variant`."""
     device: str | None = None
     """Device to train on; None takes the fastest there is."""
     recipes: dict[RecipeName, Seeds]
-    """Seeds of each recipe that is run."""
+    """Recipes to run, each with its seeds."""
     fashion_ablated: Ablated
     cifar10_ablated: Ablated
     long_ablated: Ablated
     amx_ablated: Ablated | None = None
-    """Ablations for a processor that multiplies matrices of bf16; None where there is none."""
+    """Ablations on a CPU with AMX, which multiplies matrices of bf16; None runs none."""
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt
-    """Training images of the smallest of the growth runs; the largest has 16 times as many."""
+    """Training images of the smallest growth run; the largest has 16 times as many."""
     samples: bool = False
-    """Train on the sample of FashionMNIST and the stand-in for CIFAR-10 that need no download."""
+    """Whether to train on the sample of FashionMNIST and the stand-in for CIFAR-10, which need no download."""
     train_images: PositiveInt | None = None
-    """Training images in place of all."""
+    """Number of training images; None takes all."""
     epochs: PositiveFloat | None = None
-    """Epochs in place of the recipes' own."""
+    """Epochs of every recipe; None takes each recipe's own."""
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """One experiment a recipe, ablations of some, and what grows with images, epochs and width."""
+    """One experiment per recipe, ablations of some recipes, and growth with images, epochs and width."""
 
     def config(name: RecipeName) -> RunConfig:
         full = find_recipe(name).config(parameters.variants.get(name, parameters.variant))
@@ -142,7 +142,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
 
 
 def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
-    """A run of one epoch of `num_images`, and the same with one thing multiplied."""
+    """A run of one epoch over `num_images`, and the same run with its epochs, images or width multiplied."""
     assert isinstance(config.model, SpeedNetConfig)
     widths = config.model.widths
 

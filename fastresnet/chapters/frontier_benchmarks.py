@@ -1,4 +1,4 @@
-"""A committed benchmark on a page: where it was measured, a table, a sentence. Free of torch."""
+"""Shows a committed benchmark on a page: its caption, table and finding. Free of torch."""
 
 import json
 from typing import Any
@@ -26,8 +26,8 @@ def caption(record: str) -> str:
 
 
 def table(record: str) -> pd.DataFrame:
-    """One row per contender of a committed benchmark: its time to the target, and that time over ours; of whole runs also the
-    epochs that the time is for, and the mean accuracy at their end."""
+    """One row per contender of a committed benchmark: its time to the target, and that time over ours. For whole runs, also the
+    epochs to the target and the mean accuracy at the end."""
     rows = _rows(record)
     ours = _ours(rows)
     found = (
@@ -57,7 +57,7 @@ def table(record: str) -> pd.DataFrame:
 
 
 def finding(record: str) -> str:
-    """How many times as long as ours each peer of a committed benchmark takes to the target, as one Markdown paragraph."""
+    """The peers' times to the target over ours, in a committed benchmark, as one Markdown paragraph."""
     rows = _rows(record)
     ours = _ours(rows)
     contests = []
@@ -69,8 +69,8 @@ def finding(record: str) -> str:
 
 
 def _rows(record: str) -> list[Row]:
-    """The rows of a committed benchmark; without the time to the target of one that was counted for so many epochs as nobody
-    has recorded."""
+    """The rows of a committed benchmark. A row that was timed over a few steps has no time to the target if the number of epochs
+    to it is not recorded."""
     rows = [Row.model_validate_json(json.dumps(row)) for row in _record(record)["rows"]]
     untimed = {"seconds": None, "seconds_interval": None}
     return [row if row.whole_runs or not row.epochs_source.endswith(_UNKNOWN) else row.model_copy(update=untimed) for row in rows]
@@ -81,7 +81,7 @@ def _ours(rows: list[Row]) -> dict[str, Row]:
 
 
 def _times(row: Row, own: Row) -> str:
-    """How many times as long as ours, "over" a lower bound and "under" an upper one; "" where it is not known."""
+    """A row's time over ours, as text: "over" marks a lower bound, "under" an upper one; "" if it is not known."""
     if not row.seconds or not own.seconds or (row is not own and row.at_least and own.at_least):
         return ""
     bound = "" if row is own else "over " if row.at_least else "under " if own.at_least else ""
@@ -89,7 +89,7 @@ def _times(row: Row, own: Row) -> str:
 
 
 def _record(name: str) -> dict[str, Any]:
-    """A benchmark of `results/bench`. Raises UserError for one that is not there."""
+    """Reads a benchmark of `results/bench`. Raises UserError if there is none of that name."""
     folder = committed_results() / "bench"
     path = folder / f"{name}.json"
     if not path.is_file():

@@ -23,8 +23,8 @@ def frontier(
     label: str,
     legend: bool = True,
 ) -> Axes:
-    """Test error against cost, both on logarithmic axes: a dot per run of ours, and a numbered dot for what others have
-    published, whose cost is the field `published_cost`. The legend, if there is one, stands beside the panel."""
+    """Test error against cost, both on logarithmic axes: a mark per run of ours, and a numbered dot per published result, whose
+    cost is its field `published_cost`. The legend, if there is one, stands beside the panel."""
     for (name, found), style in zip(results.items(), styles(), strict=False):
         records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
@@ -50,8 +50,8 @@ def frontier(
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
-    """Seconds per epoch against the factor by which one thing was multiplied, a dot per run and one line per thing through the
-    means, with thin lines for growth by the factor and by its square."""
+    """Seconds per epoch against the factor on one quantity: a dot per run, a line per quantity through the means, and thin lines
+    for growth by the factor and by its square."""
     for (what, runs), style in zip(measured.groupby("what", sort=False), styles(), strict=False):
         ax.plot(runs["factor"], runs["epoch_seconds"], style["marker"], color=style["color"], alpha=0.5, markersize=5)
         ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), style["linestyle"], color=style["color"], label=what)
@@ -72,8 +72,8 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> Axes:
-    """Seconds of the report's final models, hollow, and of the recipes for the same accuracies, a dot per run with a bar at the
-    mean, a row an accuracy; logarithmic, with the figures beside them."""
+    """Seconds of the report's final models (hollow squares) and of the recipes for the same accuracies (a dot per run, a bar at
+    the mean). There is one row per accuracy, on a logarithmic axis, with the seconds beside the marks."""
     for position, (published, found) in enumerate(finals.values()):
         seconds = [total_seconds(record) for records in found.records.values() for record in records]
         theirs, mean = published.seconds or float("nan"), sum(seconds) / len(seconds)

@@ -1,4 +1,4 @@
-"""Tables of the frontier chapter: how soon which accuracy is reached, and what each ingredient is worth."""
+"""Tables and sentences of the frontier chapter: the cost of an accuracy, and the worth of each ingredient of a recipe."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from fastresnet.study import Results, open_study
 
 
 class Published(NamedTuple):
-    """A time to an accuracy that somebody else has published."""
+    """A published result of others: seconds and operations of training to an accuracy."""
 
     name: str
     dataset: str
@@ -39,26 +39,26 @@ PUBLISHED = (
     Published("airbench95 (Jordan)", "cifar10", 0.9501, 10.4, 1.4, "A100"),
     Published("airbench96, faster (Jordan)", "cifar10", 0.96, 27.3, 3.1, "A100"),
 )
-"""Means over many seeds, except the original report's single runs."""
+"""Published results to compare with: means over many seeds, except for the original report's single runs."""
 
 
 def total_seconds(record: RunRecord) -> float:
-    """Training and the one evaluation at its end, with all of its views."""
+    """Seconds of training and of the one evaluation at its end, test-time augmentation included."""
     return record.seconds.train + record.seconds.evaluate
 
 
 def training_petaflops(record: RunRecord) -> float:
-    """Operations of training, in 10^15."""
+    """Floating-point operations of training, in units of 10^15."""
     return record.training_flops / 1e15
 
 
 def recipes_in(results: Mapping[str, Results], dataset: str = "") -> dict[str, Results]:
-    """The experiments that are recipes, for one data set or for any, in the recipes' order."""
+    """The results of the experiments that are recipes, for one data set or for all, in the order of `RECIPES`."""
     return {name: results[name] for name in RECIPES if name in results and dataset in name}
 
 
 def gpu_runs(name: str) -> tuple[RunRecord, ...]:
-    """The recorded runs of a recipe's GPU variant, also where more are asked for than there are."""
+    """The recorded runs of a recipe's GPU variant, even if the edition asks for more seeds."""
     found = open_study("frontier", edition="gpu").recorded(name)
     return found.records["recipe"] if found else ()
 
@@ -73,19 +73,19 @@ def recorded_runs(name: str) -> dict[str, tuple[RunRecord, ...]]:
 
 
 def gpu_finding(name: str) -> str:
-    """What they came to, beside the recipe's target."""
+    """A sentence on the recorded GPU runs of a recipe, and on how many of them reach its target."""
     records, target = gpu_runs(name), RECIPES[name].target
     passed = sum((record.test_accuracy or 0) >= target for record in records)
     return f"`{name}`: {describe_runs(records)} {passed} of {len(records)} runs reach {100 * target:g} %."
 
 
 def published_for(dataset: str) -> tuple[Published, ...]:
-    """What others have published for a data set."""
+    """The published results for one data set."""
     return tuple(point for point in PUBLISHED if point.dataset == dataset)
 
 
 def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
-    """One row per recipe: target, accuracy with its interval, runs that pass, seconds, operations, speed, memory."""
+    """One row per recipe: target, accuracy (mean ± standard deviation), runs that pass, seconds, operations, speed, memory."""
     rows = {}
     for name, found in recipes_in(results).items():
         (records,) = found.records.values()
@@ -123,7 +123,7 @@ def recipes_caption(results: Mapping[str, Results]) -> str:
 
 
 def _by_machine(recipes: Mapping[str, Results]) -> dict[str, list[str]]:
-    """The recipes that were run on a machine, by its description."""
+    """By description of a machine: the names of the recipes that were run on it."""
     machines: dict[str, list[str]] = {}
     for name, found in recipes.items():
         for machine in dict.fromkeys(hardware(record) for group in found.records.values() for record in group):
@@ -132,7 +132,7 @@ def _by_machine(recipes: Mapping[str, Results]) -> dict[str, list[str]]:
 
 
 def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
-    """What the last points of accuracy cost on a data set, as one Markdown paragraph; nothing without two recipes."""
+    """The cost of the last points of accuracy on a data set, as one Markdown paragraph; "" for fewer than two recipes."""
     if len(recipes_in(results, dataset)) < 2:
         return ""
     runs = pd.DataFrame(
@@ -177,9 +177,9 @@ def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
-    """A row a change of the recipe: accuracy and training seconds, and how far from the recipe's, with 95 % intervals.
+    """One row per change of the recipe: accuracy, its difference from the recipe's with a 95 % interval, and training seconds.
 
-    Differences are paired by seed. The first variant is the recipe as it is.
+    Differences are paired by seed. The first variant is the unchanged recipe.
     """
     (recipe, baseline), *_ = results.records.items()
     rows = {}
@@ -212,11 +212,11 @@ REPORT_FINALS = {
     "original report, fast": "cifar10-83",
     "original report, accurate": "cifar10-90",
 }
-"""What the report ended with, and the recipe for the same accuracy."""
+"""The report's final models in `PUBLISHED`, each with the recipe for the same accuracy."""
 
 
 def report_finals(results: Mapping[str, Results]) -> dict[str, tuple[Published, Results]]:
-    """The report's final models, each with the runs of the recipe for its accuracy, by data set and accuracy."""
+    """By data set and accuracy: a final model of the report, and the runs of the recipe for its accuracy."""
     points = {point.name: point for point in PUBLISHED}
     return {
         f"{points[name].dataset}, {100 * points[name].accuracy:g} %": (points[name], results[recipe])
@@ -240,7 +240,7 @@ def report_finals_caption(results: Mapping[str, Results]) -> str:
 
 
 def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
-    """A row a final model of the report: its accuracy and seconds on its card, and those of the recipe for that accuracy."""
+    """One row per final model of the report: its accuracy and its seconds on the report's GPU, beside the recipe's for it."""
     points = {point.name: point for point in PUBLISHED}
     rows = {}
     for name, recipe in REPORT_FINALS.items():
@@ -273,7 +273,7 @@ def growth_table(results: Results) -> pd.DataFrame:
 
 
 def growth(results: Results) -> pd.DataFrame:
-    """One row per run: what is multiplied, by which factor, and seconds per epoch. Once is a row for each."""
+    """One row per run: what is multiplied, by which factor, and seconds per epoch. Factor 1 has one row per quantity."""
     frame = results.frame()
     parts = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
     frame = frame.assign(what=parts["what"], factor=parts["factor"].astype(int))
@@ -283,7 +283,7 @@ def growth(results: Results) -> pd.DataFrame:
 
 
 def growth_finding(results: Results) -> str:
-    """How many times as long an epoch is at the largest factor of each kind, as one Markdown paragraph."""
+    """Growth of the seconds per epoch at the largest factor on each quantity, as one Markdown paragraph."""
     medians = growth(results).groupby(["what", "factor"], sort=False)["epoch_seconds"].median()
     once = medians.xs(1, level="factor").iloc[0]
     largest = {what: max(medians[what].index) for what in medians.index.unique("what")}

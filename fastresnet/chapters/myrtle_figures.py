@@ -9,12 +9,12 @@ from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, RULE
 from fastresnet.study import Results
 
-CHANCE = 10.0  # per cent, of ten classes
-_LIFT = 0.25  # of a cell's height: its number stands above the line through its middle
+CHANCE = 10.0  # percent accuracy of guessing one of ten classes
+_LIFT = 0.25  # share of a cell's height: its number stands above the line through its middle
 
 
 def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
-    """What runs measured, rows of `myrtle.measured`, against its place, as a layer's depth: mean of the seeds and their range."""
+    """Rows of `myrtle_page.measured`: values against their place, such as a layer's depth; mean and range of the seeds."""
     for (variant, rows), style in zip(values.groupby("variant", sort=False), styles(), strict=False):
         spread = rows.groupby("place")["value"].agg(["mean", "min", "max"])
         ax.plot(spread["mean"], label=variant, markersize=4, **style)
@@ -25,7 +25,7 @@ def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: boo
         ax.yaxis.set_minor_formatter("{x:g}")
     ax.set_xlabel(label)
     ax.set_ylabel(value)
-    if values["variant"].nunique() > 3:  # lines leave no room inside
+    if values["variant"].nunique() > 3:  # more lines leave no room for a legend inside
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     else:
         ax.legend()
@@ -33,7 +33,7 @@ def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: boo
 
 
 def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -> Axes:
-    """Size of the channels' means (full lines) and their standard deviations (dashed), rows of `myrtle.measured`, by depth."""
+    """Rows of `myrtle_page.measured` against depth: absolute means of the channels (full lines) and deviations (dashed)."""
     for (variant, rows), colour in zip(means.groupby("variant", sort=False), COLOURS, strict=False):
         others = deviations[deviations["variant"] == variant]
         for part, name, dash in ((rows, "mean", "-"), (others, "standard deviation", "--")):
@@ -46,8 +46,8 @@ def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -
 
 
 def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
-    """Share of the activations' mean square that is a constant a channel, rows of `myrtle.measured`, by depth, and the share
-    that a ReLU leaves of standard normal values."""
+    """Rows of `myrtle_page.measured` against depth: share of the activations' mean square that is constant per channel. A line
+    shows the share that a ReLU leaves for standard normal values."""
     by_place(shares, ax, label="depth, in activations", value="constant share")
     ax.axhline(1 / np.pi, color=RULE, linewidth=0.8)
     ax.annotate("1 / π", (1.0, 1 / np.pi), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8)
@@ -56,8 +56,8 @@ def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
-    """Size of the leading eigenvalues against their rank, rows of `myrtle.measured`: a dot each, negative ones hollow, and a
-    line through the seeds' means."""
+    """Rows of `myrtle_page.measured`: magnitude of the leading eigenvalues against their rank. Each is a dot, hollow if negative,
+    and a line goes through the means of the seeds."""
     for (variant, rows), style in zip(spectra.groupby("variant", sort=False), styles(), strict=False):
         sizes = rows["value"].abs()
         ax.plot(sizes.groupby(rows["place"]).mean(), style["linestyle"], color=style["color"], linewidth=1, label=variant)
@@ -74,7 +74,7 @@ def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def weight_norms(results: Results, ax: Axes) -> Axes:
-    """Norm of the convolutions' weights by epoch: mean of the seeds and their range, a line a variant."""
+    """Norm of the convolutions' weights by epoch: mean and range of the seeds, one line per variant."""
     epochs = results.epochs().dropna(subset="weight_norm")
     by_place(
         epochs.rename(columns={"epoch": "place", "weight_norm": "value"}),
@@ -87,8 +87,8 @@ def weight_norms(results: Results, ax: Axes) -> Axes:
 
 
 def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
-    """Final test accuracy against the learning rate, rows of `myrtle.settings`: a line a group through the means, a dot a
-    run, and on the line of chance a cross for each that diverged."""
+    """Rows of `myrtle_page.settings`: final test accuracy against learning rate. There is one line per group through the means,
+    one dot per run, and a cross at the level of chance per diverged run."""
     for (group, rows), style in zip(runs.groupby("group", sort=False), styles(), strict=False):
         accuracy = (100 * rows["accuracy"]).fillna(CHANCE)
         ax.plot(accuracy.groupby(rows["lr"]).mean(), style["linestyle"], color=style["color"], label=group)
@@ -105,8 +105,8 @@ def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:
-    """Mean test accuracy over two settings, rows of `myrtle.settings`, both logarithmic, a number a cell, with lines along
-    which their product is constant. A cell of which every run diverged is empty."""
+    """Rows of `myrtle_page.settings`: mean test accuracy over two settings, on logarithmic axes, with a number per cell and lines
+    of constant product. A cell whose runs all diverged has no colour."""
     cells = (100 * runs.groupby([y, x])["accuracy"].mean()).unstack()
     xs, ys = np.log2(cells.columns.to_numpy(float)), np.log2(cells.index.to_numpy(float))
     drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="cividis")
@@ -139,8 +139,8 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 
 def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
-    """Seconds and operations to the target after each step of `myrtle.ladder`, over those of the first step, beside the
-    published seconds over theirs; logarithmic. A step that half of the runs never brought there has no point."""
+    """Rows of `myrtle_page.ladder`: seconds and operations to the target after each step, and published seconds, each over its
+    value at the first step, on a logarithmic axis. A step has no point if half of its runs never reach the target."""
     columns = {"seconds": "seconds, here", "TFLOP": "operations, here", "published seconds": "seconds, published"}
     for (column, name), style in zip(columns.items(), styles(), strict=False):
         known = steps[column].dropna()
@@ -158,7 +158,7 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
-    """Gradient norm against weight scale, both relative, one line per layer, and the line that theory draws."""
+    """Gradient norm against weight scale, both relative: dots for each layer, and the lines 1 / r (the theory) and r."""
     for _, rows in measured.groupby("layer", sort=False):
         ax.plot(rows["scale"], rows["gradient"], "o", color=COLOURS[0], alpha=0.4, markersize=6)
     scales = sorted(measured["scale"].unique())

@@ -1,7 +1,7 @@
 """Section 1 of the original report: the claims of "How to train your ResNet", post by post, as small experiments.
 
-Their numbers are those of the posts, 1 to 8; M0 is the series as a whole. Where a claim is a step on the way from the first
-post's network to the last one's, its experiment is two neighbouring rungs of M0's ladder.
+An experiment has the number of its post, 1 to 8; M0 is the series as a whole. If a claim is about one step from the first
+post's network to the last one's, its experiment consists of two neighbouring rungs of M0's ladder.
 """
 
 from collections.abc import Mapping
@@ -63,14 +63,14 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
 
 
 def _neighbours(steps: Mapping[str, RunConfig], step: str) -> dict[str, RunConfig]:
-    """A step and the one before it."""
+    """The configurations of a step and of the step before it."""
     names = list(steps)
     at = names.index(step)
     return {name: steps[name] for name in names[at - 1 : at + 1]}
 
 
 def _report(parameters: Parameters, batch_size: int, max_lr: float, *, test_flip: bool = False) -> RunConfig:
-    """The original report's network, half as wide, as M2a and M8i ask it."""
+    """Configuration of the original report's network at half its width, for M2a and M8i."""
     return RunConfig(
         data=DataConfig(
             name=parameters.dataset,
@@ -124,7 +124,7 @@ def _repeated_norm(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def _loaders(parameters: Parameters, workers: tuple[int, ...], *, augmented: bool = False) -> dict[str, RunConfig]:
-    """Batches from tensors, and from a loader that takes an image at a time in so many processes."""
+    """Timed runs with batches from tensors, and with a DataLoader for each number of worker processes."""
     tensor = _timed(base(parameters), parameters)
     if augmented:
         tensor = tensor.with_changes({"data.cutout": parameters.cutout})
@@ -146,7 +146,7 @@ def _recalls(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def _halves(parameters: Parameters) -> dict[str, RunConfig]:
-    """Half of the images for twice the epochs, and so as many steps."""
+    """All images, and half of them for twice the epochs, which gives the same number of steps."""
     half: Changes = {"data.train_images": (parameters.images or 50_000) // 2, "train.epochs": 2 * parameters.run_epochs}
     variants = {}
     for lr in parameters.m2b_rates:
@@ -211,7 +211,7 @@ def _scaled(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def _equilibria(parameters: Parameters) -> dict[str, RunConfig]:
-    """Weight norms from several starts: with weight decay, without, and with LARS in its place."""
+    """Runs that measure weight norms from several initial scales: with weight decay, without it, and with LARS."""
     variants = {}
     constant = Constant(lr=parameters.m6b_lr)
     for scale, decay in product(parameters.m6b_scales, (parameters.m6b_weight_decay, 0.0)):
@@ -236,7 +236,7 @@ def _deep(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def _stressed(parameters: Parameters) -> dict[str, RunConfig]:
-    """Eight layers at every rate, with batch norm and without."""
+    """Networks of eight layers at every learning rate, with batch norm and without."""
     return {
         f"{name}, rate {lr:g}": scheduled(small(parameters, {"convolutions": 2, "norm": {"kind": kind}}), OneCycle(max_lr=lr))
         for (name, kind), lr in product((("batch norm", "batch"), ("no norm", "none")), parameters.m7b_rates)

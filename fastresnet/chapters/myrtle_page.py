@@ -1,4 +1,4 @@
-"""Tables of the chapter on "How to train your ResNet": settings and what came of them, what runs measured, the ladder."""
+"""Tables of the chapter on "How to train your ResNet": results by settings, measurements of runs, and the ladder."""
 
 import math
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from fastresnet.report import spread, values, verdicts
 from fastresnet.report.verdicts import Verdict
 from fastresnet.study import Results
 
-_STEPS = 1000  # a schedule's highest rate is looked for on this many
+_STEPS = 1000  # at which a schedule is evaluated to find its highest rate
 
 
 def settings(results: Results) -> pd.DataFrame:
     """One row per run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
-    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), what a gradient adds up to), final accuracy in
-    [0, 1] and loss in nats, both NaN for a run that diverged."""
+    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), the total factor on a gradient), final
+    accuracy in [0, 1] and loss in nats, both NaN for a run that diverged."""
     rows = []
     for variant, records in results.records.items():
         group = variant.rpartition(", ")[0]
@@ -42,15 +42,16 @@ def settings(results: Results) -> pd.DataFrame:
 
 
 def peak_lr(schedule: Schedule) -> float:
-    """The highest learning rate that a schedule comes to."""
+    """The highest learning rate of a schedule."""
     return max(schedule(step, _STEPS) for step in range(_STEPS))
 
 
 def explained(runs: pd.DataFrame, one: str, other: str, *, value: str = "accuracy") -> pd.DataFrame:
-    """How much of a value's variance over a grid of two settings follows from their product alone, and from their ratio alone.
+    """Share of a value's variance over a grid of two settings that their product alone explains, and that their ratio explains.
 
-    Takes rows of `settings`; returns one row per seed, `product` and `ratio` in [0, 1], each the R squared of a parabola in the
-    logarithm. Where lines of constant product are level, the product explains nearly all. Runs that diverged are left out.
+    Takes rows of `settings`. Returns one row per seed with `product` and `ratio` in [0, 1], each the R squared of a parabola in
+    the logarithm. The product explains nearly all if the value is constant wherever the product is. Runs that diverged are left
+    out.
     """
     rows = {}
     for seed, cells in runs.dropna(subset=value).groupby("seed"):
@@ -68,7 +69,7 @@ def _r_squared(positions: pd.Series, ends: np.ndarray) -> float:
 
 
 def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float]:
-    """The highest learning rate, per seed, at which a run of a group ends with at least an accuracy; NaN for none.
+    """Per seed, the highest learning rate at which a run of a group ends with an accuracy of at least `least`; NaN if none does.
 
     Takes rows of `settings`."""
     chosen = runs[runs["group"] == group]
@@ -76,7 +77,7 @@ def largest_rates(runs: pd.DataFrame, group: str, *, least: float) -> list[float
 
 
 def best_rates(runs: pd.DataFrame, group: str) -> list[float]:
-    """The learning rate, per seed, of the run of a group that ends most accurate; NaN if every run diverged.
+    """Per seed, the learning rate of the most accurate run of a group; NaN if every run diverged.
 
     Takes rows of `settings`."""
     best = []
@@ -100,28 +101,28 @@ def measured(results: Results, name: str) -> pd.DataFrame:
 
 
 def measured_at(results: Results, variant: str, name: str, at: int) -> list[float]:
-    """One of the values measured under a name, counted as Python counts, for each run of a variant that has them."""
+    """The value at index `at` of those measured under a name, for each run of a variant that measured them."""
     return [record.measured[name][at] for record in results.records.get(variant, ()) if record.measured.get(name)]
 
 
 def final_norms(results: Results, variant: str) -> list[float]:
-    """The weight norm after the last epoch, for each run of a variant; NaN for a run without."""
+    """The weight norm after the last epoch, for each run of a variant; NaN for a run without one."""
     ends = (record.epochs[-1].weight_norm if record.epochs else None for record in results.records.get(variant, ()))
     return [float("nan") if norm is None else norm for norm in ends]
 
 
 def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
-    """The largest final weight norm over the smallest, per seed, among the SGD variants with weight decay or those without."""
+    """Per seed, the largest final weight norm over the smallest, among SGD variants with weight decay (`decaying`) or without."""
     chosen = [
         final_norms(results, variant)
         for variant, (record, *_) in results.records.items()
         if (record.config.train.weight_decay > 0) == decaying and not record.config.train.lars
     ]
-    return [float(np.max(norms) / np.min(norms)) for norms in zip(*chosen, strict=True)]  # NaN, where one is
+    return [float(np.max(norms) / np.min(norms)) for norms in zip(*chosen, strict=True)]  # NaN if one of them is
 
 
 def gradients_times_scale(results: Results) -> pd.DataFrame:
-    """One row per variant: its gradient's norm times the factor on its weights, over that of the first variant; 1 where exact."""
+    """One row per variant: gradient norm times the factor r on the weights, relative to the first variant; 1 in theory."""
     products = {
         variant: np.array([_weight_scale(record) * record.measured["gradient_norm"][0] for record in records])
         for variant, records in results.records.items()
@@ -137,13 +138,13 @@ def _weight_scale(record: RunRecord) -> float:
 
 
 def forgetting(results: Results, variant: str) -> list[float]:
-    """Loss on what the last epoch showed first over loss on what it showed last, for each run that measured `recall`."""
+    """Loss on the first images of the last epoch over loss on its last images, for each run that measured `recall`."""
     found = (record.measured.get("recall") for record in results.records.get(variant, ()))
     return [recall[0] / recall[-1] for recall in found if recall]
 
 
 def spectra(results: Results) -> pd.DataFrame:
-    """Rows of `measured` for the leading eigenvalues: batch norm in training mode, then frozen, then networks without."""
+    """Rows of `measured` for the leading eigenvalues: all networks in training mode, then those with batch norm also frozen."""
     frozen = measured(results, "eigenvalues_frozen")
     models = {variant: record.config.model for variant, (record, *_) in results.records.items()}
     with_norm = [name for name, model in models.items() if isinstance(model, DavidNetConfig) and model.norm.kind != "none"]
@@ -166,8 +167,8 @@ def epochs_to(record: RunRecord, accuracy: float) -> int | None:
 
 
 def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:
-    """What each run of a variant trained for until an evaluation first reached an accuracy, NaN if none did: `epochs`,
-    `seconds` if all epochs had gone like the run's fastest, `TFLOP`. Runs of whole epochs, all of one cost."""
+    """Cost of each run of a variant until an evaluation first reached an accuracy, NaN if none did: `epochs`, `seconds` at the
+    speed of the run's fastest epoch, and `TFLOP`. Assumes whole epochs that all cost the same."""
     rows = []
     for record in results.records.get(variant, ()):
         epochs = epochs_to(record, accuracy) or float("nan")
@@ -183,8 +184,8 @@ def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:
 
 
 def ladder(results: Results, accuracy: float, published: Mapping[str, float]) -> pd.DataFrame:
-    """One row per step: medians of `cost_to`, how many runs got there, and the published seconds to 94 % on a V100, NaN where a
-    source prints none. Medians of all runs: NaN where half of them never got there."""
+    """One row per step: medians of `cost_to`, how many runs reach the accuracy, and the published seconds to 94 % on a V100 (NaN
+    if not printed). Medians are over all runs, and NaN if half of the runs never reach it."""
     rows = {}
     for variant in results.records:
         costs = cost_to(results, variant, accuracy)
@@ -197,7 +198,7 @@ def ladder(results: Results, accuracy: float, published: Mapping[str, float]) ->
 
 
 def more_accurate(results: Results, after: str, before: str, *, margin: float = 0.0) -> Verdict:
-    """Whether one variant ends more accurate than another by more than `margin`, a fraction; below zero: at most so much less."""
+    """Tests that `after` ends more accurate than `before` by more than `margin`, a fraction; a negative one allows that loss."""
     points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
     how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin < 0 else "more"
     high, low = (values(results, variant, "test_accuracy") for variant in (after, before))
@@ -205,7 +206,7 @@ def more_accurate(results: Results, after: str, before: str, *, margin: float = 
 
 
 def sooner(results: Results, after: str, before: str, *, column: str = "fastest_epoch_seconds") -> Verdict:
-    """Whether one variant trains in fewer seconds than another, by each run's fastest epoch: what else a machine does can only
+    """Tests that `after` trains in fewer seconds than `before`, by each run's fastest epoch: other load on a machine can only
     slow an epoch down. `column` names other seconds of `Results.frame()`, for runs that had the machine to themselves."""
     fast, slow = (values(results, variant, column) for variant in (after, before))
     return verdicts.faster(f"*{after}* is faster than *{before}*.", fast, slow)

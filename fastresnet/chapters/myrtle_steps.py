@@ -1,4 +1,4 @@
-"""The networks of the myrtle chapter: what its parameters are, and the steps from the first post's network to the last's."""
+"""The myrtle chapter's parameters, and its networks: the steps from the first post's network to the last post's."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from fastresnet.config.models import DavidNetConfig, ResNetConfig
 from fastresnet.config.schedules import OneCycle
 
 AT_THE_END = 1000
-"""Epochs between evaluations where only the finished network is asked for."""
+"""Epochs between evaluations if only the finished network is evaluated: more than any run has."""
 
 Rates = Annotated[tuple[PositiveFloat, ...], Some]
 Pair = tuple[PositiveFloat, PositiveFloat]
@@ -19,10 +19,10 @@ Changes = dict[str, object]
 
 
 class Parameters(ChapterParameters):
-    """Values of the myrtle chapter."""
+    """Parameters of the myrtle chapter."""
 
     train_images: PositiveInt | None
-    """Training images of M2a and M8i, which train the original report's network. So are the next five parameters theirs."""
+    """Training images of M2a and M8i, which train the original report's network. The next five parameters are theirs, too."""
     epochs: Epochs
     small_batch_size: BatchSize
     small_batch_lr: PositiveFloat
@@ -31,8 +31,8 @@ class Parameters(ChapterParameters):
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
     """Channels of DAVIDnet's stem and layers, and of the ResNet that the ladder starts from."""
     images: PositiveInt | None
-    """Training images of all other experiments, which train DAVIDnet and its relatives. So are the next five parameters
-    theirs."""
+    """Training images of all other experiments, which train DAVIDnet and its relatives. The next five parameters are theirs,
+    too."""
     tested_images: PositiveInt | None
     batch_size: BatchSize
     run_epochs: Epochs
@@ -53,7 +53,7 @@ class Parameters(ChapterParameters):
     m5a_weight_decays: Rates
     m5a_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
     m6a_scales: Rates
-    """Factors on all convolutions' weights at the start."""
+    """Factors of M6a on the initial weights of all convolutions."""
     m6b_scales: Rates
     m6b_weight_decay: PositiveFloat
     m6b_lr: PositiveFloat
@@ -78,7 +78,7 @@ class Parameters(ChapterParameters):
 
 
 def base(parameters: Parameters, model: Changes | None = None) -> RunConfig:
-    """DAVIDnet, or with `model` a relative, trained by one cycle on flipped and shifted images."""
+    """DAVIDnet with the changes `model`, trained by one cycle on flipped and shifted images."""
     return RunConfig(
         data=DataConfig(
             name=parameters.dataset,
@@ -102,12 +102,12 @@ def base(parameters: Parameters, model: Changes | None = None) -> RunConfig:
 
 
 def small(parameters: Parameters, model: Changes | None = None) -> RunConfig:
-    """The backbone with strides for pools and no branches: cheap enough for a grid."""
+    """DAVIDnet without residual branches, and with strides instead of pools: cheap enough for a grid of runs."""
     return base(parameters, {"residuals": (), "halving": "3x3/2", **(model or {})})
 
 
 def _cumulative(first: RunConfig, steps: Mapping[str, Changes], start: str) -> dict[str, RunConfig]:
-    """The ladder's steps: each has its own changes on top of those of all steps before it."""
+    """Steps from `first`, which is named `start`: each adds its changes to those of all steps before it."""
     variants = {start: first}
     for name, changes in steps.items():
         variants[name] = list(variants.values())[-1].with_changes(changes)
@@ -115,7 +115,7 @@ def _cumulative(first: RunConfig, steps: Mapping[str, Changes], start: str) -> d
 
 
 def ladder(parameters: Parameters) -> dict[str, RunConfig]:
-    """The way from the first post's network to the last's, evaluated after every epoch."""
+    """The steps from the first post's network to the last post's, evaluated after every epoch."""
     davidnet = base(parameters).with_changes({"train.evaluate_every": 1})
     resnet = davidnet.model_copy(update={"model": ResNetConfig(channels=parameters.widths, stem="3x3/1", stem_pool="none")})
     cutout: Changes = {"data.cutout": parameters.cutout}
@@ -138,7 +138,7 @@ def ladder(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def backbones(parameters: Parameters) -> dict[str, RunConfig]:
-    """The fourth post's way from the shortest path through a residual network to a backbone worth having."""
+    """The fourth post's steps from the shortest path through a residual network to a good backbone."""
     shortest = base(
         parameters,
         {

@@ -1,4 +1,4 @@
-"""What the parameters of every chapter have in common."""
+"""Parameters that every chapter has."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 
 class ChapterParameters(Frozen):
-    """Scale and place of a chapter's runs. Each chapter adds the values that its experiments try."""
+    """Scale and device of a chapter's runs. Each chapter adds the values that its experiments compare."""
 
     edition: Literal["quick", "small", "cpu", "gpu"]
     device: str | None = None
@@ -25,8 +25,8 @@ class ChapterParameters(Frozen):
     """Test images to evaluate on; None takes the whole test set."""
     seeds: Seeds
     seeds_of: dict[str, Seeds] = Field(default_factory=dict)
-    """Seeds of those experiments, by id, that are run with others than `seeds`."""
+    """Seeds by experiment id, for experiments that are run with other seeds than `seeds`."""
     measure: tuple[Measure, ...] = ()
-    """What the record of every run of the report's and its ideas is to hold besides."""
+    """Additional measurements (`TrainConfig.measure`) of the report's experiments and of its ideas."""
     evaluate_every: PositiveInt | None = None
     """Epochs between evaluations; None takes what each experiment needs."""

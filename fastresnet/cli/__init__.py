@@ -1,4 +1,4 @@
-"""The command line: the one place that prints, a module for each group of commands."""
+"""The command line, with a module for each group of commands. It is the only part of the package that prints."""
 
 import os
 import re
@@ -23,22 +23,22 @@ _ClickError: Any = typer.BadParameter.__mro__[2]  # whether click lies inside ty
 
 
 def main(commands: typer.Typer | None = None) -> None:
-    """Runs a command line, this package's own unless told otherwise.
+    """Runs the command line `commands`, by default this package's own.
 
     Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C and SIGTERM.
     """
-    # of the processes that torchrun starts on a machine the first speaks for all, as long as they agree
+    # of the processes that torchrun starts on a machine, only the first prints: all meet the same errors
     silent = os.environ.get("LOCAL_RANK", "0") != "0"
     warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
     try:
-        code = (commands or app)(prog_name="fastresnet", standalone_mode=False)  # raises its errors, returns the code of an exit
+        code = (commands or app)(prog_name="fastresnet", standalone_mode=False)  # raises errors, returns the code of an exit
     except _ClickError as error:
-        # without a message it is a group named without a command, whose help has been shown
+        # an error without a message means a group without a command, whose help has been shown
         _stop(_with_help(error), 2) if error.format_message() else sys.exit(2)
     except UserError as error:
         if silent:
-            with suppress(KeyboardInterrupt):  # torchrun ends all once one has ended, and the first is to say why
+            with suppress(KeyboardInterrupt):  # torchrun ends all processes once one has ended; the first needs time to print why
                 time.sleep(_SECONDS_TO_SPEAK)
             raise SystemExit(2) from error
         _stop(" ".join(str(error).split("\n")), 2)
@@ -46,12 +46,12 @@ def main(commands: typer.Typer | None = None) -> None:
         _stop("the request is nested too deeply", 2)
     except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
         _stop(str(error), 1)
-    except OSError as error:  # a disk that is full, a file where a folder should be
+    except OSError as error:  # for example a full disk, or a file where a folder should be
         _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except ImportError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # which modules written in C turn into this
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # C extensions turn KeyboardInterrupt into ImportError
             _name_extra(error)
             raise
         code = _INTERRUPTED
@@ -61,7 +61,7 @@ def main(commands: typer.Typer | None = None) -> None:
 
 
 def _name_extra(error: ImportError) -> None:
-    """Ends with a line that says how to get a package that is not installed, if an extra of this one brings it along."""
+    """Exits with a line on how to install a missing package, if it belongs to an extra of this one."""
     package = (error.name or "").partition(".")[0]
     for requirement in metadata.requires("fastresnet") or ():
         found = re.fullmatch(rf"{re.escape(package)}\b[^;]*; *extra == ['\"](\w+)['\"]", requirement, re.IGNORECASE)

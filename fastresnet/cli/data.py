@@ -1,4 +1,4 @@
-"""data list, fetch, verify."""
+"""The commands data list, data fetch and data verify."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from fastresnet.errors import UserError
 
 @data_app.command("list")
 def data_list() -> None:
-    """What there is, its size and its licence."""
+    """List the data sets, with their sizes and licences."""
     from fastresnet.config.datasets import SPECS
 
     rows = [
@@ -38,7 +38,7 @@ def data_fetch(
     name: str,
     data_dir: Annotated[Path | None, typer.Option(help="Where to put it; default: the cache.")] = None,
 ) -> None:
-    """Download the official files, those that are not there or not right, and check them."""
+    """Download the official files that are missing or damaged, and check them."""
     from fastresnet.data import official, sources
 
     spec = sources.find_spec(name)

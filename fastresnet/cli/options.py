@@ -1,4 +1,4 @@
-"""What the commands share: their groups, their options, a table. Torch is loaded by the commands that need it."""
+"""What the commands share: groups, options, and a table. Torch is loaded only by the commands that need it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ def check_output(option: str, file: Path | None) -> None:
 
 
 def print_table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:
-    """Plain aligned columns, the same in a terminal and in a file."""
+    """Prints plain aligned columns, the same in a terminal and in a file."""
     lines = [tuple(header), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for line in lines:

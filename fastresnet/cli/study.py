@@ -1,4 +1,4 @@
-"""study, chapter and book: the study's runs, its chapters, the whole."""
+"""The commands of the groups study, chapter and book."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ from fastresnet.errors import UserError
 
 @study_app.command("list")
 def study_list() -> None:
-    """Studies and the questions of their experiments."""
+    """List the studies and the questions of their experiments."""
     from fastresnet.study import STUDIES, open_study
 
     for study in STUDIES:
@@ -39,7 +39,7 @@ def study_run(
     only: Annotated[str | None, typer.Option(metavar="EXPERIMENT", help="One experiment, by its id.")] = None,
     first: Annotated[
         list[str] | None,
-        typer.Option(metavar="EXPERIMENT", help="One seed after the other, and in each this experiment first; may be repeated."),
+        typer.Option(metavar="EXPERIMENT", help="Train seed by seed, and within a seed this experiment first; may be repeated."),
     ] = None,
     changes: Assignments = None,
     data_dir: DataDir = None,
@@ -52,7 +52,7 @@ def study_run(
         typer.Option(metavar="ADDRESS|local|SLURM.yml", help="Spread the runs: over a Dask cluster, this machine, SLURM's jobs."),
     ] = None,
 ) -> None:
-    """Train the runs of studies that no record answers; an interrupted study continues where it stopped."""
+    """Train the runs of studies that have no record; an interrupted study continues where it stopped."""
     from fastresnet.config.parsing import parse_assignment
     from fastresnet.study import by_seed, open_study, train_all, unanswered
 
@@ -65,7 +65,7 @@ def study_run(
     runs = [run for study in studies for run in study.runs(only)]
     if unknown := set(first or []) - {run.experiment for run in runs}:
         raise UserError(f"--first {min(unknown)}: no such experiment in {', '.join(names)}")
-    store = studies[0].store  # of one edition, with the same parameters, all have the same
+    store = studies[0].store  # studies of one edition with the same parameters share a store
     store.check_writable()
     missing = unanswered(by_seed(runs, first) if first else runs, store)
     print(f"{', '.join(names)}, {edition} edition: {len(runs)} runs wanted, {len(missing)} to train", flush=True)
@@ -84,7 +84,7 @@ def study_status(
     as_json: AsJson = False,
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
-    """Runs wanted and recorded, by study, edition and experiment."""
+    """Count the runs wanted and recorded, by study, edition and experiment."""
     from fastresnet.study import STUDIES, open_study
     from fastresnet.study.project import editions_of
     from fastresnet.study.status import status
@@ -152,7 +152,7 @@ def chapter_compare(one: Path, other: Path) -> None:
 
 @chapter_app.command("list")
 def chapter_list() -> None:
-    """Chapters and their parameters, with the values of the quick edition."""
+    """List the chapters and their parameters, with the values of the quick edition."""
     from fastresnet.book.notebooks import CHAPTERS, chapter_parameters
 
     for chapter in CHAPTERS:
@@ -175,7 +175,7 @@ def chapter_run(
         float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, else none.")
     ] = None,
 ) -> None:
-    """Run a chapter into a new notebook, training what its parameters ask for and no record answers."""
+    """Run a chapter into a new notebook, after training those of its runs that have no record."""
     from fastresnet.book import build, notebooks
     from fastresnet.config.parsing import parse_assignment
     from fastresnet.study.project import project_root
@@ -200,7 +200,7 @@ def chapter_sweep(
         list[Path] | None, typer.Option("-f", metavar="FILE.yml", help="Values of a version, before those of -p; repeatable.")
     ] = None,
     folder: Annotated[
-        str | None, typer.Option("-o", metavar="FOLDER", help="For NAME-FILE.ipynb, or a URL; default: _build/chapters.")
+        str | None, typer.Option("-o", metavar="FOLDER", help="Folder or URL for NAME-FILE.ipynb; default: _build/chapters.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
     data_dir: DataDir = None,
@@ -237,7 +237,7 @@ def chapter_sweep(
 def book_build(
     lenient: Annotated[bool, typer.Option("--lenient", help="Let warnings of Jupyter Book pass.")] = False,
 ) -> None:
-    """Run every chapter in the quick edition and render the book; print where it lies and what each step took."""
+    """Run every chapter in the quick edition and render the book; print its place and the seconds of each step."""
     from fastresnet.book.build import build_book
 
     page, seconds = build_book(strict=not lenient)

@@ -1,4 +1,4 @@
-"""train, recipes, predict, tune."""
+"""The commands train, recipes, predict and tune."""
 
 import os
 import sys
@@ -37,13 +37,13 @@ def train(
     """
     outputs = {name: file for name, file in (("checkpoint", checkpoint), ("record", record), ("save", save)) if file}
     for (one, file), (other, same) in combinations((outputs | ({"from": start} if start else {})).items(), 2):
-        if followed(file) == followed(same) and (one, other) != ("save", "from"):  # a network may take its own place
+        if followed(file) == followed(same) and (one, other) != ("save", "from"):  # a network may replace its own file
             raise UserError(f"--{one} and --{other}: both name {file}; allowed: a file each")
     if outputs and seeds > 1:
         raise UserError(f"--{next(iter(outputs))}: names the file of one run, got --seeds {seeds}; allowed: --seeds 1")
-    if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines that torchrun starts, the one that writes
+    if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines in a torchrun, only the first writes
         if checkpoint:
-            check_file(checkpoint)  # its folder is made
+            check_file(checkpoint)  # its folder need not exist yet
         check_output("record", record)
         check_output("save", save)
     config = _run_config(what, changes or [], device)
@@ -87,7 +87,7 @@ def train(
 
 
 def _run_config(what: str, changes: list[str], device: str | None) -> Any:
-    """The configuration that a recipe's name or a file's path stands for, changed as asked."""
+    """The configuration of a recipe or of a YAML file, with `changes` applied."""
     from fastresnet.config import RunConfig
     from fastresnet.config.parsing import load_yaml, parse_assignment
     from fastresnet.config.recipes import RECIPES, find_recipe
@@ -105,7 +105,7 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
 
 @app.command()
 def recipes() -> None:
-    """What each recipe is made for and, in a checkout, what the record says of it."""
+    """List the recipes, with their purpose and, in a checkout, their recorded results."""
     from fastresnet.chapters.frontier_page import recorded_runs
     from fastresnet.config.recipes import RECIPES
     from fastresnet.report import describe_runs
@@ -121,11 +121,11 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A network that train --save wrote.")],
     images: Annotated[list[Path], typer.Argument(help="Image files of any size.")],
 ) -> None:
-    """Name what images show: file, class and probability, a line each."""
+    """Classify images: print file, class and probability, one image per line."""
     from fastresnet.models.saved import load_model
 
     saved = load_model(model)
-    pixels = [saved.read_image(image) for image in images]  # all of them before the first answer
+    pixels = [saved.read_image(image) for image in images]  # all are read before the first answer
     for image, each in zip(images, pixels, strict=True):
         probability, label = saved.predict(each)[0].max(dim=0)
         print(f"{image}\t{saved.class_names[int(label)]}\t{float(probability):.3f}")
@@ -135,9 +135,9 @@ def predict(
 def tune(
     recipe: Annotated[str, typer.Argument(help="A recipe that trains a speed net.")],
     trials: Annotated[int, typer.Option(min=1)] = 20,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs a trial; each after the first may be pruned.")] = 2,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per trial; those after the first may be pruned.")] = 2,
     changes: Changes = None,
-    storage: Annotated[Path | None, typer.Option(help="Keep the search here, and go on with the one that is there.")] = None,
+    storage: Annotated[Path | None, typer.Option(help="Keep the search in this file; continue the one that it holds.")] = None,
     data_dir: DataDir = None,
     device: Device = None,
 ) -> None:

@@ -1,6 +1,6 @@
 """Answers: for each experiment the original's figure, the one measured here, their difference, and the verdicts.
 
-An answer is what a section of a chapter ends with; all of them, a row each, are the table of what the study found.
+Each section of a chapter ends with an answer. The table of the study's findings has one row per answer.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,10 +17,10 @@ from fastresnet.study import Results, Study
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an experiment, beside what the original says of it."""
+    """The outcome of an experiment beside the original's: both figures as text, their difference, and verdicts."""
 
     results: Results
-    """The runs that it rests on."""
+    """The runs that the answer rests on."""
     original: str
     here: str
     difference: str
@@ -57,20 +57,20 @@ def milliseconds(durations: Sequence[float]) -> str:
 
 
 def points(one: Sequence[float], other: Sequence[float] | float) -> str:
-    """Mean of some accuracies minus the mean of others, or minus a number, in percentage points."""
+    """Mean of some accuracies minus the mean of others, or minus a number, as text in percentage points."""
     difference = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
     return "—" if pd.isna(difference) else f"{100 * difference:+.2f} points"
 
 
 def times(one: Sequence[float], other: Sequence[float] | float) -> str:
-    """Mean of some seconds over the mean of others, or over a number."""
+    """Mean of some seconds over the mean of others, or over a number, as text."""
     ratio = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
     return "—" if pd.isna(ratio) else f"{ratio:.2f} times the time"
 
 
 def choice(results: Results, chosen: str, original: str, verdicts: Iterable[Verdict] = ()) -> Answer:
-    """Whether a variant that the original chose is at most a point less accurate than the best other one, and what else is
-    claimed of it."""
+    """Whether the variant that the original chose is at most one point less accurate than the best other one. `verdicts` on
+    further claims are added."""
     rival = most_accurate(results, besides=chosen)
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
     claim = f"*{chosen}* is at most one point less accurate than the best other ({rival or 'none'})."
@@ -79,7 +79,7 @@ def choice(results: Results, chosen: str, original: str, verdicts: Iterable[Verd
 
 
 def beside(show: Callable[[Sequence[float]], str], samples: Mapping[str, Sequence[float]]) -> str:
-    """The figures of a few variants, each with its name; those not run are left out."""
+    """The figures of some variants as text, each after its name; variants without runs are left out."""
     return "; ".join(f"{variant}: {show(sample)}" for variant, sample in samples.items() if sample)
 
 
@@ -101,13 +101,13 @@ def table(answers: Mapping[str, Answer]) -> Styler:
 
 
 def statuses(verdicts: Sequence[Verdict]) -> str:
-    """Verdicts in a few words: how often each was come to."""
+    """The statuses of some verdicts as text, with the count of each if there are several verdicts."""
     counts = pd.Series([verdict.status for verdict in verdicts], dtype=object).value_counts(sort=False)
     return ", ".join(f"{status}" if len(verdicts) == 1 else f"{count} {status}" for status, count in counts.items())
 
 
 def scale(results: Results) -> str:
-    """Images, epochs and seeds of runs, as "50,000 x 20, n = 3": of the largest, where variants differ."""
+    """Training images, epochs and number of seeds, as "50,000 x 20, n = 3"; the largest if variants differ."""
     records = [record for group in results.records.values() for record in group]
     images = max(record.data.train_images for record in records if record.data)
     epochs = max(record.config.train.epochs for record in records)

@@ -15,11 +15,11 @@ MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
     "image_seconds": ("longest time an image", "shortest", "ms", 1000),
 }
-"""What a sentence calls the largest and the smallest of them, their unit, and its number in one of `Results.frame()`."""
+"""By column of `Results.frame()`: names for its largest and smallest value, the unit to show, and the factor to that unit."""
 
 
 def without_tags(markdown: str) -> str:
-    """Markdown in which nothing is HTML: names come from parameters and records, and Markdown passes HTML on to the page."""
+    """Markdown with its HTML tags escaped: it has names from parameters and records, and Markdown would pass HTML to the page."""
     return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
 
 
@@ -43,7 +43,7 @@ def caption(results: Results) -> str:
 
 
 def finding(results: Results, column: Measure) -> str:
-    """Which variants have the highest and the lowest mean of a column, as one Markdown paragraph; "" without two to compare."""
+    """The variants with the highest and the lowest mean of a column, as one Markdown paragraph; "" for fewer than two."""
     most, least, unit, scale = MEASURES[column]
     runs = results.frame().dropna(subset=column).groupby("variant")[column]
     means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
@@ -58,7 +58,7 @@ def finding(results: Results, column: Measure) -> str:
 
 
 def describe_run(record: RunRecord) -> str:
-    """Outcome, accuracy, cost and machine of one run, a line each."""
+    """Outcome, accuracy, cost and machine of one run, one per line."""
     seconds = record.seconds
     lines = [
         f"{record.outcome.status}{f': {record.outcome.reason}' if record.outcome.reason else ''}",
@@ -93,7 +93,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     digits_evaluated = 2 if evaluation.median() < 0.5 else digits
     trained, evaluated = spread(seconds, digits), spread(evaluation, digits_evaluated)
     remark = ""
-    if seconds.max() > 2 * seconds.median():  # a mean would be neither of the one nor of the others
+    if seconds.max() > 2 * seconds.median():  # a mean would describe neither the slow run nor the others
         trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits_evaluated}f}"
         remark = f" (medians; {seconds.max():.1f} s in the slowest run: the first of a process has kernels made)"
     return (
@@ -105,13 +105,13 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
 
 
 def hardware(record: RunRecord) -> str:
-    """The graphics card a run was trained on, or else the processor and its threads."""
+    """The GPU that a run was trained on, or else the processor and its number of threads."""
     machine = record.machine
     return machine.gpu or f"{machine.processor}, {machine.threads} thread{'s' * (machine.threads != 1)}"
 
 
 def teraflop(operations: float) -> str:
-    """A number of operations in units of 1e12: with three digits, or all before the point."""
+    """A number of operations in units of 1e12: to three significant digits, or to a whole number from 1,000 on."""
     return f"{operations / 1e12:.3g}" if operations < 1e15 else f"{operations / 1e12:,.0f}"
 
 
@@ -124,6 +124,6 @@ def _join(values: Sequence[str]) -> str:
 
 
 def _numbers(values: Iterable[float]) -> str:
-    """A few numbers one by one; of many, the smallest and the largest."""
+    """Up to three numbers one by one; of more, the smallest and the largest."""
     ordered = [f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for value in sorted(values)]
     return _join(ordered) if len(ordered) <= 3 else f"{ordered[0]} to {ordered[-1]}"

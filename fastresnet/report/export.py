@@ -1,9 +1,9 @@
-"""The study's record as a spreadsheet or a table, for whoever works elsewhere.
+"""Exports the study's record as a spreadsheet or a table, for work in other programs.
 
     write_export(Path("study.xlsx"))
 
-A workbook has one sheet per experiment, in the study's order, with one row per epoch, as the original report's lost
-spreadsheets had; CSV and Parquet hold one row per run with its whole configuration.
+A workbook has one sheet per experiment, in the study's order, with one row per epoch, like the original report's lost
+spreadsheets. CSV and Parquet have one row per run, with its whole configuration.
 """
 
 import io
@@ -25,11 +25,10 @@ FORMATS = (".xlsx", ".csv", ".parquet")
 
 
 def write_export(path: Path, place: Place | None = None) -> int:
-    """Writes the committed record, or that in a folder or behind a URL, to a file, whole or not at all; returns the number
-    of sheets or rows.
+    """Writes the committed record, or the record in a folder or at a URL, to a file; returns the number of sheets or rows.
 
-    Raises UserError for another suffix than those of `FORMATS`, a folder that is not there, a place without records, or a
-    missing package.
+    The file is written whole or not at all. Raises UserError for a suffix that is not in `FORMATS`, a folder that does not
+    exist, a place without records, or a missing package.
     """
     if path.suffix not in FORMATS:
         raise UserError(f"{path}: must end in {', '.join(FORMATS)}")
@@ -37,7 +36,7 @@ def write_export(path: Path, place: Place | None = None) -> int:
         raise UserError(f"{path}: must name a file in a folder that exists")
     check_file(path)
     write = {".xlsx": _write_workbook, ".csv": _write_csv, ".parquet": _write_parquet}[path.suffix]
-    content = io.BytesIO()  # a workbook that is cut short by a full disk complains again, at length, when it is thrown away
+    content = io.BytesIO()  # in memory first: a workbook cut short by a full disk raises again when it is garbage-collected
     with replacing(path) as partial:
         count = write(content, place)
         partial.write_bytes(content.getbuffer())
@@ -64,14 +63,14 @@ def _table(place: Place | None) -> pd.DataFrame:
 
 
 def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """A column with lists or mappings in it, a schedule say, as JSON text throughout: both formats want one type a column."""
+    """A column with lists or mappings, such as a schedule, as JSON text throughout: both formats need one type per column."""
     nested = column.map(lambda value: isinstance(value, dict | list | tuple))
     return column.map(json.dumps, na_action="ignore") if nested.any() else column
 
 
 def _write_workbook(file: BinaryIO, place: Place | None) -> int:
     try:
-        import openpyxl  # noqa: F401  # pandas writes with it
+        import openpyxl  # noqa: F401  # pandas writes workbooks with it
     except ModuleNotFoundError as error:
         raise UserError(".xlsx: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
     sheets = list(best_records(place))
@@ -96,8 +95,8 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
 
 
 def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
-    """Yields study and results of every experiment, in the strongest edition that has every variant with some seed, in the
-    study's own record or at `place`."""
+    """Yields study and results of every experiment, from the strongest edition that has some seed recorded for every variant.
+    Records are the committed ones, or those at `place`."""
     for name in STUDIES:
         editions = [open_study(name, edition=edition, results=place) for edition in editions_of(name)]
         ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)

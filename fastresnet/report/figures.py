@@ -1,7 +1,6 @@
 """Figures: results in, Axes out. Nothing here reads a file or shows a window.
 
-Each variant has a colour of the style's, and a marker and a dash of its own as well, so that a figure survives
-black-and-white print.
+Each variant has its own colour, marker and dash, so that a figure survives black-and-white print.
 """
 
 import itertools
@@ -23,7 +22,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
 def styles() -> itertools.cycle:
-    """Keyword arguments that tell one variant from the next."""
+    """Keyword arguments of `Axes.plot` that distinguish the variants: colour, marker and dash, in an endless cycle."""
     return itertools.cycle(
         {"color": colour, "marker": marker, "linestyle": dash}
         for colour, marker, dash in zip(COLOURS, MARKERS, DASHES, strict=True)
@@ -38,7 +37,7 @@ def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
 def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
     """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range.
 
-    The legend names the variants; the key to the dashes is the caller's."""
+    The legend names the variants; the caller explains the dashes."""
     epochs = results.epochs()
     for variant, style in zip(results.records, styles(), strict=False):
         runs = epochs[epochs["variant"] == variant]
@@ -85,7 +84,7 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
-    """One dot per run, one bar per mean, one row per variant: `column` of `Results.frame()`, times `scale`."""
+    """`column` of `Results.frame()`, times `scale`: one row per variant, with a dot per run and a bar at their mean."""
     frame = results.frame()
     for position, (variant, style) in enumerate(zip(results.records, styles(), strict=False)):
         values = scale * frame.loc[frame["variant"] == variant, column].astype(float)
@@ -98,7 +97,7 @@ def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scal
 
 
 def step_parts(results: Results, ax: Axes) -> Axes:
-    """Milliseconds that an image spends in each part of a training step, stacked: a bar per variant, the mean of its runs."""
+    """Milliseconds per image in each part of a training step, stacked: one bar per variant, the mean of its runs."""
     names = list(results.records)
     means = pd.DataFrame([report.step_parts(records).mean() for records in results.records.values()], index=names) * 1e3
     left = pd.Series(0.0, index=names)
@@ -119,8 +118,8 @@ def accuracy_against_seconds(
     label: str,
     original: Mapping[str, tuple[float, float | None]] = MappingProxyType({}),
 ) -> Axes:
-    """Final test accuracy against cost, on a logarithmic axis: a dot per run, a larger one the mean, at the `seconds` of its
-    variant; and rings where the original prints both."""
+    """Final test accuracy against the `seconds` of each variant, on a logarithmic axis: a dot per run, a larger dot at their
+    mean, and a ring where the original prints both."""
     for variant, style in zip(results.records, styles(), strict=False):
         accuracy = 100 * pd.Series(report.values(results, variant, "test_accuracy"), dtype=float)
         mark, cost = {"marker": style["marker"], "color": style["color"], "linestyle": ""}, seconds.get(variant, float("nan"))
@@ -139,8 +138,8 @@ def accuracy_against_seconds(
 
 
 def chain(steps: pd.DataFrame, ax: Axes) -> Axes:
-    """Accuracy after each of a chain of steps, rows of `cifar10_answers.chain`: the original's, ours with its choices, and where
-    choices by held-out images would have led."""
+    """Accuracy after each step of a chain, from rows of `cifar10_answers.chain`: the original's, ours with its choices, and ours
+    with choices by held-out images."""
     percent, places = 100 * steps, range(len(steps))
     ax.plot(places, percent["report"], "k.", markersize=9, label="the report")
     ax.plot(places, percent["here"], "o", color=COLOURS[0], label="here, the report's choice")

@@ -1,6 +1,6 @@
-"""What the original report (COMP3010, 2023) and the posts it follows print: single runs, on an RTX 2060 and a V100.
+"""Figures printed in the original report (COMP3010, 2023) and the posts it follows: single runs, on an RTX 2060 and a V100.
 
-Accuracies in [0, 1], seconds as printed. A value that a source shows only as a plot is not here.
+Accuracies are in [0, 1], seconds as printed. Values that a source shows only in a plot are left out.
 """
 
 from typing import NamedTuple
@@ -9,11 +9,11 @@ HARDWARE = "one RTX 2060 (6 GB), i7-9700K, 16 GB of memory; single runs"
 
 
 EPOCH_IMAGES = {"fashion-mnist": 60_000, "cifar10": 50_000}
-"""Training images of the report's epochs."""
+"""Training images per epoch in the report, by data set."""
 
 
 class OriginalEpoch(NamedTuple):
-    """A row of the report's tables. `seconds` is None where the table has no such column."""
+    """A row of the report's tables: one epoch. A field is None if the table has no such column."""
 
     epoch: int
     test_accuracy: float
@@ -39,7 +39,7 @@ F8_FULL = tuple(
         1,
     )
 )
-"""Channels 64-128-256-512; the report does not print the tenth epoch."""
+"""Epochs of the report's F8 with channels 64-128-256-512; it does not print the tenth."""
 
 F8_HALF = tuple(
     OriginalEpoch(epoch, accuracy, seconds, loss)
@@ -59,7 +59,7 @@ F8_HALF = tuple(
         1,
     )
 )
-"""Channels 32-64-128-256."""
+"""Epochs of the report's F8 with channels 32-64-128-256."""
 
 C9 = tuple(
     OriginalEpoch(epoch, test, train_accuracy=train)
@@ -89,7 +89,7 @@ C9 = tuple(
         1,
     )
 )
-"""Its run with training and test images mirrored at random; 11.3 to 13.8 s per epoch."""
+"""Epochs of the report's C9, with training and test images mirrored at random; 11.3 to 13.8 s per epoch."""
 
 C13 = {
     "base": (0.8306, 13.12),
@@ -98,11 +98,11 @@ C13 = {
     "3x3 stem, no pool": (0.9142, None),
     "3x3 stem, no pool, quarter width": (0.90, 20.0),
 }
-"""Architecture: accuracy after 20 epochs, seconds per epoch. Of the extra convolution it says only "no change"; the last
-row is "one of several with fewer channels", its time "about 20 s"."""
+"""The report's C13 by architecture: accuracy after 20 epochs, seconds per epoch. Of an extra convolution it says only "no
+change". The last row is "one of several with fewer channels", its time "about 20 s"."""
 
 FINAL = {"fast": (0.8306, 262.0), "accurate": (0.90, 412.0)}
-"""The two final models: accuracy, seconds of training; those of the second "about 2 min 30 s" more."""
+"""The report's two final models: accuracy, seconds of training. It gives the second's as "about 2 min 30 s" more."""
 
 M0_SECONDS = {
     "ResNet-18": 297.0,
@@ -118,17 +118,17 @@ M0_SECONDS = {
     "moving average": 33.5,
     "flip averaging": 26.0,
 }
-"""The posts, to 94 % on a V100, each step with those before it. Cutout's has half precision as well; DAVIDnet's, 79 s when it
-was new, what the last post gained by augmenting on the GPU."""
+"""Seconds to 94 % on a V100 in the posts, each step on top of those before it. The step to cutout includes half precision.
+DAVIDnet took 79 s at first; its 70 s include the last post's augmentation on the GPU."""
 
 M1A_SECONDS = {"repeated": 356.0, "once": 323.0}
-"""The first post, for the whole run, as a reader's notes give it."""
+"""Seconds of the whole run in the first post, as a reader's notes give them."""
 
 M2A_SECONDS = {"batch 128": 297.0, "batch 512": 256.0}
-"""The posts, to 94 % on a V100; with the larger batch three of five runs reached it."""
+"""Seconds to 94 % on a V100 in the posts. With the larger batch, three of five runs reached it."""
 
 M3A_SECONDS = {"fp32": 256.0, "fp16": 186.0}
-"""The third post, to 94 % on a V100, batch norm in single precision."""
+"""Seconds to 94 % on a V100 in the third post, with batch norm in single precision."""
 
 M4A = {
     "shortest path": (0.559, 36.0),
@@ -144,11 +144,11 @@ M4D = {"layers 1, 3": (0.9408, 79.0)}
 """The fourth post's network, by the layers with a residual branch: test accuracy, seconds on a V100."""
 
 M8I_SECONDS = {"plain": M0_SECONDS["moving average"], "flip averaged": M0_SECONDS["flip averaging"]}
-"""The last step of those, by what M8i calls its variants: averaging lets training stop sooner."""
+"""The last two of `M0_SECONDS`, by the names of M8i's variants. Flip averaging lets training stop sooner."""
 
 
 def seconds_to(rows: tuple[OriginalEpoch, ...], accuracy: float) -> float | None:
-    """Seconds until a table first shows an accuracy; None if it never does."""
+    """Seconds until the epochs of a table first reach an accuracy; None if they never do."""
     elapsed = 0.0
     for row in rows:
         elapsed += row.seconds or 0.0

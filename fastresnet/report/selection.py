@@ -1,4 +1,4 @@
-"""What somebody who chooses among variants by single runs would choose, and how much too good it would look to them."""
+"""Choosing among variants by single runs: what is chosen, and by how much its accuracy is overestimated."""
 
 from typing import Literal
 
@@ -10,8 +10,8 @@ from fastresnet.study import Results
 
 
 def choices(results: Results, column: Measure, *, best: Literal["lowest", "highest"]) -> pd.DataFrame:
-    """How often each variant would be chosen from a single run of each: over every way of drawing one run per variant, the
-    share in which it has the best value of a column of `Results.frame()`."""
+    """One row per variant: how often it would be chosen from a single run of each. That is the share of all ways to draw one run
+    per variant in which it has the best value of a column of `Results.frame()`."""
     _, _, unit, scale = MEASURES[column]
     chosen = {
         variant: {f"mean, {unit}": spread(scale * pd.Series(sample), 2), "chosen by single runs": f"{wins.mean():.0%}"}
@@ -21,8 +21,8 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
 
 
 def optimism(results: Results) -> float:
-    """How much too good the best of single runs is, in [0, 1]: over every way of drawing one run per variant, the mean of the
-    best test accuracy drawn minus that of the other runs of its variant. NaN if a variant has one run, or all draws tie."""
+    """Selection bias of the best of single runs, in [0, 1]. Over all ways to draw one run per variant, it is the mean of the best
+    test accuracy drawn minus the mean of its variant's other runs. NaN if a variant has one run, or all draws tie."""
     excess = weight = 0.0
     for sample, wins in _wins(results, "test_accuracy", "highest").values():
         if len(sample) < 2:
@@ -34,8 +34,8 @@ def optimism(results: Results) -> float:
 
 
 def held_out(results: Results) -> float:
-    """The accuracy of whoever chooses a variant by one half of the test images, on the other half, in [0, 1]: the mean over both
-    ways round and all seeds. NaN where runs did not measure `test-halves`."""
+    """Accuracy, on one half of the test images, of the variant that is best on the other half, in [0, 1]. It is the mean over
+    both choices of the half and over all seeds. NaN if runs did not measure `test-halves`."""
     ends = []
     for runs in zip(*results.records.values(), strict=True):
         halves = np.array([run.measured.get("test_halves", (np.nan, np.nan)) for run in runs])
@@ -44,14 +44,14 @@ def held_out(results: Results) -> float:
 
 
 def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The values of each variant's runs, and the probability of each run to be the best when one run per other variant is
-    drawn."""
+    """By variant: the values of its runs, and the probability that each run is better than one run drawn from every other
+    variant."""
     sign = 1 if best == "lowest" else -1
     samples = {variant: np.asarray(values(results, variant, column)) for variant in results.records}
     found = {}
     for variant, sample in samples.items():
-        # a run that diverged, NaN, is beaten by all and beats none
+        # a run that diverged (NaN) is worse than all others
         others = [np.nan_to_num(sign * other, nan=np.inf) for name, other in samples.items() if name != variant]
-        # the draws are independent: a run wins with the product of the shares of the others' runs that are worse
+        # draws are independent: the probability is a product, over the other variants, of the share of worse runs
         found[variant] = sample, np.prod([[(other > sign * value).mean() for value in sample] for other in others], axis=0)
     return found

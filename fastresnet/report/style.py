@@ -1,7 +1,7 @@
-"""How figures look on every page: one sheet of settings, one palette, and a text for whoever cannot see them.
+"""Style of the figures on every page: settings of matplotlib, a palette, and a text for readers who cannot see them.
 
-Figures are drawn in dark ink on white, which is right in print and in a notebook; the book's style sheet turns them for
-its dark theme. They are vectors, so that they stay sharp at any width.
+Figures are drawn in dark ink on white, for print and notebooks; the book's style sheet inverts them in its dark theme. They
+are vectors, so that they stay sharp at any width.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Okabe and Ito's, told apart with any colour vision."""
+"""Palette of Okabe and Ito; its colours differ for any colour vision."""
 
 INK = "#333333"
 RULE = "#999999"
-"""Colour of lines to compare with: theory, chance, a limit."""
+"""Colour of reference lines: theory, chance, a limit."""
 
 WIDTH = 8.0
 """Width of every figure in inches: that of the book's text."""
@@ -39,8 +39,8 @@ _SETTINGS: dict[Any, Any] = {
     "legend.edgecolor": "none",
     "legend.facecolor": "white",
     "legend.fontsize": "small",
-    "legend.framealpha": 0.75,  # over lines it can be read, and they can be followed
-    "svg.hashsalt": "fastresnet",  # else every drawing of one figure has other identifiers
+    "legend.framealpha": 0.75,  # legible over lines, which still show through
+    "svg.hashsalt": "fastresnet",  # otherwise identifiers differ each time a figure is drawn
     "text.color": INK,
     "xtick.color": RULE,
     "xtick.labelcolor": INK,
@@ -50,7 +50,7 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def use() -> None:
-    """Draws what follows in the study's style; in a notebook as vectors, each with its description as metadata `alt`."""
+    """Sets the study's style for all later figures. A notebook shows them as SVG, each with its description as metadata `alt`."""
     from IPython import get_ipython
 
     matplotlib.rcParams.update(_SETTINGS)
@@ -67,14 +67,14 @@ def _drawn(figure: Figure) -> tuple[str, dict[str, Any]]:
 
 
 def title(figure: Figure, text: str, key: str = "") -> None:
-    """A figure's title, and below the figure the key to its marks, both at its left edge."""
+    """Sets a figure's title and, below the figure, the key to its marks, both at its left edge."""
     figure.suptitle(text, x=0.01, ha="left")
     if key:
         figure.supxlabel(f"{key}.", x=0.01, ha="left", fontsize="small")
 
 
 def describe(figure: Figure) -> str:
-    """A figure in words: its title, of each panel the title, the axes and what is named in it, and the key."""
+    """Describes a figure in words: its title, the title, axes and labels of each panel, and the key."""
     parts = [figure.get_suptitle(), *(_describe_panel(ax) for ax in figure.axes), figure.get_supxlabel().rstrip(".")]
     return " ".join(f"{part}." for part in parts if part)
 

@@ -1,4 +1,4 @@
-"""Tables of a chapter: results in, DataFrames out, and the figures of runs that verdicts rest on."""
+"""Tables of a chapter: results in, DataFrames out. Also the values of runs that verdicts rest on."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -12,7 +12,7 @@ from fastresnet.study import Results
 
 
 def spread(values: pd.Series, digits: int) -> str:
-    """Mean ± standard deviation; the value alone where there is one; a dash where there is none."""
+    """Mean ± standard deviation as text; the value alone if there is only one, a dash if there is none."""
     values = values.dropna()
     if len(values) < 2:
         return f"{values.iloc[0]:.{digits}f}" if len(values) else "—"
@@ -20,7 +20,7 @@ def spread(values: pd.Series, digits: int) -> str:
 
 
 def _by_variant(results: Results) -> dict[str, pd.DataFrame]:
-    """The rows of `Results.frame()` by variant, in the order in which they were declared."""
+    """The rows of `Results.frame()` by variant, in the order of declaration."""
     return {str(variant): runs for variant, runs in results.frame().groupby("variant", sort=False)}
 
 
@@ -44,8 +44,8 @@ def summary(results: Results) -> pd.DataFrame:
 
 
 def timed(results: Results, epoch_images: int) -> pd.DataFrame:
-    """One row per variant whose runs timed the parts of their steps: milliseconds per image by part, steps timed, and the seconds
-    that an epoch of `epoch_images` would take at that rate; mean ± standard deviation."""
+    """One row per variant, for runs that timed the parts of their steps: milliseconds per image and part, steps timed, images per
+    second, and the seconds of an epoch of `epoch_images` at that rate. Figures are mean ± standard deviation."""
     rows = {}
     for variant, records in results.records.items():
         parts = step_parts(records)
@@ -61,7 +61,7 @@ def timed(results: Results, epoch_images: int) -> pd.DataFrame:
 
 
 def step_parts(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row per run that timed the parts of its steps, a column for each part: seconds per image."""
+    """Seconds per image and part of a step: one row per run that timed these parts, one column per part."""
     return pd.DataFrame(
         {part: seconds / record.images_trained for part, seconds in record.step_seconds.model_dump().items()}
         for record in records
@@ -70,7 +70,7 @@ def step_parts(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def steps_trained(record: RunRecord) -> int:
-    """Optimiser steps of a run."""
+    """Number of optimiser steps of a run."""
     images = record.data.train_images if record.data else 0
     return round(record.epochs_trained * -(-images // record.config.data.batch_size))
 
@@ -78,7 +78,7 @@ def steps_trained(record: RunRecord) -> int:
 def beside_original(
     results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2
 ) -> pd.DataFrame:
-    """The table "original against here": what the original prints, and mean ± standard deviation of a column here."""
+    """One row per variant: what the original prints, and mean ± standard deviation of a column of `Results.frame()` here."""
     return _table(
         {
             variant: {
@@ -92,7 +92,7 @@ def beside_original(
 
 
 class _EpochFigure(NamedTuple):
-    """A figure of every epoch: what it is called here, by the original and by the records, and how it is printed."""
+    """A figure per epoch: its label, its columns in the original's tables and in the records, and how it is printed."""
 
     label: str
     original: str
@@ -109,8 +109,8 @@ _EPOCH_FIGURES = (
 
 
 def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
-    """One row per epoch; for each variant test accuracy, training accuracy and seconds as far as the original prints them of any
-    variant: its figure, and mean ± standard deviation here."""
+    """One row per epoch. For each variant: test accuracy, training accuracy and seconds, as the original prints them and as mean
+    ± standard deviation here. A figure that the original prints for no variant is left out."""
     epochs = results.epochs()
     printed = {
         variant: pd.DataFrame(rows, columns=OriginalEpoch._fields).set_index("epoch") for variant, rows in original.items()
@@ -129,7 +129,7 @@ def epochs_beside_original(results: Results, original: Mapping[str, Sequence[Ori
 
 
 def generalisation(results: Results) -> pd.DataFrame:
-    """One row per variant: training accuracy in its last epoch, test accuracy, and how far they are apart, in points."""
+    """One row per variant: training accuracy in its last epoch, test accuracy, and the gap between them, in percentage points."""
     rows = {}
     for variant, runs in _by_variant(results).items():
         train, test = 100 * runs["train_accuracy"].astype(float), 100 * runs["test_accuracy"].astype(float)
@@ -143,7 +143,7 @@ def generalisation(results: Results) -> pd.DataFrame:
 
 
 def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
-    """Seconds per epoch of `epoch_images` by variant, at the rate of each run's fastest epoch: the mean of the runs."""
+    """By variant: seconds of an epoch of `epoch_images` at the rate of a run's fastest epoch, as the mean of the runs."""
     frame = timed.frame()
     images = {variant: records[0].data.train_images for variant, records in timed.records.items() if records[0].data}
     fastest = frame.groupby("variant")["fastest_epoch_seconds"].mean()
@@ -151,26 +151,26 @@ def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:
-    """A column of `Results.frame()` for the runs of one variant, seeds in order, NaN for a run that has none. Empty for a
-    variant not run."""
+    """The values of one variant's runs in a column of `Results.frame()`, by seed; NaN for a run without a value. Empty for a
+    variant without runs."""
     frame = results.frame()
     return frame.loc[frame["variant"] == variant, column].astype(float).tolist()
 
 
 def quickest(results: Results, *, besides: str) -> str:
-    """The variant with the shortest mean time per image, one left out; "" where there is no other."""
+    """The variant other than `besides` with the shortest mean time per image; "" if there is no other."""
     means = results.frame().groupby("variant")["image_seconds"].mean().drop(besides, errors="ignore")
     return str(means.idxmin()) if len(means) else ""
 
 
 def most_accurate(results: Results, *, besides: str) -> str:
-    """The variant with the highest mean test accuracy, one left out; "" where there is no other."""
+    """The variant other than `besides` with the highest mean test accuracy; "" if there is no other."""
     means = results.frame().groupby("variant")["test_accuracy"].mean().drop(besides, errors="ignore").dropna()
     return str(means.idxmax()) if len(means) else ""
 
 
 def jumps(results: Results, variant: str) -> list[float]:
-    """How far test accuracy moves from one epoch to the next, on average, for each run of a variant, in [0, 1]."""
+    """Mean absolute change of test accuracy from one epoch to the next, in [0, 1], for each run of a variant."""
     accuracies = (pd.Series([epoch.test_accuracy for epoch in record.epochs], dtype=float) for record in _runs(results, variant))
     return [float(accuracy.diff().abs().mean()) for accuracy in accuracies]
 
@@ -180,13 +180,13 @@ def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
 
 
 def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:
-    """Training seconds to an accuracy, for the runs of one variant that reach it."""
+    """Seconds of training to an accuracy in [0, 1], for each run of a variant that reaches it."""
     reached = (record.seconds_to(accuracy) for record in _runs(results, variant))
     return [seconds for seconds in reached if seconds is not None]
 
 
 def seconds_to(results: Results, accuracy: float) -> pd.DataFrame:
-    """One row per variant: training seconds to an accuracy, and how many runs got there."""
+    """One row per variant: seconds of training to an accuracy in [0, 1], and how many runs reach it."""
     rows = {}
     for variant, records in results.records.items():
         reached = seconds_reached(results, variant, accuracy)

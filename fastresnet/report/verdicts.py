@@ -1,11 +1,10 @@
-"""Does the record bear out a claim? An answer, and beside it the interval that it rests on.
+"""Verdicts: whether the records confirm a claim, with the interval that the answer rests on.
 
-All tests rest on the 95 % confidence interval of a difference of means: Welch's for two samples of runs with nothing in
-common, the paired one for runs that share their seeds, that of one sample where its mean is held against a number. A claim is
-`confirmed` if the whole interval lies on its side of the margin, `not confirmed` if the whole interval lies on the other, and
-otherwise it cannot be told. That something is *more*, by no margin, is also not confirmed where the interval holds nothing
-that would matter: half a point of accuracy, or a twentieth of the time. One or two runs have no interval: their mean `points
-to yes` or `points to no`.
+All tests use the 95 % confidence interval of a difference of means: Welch's for two independent samples, the paired one for
+runs that share their seeds, the one-sample one for a mean against a number. A claim is `confirmed` if the whole interval lies
+on its side of the margin, `not confirmed` if the whole interval lies on the other side, and `cannot tell` otherwise. A claim
+of *more*, without a margin, is also `not confirmed` if the interval holds no difference that would matter: half a point of
+accuracy, or a twentieth of the time. One or two runs have no interval: their mean `points to yes` or `points to no`.
 """
 
 import math
@@ -58,7 +57,7 @@ def as_list(verdicts: Sequence[Verdict]) -> VerdictList:
 
 
 def overview(answers: Mapping[str, Verdict | VerdictList]) -> Styler:
-    """The answers of a chapter by the claim's id, as a table that a notebook shows in full."""
+    """Table of a chapter's verdicts, one row per claim, under its id; a notebook shows it in full."""
     rows = [
         {"": name, "claim, as tested": verdict.claim.replace("*", ""), "verdict": verdict.status}
         for name, answer in answers.items()
@@ -68,9 +67,9 @@ def overview(answers: Mapping[str, Verdict | VerdictList]) -> Styler:
 
 
 def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: float = 0.0, paired: bool = False) -> Verdict:
-    """Tests that `high` has the larger mean, by more than `margin`, both as fractions shown in percentage points.
+    """Tests that the mean of `high` is larger by more than `margin`. Values are fractions, shown in percentage points.
 
-    A negative margin tests that it is not smaller by more than that. `paired` pairs the values in order.
+    A negative margin tests that the mean is not smaller by more than that. `paired` pairs the values in order.
     """
     test = _compare(high, low, paired=paired)
     status = test.above(margin, or_at_least=0.0 if margin else SMALLEST_DIFFERENCE)
@@ -79,28 +78,28 @@ def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: f
 
 
 def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
-    """Tests that two means differ by less than `margin` either way, as fractions shown in percentage points."""
+    """Tests that two means differ by less than `margin` either way. Values are fractions, shown in percentage points."""
     test = _compare(one, other)
     interval = f"{test.interval} (margin ±{100 * margin:.1f}; {test.in_words})"
     return test.verdict(claim, test.inside(margin), f"Difference {test.points}", interval)
 
 
 def within(claim: str, differences: Sequence[float], *, margin: float) -> Verdict:
-    """Tests that a mean difference lies within `margin` either way, as fractions shown in percentage points."""
+    """Tests that a mean difference lies within `margin` either way. Values are fractions, shown in percentage points."""
     test = _compare(differences, 0.0)
     interval = f"{test.interval} (margin ±{100 * margin:.1f}; {test.name}, {test.counts})"
     return test.verdict(claim, test.inside(margin), f"Mean difference {test.points}", interval)
 
 
 def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
-    """Tests that a mean is at least a target, both as fractions shown in percentage points."""
+    """Tests that a mean is at least a target. Values are fractions, shown in percentage points."""
     test, mean = _compare(values, target), pd.Series(values, dtype=float).mean()
     estimate = f"Mean {100 * mean:.2f} %, {test.points} from the target"
     return test.verdict(claim, test.above(0.0), estimate, f"{test.interval} ({test.in_words})")
 
 
 def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: float = 1.0) -> Verdict:
-    """Tests that `slow` takes more than `by` times the seconds of `fast`, on the logarithm, as ratios want.
+    """Tests that `slow` takes more than `by` times the seconds of `fast`. Being about a ratio, the test is on logarithms.
 
     With `by` below 1 it tests that `fast` takes at most 1/by times the seconds of `slow`.
     """
@@ -108,9 +107,9 @@ def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: floa
 
 
 def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, by: float = 1.0, what: str) -> Verdict:
-    """Tests that positive values of one sample are more than `by` times those of the other, on the logarithm.
+    """Tests that the positive values of `large` are more than `by` times those of `small`. The test is on logarithms.
 
-    `what` they are is named in the evidence. With `by` below 1 it tests that `small` is at most 1/by times `large`.
+    `what` names the values in the evidence. With `by` below 1 it tests that `small` is at most 1/by times `large`.
     """
     test = _compare(large, small, log=True)
     status = test.above(math.log(by), or_at_least=math.log(SMALLEST_RATIO) if by == 1 else 0.0)
@@ -122,9 +121,9 @@ def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, 
 
 
 def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = False, what: str) -> Verdict:
-    """Tests that positive values lie above a limit, or below it, in their geometric mean: on the logarithm, as ratios want.
+    """Tests that the geometric mean of positive values lies above a limit, or `below` it. The test is on logarithms.
 
-    `what` they are is named in the evidence."""
+    `what` names the values in the evidence."""
     test = _compare(values, limit, log=True)
     mean, lower, upper = limit * np.exp([test.difference, test.lower, test.upper])
     interval = f"95 % interval {lower:.2f} to {upper:.2f} (limit {limit:.2f}; {test.in_words})"
@@ -132,38 +131,38 @@ def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = F
 
 
 def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
-    """Tests that measured values equal the expected ones, relative error at most `tolerance`; for what has no noise."""
+    """Tests that measured values without noise equal the expected ones, with a relative error of at most `tolerance`."""
     error = float(np.max(np.abs(np.asarray(measured) / np.asarray(expected) - 1)))
     evidence = f"Largest relative error {error:.1e} over {len(measured)} values, {tolerance:.0e} allowed."
     return Verdict(claim, "confirmed" if error <= tolerance else "not confirmed", evidence)
 
 
 def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float] | None:
-    """Difference of two samples' means and the ends of its 95 % interval, Welch's; None where a sample is too small for one."""
+    """Difference of two samples' means and both ends of its 95 % interval (Welch); None if a sample has too few runs."""
     test = _compare(one, other)
     return (test.difference, test.lower, test.upper) if min(test.runs) >= MIN_RUNS else None
 
 
 @dataclass(frozen=True)
 class _Test:
-    """How far a mean lies from another or from a number, and what a t-test says of it. Where runs are too few for one, the ends
-    of the interval are the difference itself, and it is NaN where there is none."""
+    """Difference of a mean from another mean or from a number, with the results of a t-test. With too few runs for a test, both
+    ends of the interval are the difference itself; without any run all three are NaN."""
 
     name: str
     runs: tuple[int, ...]
-    """Runs with a value, per sample."""
+    """Number of runs with a value, per sample."""
     dropped: int
-    """Runs without a value, NaN, since they diverged."""
+    """Number of runs without a value: they diverged, and their value is NaN."""
     difference: float = math.nan
     lower: float = math.nan
     upper: float = math.nan
     p: float = math.nan
-    """Two-sided."""
+    """Two-sided p-value."""
     effect: float = math.nan
-    """The difference in standard deviations."""
+    """Effect size: the difference in standard deviations of the samples."""
 
     def above(self, margin: float, *, or_at_least: float = 0.0) -> Status:
-        """Whether the interval lies above a margin; it does not where it ends less than `or_at_least` above it."""
+        """Whether the interval lies above a margin: not confirmed if it ends at most `or_at_least` above the margin."""
         return "confirmed" if self.lower > margin else "not confirmed" if self.upper <= margin + or_at_least else "cannot tell"
 
     def below(self, margin: float) -> Status:
@@ -193,7 +192,7 @@ class _Test:
         return f"{self.name}, {p}, {effect}{self.counts}"
 
     def verdict(self, claim: str, status: Status, estimate: str, interval: str) -> Verdict:
-        """The status and its evidence; of fewer runs than an interval wants, which way their mean points."""
+        """The verdict with its evidence. With too few runs for an interval, it says which way their mean points."""
         fewest = min(self.runs)
         left_out = f"; {self.dropped} runs without a value left out" * (self.dropped > 0)
         if fewest >= MIN_RUNS:
@@ -205,7 +204,7 @@ class _Test:
 
 
 def _compare(one: Sequence[float], other: Sequence[float] | float, *, paired: bool = False, log: bool = False) -> _Test:
-    """Tests two samples, whole pairs of them, or one sample against a number, on the logarithm if asked to."""
+    """Tests two samples, independent or paired, or one sample against a number; on logarithms with `log`."""
     first, second = (np.log(sample) if log else np.asarray(sample, float) for sample in (one, other))
     if second.ndim == 0:
         name, sides, samples = "one-sample t-test", 1, [first - second]
@@ -228,13 +227,13 @@ def _difference(samples: Sequence[np.ndarray]) -> float:
 
 
 def _t_test(samples: Sequence[np.ndarray]) -> tuple[float, float, float, float, float]:
-    """Difference of two means, or one mean, its interval, two-sided p, and the difference in standard deviations."""
+    """Difference of two means, or one mean; both ends of its interval, the two-sided p-value and the effect size."""
     difference = _difference(samples)
     spread = float(np.sqrt(np.mean([sample.var(ddof=1) for sample in samples])))
-    if spread < 1e-12:  # equal to rounding: the t statistic is not defined, and there is nothing to be uncertain about
+    if spread < 1e-12:  # equal up to rounding: the t statistic is undefined, and nothing is uncertain
         return difference, difference, difference, float(difference == 0), math.inf if difference else 0.0
     with warnings.catch_warnings():
-        # scipy takes a sample of equal values for a loss of precision; the test stands on the other one's spread
+        # scipy mistakes a sample of equal values for a loss of precision; the test rests on the other sample's spread
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         test = stats.ttest_1samp(*samples, 0) if len(samples) == 1 else stats.ttest_ind(*samples, equal_var=False)
         interval = test.confidence_interval(CONFIDENCE)

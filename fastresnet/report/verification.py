@@ -1,7 +1,7 @@
-"""Does the record still hold? Some recorded runs are trained again, with seeds that nobody has used, and compared.
+"""Verifies the record: some recorded runs are trained again, with unused seeds, and compared.
 
-Accuracies drift with versions and machines. A new run of a variant is compared with the mean of its recorded runs; over
-all variants drawn, the mean difference must lie within a margin, tested for equivalence by its 95 % interval.
+Accuracies drift with versions and machines. A new run of a variant is compared with the mean of its recorded runs. Over all
+variants drawn, the mean difference must lie within a margin, tested for equivalence by its 95 % interval.
 """
 
 import random
@@ -16,7 +16,7 @@ from fastresnet.report.export import best_records
 from fastresnet.report.verdicts import Verdict, within
 
 FRESH_SEED = 1_000_000
-"""Seeds of new runs are drawn from here on; the study's own are small."""
+"""Smallest seed of a new run; the study's own seeds are smaller."""
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,30 @@ class Candidate:
 
     @property
     def recorded_accuracy(self) -> float:
-        """Mean of its runs, in [0, 1]."""
+        """Mean test accuracy of the recorded runs, in [0, 1]."""
         return fmean(record.test_accuracy or 0.0 for record in self.records)
 
     @property
     def seconds(self) -> float:
-        """What a run took, training and evaluation, on average."""
+        """Mean seconds per recorded run, training and evaluation together."""
         return fmean(record.seconds.train + record.seconds.evaluate for record in self.records)
 
 
 @dataclass(frozen=True)
 class Recheck:
-    """A candidate and the run that was made anew."""
+    """A candidate and the record of its new run."""
 
     candidate: Candidate
     record: RunRecord
 
     @property
     def difference(self) -> float:
-        """New accuracy minus recorded, in [-1, 1]."""
+        """Test accuracy of the new run minus the recorded mean, in [-1, 1]."""
         return (self.record.test_accuracy or 0.0) - self.candidate.recorded_accuracy
 
 
 def draw(number: int, *, studies: Sequence[str] = (), longest: float = 300.0, seed: int | None = None) -> list[Candidate]:
-    """A random sample of variants whose runs were about accuracy and took at most `longest` seconds each.
+    """Draws `number` recorded variants at random: with three runs or more, on all test images, of at most `longest` s on average.
 
     Raises UserError if there are fewer.
     """

@@ -1,4 +1,4 @@
-"""Variants times seeds, of which only those runs are trained that no record answers. Free of torch until a run is missing."""
+"""Studies: variants times seeds. Only runs without a record are trained, and only they load torch."""
 
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed
 from fastresnet.study.study import (

@@ -1,4 +1,4 @@
-"""What is asked of the machine and what it answered: experiments, their runs, their results. Free of torch."""
+"""Experiments, their runs and their results. Free of torch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fastresnet.records.store import Key
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question put to the machine: named configurations, each run with every seed."""
+    """A question and its variants: named configurations, each trained with every seed."""
 
     id: str
     question: str
@@ -22,7 +22,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of an experiment."""
+    """One run of an experiment: the configuration of a variant, and a seed."""
 
     study: str
     experiment: str
@@ -32,13 +32,13 @@ class Run:
 
     @property
     def key(self) -> Key:
-        """What its record is found by."""
+        """The key of the run's record: the configuration's hash and the seed."""
         return self.config.hash, self.seed
 
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment with its records: of every variant, with the same seeds, both in the order in which they were declared."""
+    """An experiment with its records by variant. Every variant has the same seeds; both are in the order declared."""
 
     experiment: Experiment
     edition: str
@@ -50,8 +50,8 @@ class Results:
         return tuple(record.seed for record in next(iter(self.records.values())))
 
     def frame(self) -> pd.DataFrame:
-        """One row per run: variant, seed, final accuracies in [0, 1], training seconds in all, an epoch, its fastest, an
-        image."""
+        """One row per run: variant, seed, outcome, final accuracies in [0, 1], images per second, and seconds of training: in
+        total, per epoch, of the fastest epoch, and per image."""
         return pd.DataFrame(
             {
                 "variant": variant,
@@ -80,6 +80,6 @@ class Results:
 
 
 def by_seed(runs: Iterable[Run], first: Sequence[str]) -> list[Run]:
-    """Runs one seed after the other, within each the experiments named `first`, in that order, before the rest."""
+    """Sorts runs by seed. Within a seed, the experiments named in `first` come first, in that order."""
     rank = {experiment: place for place, experiment in enumerate(first)}
     return sorted(runs, key=lambda run: (run.seed, rank.get(run.experiment, len(rank))))

@@ -33,7 +33,7 @@ def editions_of(chapter: str) -> list[str]:
 
 
 def committed_results() -> Path:
-    """The records that belong to the study."""
+    """The folder of the study's committed records."""
     return project_root() / "results"
 
 
@@ -43,5 +43,5 @@ def live_results() -> Path:
 
 
 def own_results() -> Path:
-    """The folder for records of runs with parameters of one's own. They are kept, but are no part of the study's record."""
+    """The folder for records of runs with changed parameters. They are kept, but do not belong to the study's record."""
     return project_root() / "_build" / "results"

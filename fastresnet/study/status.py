@@ -1,4 +1,4 @@
-"""How far some studies are: what `study status` shows. Free of torch."""
+"""Counts of recorded and missing runs, as `study status` shows them. Free of torch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from fastresnet.study import Study
 
 
 def status(studies: Sequence[Study]) -> list[dict[str, Any]]:
-    """For each experiment of some studies: runs wanted, recorded, diverged, missing; the hours that those recorded took, and that
-    the missing ones would take at that rate, None where nothing is recorded. Each of their stores is listed once."""
+    """One row per experiment: runs wanted, recorded, diverged and missing, hours that the recorded runs took, and hours that
+    the missing ones would take at that rate (None if nothing is recorded). Each store is listed once."""
     wanted: dict[tuple[Place, ...], set[Key]] = {}
     for study in studies:
         wanted.setdefault(study.store.folders, set()).update(run.key for run in study.runs())

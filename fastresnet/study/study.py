@@ -1,10 +1,10 @@
-"""Studies: experiments declared as variants times seeds, of which only those runs are trained that no record answers.
+"""Studies: experiments declared as variants times seeds. Only runs without a record are trained.
 
     study = open_study("fashionmnist_speed", edition="cpu")
     results = study.run("F8")
 
-Everything is imported here without torch; it is loaded when a run is really missing. A run is a pure function of its
-configuration and seed that saves its own record, so it can be repeated, interrupted and spread over processes at will.
+This module imports no torch; only a missing run loads it. A run is a pure function of its configuration and seed, and saves
+its own record. Runs can therefore be repeated, interrupted and spread over processes.
 """
 
 import importlib
@@ -26,13 +26,13 @@ from fastresnet.study.project import EDITIONS, committed_results, editions_of, l
 from fastresnet.study.trial import RunFailed, train_and_save
 
 STUDIES = ("myrtle_notes", "fashionmnist_speed", "cifar10_accuracy", "frontier", "findings")
-"""Modules of `fastresnet.chapters` that declare a study, in the order of the book. They are built on this room, so that it
-loads them by name."""
+"""Modules of `fastresnet.chapters` that declare a study, in the order of the book. They import this package, so it loads
+them by name."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """The experiments of a chapter, as its parameters ask for them, and where their records are."""
+    """The experiments of a chapter under given parameters, and the store of their records."""
 
     name: str
     edition: str
@@ -41,7 +41,7 @@ class Study:
     data_dir: Path | None = None
     device: str | None = None
     changed: bool = False
-    """Whether a parameter differs from its edition's."""
+    """Whether a parameter other than the device differs from its edition's."""
 
     def experiment(self, experiment_id: str) -> Experiment:
         """An experiment by its id. Raises UserError for an unknown one."""
@@ -50,7 +50,7 @@ class Study:
         return self.experiments[experiment_id]
 
     def runs(self, only: str | None = None) -> list[Run]:
-        """Every run wanted, of one experiment or of all, seeds outermost: an interrupted study has all variants."""
+        """Every run wanted, of one experiment or of all. Seeds come outermost, so that an interrupted study has all variants."""
         chosen = [self.experiment(only)] if only else list(self.experiments.values())
         return [
             Run(self.name, experiment.id, variant, config, seed)
@@ -60,17 +60,17 @@ class Study:
         ]
 
     def missing(self, only: str | None = None) -> list[Run]:
-        """The runs that no record answers; of runs with equal configuration and seed, the first."""
+        """The runs without a record; of several with the same configuration and seed, only the first."""
         return unanswered(self.runs(only), self.store)
 
     def train_missing(
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None
     ) -> Iterator[tuple[Run, RunRecord]]:
-        """Trains the missing runs, as `train_all` says."""
+        """Trains the missing runs and yields each with its record, as `train_all` does."""
         yield from train_all(self.missing(only), self.store, self.data_dir, self.device, progress=progress, dask=dask)
 
     def recorded(self, experiment_id: str) -> Results | None:
-        """An experiment's records for each seed that has those of every variant; None if no seed has."""
+        """An experiment's records, for the seeds that are recorded for every variant; None if there is no such seed."""
         experiment = self.experiment(experiment_id)
         found = self.store.find_all(run.key for run in self.runs(experiment_id))
         seeds = [
@@ -82,7 +82,7 @@ class Study:
         return Results(experiment, self.edition, records)
 
     def run(self, experiment_id: str) -> Results:
-        """An experiment's results, after training what was missing."""
+        """Trains an experiment's missing runs and returns its results."""
         for _ in self.train_missing(experiment_id):
             pass
         results = self.recorded(experiment_id)
@@ -90,8 +90,8 @@ class Study:
         return results
 
     def best_recorded(self, experiment_id: str) -> Results:
-        """What a page shows. The quick edition as it stands defers to the strongest edition that has every variant recorded
-        with some seed. Any other edition, and a quick one with parameters of one's own, shows what it asks for."""
+        """The results of an experiment that a page shows. The unchanged quick edition shows the strongest edition that has some
+        seed recorded for every variant. Any other edition, and a quick one with changed parameters, shows its own runs."""
         if self.edition == "quick" and not self.changed:
             for edition in reversed(editions_of(self.name)[1:]):
                 stronger = open_study(self.name, edition=edition)
@@ -101,8 +101,8 @@ class Study:
         return self.run(experiment_id)
 
     def all_best_recorded(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
-        """What a page shows of every experiment, as `best_recorded` says, of editions `up_to` one of them. It has also those that
-        only a stronger edition has."""
+        """The results that a page shows of every experiment, as in `best_recorded`, from editions no stronger than `up_to`. They
+        include experiments that only a stronger edition than the quick one has."""
         chosen: dict[str, Results] = {}
         if self.edition == "quick" and not self.changed:
             editions = editions_of(self.name)
@@ -116,7 +116,7 @@ class Study:
 
 
 def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
-    """The runs that no record answers; of runs with equal configuration and seed, the first."""
+    """The runs without a record; of several with the same configuration and seed, only the first."""
     wanted: dict[Key, Run] = {}
     for run in runs:
         wanted.setdefault(run.key, run)
@@ -133,8 +133,8 @@ def train_all(
     progress: bool = False,
     dask: str | None = None,
 ) -> Iterator[tuple[Run, RunRecord]]:
-    """Trains runs, yielding each with its record once that is saved: one after the other, or, with `dask`, spread over the
-    cluster that `fastresnet.study.cluster.clusters.open_cluster` reads it as.
+    """Trains runs and yields each with its record once that is saved. Runs are trained one after the other, or on the cluster
+    that `dask` names, as `fastresnet.study.cluster.clusters.open_cluster` reads it.
 
     Raises RunFailed at the end if some failed; their records say why.
     """
@@ -159,16 +159,16 @@ def open_study(
     results: Place | None = None,
     data_dir: Path | None = None,
 ) -> Study:
-    """A study with an edition's parameters, some of them replaced.
+    """Opens a study with an edition's parameters, some of them replaced by `parameters`.
 
-    Records are looked for, and new ones kept, in `results` alone, a folder or a URL; without it in the study's own record,
-    where runs of the quick edition, and those that only your parameters ask for, are kept among the build products
-    instead. Raises UserError for an unknown study, edition or parameter, or a value that is not allowed.
+    Records are looked for, and new ones kept, in `results` alone, a folder or a URL. Without it, they are looked for and kept
+    in the committed record; new records of the quick edition and of changed parameters are kept in the build folder. Raises
+    UserError for an unknown study, edition or parameter, or a value that is not allowed.
     """
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}
     checked, experiments = declare(name, values, f"parameters of {name}")
-    # where the runs are made is no part of what is asked
+    # the device decides where runs are trained, not which runs
     changed = any(values.get(key) != value for key, value in original.items() if key != "device")
     committed = committed_results()
     own = live_results() if edition == "quick" and not changed else own_results() if changed else committed
@@ -177,12 +177,12 @@ def open_study(
 
 
 def named_parameters(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's parameters as a chapter's own variables spell them: `named_parameters(name, globals())`."""
+    """A study's parameters from a notebook's variables of the same names: `named_parameters(name, globals())`."""
     return {key: namespace[key] for key in find_study(name).Parameters.model_fields if key in namespace}
 
 
 def edition_parameters(name: str, edition: str) -> dict[str, Any]:
-    """The parameters of an edition, checked. Raises UserError for an unknown study or edition, or a faulty file."""
+    """The checked parameters of a study's edition. Raises UserError for an unknown study or edition, or a faulty file."""
     find_study(name)
     path = parameter_file(name, edition)
     values = read_yaml(path)
@@ -191,7 +191,7 @@ def edition_parameters(name: str, edition: str) -> dict[str, Any]:
 
 
 def declare(name: str, values: Mapping[str, Any], where: str) -> tuple[Any, tuple[Experiment, ...]]:
-    """A study's parameters and experiments. Raises UserError, naming `where`, if either cannot be what is asked for."""
+    """Checks a study's parameters and declares its experiments. Raises UserError, naming `where`, for values not allowed."""
     study = find_study(name)
     checked = parse(values, study.Parameters, where)
     try:

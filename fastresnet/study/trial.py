@@ -1,4 +1,4 @@
-"""One run of a study, trained and recorded by this process or by a worker of a Dask cluster. Free of torch until then."""
+"""Trains and records one run of a study, in this process or in a Dask worker. Torch is loaded only for the training."""
 
 import multiprocessing
 import threading
@@ -12,18 +12,18 @@ from fastresnet.records.store import Store
 from fastresnet.study.experiment import Run
 
 _ONE_AT_A_TIME = threading.Lock()
-"""torch's random generator and its count of memory belong to the process, not to one of its threads."""
+"""Lets one run train at a time: torch's random generator and its memory statistics belong to the process, not to a thread."""
 
 
 class RunFailed(RuntimeError):
-    """A run ended in an exception: the message says which, why, and where that is recorded."""
+    """A run ended in an exception. The message names the run, the reason, and the place of the record."""
 
 
 def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | None, *, progress: bool) -> RunRecord:
     """Trains one run from its checkpoint, if it has one, and saves its record.
 
-    A run that raises is recorded as failed and raises RunFailed. A request that cannot be served raises UserError
-    and records nothing.
+    A run that raises is recorded as failed and raises RunFailed. A configuration that cannot be used raises
+    UserError and records nothing.
     """
     from fastresnet.data.sources import cache_folder
     from fastresnet.training.runs import train
@@ -42,9 +42,9 @@ def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | 
 
 
 def record_failure(run: Run, store: Store, reason: str, device: str | None, started: datetime) -> RunFailed:
-    """Records a run as failed; the error to raise says which, why, and where that is recorded.
+    """Records a run as failed and returns the error to raise, which names the run, the reason, and the place of the record.
 
-    A run that another process has ended meanwhile keeps the record of that one.
+    If another process has recorded the run meanwhile, that record is kept.
     """
     from fastresnet.training.runs import failed_record
 
@@ -57,11 +57,11 @@ def record_failure(run: Run, store: Store, reason: str, device: str | None, star
 
 
 def train_trial(run: Run, folders: tuple[Place, ...], data_dir: Path | None, device: str | None) -> RunRecord:
-    """Trains a run and saves its record, or finds that another worker has, before it was lost.
+    """Trains a run and saves its record, or returns the record that a worker saved before it was lost.
 
-    Raises what `fastresnet.study.study.train_and_save` does.
+    Raises the errors of `train_and_save`.
     """
-    # a Dask worker is a daemon, which may have no children, and would start a loader's processes otherwise than is usual here
+    # a Dask worker is a daemon, which may not have children, and changes the start method of a DataLoader's processes
     multiprocessing.current_process().daemon = False
     multiprocessing.set_start_method(None, force=True)
     store = Store(folders)
@@ -70,5 +70,5 @@ def train_trial(run: Run, folders: tuple[Place, ...], data_dir: Path | None, dev
 
 
 def record_killed(run: Run, folders: tuple[Place, ...], device: str | None, reason: str) -> RunRecord:
-    """Records a run as failed for a reason that it could not live to record itself. Raises RunFailed."""
+    """Records a run as failed for a `reason` that killed its workers, so that they could not record it. Raises RunFailed."""
     raise record_failure(run, Store(folders), reason, device, datetime.now(UTC))

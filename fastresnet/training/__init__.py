@@ -1,1 +1,1 @@
-"""One run, from its configuration and seed to a record and a trained network."""
+"""Training: one run turns a configuration and a seed into a record and a trained network."""

@@ -1,4 +1,4 @@
-"""The state of a run in a file, by the first of its processes, for all of them."""
+"""Checkpoints: the first process of a group writes and reads the state of a run, for all of them."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from fastresnet.records.torch_files import read_state, write_state
 
 
 def write_checkpoint(state: dict[str, Any], path: Path, group: ProcessGroup) -> None:
-    """Writes a state in one move: a reader finds the old file or the new one."""
+    """Writes a state atomically: a reader finds the old file or the new one. Only the first process of the group writes."""
     if not group.is_first:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,9 +19,9 @@ def write_checkpoint(state: dict[str, Any], path: Path, group: ProcessGroup) -> 
 
 
 def read_checkpoint(path: Path, identity: str, device: torch.device, group: ProcessGroup) -> dict[str, Any] | None:
-    """The state that a file holds, None where there is no file; other machines of the group need not see it.
+    """Reads the state in a checkpoint; None if there is no file. Only the first process of the group needs to see the file.
 
-    Raises UserError if the file is damaged, or of another run than `identity` names.
+    Raises UserError if the file is damaged, or belongs to another run than `identity` names.
     """
     content = group.from_first(lambda: _content(path))
     if content is None:
@@ -29,7 +29,7 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, group: Proc
     try:
         state: dict[str, Any] = read_state(content, device)
         found = state["identity"]
-    except Exception as error:  # torch.load names no type: a cut-off archive is a RuntimeError, others differ
+    except Exception as error:  # torch.load documents no type: a truncated archive is a RuntimeError, others differ
         raise UserError(f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again") from error
     if found != identity:
         raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
@@ -39,5 +39,5 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, group: Proc
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:  # also where another process has just finished the same run
+    except FileNotFoundError:  # another process may have just finished the same run
         return None

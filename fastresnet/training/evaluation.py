@@ -14,12 +14,12 @@ from fastresnet.data.loaders import as_batches
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy in nats and share of images whose largest logit is their label, in [0, 1]."""
+    """Result of an evaluation: mean cross-entropy in nats, and share of images whose largest logit is their label, in [0, 1]."""
 
     loss: float
     accuracy: float
     halves: tuple[float, float]
-    """Accuracies on the images at even and at odd places of a batch: one half to choose by, the other to report."""
+    """Accuracies on the images at even and at odd places of each batch: choose by one half, report the other."""
 
 
 @torch.inference_mode()
@@ -33,12 +33,11 @@ def evaluate(
     test_shift: int = 0,
     test_share: float = 1.0,
 ) -> Score:
-    """Scores a network on what `loaders` made, or on any other iterable of (images, labels), such as a DataLoader, where the
-    network is. It is put into evaluation mode for it and left so.
+    """Scores a network, on its own device, on batches of `loaders` or any iterable of (images, labels), such as a DataLoader.
 
-    `test_flip` averages the logits of each image and its mirror image, `test_shift` also those of the image moved; of
-    every batch, only the `test_share` of images with the least confident first view gets the others. Each process of a
-    group scores its batches, and all get the score of all.
+    The network is left in evaluation mode. For test-time augmentation, `test_flip` averages the logits of each image and its
+    mirror image, and `test_shift` adds views moved diagonally by that many pixels. Only a share `test_share` of each batch, its
+    least confident images, gets these views. Each process of a group scores its own batches; all return the common score.
 
         >>> from fastresnet import loaders, resnet10
         >>> _, test = loaders("fashion-sample")
@@ -49,7 +48,7 @@ def evaluate(
     batches = as_batches(batches, next((weight.device for weight in model.parameters()), torch.device("cpu")))
     dtype = PRECISIONS[precision]
     loss_sum = torch.zeros((), device=batches.device)
-    num_correct = torch.zeros(2, dtype=torch.int64, device=batches.device)  # at even places, at odd ones
+    num_correct = torch.zeros(2, dtype=torch.int64, device=batches.device)  # at even and at odd places
     num_images = torch.zeros(2, dtype=torch.int64)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -63,7 +62,7 @@ def evaluate(
         if test_flip or test_shift:
             doubtful = least_confident(logits, test_share)
             logits[doubtful] = average_views(forward, images[doubtful], logits[doubtful], flip=test_flip, shift=test_shift)
-        # summed where the device is, so that nothing waits for it until the end
+        # summed on the device, so that nothing waits for it until the end
         loss_sum = loss_sum + functional.cross_entropy(logits, labels, reduction="sum")
         correct = logits.argmax(dim=1) == labels
         num_correct = num_correct + torch.stack([correct[0::2].sum(), correct[1::2].sum()])
@@ -75,15 +74,15 @@ def evaluate(
 
 
 def least_confident(logits: Tensor, share: float) -> Tensor:
-    """Indices of the given share of logits [N, classes], rounded up, whose two largest values are closest."""
+    """Indices of the least confident share of logits [N, classes], rounded up: their two largest values are closest."""
     first, second = logits.topk(2, dim=1).values.unbind(dim=1)
     return (first - second).argsort()[: -int(-len(logits) * share // 1)]
 
 
 def average_views(forward: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor, *, flip: bool, shift: int) -> Tensor:
-    """Mean logits over views of images [N, C, H, W], of which `logits` are those of the images as they are.
+    """Test-time augmentation: mean logits over views of images [N, C, H, W]. `logits` are those of the unchanged images.
 
-    Moved images have half of the weight; what comes in over the edge is a reflection.
+    With a `shift`, the two moved views together have half of the weight. Reflection fills the pixels at their edges.
     """
 
     def with_mirror(view: Tensor, first: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Batches on their way to the device."""
+"""Feeds batches to the device: each is made while the device still trains on the one before."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Feed:
-    """The batches of one epoch after another, on the device. `parts` times the wait for each and its way to the device."""
+    """Yields the batches of each epoch on the device. `parts` times the wait for each batch and its transfer to the device."""
 
     def __init__(self, batches: Batches, device: torch.device, parts: Timer) -> None:
         self._batches, self._device, self._parts = batches, device, parts
         self._begun: tuple[Iterator[Pair], Pair | None] | None = None
 
     def epoch(self, index: int) -> Iterator[Pair]:
-        """Images [B, C, H, W] and labels [B] of an epoch, each pair made while the device still trains on the one before."""
+        """Yields images [B, C, H, W] and labels [B] of an epoch, each pair made while the device trains on the one before."""
         coming, batch = self._begun or self._start(index)
         self._begun = None
         while batch is not None:
@@ -30,7 +30,7 @@ class Feed:
             batch = self._next(coming)
 
     def begin(self, index: int) -> None:
-        """Makes the first batch of the coming epoch, if it can be had so early: while the device is at the last step of this."""
+        """Makes the first batch of an epoch ahead, if batches are prefetchable: during the last step of the epoch before it."""
         if self._batches.prefetchable:
             self._begun = self._start(index)
 

@@ -1,4 +1,4 @@
-"""Training any network on any batches, in one call."""
+"""Trains any network on any batches in one call."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,11 +28,11 @@ def fit(
     checkpoint: str | Path | None = None,
     **settings: Any,
 ) -> FitResult:
-    """Trains a network in place, whichever `nn.Module` that gives logits [N, classes] of images [N, C, H, W].
+    """Trains a network in place: any `nn.Module` that returns logits [N, classes] for images [N, C, H, W].
 
-    `train` and `test` are what `loaders` made, or any other iterable of (images, labels) with a length, such as a DataLoader.
-    `settings` are those of `TrainConfig`. `seed` is that of dropout and of whatever else draws from torch's generator;
-    `device` is cuda, mps or cpu, by default where the batches are, else the fastest there is. `checkpoint` makes the run
+    `train` and `test` come from `loaders`, or are other iterables of (images, labels) with a length, such as a DataLoader.
+    `settings` are the fields of `TrainConfig`. `seed` seeds torch's generator, which dropout draws from. `device` is cuda, mps
+    or cpu; None takes the device of the batches, else the fastest there is. `checkpoint` names a file that makes the run
     resumable. Raises UserError, before any training, for settings that are not allowed.
 
         >>> from fastresnet import OneCycle, loaders, resnet10

@@ -2,8 +2,8 @@
 
     result = train_epochs(config.train, model, train_batches, test_batches, timer=Timer(device))
 
-Nothing in the loop waits for the device: losses stay there until the epoch ends. That is also when a loss that is no
-longer a finite number is noticed, and the run ends as `diverged`.
+Nothing in the loop waits for the device: losses stay there until the epoch ends. The end of the epoch is
+also when a loss that is not finite is noticed; the run then ends as `diverged`.
 """
 
 import math
@@ -30,20 +30,20 @@ from fastresnet.training.step import Steps
 
 @dataclass(frozen=True)
 class FitResult:
-    """What training leaves: its epochs, how it ended, and the network that was evaluated (the average under EMA)."""
+    """Result of training: its epochs, its outcome, and the network that was evaluated (with EMA, the averaged weights)."""
 
     epochs: tuple[EpochRecord, ...]
     outcome: Outcome
-    """Whether it `finished`, or `diverged`: the loss stopped being a finite number."""
+    """Whether training `finished`, or `diverged`: the loss stopped being a finite number."""
     seconds: Seconds
     model: nn.Module
     score: Score | None
-    """Accuracy and loss of the last evaluation."""
+    """Accuracy and loss of the last evaluation; None without one."""
     steps: Steps
 
     @property
     def test_accuracy(self) -> float | None:
-        """Accuracy at the end, in [0, 1]; None without test batches."""
+        """Test accuracy at the end, in [0, 1]; None without test batches."""
         return self.epochs[-1].test_accuracy
 
     def __repr__(self) -> str:
@@ -64,9 +64,9 @@ def train_epochs(
 ) -> FitResult:
     """Trains a network in place, evaluating as configured if there are test batches.
 
-    With `checkpoint`, the whole state is saved there after every epoch, and a file that is already there is resumed;
-    `identity` must then be what it was (UserError otherwise). On a CPU the resumed run equals the uninterrupted one bit
-    for bit. The processes of the batches' group train one network together.
+    With `checkpoint`, the state is saved to that file after every epoch, and training resumes from a file that is already
+    there. Raises UserError if that file was saved under another `identity`. On a CPU the resumed run equals the
+    uninterrupted one bit for bit. The processes of the batches' group train one network together.
     """
     loop = _Loop(config, model, train_batches, timer, bar)
     if checkpoint:
@@ -82,7 +82,7 @@ def train_epochs(
 
 
 class _Loop:
-    """A fit in progress: everything that a checkpoint has to hold."""
+    """Training in progress: the state that a checkpoint has to hold."""
 
     def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
         self.config, self.batches, self.group, self.timer, self.bar = config, batches, batches.group, timer, bar
@@ -104,10 +104,10 @@ class _Loop:
         return self.diverged or self.steps.finished
 
     def run_epoch(self, test_batches: Batches | None) -> None:
-        """Trains one epoch, or what is left of the last, and evaluates if its turn has come."""
+        """Trains one epoch, or the rest of the run if that is shorter, and evaluates if an evaluation is due."""
         index = len(self.epochs)
         before = dict(self.timer.seconds)
-        with self.timer.phase("train"), self.steps.on_their_stream:  # the phase waits for the device at both ends
+        with self.timer.phase("train"), self.steps.on_their_stream:  # a phase waits for the device at both ends
             loss, accuracy = self._train_epoch(index)
             self.group.average(self.steps.per_process_state())
         score = None
@@ -133,7 +133,7 @@ class _Loop:
             self.bar.epoch_done(self.epochs[-1])
 
     def _train_epoch(self, index: int) -> tuple[float, float]:
-        """Mean loss and accuracy over the epoch's images."""
+        """Trains one epoch; returns the mean loss and the accuracy over its images."""
         self.steps.model.train()
         epoch_losses = [epoch.train_loss or 0.0 for epoch in self.epochs]
         losses: list[Tensor] = []
@@ -155,7 +155,7 @@ class _Loop:
             self.batches.note_losses(index, torch.cat(image_losses))
         if not self.steps.finished:
             self.feed.begin(index + 1)
-        # but for those losses, the one transfer of the epoch
+        # the only transfer from the device per epoch, besides the losses per image
         total_loss, num_correct = group.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
 
@@ -171,7 +171,7 @@ class _Loop:
         )
 
     def save(self, path: Path, identity: str) -> None:
-        """Writes the state in one move: a reader finds the old file or the new one."""
+        """Writes the state atomically: a reader finds the old file or the new one."""
         own = {
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
@@ -188,7 +188,7 @@ class _Loop:
         write_checkpoint(state, path, self.group)
 
     def restore(self, path: Path, identity: str) -> None:
-        """Takes up a saved state, if there is one. Raises UserError if the file is damaged or of another run."""
+        """Resumes from a saved state, if there is one. Raises UserError if the file is damaged or belongs to another run."""
         state = read_checkpoint(path, identity, self.timer.device, self.group)
         if state is None:
             return

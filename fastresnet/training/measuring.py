@@ -1,13 +1,13 @@
-"""What a run can be asked to measure besides accuracy and time: `TrainConfig.measure`, by name.
+"""Measurements of a run besides accuracy and time, by their names in `TrainConfig.measure`.
 
 - `weight-norm`: norm of the convolutions' weights after every epoch, in the epoch's record;
 - `gradient-norm`: norm of the convolutions' gradients before the first step;
 - `channels`: how each layer's channels are distributed before the first step, see `probes.channel_statistics`;
-- `eigenvalues`: the largest of the loss's Hessian after the last step, with batch norm as in training, and frozen;
-- `recall`: loss of the trained network on the images of its last epoch, by tenths, from those seen first to those seen last;
-- `test-halves`: accuracies on every other test image and on the rest, after the last step.
+- `eigenvalues`: the largest of the loss's Hessian after the last step, with batch norm in training mode, and frozen;
+- `recall`: loss of the trained network on each tenth of its last epoch's images, in the order in which it saw them;
+- `test-halves`: accuracies after the last step on two halves of the test images, of every other image each.
 
-The network is left as it was, but for its mode.
+Measuring leaves the network as it was, except for its mode (training or evaluation).
 """
 
 import copy
@@ -23,16 +23,16 @@ from fastresnet.training import probes
 from fastresnet.training.evaluation import Score
 
 PROBED_IMAGES = 128
-"""The first training images, neither shuffled nor augmented: for gradients, channels and eigenvalues."""
+"""Images for gradients, channels and eigenvalues: the first of the training set, neither shuffled nor augmented."""
 NUM_EIGENVALUES = 10
 NUM_SHARES = 10
-"""Parts that `recall` divides the last epoch into."""
+"""Number of parts that `recall` divides the last epoch into."""
 
 Measured = dict[str, tuple[float, ...]]
 
 
 def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches) -> Measured:
-    """What is asked for of a network before its first step, on the device it is on."""
+    """Takes those of the measurements `names` that come before the first step, on the network's device."""
     measured: Measured = {}
     if "gradient-norm" in names:
         measured["gradient_norm"] = (_gradient_norm(model, *_probed(batches)),)
@@ -45,7 +45,7 @@ def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageB
 def measure_after(
     names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches, last_epoch: int, score: Score | None = None
 ) -> Measured:
-    """What is asked for of a network after its last step; `last_epoch` is that epoch's index, `score` that of its evaluation."""
+    """Takes those of the measurements `names` that come after the last step. `score` is the last epoch's evaluation."""
     measured: Measured = {}
     if "test-halves" in names and score:
         measured["test_halves"] = score.halves

@@ -1,4 +1,4 @@
-"""Optimisers: SGD in groups, Muon or LARS for the convolutions, Lookahead over them.
+"""Optimisers: SGD with parameter groups, Muon or LARS for the convolutions, and Lookahead on top of them.
 
 optimizers = make_optimizers(config.train, model)
 set_rates(optimizers, lr, momentum=None)
@@ -16,20 +16,20 @@ from fastresnet.compute.cuda_graphs import concurrently
 from fastresnet.config import TrainConfig
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Coefficients of Muon's quintic iteration (Jordan, 2024): steep at zero, so that small singular values grow fast; it brings
-all of them near one, not to it."""
+"""Coefficients of Muon's quintic iteration (Jordan, 2024). It is steep at zero, so that small singular values grow fast. All
+of them come near one without converging to it."""
 _FADING = 0.95
-"""Per step, how much of Lookahead's slow weights stays at the very end of a run (Jordan, 2024)."""
+"""Share of Lookahead's slow weights that is kept per step at the very end of a run (Jordan, 2024)."""
 
 
 def make_optimizers(
     config: TrainConfig, model: nn.Module, *, graphed: bool = False, fused: bool = False
 ) -> list[torch.optim.Optimizer]:
-    """The optimisers of a run. Every parameter group has a `factor`: its learning rate over the schedule's.
+    """The optimisers of a run. Every parameter group has a `factor`: its learning rate as a multiple of the schedule's.
 
-    Groups are told apart by shape: biases are vectors, like trained scales of batch norm; the classifier is a matrix; filters
-    of convolutions have four dimensions. SGD trains whatever else a network has at the schedule's rate. Where steps are to be
-    `graphed`, learning rates are tensors beside the parameters; `fused` is for a GPU with Triton.
+    Parameters are grouped by shape: biases and trained scales of batch norm are vectors, the classifier is a matrix, filters of
+    convolutions have four dimensions. SGD trains all other shapes at the schedule's rate. If steps are captured in CUDA graphs
+    (`graphed`), learning rates are tensors on the parameters' device. `fused` lets Muon use Triton kernels.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     filters = [parameter for parameter in trained if parameter.ndim == 4]
@@ -46,7 +46,7 @@ def make_optimizers(
     else:
         groups.insert(0, _group(filters, 1.0, config))
     if groups := [group for group in groups if group["params"]]:
-        # fused is the only kind that reads its learning rate where it is
+        # only torch's fused SGD reads a learning rate from the device
         sgd = torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, nesterov=config.nesterov, fused=graphed or None)
         optimizers.append(sgd)
     if graphed:
@@ -56,12 +56,12 @@ def make_optimizers(
 
 
 def _group(parameters: list[nn.Parameter], factor: float, config: TrainConfig) -> dict[str, Any]:
-    # torch multiplies the decay by the group's rate: dividing by the factor leaves the schedule's
+    # torch multiplies weight decay by the group's rate: divided by the factor, it follows the schedule's rate
     return {"params": parameters, "factor": factor, "weight_decay": config.weight_decay / factor}
 
 
 def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: float | None) -> None:
-    """Gives every group its factor times the schedule's learning rate; and SGD a momentum, unless that is None."""
+    """Sets every group's learning rate to its factor times `lr`, and the momentum of SGD and LARS unless it is None."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             rate = lr * group["factor"]
@@ -71,7 +71,7 @@ def set_rates(optimizers: Iterable[torch.optim.Optimizer], lr: float, momentum: 
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Takes up a saved state, but for where a learning rate is kept: that differs from device to device."""
+    """Loads a saved state, except for `lr` and `fused`: their form depends on the device."""
     own: list[dict[str, Any]] = [{key: group[key] for key in ("lr", "fused") if key in group} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, kept in zip(optimizer.param_groups, own, strict=True):
@@ -79,10 +79,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is orthogonalised, each filter bank [out, in, H, W] as a matrix of one row per filter.
+    """Nesterov momentum with orthogonalised updates: a filter bank [out, in, H, W] counts as a matrix of one row per filter.
 
-    Before each step a bank is scaled to the norm sqrt(out) of an orthogonal one, which bounds it without weight decay
-    (Jordan, 2024). With `fused`, what is no matrix product is computed by `fastresnet.compute.kernels.triton_muon`.
+    Before each step a bank is scaled to norm sqrt(out), that of an orthogonal matrix, which bounds it without weight decay
+    (Jordan, 2024). With `fused`, `fastresnet.compute.kernels.triton_muon` computes all but the matrix products.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Takes one step; `closure` is there for torch's sake and is not called."""
+        """Takes one step. `closure` belongs to torch's interface and is not called."""
         for group in self.param_groups:
             orthogonal = partial(self._orthogonal, iterations=group["iterations"])
             for parameter in concurrently(group["params"]):
@@ -123,8 +123,8 @@ def _muon_step(
 
 
 def _as_matrix(bank: Tensor) -> Tensor:
-    """A filter bank [out, in, H, W] as a matrix [out, H * W * in]: in channels_last, where the trainer has them, a view. The
-    order of its columns is nothing to orthogonality."""
+    """A filter bank [out, in, H, W] as a matrix [out, H * W * in]; a view if the bank is in channels_last, the trainer's layout.
+    Orthogonality does not depend on the order of the columns."""
     return bank.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -134,8 +134,8 @@ def _as_bank(matrix: Tensor, shape: torch.Size) -> Tensor:
 
 
 class Lars(torch.optim.Optimizer):
-    """SGD with momentum whose gradient, weight decay included, is first scaled layer by layer (You et al., 2017): to
-    `trust` times the norm of the layer's weights over those of its gradient and of its decay together."""
+    """SGD with momentum that first scales each layer's gradient plus weight decay (You et al., 2017). The factor is `trust`
+    times the norm of the layer's weights over the sum of the norms of its gradient and of its weight decay."""
 
     def __init__(
         self, params: Iterable[nn.Parameter], lr: float = 1.0, *, trust: float, momentum: float, weight_decay: float
@@ -145,7 +145,7 @@ class Lars(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Takes one step; `closure` is there for torch's sake and is not called."""
+        """Takes one step. `closure` belongs to torch's interface and is not called."""
         for group in self.param_groups:
             decay = group["weight_decay"]
             for parameter in group["params"]:
@@ -162,19 +162,19 @@ class Lars(torch.optim.Optimizer):
 def orthogonalise(matrix: Tensor, iterations: int) -> Tensor:
     """Brings the singular values of a matrix near one by a few Newton-Schulz iterations.
 
-    Each is X <- (a + b G + c G^2) X with the Gram matrix G = X X^T. All of these factors are polynomials in the first G, so that
-    they can be multiplied together first, and X, which is much larger, once.
+    An iteration is X <- (a + b G + c G^2) X with the Gram matrix G = X X^T. Every factor is a polynomial in the first G. In
+    single precision the factors are therefore multiplied together first, and then once with X, which is much larger.
     """
     normed = matrix / (matrix.norm() + 1e-7)
-    # a GPU's half precision is worth more than fewer operations, but not enough for powers of G
+    # on a GPU, half precision saves more than fewer operations do, but it is too coarse for powers of G
     return _orthogonal(normed.bfloat16() if matrix.device.type == "cuda" else normed, iterations).to(matrix.dtype)
 
 
 def _orthogonal(matrix: Tensor, iterations: int) -> Tensor:
-    """Does what `orthogonalise` does, for a matrix whose norm is one."""
+    """Orthogonalises a matrix whose norm is already one, as `orthogonalise` does."""
     iterated = _one_by_one if matrix.dtype == torch.bfloat16 else _multiplied_out
     if matrix.shape[0] > matrix.shape[1]:
-        return iterated(matrix.T, iterations).T  # by the smaller of the two Gram matrices
+        return iterated(matrix.T, iterations).T  # the smaller of the two Gram matrices
     return iterated(matrix, iterations)
 
 
@@ -201,8 +201,8 @@ def _multiplied_out(x: Tensor, iterations: int) -> Tensor:
 class Lookahead:
     """Slow copies of the weights, towards which the fast ones are pulled back every few steps (Zhang et al., 2019).
 
-    The share of the slow weights that stays grows with the cube of the run's progress, as in Jordan (2024), so that they
-    average over more and more steps; at the end the fast weights become the slow ones.
+    The share of the slow weights that is kept grows with the cube of the run's progress, as in Jordan (2024), so that they
+    average over more and more steps. At the end the slow weights replace the fast ones.
     """
 
     def __init__(self, model: nn.Module, every: int) -> None:
@@ -212,7 +212,7 @@ class Lookahead:
 
     @torch.no_grad()
     def step_done(self, step: int, total_steps: int) -> None:
-        """Moves the slow weights, if their turn has come after `step` steps."""
+        """Moves the slow weights towards the fast ones, and sets the fast ones to them, if this is due after `step` steps."""
         last = step >= total_steps
         if step % self.every and not last:
             return
@@ -226,6 +226,6 @@ class Lookahead:
         return {"slow": self.slow}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the slow weights of a checkpoint."""
+        """Loads the slow weights from a checkpoint."""
         for slow, saved in zip(self.slow, state["slow"], strict=True):
             slow.copy_(saved)

@@ -1,4 +1,4 @@
-"""Small measurements that need no training."""
+"""Measurements of networks and of DataLoaders that need no training."""
 
 import copy
 import multiprocessing
@@ -20,15 +20,15 @@ from fastresnet.errors import UserError
 from fastresnet.models.layers import ACTIVATIONS
 
 _ACTIVATION_TYPES = tuple(type(make()) for make in ACTIVATIONS.values())
-_EIGENVALUE_TOLERANCE = 1e-3  # relative; the spectra compared differ by factors
+_EIGENVALUE_TOLERANCE = 1e-3  # relative; the compared spectra differ by whole factors
 
 
 def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor, scales: Sequence[float]) -> pd.DataFrame:
     """How each convolution's gradient changes when its weights are multiplied by r, in double precision.
 
-    Takes images [N, C, H, W] and labels [N]. Returns a row a scale and layer: scale, layer, `gradient` (norm at scale r
-    over norm at 1) and `loss` (the loss at scale r minus that at 1). Every convolution must be followed by batch norm,
-    as all of the study's are; its epsilon is set to nothing for the measurement, so that invariance is exact.
+    Takes images [N, C, H, W] and labels [N]. Returns one row per scale and layer: scale, layer, `gradient` (norm at scale r
+    over norm at 1) and `loss` (the loss at scale r minus that at 1). Every convolution must be followed by batch norm.
+    Batch norm's epsilon is set to 1e-30 for the measurement, so that the invariance is exact.
     """
     model = copy.deepcopy(model).double().train()
     for module in model.modules():
@@ -60,11 +60,11 @@ def gradient_under_weight_scale(model: nn.Module, images: Tensor, labels: Tensor
 def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count: int) -> list[float]:
     """The `count` eigenvalues of largest magnitude of the Hessian of the mean cross-entropy over the trained weights.
 
-    Takes images [N, C, H, W] and labels [N]; the network is measured in the mode it is in, training or evaluation, and left
-    as it was. Largest magnitude first, to a relative 1e-3, by Lanczos on products with the Hessian (ARPACK; Ghorbani et al.,
-    2019). In nats per squared unit of weight. Raises UserError unless 0 < count < number of trained weights.
+    Takes images [N, C, H, W] and labels [N]. The network is measured in its current mode, training or evaluation, and left as
+    it was. Returns the largest magnitude first, to a relative 1e-3, in nats per squared unit of weight. The method is Lanczos on
+    products with the Hessian (ARPACK; Ghorbani et al., 2019). Raises UserError unless 0 < count < number of trained weights.
     """
-    from scipy.sparse.linalg import LinearOperator, eigsh  # an extra, which training needs for nothing else
+    from scipy.sparse.linalg import LinearOperator, eigsh  # an optional package that training needs for nothing else
 
     model = copy.deepcopy(model)  # a forward pass moves batch norm's running statistics
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -82,20 +82,20 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
         return in_double(torch.cat([part.flatten() for part in parts])).cpu().numpy()
 
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
-    start = np.random.default_rng(0).standard_normal(size)  # ARPACK's own differs from call to call
-    basis = min(size, max(4 * count, 20))  # with scipy's own twice the count, close eigenvalues take many restarts
+    start = np.random.default_rng(0).standard_normal(size)  # ARPACK's own start differs from call to call
+    basis = min(size, max(4 * count, 20))  # with scipy's default, twice the count, close eigenvalues take many restarts
     found = eigsh(hessian, k=count, which="LM", ncv=basis, v0=start, tol=_EIGENVALUE_TOLERANCE, return_eigenvectors=False)
     return sorted(map(float, found), key=abs, reverse=True)
 
 
 def channel_statistics(model: nn.Module, images: Tensor) -> pd.DataFrame:
-    """How the channels are distributed after every activation, in the order in which they compute, and in the output.
+    """Distribution of the channels after every activation, in the order of computation, and in the output.
 
-    Takes images [N, C, H, W]; the network is measured in the mode it is in and left as it was. Returns one row per layer: layer
-    (its name; the last is `output`), depth (from 1), `channel_mean` (size of a channel's mean over images and positions, mean
-    of the channels), `channel_std` (standard deviation about it, likewise) and `constant_share` (the channels' squared
-    means over the mean square of all values, in [0, 1]). At a share of 1 the layer is a constant a channel, whatever the
-    image; for standard normal values a ReLU leaves 1/pi.
+    Takes images [N, C, H, W]. The network is measured in its current mode and left as it was. Returns one row per layer: layer
+    (its name; the last is `output`), depth (from 1), `channel_mean` (absolute value of a channel's mean over images and
+    positions, averaged over channels), `channel_std` (standard deviation about that mean, likewise averaged) and
+    `constant_share` (mean of the channels' squared means over the mean square of all values, in [0, 1]). At a share of 1 every
+    channel is constant, whatever the image; for standard normal values a ReLU leaves 1/pi.
     """
     model = copy.deepcopy(model)
     rows: list[dict[str, object]] = []
@@ -122,15 +122,15 @@ def channel_statistics(model: nn.Module, images: Tensor) -> pd.DataFrame:
 
 
 def weight_norm(model: nn.Module) -> float:
-    """Euclidean norm of all convolutions' weights together, those that batch norm makes scale-free."""
+    """Euclidean norm of all convolutions' weights together. Batch norm cancels the scale of these weights."""
     squares = [in_double(module.weight.detach()).square().sum() for module in model.modules() if isinstance(module, nn.Conv2d)]
     return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
 
 
 def worker_memory(config: DataConfig, dataset: Dataset, workers: Sequence[int]) -> pd.DataFrame:
-    """Memory of a DataLoader's worker processes once each has given a batch, without what they share with each other.
+    """Memory of a DataLoader's worker processes once each has made a batch; a shared page is split among its processes.
 
-    Returns a row a number of workers: workers, `gibibytes` (their proportional set sizes, added up; Linux only).
+    Returns one row per number of workers: workers, `gibibytes` (sum of their proportional set sizes; Linux only).
     """
     rows = []
     for number in workers:
@@ -138,7 +138,7 @@ def worker_memory(config: DataConfig, dataset: Dataset, workers: Sequence[int]) 
         batches, _ = make_batches(loading, dataset, torch.device("cpu"), seed=0)
         epoch = batches.epoch(0)
         with warnings.catch_warnings():
-            # that there are more workers than cores is what is measured
+            # more workers than cores are measured on purpose
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
             for _ in range(max(number, 1)):
                 next(epoch)

@@ -13,7 +13,7 @@ _SECONDS_BETWEEN_LOSSES = 1.0
 
 
 class ProgressBar:
-    """A plain text bar on standard error. Reading the loss waits for the device, so it happens once a second at most."""
+    """A plain text bar on standard error. Reading the loss waits for the device, so it happens at most once per second."""
 
     def __init__(self, label: str, total_images: int, batch_size: int) -> None:
         self._bar = tqdm(desc=label, total=total_images, unit="image", unit_scale=True, file=sys.stderr)
@@ -36,12 +36,12 @@ class ProgressBar:
         self._show()
 
     def resume(self, epochs: Sequence[EpochRecord], step: int) -> None:
-        """Starts from where a checkpoint left off."""
+        """Continues the bar from a checkpoint: its epochs and its number of steps."""
         self._bar.initial = self._bar.n = step * self._batch_size
         self.epoch_done(epochs[-1])
 
     def close(self) -> None:
-        """Leaves the last state on the screen."""
+        """Closes the bar and leaves its last state on the screen."""
         self._bar.close()
 
     def _show(self) -> None:

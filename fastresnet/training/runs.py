@@ -1,4 +1,4 @@
-"""One run, from configuration and seed to record and network.
+"""Trains one run: configuration and seed in, record and network out.
 
 result = fastresnet.train(config, seed=0)
 result.record.test_accuracy
@@ -36,7 +36,7 @@ from fastresnet.training.progress import ProgressBar
 
 @dataclass(frozen=True)
 class RunResult:
-    """The record to keep, the trained network on the device it was trained on, and the same ready to be kept."""
+    """Result of a run: its record, the trained network on the device it was trained on, and that network ready to be saved."""
 
     record: RunRecord
     model: nn.Module
@@ -58,13 +58,13 @@ def train(
     progress: bool = False,
     group: ProcessGroup = ALONE,
 ) -> RunResult:
-    """Trains one network as configured, or as the recipe of that name says for the device.
+    """Trains one network as configured. A string as `config` names a recipe, taken in its variant for the device.
 
-    `start` gives the weights to begin with, all but a classifier for other classes: fine-tuning. `dataset` is a data set of
-    one's own, with `config.data.name` "given"; otherwise the one named there is looked for in `data_dir`, then wherever
-    `fastresnet.data.sources` says. `checkpoint` makes the run resumable; remove the file once the record is safe. `group` makes
-    one run of the calls in several processes. Raises UserError, before any training, if the configuration does not fit the data
-    or the device, and OutOfMemory if a batch does not fit.
+    `start` is a trained network to fine-tune: its weights are copied, except a classifier for other classes. `dataset` is a data
+    set of your own, with `config.data.name` "given"; otherwise the named one is looked for in `data_dir`, then in the places of
+    `fastresnet.data.sources`. `checkpoint` makes the run resumable; remove the file once the record is saved. `group` joins the
+    calls in several processes into one run. Raises UserError, before any training, if the configuration does not fit the data
+    or the device, and OutOfMemory if a batch does not fit into memory.
 
         >>> config = RunConfig(data={"name": "fashion-sample"}, model={"in_channels": 1}, train={"epochs": 0.1})
         >>> train(config).record.outcome.status
@@ -80,7 +80,7 @@ def train(
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
     with trusted_threads(model, run.device), _memory_named(config), closing(bar) if bar else nullcontext():
         if isinstance(model, Prepared) and not start:
-            with run.timer.phase("train"):  # what looks at the training images is training
+            with run.timer.phase("train"):  # looking at the training images counts as training
                 model.prepare(batches.first_images)
         measured = measure_before(config.train.measure, model, batches)
         fitted = train_epochs(
@@ -103,7 +103,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run in progress: what was asked, where it computes, and its clock."""
+    """A run in progress: its configuration and seed, its device and processes, and its timer."""
 
     config: RunConfig
     seed: int
@@ -126,7 +126,7 @@ class _Run:
         return cls(config, seed, chosen, group, Timer(chosen), started, source_revision())
 
     def load(self, dataset: Dataset | None, data_dir: Path | None, progress: bool) -> tuple[Dataset, ImageBatches, ImageBatches]:
-        """The data set, and its batches for training and for testing."""
+        """Loads the data set and returns it with its batches for training and for testing."""
         name = self.config.data.name
         if dataset is None and name == GIVEN:
             raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
@@ -137,7 +137,7 @@ class _Run:
             return dataset, *make_batches(self.config.data, dataset, self.device, self.seed, self.group)
 
     def build(self, start: SavedModel | None) -> nn.Module:
-        """The network on its device."""
+        """Builds the network on its device, from the weights of `start` if given."""
         with self.timer.phase("build"):
             torch.manual_seed(self.seed)  # dropout draws from the global generator
             model = build_model(self.config.model, self.seed)
@@ -145,11 +145,11 @@ class _Run:
                 transfer(model, start.model)
             model.to(self.device)
             if self.group.rank:
-                torch.manual_seed(self.seed + self.group.rank * 1_000_003)  # what is drawn for one share is not drawn for another
+                torch.manual_seed(self.seed + self.group.rank * 1_000_003)  # processes draw different random numbers
         return model
 
     def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:
-        """The run's record."""
+        """Makes the record of the run, once it has been trained."""
         seconds, parts = self.timer.seconds, fitted.steps.parts.seconds
         return RunRecord(
             config_hash=self.config.hash,
@@ -175,7 +175,7 @@ class _Run:
 
 @contextmanager
 def _memory_named(config: RunConfig) -> Iterator[None]:
-    """Says of a batch that did not fit into memory how large it was."""
+    """Turns an out-of-memory error in the block into OutOfMemory, which names the batch size."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -188,17 +188,17 @@ def _memory_named(config: RunConfig) -> Iterator[None]:
 
 
 class OutOfMemory(RuntimeError):
-    """A batch did not fit into memory: the message names its size and the ways out."""
+    """A batch did not fit into memory; the message names its size and the remedies."""
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # on a processor torch raises a plain RuntimeError, of which only the text says what it was
+    # on a CPU torch raises a plain RuntimeError, and only its text tells the cause
     texts = ("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:
-    """The record of a run that raised: what was asked, where, and why it ended."""
+    """The record of a run that raised: its configuration and seed, the machine, and the reason."""
     return RunRecord(
         config_hash=config.hash,
         seed=seed,
@@ -218,7 +218,7 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
 
 
 def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, group: ProcessGroup) -> str:
-    """What a checkpoint must have been made by: also the images, since those of a folder may change."""
+    """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change."""
     parts = [config.hash, f"seed{seed}", images.digest[:12], *([f"{group.size}processes"] if group.size > 1 else [])]
     return "-".join([*parts, start.weights_digest] if start else parts)
 

@@ -1,4 +1,4 @@
-"""The training step: one for every precision and device.
+"""The training step, the same for every precision and device.
 
     steps = Steps(config.train, model, 100, timer.device, ALONE)
     with steps.on_their_stream:
@@ -36,14 +36,14 @@ from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers
 
 
 class Steps:
-    """The steps of a run: the network, and all that changes with it."""
+    """Takes the training steps of a run. Holds the network, the optimisers, and all other state that a step changes."""
 
     def __init__(self, config: TrainConfig, model: nn.Module, total: int, device: torch.device, group: ProcessGroup) -> None:
-        """`total`: how many steps the run has."""
+        """`total` is the number of steps in the run."""
         self.config, self.model, self.total, self.group = config, model, total, group
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        # as Module.to(memory_format=...), which has no use for weights of five dimensions
+        # like Module.to(memory_format=...), which fails on weights of five dimensions
         model.to(device)._apply(lambda weight: weight.to(memory_format=self._layout) if weight.ndim == 4 else weight)
         self._fused = _fused_layers() if config.fused_kernels and device.type == "cuda" else None
         if self._fused:
@@ -56,19 +56,19 @@ class Steps:
         self.optimizers = make_optimizers(config, model, graphed=graphed, fused=self._fused is not None)
         self._forward = group.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
         self._lookahead = Lookahead(model, config.lookahead) if config.lookahead else None
-        # the scale only guards fp16, whose smallest numbers vanish; bf16 has the range of fp32
+        # loss scaling guards fp16 against underflow; bf16 has the range of fp32
         self._scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         self._average: AveragedModel | None = None
         if config.ema_decay is not None:
             self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
         self._graphs = StepGraphs() if graphed else None
         self.on_their_stream = torch.cuda.stream(step_stream(device)) if graphed else nullcontext()
-        """The block to take steps in. Before it and after it, the device must have done all that it was asked for."""
+        """Context in which to take steps. The device must have finished all work before it is entered and after it is left."""
         self.taken = 0
         self.lr = 0.0
         """Learning rate of the last step."""
         self._frozen_parts = 0
-        # images trained on, by what one costs: its shape [C, H, W], and the parts that were frozen
+        # images trained on, by what determines their cost: the shape [C, H, W] and the number of frozen parts
         self._images_trained: Counter[tuple[tuple[int, ...], int]] = Counter()
         self._trained = [parameter.requires_grad for parameter in model.parameters()]
 
@@ -78,11 +78,11 @@ class Steps:
 
     @property
     def evaluated_model(self) -> nn.Module:
-        """The average under EMA."""
+        """The network to evaluate: with EMA, the one with averaged weights."""
         return self.model if self._average is None else self._average.module
 
     def take(self, images: Tensor, labels: Tensor, epoch_losses: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Takes a step on a batch on the device, images [N, C, H, W] and labels [N]; returns its mean loss and its logits, which
+        """Takes a step on a batch on the device, images [N, C, H, W] and labels [N]. Returns its mean loss and its logits, which
         the next step may overwrite. `epoch_losses` are the mean losses of the epochs so far."""
         self._follow_schedule(epoch_losses)
         if self._graphs:
@@ -98,7 +98,7 @@ class Steps:
         return loss, logits
 
     def _follow_schedule(self, epoch_losses: Sequence[float]) -> None:
-        """Sets what the coming step is taken with: learning rate, momentum, the parts that are still trained."""
+        """Sets the learning rate, the momentum and the frozen parts for the coming step."""
         schedule = self.config.schedule
         self.lr = schedule(self.taken, self.total, epoch_losses)
         set_rates(self.optimizers, self.lr, schedule.momentum(self.taken, self.total))
@@ -106,7 +106,7 @@ class Steps:
         _freeze(self.model, self._frozen_parts)
 
     def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward, backward, and the optimisers' step."""
+        """Takes the optimisers' step, with gradients from pieces of `micro_batch` images; returns mean loss and logits."""
         self.model.zero_grad(set_to_none=True)
         num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
         pieces: list[tuple[Tensor, Tensor]] = []
@@ -120,7 +120,7 @@ class Steps:
         return torch.stack([loss for loss, _ in pieces]).sum(), torch.cat([logits for _, logits in pieces])
 
     def _backward(self, images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """Adds a piece's gradients; returns its share of the batch's loss, and its logits."""
+        """Adds the gradients of one piece of a batch. Returns the piece's share of the batch's loss, and its logits."""
         config = self.config
         images = in_layout(images, self._layout)
         autocast = torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
@@ -132,15 +132,15 @@ class Steps:
         return loss.detach(), logits.detach()
 
     def finish(self) -> nn.Module:
-        """Gives back what only steps need. Returns the network that is evaluated, as torch computes it."""
-        self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of a run's graphs, and would keep it
+        """Frees what only steps need. Returns the network to evaluate, with torch's layers in place of fused ones."""
+        self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of CUDA graphs and would keep it allocated
         if self._fused:
             for network in (self.model, self.evaluated_model):
                 self._fused.unfuse(network)
         return self.evaluated_model
 
     def per_process_state(self) -> Iterator[Tensor]:
-        """What differs from process to process: all that batch norm keeps of its share of the images."""
+        """Yields the state that differs between processes: the buffers of batch norm, in the network and in its averages."""
         yield from self.model.buffers()
         if self._average:
             yield from self._average.buffers()
@@ -148,7 +148,7 @@ class Steps:
             yield from self._lookahead.slow
 
     def training_flops(self) -> float:
-        """Operations of all steps so far."""
+        """Floating-point operations of all steps so far, in all processes."""
         shadow, total = copy.deepcopy(self.model).to("meta"), 0.0
         for parameter, trained in zip(shadow.parameters(), self._trained, strict=True):
             parameter.requires_grad_(trained)
@@ -170,7 +170,7 @@ class Steps:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up the state of a checkpoint; whatever is wrong with it raises whatever torch or Python raise."""
+        """Loads the state of a checkpoint. A state that does not fit raises the errors of torch or Python, of several types."""
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             load_optimizer(optimizer, saved)
@@ -179,12 +179,12 @@ class Steps:
         self._scaler.load_state_dict(state["scaler"])
         if self._average:
             self._average.load_state_dict(state["average"])
-        self.taken = operator.index(state["step"])  # a whole number, or an error
+        self.taken = operator.index(state["step"])  # raises TypeError unless it is a whole number
         self._images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
 
 
 def _fused_layers() -> ModuleType | None:
-    """`models.fused`; or None, with a warning, without the Triton that it needs."""
+    """The module `models.fused`; None, with a warning, if Triton is not installed, which it needs."""
     try:
         return importlib.import_module("fastresnet.models.fused")
     except ModuleNotFoundError as error:
@@ -193,6 +193,6 @@ def _fused_layers() -> ModuleType | None:
 
 
 def _freeze(model: nn.Module, parts: int) -> None:
-    """Stops training the first parts of a network; those frozen before stay so."""
+    """Freezes the first `parts` parts of a network. Parts that are frozen already stay frozen."""
     for part in islice(cast(HasParts, model).parts(), parts) if parts else ():
         part.requires_grad_(False)

@@ -1,9 +1,9 @@
-"""Search for a recipe's settings on images held out of the training set; the test set is never read.
+"""Searches for a recipe's settings on images held out of the training set. The test set is never read.
 
     fastresnet tune fashion-80 --trials 50 --storage search.db
 
-Each trial trains with a few seeds. Optuna's median pruner gives a trial up after a seed whose mean accuracy so far is
-below the median of the earlier trials at that point.
+Each trial trains with a few seeds. After each seed, Optuna's median pruner stops a trial whose mean accuracy so far is below
+the median of the earlier trials at that point.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ VALIDATION_IMAGES = 5_000
 def search(
     config: RunConfig, *, trials: int, seeds: int, storage: Path | None, data_dir: Path | None = None, device: str | None = None
 ) -> Any:
-    """Runs an Optuna study around a speed net's configuration and returns it; with `storage`, an earlier one goes on.
+    """Runs an Optuna study around a speed net's configuration and returns it. With `storage`, an earlier study continues.
 
     Widths, epochs and batch size stay as they are, so that every trial costs the same. Raises UserError if Optuna is not
     installed or the configuration trains no speed net with Muon.
@@ -45,7 +45,7 @@ def search(
         total = 0.0
         for seed in range(seeds):
             record = train(candidate, seed, dataset=dataset, device=device).record
-            total += record.test_accuracy or 0.0  # of the held-out images
+            total += record.test_accuracy or 0.0  # on the held-out images
             trial.report(total / (seed + 1), seed)
             if seed + 1 < seeds and trial.should_prune():
                 raise optuna.TrialPruned
@@ -58,7 +58,7 @@ def search(
         direction="maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8),
     )
-    # a search that goes on must not draw again what it began with
+    # a search that continues must not draw its first trials again
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), multivariate=True)
     study.optimize(objective, n_trials=trials)
     return study

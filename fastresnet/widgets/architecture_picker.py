@@ -1,10 +1,10 @@
-"""The picker of architectures: a network's layers, what they cost, and what records say of its accuracy.
+"""The picker of architectures: a network's layers, their cost, and the recorded accuracies.
 
     picker = ArchitecturePicker(open_study("cifar10_accuracy").best_recorded("C13"))
     picker                                                    # the last line of a cell shows it
     config = config.with_changes({"model": picker.model_config.model_dump(mode="json")})
 
-Shapes, parameters and operations are computed in the browser; a test holds them against the network and torch's counter.
+Shapes, parameters and operations are computed in the browser; a test compares them with the network and torch's counter.
 """
 
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
 
 
 class ArchitecturePicker(Explorer):
-    """Shows a ResNet beside the networks of an experiment, and holds the one that was made: `model_config`.
+    """Shows a ResNet beside the networks of an experiment. `model_config` holds the ResNet that a reader has made.
 
-    `compared` names the variant that it is compared with, at first the experiment's first. `published` holds accuracies in
-    [0, 1] of others, by variant. Raises UserError if the variants differ in more than the network, or for a
-    network that their images cannot go through.
+    `compared` names the variant to compare it with, at first the experiment's first. `published` holds accuracies in [0, 1]
+    that others published, by variant. Raises UserError if the variants differ in more than the network, or for a network that
+    does not fit their images.
     """
 
     _esm = script("drawing.js", "network.js", "network_drawing.js", "picker.js")
@@ -78,7 +78,7 @@ def _images_of(results: Results) -> DatasetSpec:
 
 
 def _recorded(results: Results, published: Mapping[str, float]) -> list[dict[str, Any]]:
-    """One entry per variant: its network, its runs' accuracies, and the intervals of its difference to other variants."""
+    """One entry per variant: its network, its runs' accuracies, and the intervals of its differences from other variants."""
     accuracies = {variant: report.values(results, variant, "test_accuracy") for variant in results.records}
     return [
         {

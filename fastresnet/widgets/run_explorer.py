@@ -1,8 +1,8 @@
-"""The explorer of runs: what each recorded run cost, how accurate it became, and what lies behind it.
+"""The explorer of runs: the cost, the accuracy and the configuration of each recorded run.
 
 explorer = RunExplorer(committed_results())
 explorer                # the last line of a cell shows it
-explorer.record         # of the point that was chosen
+explorer.record         # the record of the chosen run
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from fastresnet.widgets.base import Explorer, script
 
 
 class RunExplorer(Explorer):
-    """Shows the finished runs below a folder of records. `selected` names the chosen one, as `runs` do in "id".
+    """Shows the finished runs below a folder of records. `selected` is the "id" of the chosen one in `runs`.
 
-    Raises UserError if there is none, or for a file that is no record.
+    Raises UserError if there is no finished run, or for a file that is not a record.
     """
 
     _esm = script("drawing.js", "runs.js")

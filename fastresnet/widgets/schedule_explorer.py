@@ -4,7 +4,7 @@
     explorer                                                  # the last line of a cell shows it
     config = config.with_changes({"train.schedule": explorer.schedule})
 
-What is drawn is computed in the browser; a test holds it against `fastresnet.config.schedules`, step by step.
+The curves are computed in the browser; a test compares them with `fastresnet.config.schedules`, step by step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,21 +26,21 @@ class _Holder(Frozen):
 
 
 class ScheduleTrait(ConfigTrait):
-    """Holds a schedule of the library, of any kind."""
+    """A trait that holds a schedule of the library, of any kind."""
 
     def __init__(self) -> None:
         super().__init__(_Holder, "schedule")
 
     def check(self, values: Mapping[str, Any], where: str) -> Any:
-        """The schedule. Raises UserError, naming `where`, if the values make none."""
+        """Builds the schedule from `values`. Raises UserError, naming `where`, for values that are not allowed."""
         return parse({"schedule": values}, _Holder, where).schedule
 
 
 class ScheduleExplorer(Explorer):
-    """Draws schedules, compares them, and holds the one that was made: `schedule`, a model of `fastresnet.config.schedules`.
+    """Draws and compares schedules. `schedule` holds the one that a reader has made, a model of `fastresnet.config.schedules`.
 
-    `epochs` and `steps_per_epoch` are the run's; `losses` holds training losses by epoch under a name each, of which a
-    plateau sees `loss_curve`. Raises UserError for a schedule that cannot be, traitlets.TraitError for other values.
+    `epochs` and `steps_per_epoch` are the run's. `losses` holds training losses by epoch, each curve under a name; a plateau
+    watches the curve `loss_curve`. Raises UserError for a faulty schedule, traitlets.TraitError for other faulty values.
     """
 
     _esm = script("drawing.js", "curves.js", "fields.js", "plot.js", "explorer.js")
@@ -74,7 +74,7 @@ class ScheduleExplorer(Explorer):
 
 
 def recorded_losses(experiment: Path, seed: int = 0) -> dict[str, list[float]]:
-    """Training losses by epoch of an experiment's records of one seed, each under its variant, for a plateau to watch.
+    """Training losses by epoch, by variant, from an experiment's records of one seed; a plateau schedule can watch them.
 
     Raises UserError if the folder holds no such record.
     """

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# the book's theme lays a light ground under every output that is HTML; a widget has a dark look of its own
+# the book's theme puts a light background under HTML outputs; a widget has a dark theme of its own
 _GROUND = """html[data-theme="dark"] .bd-content div.cell_output .text_html.text_html:has([data-widget]) {
   background: none;
   color: inherit;
@@ -32,8 +32,8 @@ render({{ model, el: document.querySelector('[data-widget="{key}"]:empty') }});
 
 
 def static_html(script: str, style: str, state: Mapping[str, Any]) -> str:
-    """A widget as HTML: `script` is an ECMAScript module with a function `render`, `state` what its model begins with."""
-    # "</" would end the script, and "<!--" change how the rest of it is read
+    """A widget as HTML: `script` is an ECMAScript module with a function `render`, `state` the initial values of its model."""
+    # "</" would end the script, and "<!--" would change how the rest of it is parsed
     values = json.dumps(state, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     key = hashlib.sha256((script + values).encode()).hexdigest()[:12]
     return _PAGE.format(key=key, style=style + _GROUND, script=script.replace("</", "<\\/"), state=values)

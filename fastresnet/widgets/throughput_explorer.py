@@ -1,8 +1,8 @@
-"""The explorer of batch sizes: images per second, the parts of a step and what they add up to, at every size that was measured.
+"""The explorer of batch sizes: images per second, and the parts of a step with their sum, at every measured size.
 
 explorer = ThroughputExplorer(committed_results(), experiment="F6")
 explorer                # the last line of a cell shows it
-explorer.config         # of the batch size that was chosen
+explorer.config         # the configuration of the chosen batch size
 """
 
 import json
@@ -24,13 +24,13 @@ from fastresnet.study.project import editions_of
 from fastresnet.widgets.base import Explorer, script
 
 FEWEST_TEST_IMAGES = 1000
-"""Below these a run was timed, not tested: the standard deviation of an accuracy near one half is 1.6 points with them."""
+"""Test images below which no accuracy is shown. At this number, the standard deviation near one half is 1.6 points."""
 _SCALE = ("data.batch_size", "data.train_images", "train.epochs")
-"""What may differ within a family of runs."""
+"""Settings that may differ within a family of runs."""
 
 
 class Family(NamedTuple):
-    """What a family's runs have in common: the experiment that asks for them, the hardware, and what else that varies."""
+    """What the runs of a family have in common: the experiment, the hardware, and their other settings (`series`)."""
 
     study: str
     experiment: str
@@ -40,16 +40,16 @@ class Family(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The whole table as text."""
+        """The name of the family: its fields, joined by slashes."""
         return "/".join(self)
 
 
 class ThroughputExplorer(Explorer):
-    """Shows families of finished runs of the studies that differ in their batch size, and in how many images they took.
+    """Shows families of finished runs, which differ in batch size and may differ in the number of images trained on.
 
-    `family` names one of `families`, each of one experiment and one hardware; `batch_size` is one that it measured. Records
-    are those below a folder. Raises UserError where they hold no family, none of `experiment` if one is named, or for a
-    file that is no record.
+    `family` names one of `families`, each of one experiment on one hardware; `batch_size` is a size measured in it. Records are
+    read below the folder `results`. Raises UserError if they form no family, or none of `experiment` if that is named, or for
+    a file that is not a record.
     """
 
     _esm = script("drawing.js", "throughput_drawing.js", "throughput.js")
@@ -123,7 +123,7 @@ def _studies() -> Iterator[Study]:
 
 
 def _by_rest(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, ...]]]:
-    """Runs by what is not their scale, and by batch size, where there are several."""
+    """Runs by their settings without `_SCALE`, and by batch size; groups with only one batch size are left out."""
     groups: dict[str, dict[int, tuple[RunRecord, ...]]] = defaultdict(dict)
     for run in sorted(runs, key=lambda run: (run.config.data.batch_size, run.seed)):
         sizes, size = groups[_rest(run.config)], run.config.data.batch_size
@@ -132,7 +132,7 @@ def _by_rest(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, 
 
 
 def _rest(config: RunConfig) -> str:
-    """A configuration without what may differ within a family, as one text."""
+    """The settings of a configuration without `_SCALE`, as JSON text."""
     values = dict(_flat(config.model_dump(mode="json")))
     return json.dumps({key: value for key, value in values.items() if key not in _SCALE})
 
@@ -143,7 +143,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def _series(rest: str, all_rests: Sequence[str]) -> str:
-    """What tells a family from the others of its experiment and hardware: `train.precision bf16`; "" for the only one."""
+    """The settings that tell a family from others of its experiment and hardware: `train.precision bf16`; "" for the only one."""
     own, others = json.loads(rest), [json.loads(each) for each in all_rests]
     return ", ".join(f"{key} {value}" for key, value in own.items() if any(other.get(key) != value for other in others))
 
@@ -164,7 +164,7 @@ def _described(family: Family, sizes: Mapping[int, tuple[RunRecord, ...]]) -> di
 
 
 def _point(batch_size: int, records: Sequence[RunRecord]) -> dict[str, Any]:
-    """What was measured at one batch size, one value per run. Seconds per image are those of the parts, where they were timed."""
+    """Measurements at one batch size, one value per run. Seconds per image are the sum of a step's parts, if these were timed."""
     parts = report.step_parts(records)
     whole = [record.seconds.train / record.images_trained for record in records]
     tested = min(record.data.test_images for record in records if record.data)

@@ -1,5 +1,5 @@
-"""Trains missing runs elsewhere than in this process: by the workers of a Dask cluster, on this machine, on
-machines where somebody has started one, or in the jobs of a SLURM cluster. Free of torch and, until it is asked for, of Dask.
+"""Trains missing runs on the workers of a Dask cluster: on this machine, at a scheduler's address, or in jobs of SLURM.
+Free of torch; Dask is loaded on first use.
 """
 
 from fastresnet.study.cluster.spreading import ClusterLost, train_with_dask

@@ -1,4 +1,4 @@
-"""Clusters to train on: worker processes on this machine, those of a scheduler's address, or jobs of SLURM."""
+"""Dask clusters to train on: worker processes on this machine, the workers of a scheduler elsewhere, or jobs of SLURM."""
 
 import os
 import time
@@ -13,13 +13,13 @@ from fastresnet.errors import UserError
 from fastresnet.study.cluster.slurm import SlurmConfig, open_slurm, worker_environment
 
 WORKER_ENVIRONMENT = worker_environment(threads=1)
-"""Environment of the workers on this machine, in place of Dask's own, whose MALLOC_TRIM_THRESHOLD_ gives the memory of every
-activation back to the system at each step."""
+"""Environment variables of the workers on this machine. They replace Dask's own, whose MALLOC_TRIM_THRESHOLD_ returns the
+memory of every activation to the system at each step."""
 PATIENCE_SECONDS = 60.0
-"""How long a cluster may be without a worker that can train before it is given up; a file for SLURM says its own."""
+"""Seconds without a worker that can train after which a cluster is given up. A file for SLURM sets its own."""
 RESTART_SECONDS = 60.0
-"""How long a worker process of this machine may take to start again before another takes its place. Dask's own 15 s are
-not enough on a busy machine, where it would then go on without any."""
+"""Seconds that a worker process on this machine may take to restart before another replaces it. Dask's default of 15 s is too
+short on a busy machine, and would leave the cluster without workers."""
 LOCAL_PATIENCE_SECONDS = 10 * RESTART_SECONDS
 POLL_SECONDS = 1.0
 
@@ -30,7 +30,7 @@ class ClusterLost(RuntimeError):
 
 @dataclass
 class Cluster:
-    """A Dask cluster as trials see it: workers that train one at a time, each with a GPU where one is needed."""
+    """A Dask cluster whose workers train one trial at a time, each with a GPU if trials need one."""
 
     name: str
     client: Any
@@ -38,21 +38,21 @@ class Cluster:
     patience: float
     """Seconds without a worker that can train after which the cluster is given up."""
     remedy: str = "start some"
-    """What helps where there is no worker at all."""
+    """Advice in the error message for a cluster without any worker."""
     ask: Callable[[int], None] = lambda trials: None
-    """Told how many trials are left, so that the cluster may grow or shrink to them."""
+    """Called with the number of trials left, so that the cluster can grow or shrink to it."""
     _slots: int = 0
     _counted: float = field(default=float("-inf"))
     _without_since: float | None = None
-    """When a look first found no worker that can train, if none has found one since."""
+    """Time of the first count without a worker that can train; None if the latest count found one."""
 
     @property
     def resources(self) -> dict[str, float]:
-        """What a trial claims of its worker."""
+        """Dask resources that a trial claims from its worker."""
         return {"GPU": 1} if self.gpu else {}
 
     def slots(self) -> int:
-        """Workers that can train, counted once a second. Raises ClusterLost if there has been none for too long."""
+        """Number of workers that can train, counted once per second. Raises ClusterLost if there has been none for too long."""
         now = time.monotonic()
         if now - self._counted < POLL_SECONDS:
             return self._slots
@@ -62,7 +62,7 @@ class Cluster:
             raise ClusterLost(f"--dask {self.name}: the scheduler is lost ({error}); the same command goes on") from error
         self._slots = sum(not self.gpu or worker["resources"].get("GPU", 0) >= 1 for worker in workers)
         self._counted = now
-        # not since the last look: nobody looks while a result is fetched, which can take long from a worker that is gone
+        # not measured from the last count: none is made while a result is fetched, which takes long from a lost worker
         if self._slots:
             self._without_since = None
         elif self._without_since is None:
@@ -80,7 +80,7 @@ class Cluster:
 
 @contextmanager
 def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
-    """The cluster that `--dask` names: "local", the address of a scheduler, or a file that describes SLURM's jobs.
+    """Opens the cluster that `--dask` names: "local", the address of a scheduler, or a file that describes SLURM's jobs.
 
     Raises UserError if a package is missing, nothing answers at the address, or the file is faulty.
     """
@@ -95,9 +95,9 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
             stack.enter_context(_environment_kept())
             restarts = {"distributed.deploy.lost-worker-timeout": RESTART_SECONDS}
             stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT} | restarts))
-            # a GPU trains one run at a time; nothing listens beyond this machine, not even the page of Dask about itself
+            # a GPU trains one run at a time; everything listens on this machine only, Dask's dashboard included
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
-            # no limit of its own: Dask's, a worker's share of the memory, would kill runs that fit
+            # no memory limit: Dask's default, a worker's share of the memory, would kill runs that fit
             options |= {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
             cluster = stack.enter_context(LocalCluster(**options))
             workers = len(cluster.worker_spec)
@@ -125,7 +125,7 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Takes back what nannies set for their workers: they set it in this process, whose later children would inherit it."""
+    """Restores the environment of this process: nannies set their workers' variables in it, and later children inherit them."""
     before = os.environ.copy()
     try:
         yield

@@ -15,18 +15,18 @@ from fastresnet.errors import UserError
 
 
 class SlurmConfig(Frozen):
-    """What a job asks of SLURM, and how many of them there may be."""
+    """Settings of the SLURM jobs that train runs, and bounds on their number."""
 
     partition: str | None = None
     """Partition to submit to; None takes SLURM's default."""
     account: str | None = None
     walltime: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = "01:00:00"
-    """Time limit of a job, which trains one run after another. A run that is cut short goes on in another job."""
+    """Time limit of a job, which trains one run after another. A run that is cut short continues in another job."""
     cores: PositiveInt = 1
-    """Cores per job, and threads of torch."""
+    """Cores per job, and number of torch's threads."""
     memory: Annotated[str, Field(pattern=r"^\d+ ?[KMGT]i?B$")] = "4 GiB"
     gpu: bool = False
-    """Whether each job has a GPU, which a study needs whose device is cuda."""
+    """Whether each job has a GPU. A study whose device is cuda needs one."""
     min_jobs: NonNegativeInt = 0
     """Jobs that are kept even when fewer runs are left."""
     max_jobs: PositiveInt = 1
@@ -35,11 +35,11 @@ class SlurmConfig(Frozen):
     log_folder: Path = Path("slurm-logs")
     """Folder for the jobs' logs, on a path that the nodes see. While the study runs it also holds the keys of its workers."""
     interface: str | None = None
-    """Network that nodes and this machine share, for example ib0."""
+    """Network interface that nodes and this machine share, for example ib0."""
     setup: tuple[str, ...] = ()
-    """Lines of shell before the worker starts, for example module load."""
+    """Shell commands to run before the worker starts, for example module load."""
     directives: tuple[str, ...] = ()
-    """More options of sbatch, for example --constraint=a100."""
+    """Further options for sbatch, for example --constraint=a100."""
     wait_minutes: PositiveFloat = 60.0
     """Minutes without any worker after which the study is given up."""
 
@@ -51,17 +51,17 @@ class SlurmConfig(Frozen):
 
 
 def worker_environment(threads: int) -> dict[str, int]:
-    """Environment of a worker: its threads, and one heap for all of them, since workers train in a thread that is not the
-    process's first, for which `fastresnet.compute.allocator` needs that."""
+    """Environment variables of a worker: the number of its threads, and a single heap for all of them. Workers do not train in
+    the main thread, and `fastresnet.compute.allocator` serves other threads only with a single heap."""
     return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MALLOC_ARENA_MAX": 1}
 
 
 @contextmanager
 def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any, Callable[[int], None]]]:
-    """A Dask cluster without jobs as yet, and what to tell how many trials are left: there are then as many jobs, within
-    the bounds of the configuration, and one that ends too early is asked for anew.
+    """Yields a Dask cluster, at first without jobs, and a function to call with the number of trials left. The cluster then has
+    one job per trial, within the bounds of the configuration, and replaces a job that ends too early.
 
-    The scheduler runs in this process and speaks to nobody but its own jobs: both sides show keys made for the occasion.
+    The scheduler runs in this process and accepts only its own jobs: both sides identify themselves by temporary keys.
     Raises UserError if a package or SLURM is missing, or SLURM refuses such a job.
     """
     try:
@@ -86,7 +86,7 @@ def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any,
 
 
 def _security(folder: Path) -> Any:
-    """Keys that both sides show, in files that only their owner may read."""
+    """TLS keys by which scheduler, workers and client identify themselves, in files that only their owner may read."""
     from distributed.security import Security
 
     made, files = Security.temporary(), {}
@@ -104,7 +104,7 @@ def _slurm_cluster(config: SlurmConfig, security: Any) -> Any:
         queue=config.partition,
         account=config.account,
         walltime=config.walltime,
-        cores=1,  # of Dask: one run at a time
+        cores=1,  # Dask's cores: one run at a time
         job_cpu=config.cores,
         memory=config.memory,
         processes=1,
@@ -120,7 +120,7 @@ def _slurm_cluster(config: SlurmConfig, security: Any) -> Any:
 
 
 def _jobs_for_trials() -> Any:
-    """Dask's rule for the number of jobs, but a job a trial, and lost jobs replaced."""
+    """Dask's adaptive scaling, changed to one job per trial and to replace lost jobs."""
     from distributed.deploy import Adaptive
 
     class JobsForTrials(Adaptive):
@@ -140,8 +140,8 @@ def _jobs_for_trials() -> Any:
 
 
 def _environment(cores: int) -> str:
-    """The environment of a job's worker: as many threads as cores, and freed memory kept, which Dask would hand back to the
-    system at each step."""
+    """The shell command that sets the environment of a job's worker: one thread per core, and no MALLOC_TRIM_THRESHOLD_, by which
+    Dask would return freed memory to the system at each step."""
     values = {"MALLOC_TRIM_THRESHOLD_": None, **worker_environment(cores)}
     return f'export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON="{values}"'
 

@@ -1,8 +1,7 @@
-"""Spreads trials over a cluster: one a worker at a time, so that a worker that dies takes no other trial with it.
+"""Spreads trials over a cluster, one per worker at a time, so that a worker that dies takes no other trial with it.
 
-A run saves its own record before it hands it back, so that a run lost with its worker costs no more than itself and a
-run that was done already costs nothing. Workers need this package; where they see other folders than this process, the
-records are kept here.
+A run saves its own record before it returns it. A lost worker therefore costs at most the run that it was training. Workers
+need this package. If they see other folders than this process does, the records are saved here.
 """
 
 import sys
@@ -28,10 +27,10 @@ Item = TypeVar("Item")
 def train_with_dask(
     runs: Sequence[Run], store: Store, data_dir: Path | None, device: str | None, name: str, *, progress: bool = False
 ) -> Iterator[tuple[Run, RunRecord]]:
-    """Trains runs on the cluster that `name` says, as `open_cluster` reads it, yielding each with its record as it ends.
+    """Trains runs on the cluster that `name` names, as in `open_cluster`, and yields each with its record when it ends.
 
-    A run that raises, or that every worker dies of, is recorded as failed. Raises RunFailed at the end if some failed,
-    UserError if the cluster cannot be used or a request not be served, and ClusterLost if the cluster goes away.
+    A run that raises, or that kills every worker it is given to, is recorded as failed. Raises RunFailed at the end if some
+    failed, UserError if the cluster or a configuration cannot be used, and ClusterLost if the cluster goes away.
     """
     if not runs:
         return
@@ -52,7 +51,7 @@ def train_with_dask(
                 names = run.study, run.experiment, run.variant
                 if store.find_saved(run.key, *names) is None:
                     store.save(record, *names)
-                bar.clear()  # leaves the line to whoever prints what is yielded
+                bar.clear()  # leaves the line free for the caller's own output
                 yield run, record
             elif isinstance(error, RunFailed):
                 failures.append(str(error))
@@ -75,10 +74,10 @@ def spread(
     killed: Callable[..., Any],
     show: Callable[[int], None] = lambda workers: None,
 ) -> Iterator[tuple[Item, Any]]:
-    """Has each item worked on by some worker, yielding it with its finished future.
+    """Runs `work` on each item, on some worker, and yields the item with its finished future.
 
-    An item whose workers died as often as Dask allows is handed to `killed`, with the reason, in place of `work`. `show` is
-    told the number of workers about once a second. Raises ClusterLost if the cluster goes away.
+    If as many workers as Dask allows die on an item, `killed` runs on it instead, with the reason. `show` is called with the
+    number of workers about once per second. Raises ClusterLost if the cluster goes away.
     """
     from distributed import KilledWorker
 
@@ -91,7 +90,7 @@ def spread(
         show(workers)
         while waiting and len(running) < workers:
             item, call, given_up = waiting.popleft()
-            # impure, so that Dask never takes an older result of the same run for this one's
+            # impure, so that Dask never returns an older result of the same run
             future = cluster.client.submit(call, pure=False, resources=cluster.resources)
             running[future.key] = item, given_up, future
             future.add_done_callback(ended.put)
