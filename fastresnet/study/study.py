@@ -10,6 +10,7 @@ its own record. Runs can therefore be repeated, interrupted and spread over proc
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key, Store
 from fastresnet.study.cluster import train_with_dask
 from fastresnet.study.experiment import Experiment, Results, Run
-from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, parameter_file
+from fastresnet.study.project import (
+    EDITIONS,
+    committed_results,
+    editions_of,
+    live_results,
+    own_results,
+    parameter_file,
+    project_root,
+)
 from fastresnet.study.trial import RunFailed, train_and_save
 
 STUDIES = ("myrtle_notes", "fashionmnist_speed", "cifar10_accuracy", "frontier", "findings")
@@ -93,8 +102,7 @@ class Study:
         """The results of an experiment that a page shows. The unchanged quick edition shows the strongest edition that has some
         seed recorded for every variant. Any other edition, and a quick one with changed parameters, shows its own runs."""
         if self.edition == "quick" and not self.changed:
-            for edition in reversed(editions_of(self.name)[1:]):
-                stronger = open_study(self.name, edition=edition)
+            for stronger in _stronger_editions(self.name, project_root()):
                 results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
                 if results:
                     return results
@@ -105,14 +113,20 @@ class Study:
         include experiments that only a stronger edition than the quick one has."""
         chosen: dict[str, Results] = {}
         if self.edition == "quick" and not self.changed:
-            editions = editions_of(self.name)
-            for edition in reversed(editions[1 : editions.index(up_to) + 1]):
-                stronger = open_study(self.name, edition=edition)
+            editions = _stronger_editions(self.name, project_root())
+            for stronger in (each for each in editions if EDITIONS.index(each.edition) <= EDITIONS.index(up_to)):
                 for experiment in stronger.experiments:
                     results = None if experiment in chosen else stronger.recorded(experiment)
                     if results:
                         chosen[experiment] = results
         return {**{experiment: self.run(experiment) for experiment in self.experiments if experiment not in chosen}, **chosen}
+
+
+@cache
+def _stronger_editions(name: str, _root: Path) -> tuple[Study, ...]:
+    """The editions of a study in a checkout, strongest first, without the quick one. They are opened once, since each declares
+    a few hundred runs and a page asks for thirty experiments."""
+    return tuple(open_study(name, edition=edition) for edition in reversed(editions_of(name)) if edition != "quick")
 
 
 def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
