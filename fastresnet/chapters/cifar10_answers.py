@@ -8,7 +8,7 @@ from fastresnet.report import most_accurate, original, values
 from fastresnet.report.answers import Answer, Questions, beside, choice, percent, points
 from fastresnet.report.claims import more_accurate, quicker
 from fastresnet.report.selection import held_out
-from fastresnet.report.verdicts import equivalent, higher
+from fastresnet.report.verdicts import equivalent, higher, within
 from fastresnet.study import Results, Study
 
 ACCURACY = "test_accuracy"
@@ -92,6 +92,15 @@ def flips(c9: Results) -> Answer:
     harmless = equivalent("Flips of the test images change it by less than half a point.", both, flipped, margin=0.005)
     printed = original.C9[-1].test_accuracy
     return Answer(c9, percent([printed]), percent(both), points(both, [printed]), (helps, harmless))
+
+
+def moved_once_an_epoch(c9_epochs: Results) -> Answer:
+    """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
+    slow = values(c9_epochs, "once an epoch", ACCURACY)
+    printed = original.C9[-1].test_accuracy
+    claim = "A schedule moved on once per epoch ends within two points of the report's accuracy."
+    verdict = within(claim, [accuracy - printed for accuracy in slow], margin=0.02)
+    return Answer(c9_epochs, percent([printed]), percent(slow), points(slow, [printed]), (verdict,))
 
 
 def activations(c10: Results) -> Answer:
