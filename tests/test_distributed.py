@@ -22,6 +22,8 @@ from fastresnet.training.runs import train
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 RUN = RunConfig().with_changes(
     {
         "data.name": "fashion-sample",

@@ -24,6 +24,8 @@ from fastresnet.study.trial import train_trial
 
 from .conftest import command, refused
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def make_study(tiny, tmp_path):

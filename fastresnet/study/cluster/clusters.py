@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     try:
         import dask
         from distributed import Client, LocalCluster
+        from tornado.ioloop import PeriodicCallback
     except ImportError as error:
         raise UserError("--dask: Dask is not installed; get it with: pip install 'fastresnet[dask]'") from error
     gpu = (device or "").startswith("cuda")
@@ -100,13 +102,11 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
             # no memory limit: Dask's default, a worker's share of the memory, would kill runs that fit
             options |= {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
             cluster = stack.enter_context(LocalCluster(**options))
-            workers = len(cluster.worker_spec)
-
-            def replace_lost(_trials: int) -> None:
-                cluster.scale(workers)
-
+            replace_lost = PeriodicCallback(partial(cluster.scale, len(cluster.worker_spec)), 1000 * POLL_SECONDS)
+            cluster.periodic_callbacks["replace lost workers"] = replace_lost  # which ends with the cluster
+            cluster.loop.add_callback(replace_lost.start)
             client = stack.enter_context(Client(cluster))
-            yield Cluster(name, client, gpu, LOCAL_PATIENCE_SECONDS, "see their errors above", replace_lost)
+            yield Cluster(name, client, gpu, LOCAL_PATIENCE_SECONDS, "see their errors above")
         elif name.endswith((".yml", ".yaml")):
             config = load_yaml(Path(name), SlurmConfig)
             slurm, ask = stack.enter_context(open_slurm(name, config, gpu))

@@ -47,7 +47,7 @@ def train_with_dask(
             bar.update()
             error = future.exception()
             if error is None:
-                record = future.result()
+                record = _fetched(future, cluster)
                 names = run.study, run.experiment, run.variant
                 if store.find_saved(run.key, *names) is None:
                     store.save(record, *names)
@@ -65,6 +65,16 @@ def train_with_dask(
                 raise error
     if failures:
         raise RunFailed("; ".join(failures))
+
+
+def _fetched(future: Any, cluster: Cluster) -> RunRecord:
+    """The result of a finished future. Raises ClusterLost if nobody can hand it over any more: its worker has ended since."""
+    try:
+        record: RunRecord = future.result(timeout=cluster.patience)
+    except TimeoutError as error:
+        waited = f"no worker has handed over a finished run for {cluster.patience:g} s"
+        raise ClusterLost(f"--dask {cluster.name}: {waited}; the same command goes on") from error
+    return record
 
 
 def spread(
