@@ -74,9 +74,13 @@ def test_network_starts_by_passing_its_input_through():
 def test_group_of_three_convolutions_adds_its_first_output_to_its_last():
     group = build_model(SMALL.model_copy(update={"convolutions": 3}), 0).groups[0].eval()
     x = torch.randn(2, 8, 12, 12)
-    first = group.activation(group.norms[0](group.pool(group.convolutions[0](x))))
-    middle = group.activation(group.norms[1](group.convolutions[1](first)))
-    last = group.activation(group.norms[2](group.convolutions[2](middle)) + first)
+
+    def normed(index, x):
+        return torch.nn.BatchNorm2d.forward(group.norms[index], x)
+
+    first = functional.gelu(normed(0, functional.max_pool2d(group.convolutions[0](x), 2)))
+    middle = functional.gelu(normed(1, group.convolutions[1](first)))
+    last = functional.gelu(normed(2, group.convolutions[2](middle)) + first)
     torch.testing.assert_close(group(x), last)
 
 

@@ -23,7 +23,5 @@ class Settings(Frozen):
 
 
 def _frozen(value: Any) -> Any:
-    """Converts every list inside a value to a tuple, at any depth."""
-    if isinstance(value, dict):
-        return {key: _frozen(each) for key, each in value.items()}
+    """Converts a list to a tuple, and every list in it. A mapping is left alone: it becomes settings, which convert their own."""
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
