@@ -1,17 +1,21 @@
 """What several test modules share."""
 
+import io
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from fastresnet.cli import main
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant
@@ -137,6 +141,21 @@ def command(*arguments, cwd=ROOT, **environment):
         env={**os.environ, **environment},
         timeout=300,
     )
+
+
+def command_here(*arguments):
+    """What `command` answers, from this process, which need not load torch anew."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
+        patch.setattr("sys.argv", ["fastresnet", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 @contextmanager

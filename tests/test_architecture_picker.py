@@ -59,6 +59,7 @@ PICKED = [model for model in MODELS if model.depth != 34] + [model for model in 
 ODD = [model.model_copy(update={"in_channels": 1, "channels": (8, 24, 24, 40)}) for model in MODELS[::9]]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize(("models", "side"), [(PICKED, 32), (ODD, 28)], ids=["cifar10", "fashion-mnist"])
 def test_layers_in_the_browser_are_the_network_s(load_script, models, side):

@@ -18,7 +18,7 @@ from fastresnet.config.parsing import parse_assignment
 from fastresnet.errors import UserError
 from fastresnet.study import STUDIES, find_study
 
-from .conftest import ROOT, command, refused
+from .conftest import ROOT, command, command_here, refused
 
 
 @pytest.fixture
@@ -80,6 +80,7 @@ def test_time_limit_holds_where_interruptions_were_ignored_before():
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     output = tmp_path / "out.ipynb"
@@ -100,6 +101,7 @@ def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     _wait_for(lambda: _state(kernel[0]) in ("gone", "Z"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_stopped_sweep_leaves_no_worker_and_no_kernel(seed_files, tmp_path, how):
     files = [part for file in seed_files for part in ("-f", str(file))]
@@ -191,12 +193,12 @@ def test_later_parameters_win(tmp_path):
 
 def test_misspelt_parameter_gives_one_line_before_any_work(tmp_path):
     output = tmp_path / "out.ipynb"
-    line = refused(command("chapter", "run", "fashionmnist_speed", "-p", "f8_epoch=2", "-o", output))
+    line = refused(command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epoch=2", "-o", output))
     assert "f8_epoch: unknown key (did you mean f8_epochs?); allowed: edition, " in line
-    line = refused(command("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=two", "-o", output))
+    line = refused(command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=two", "-o", output))
     assert "f8_epochs: Input should be a valid number, got the text 'two'" in line
     (tmp_path / "mine.yml").write_text("epochs: 3\n")
-    line = refused(command("chapter", "run", "fashionmnist_speed", "-f", tmp_path / "mine.yml", "-o", output))
+    line = refused(command_here("chapter", "run", "fashionmnist_speed", "-f", tmp_path / "mine.yml", "-o", output))
     assert f"{tmp_path / 'mine.yml'}: epochs: unknown key" in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yml"]
 
@@ -230,8 +232,8 @@ def test_parameters_cell_is_the_quick_edition(name):
 
 @pytest.mark.parametrize("assignment", ["edition=cpu", "dataset=cifar10", "dataset=mnist", "f4_image_sizes=[4]"])
 def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, tmp_path):
-    refused(command("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb"))
-    refused(command("study", "run", "fashionmnist_speed", "-p", assignment, "--results", tmp_path / "results"))
+    refused(command_here("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb"))
+    refused(command_here("study", "run", "fashionmnist_speed", "-p", assignment, "--results", tmp_path / "results"))
     assert not list(tmp_path.iterdir())
 
 
@@ -244,11 +246,12 @@ def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, 
     ],
 )
 def test_frontier_parameters_that_name_nothing_are_refused(assignment, tmp_path):
-    line = refused(command("chapter", "run", "frontier", "-p", assignment, "-o", tmp_path / "out.ipynb"))
+    line = refused(command_here("chapter", "run", "frontier", "-p", assignment, "-o", tmp_path / "out.ipynb"))
     assert "recipe" in line
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_changed_parameter_changes_the_figures(tmp_path):
     """The page of a reader's own parameters shows their runs, not the committed record."""
     changes = ["-p", "f8_epochs=1", "-p", "f8_stem_channels=[8]", "-p", "f1_batch_sizes=[8]"]
@@ -284,8 +287,10 @@ def test_sweep_runs_a_chapter_once_a_file(seed_files, tmp_path):
 def test_sweep_is_refused_before_any_version_runs(seed_files, tmp_path):
     one, two = seed_files
     two.write_text("sedes: [1]\n")
-    assert "sedes: unknown key" in refused(command("chapter", "sweep", "findings", "-f", one, "-f", two, "-o", tmp_path / "out"))
-    assert "two versions would have one name" in refused(command("chapter", "sweep", "findings", "-f", one, "-f", one))
+    assert "sedes: unknown key" in refused(
+        command_here("chapter", "sweep", "findings", "-f", one, "-f", two, "-o", tmp_path / "out")
+    )
+    assert "two versions would have one name" in refused(command_here("chapter", "sweep", "findings", "-f", one, "-f", one))
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ import yaml
 from fastresnet import cli
 from fastresnet.records.record import RunRecord
 
-from .conftest import command, refused
+from .conftest import command, command_here, refused
 
 RUN = {
     "data": {"name": "fashion-sample", "train_images": 128, "test_images": 50, "batch_size": 32},
@@ -78,7 +78,7 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
 def test_bad_request_gets_one_line_and_exit_code_2(arguments, message, run_file):
     arguments = [argument.replace("RUN", str(run_file)) for argument in arguments]
     content = run_file.read_text()
-    assert message in refused(command(*arguments))
+    assert message in refused(command_here(*arguments))
     assert [run_file.read_text(), *run_file.parent.iterdir()] == [content, run_file]
 
 
@@ -87,15 +87,15 @@ def test_train_refuses_what_it_cannot_write_before_it_reads_anything(option, tmp
     """There is no such recipe, which would be the next complaint."""
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
-    assert f"{tmp_path / 'pipe'}: must name a file" in refused(command("train", "nothing", option, tmp_path / "pipe"))
-    line = refused(command("train", "nothing", option, tmp_path / "file" / "run"))
+    assert f"{tmp_path / 'pipe'}: must name a file" in refused(command_here("train", "nothing", option, tmp_path / "pipe"))
+    line = refused(command_here("train", "nothing", option, tmp_path / "file" / "run"))
     assert str(tmp_path / "file") in line
     assert "must name a" in line
 
 
 def test_unknown_yaml_key_gets_one_line_and_exit_code_2(run_file):
     run_file.write_text(yaml.safe_dump({**RUN, "optimiser": {"name": "adam"}}))
-    assert "run.yml: optimiser: unknown key; allowed: data, model, train" in refused(command("train", run_file))
+    assert "run.yml: optimiser: unknown key; allowed: data, model, train" in refused(command_here("train", run_file))
 
 
 def test_data_verify_reports_what_is_there():

@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from fastresnet.book.comparison import compare
 from fastresnet.errors import UserError
 
-from .conftest import command, refused
+from .conftest import command, command_here, refused
 
 
 def chapter(path, *, epochs, verdict, title="# A chapter"):
@@ -45,7 +45,7 @@ def test_equal_chapters_have_nothing_to_show(tmp_path):
 def test_what_is_no_version_of_the_chapter_is_refused(tmp_path):
     one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
     stranger = chapter(tmp_path / "stranger.ipynb", epochs=1, verdict="confirmed", title="# Another")
-    assert "not the same chapter: 'A chapter' and 'Another'" in refused(command("chapter", "compare", one, stranger))
+    assert "not the same chapter: 'A chapter' and 'Another'" in refused(command_here("chapter", "compare", one, stranger))
     (tmp_path / "text.ipynb").write_text("no notebook")
     with pytest.raises(UserError, match="not a notebook"):
         list(compare(one, tmp_path / "text.ipynb"))

@@ -152,6 +152,7 @@ def test_operations_are_counted_as_those_of_convolutions():
     assert training_flops_per_image(model, (3, 32, 32)) == counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "sample"), [("cifar10-83", "cifar10-standin"), ("fashion-94", "fashion-sample"), ("cifar10-90", "cifar10-standin")]
 )

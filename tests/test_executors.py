@@ -22,7 +22,7 @@ from fastresnet.study.cluster import ClusterLost, clusters, spreading
 from fastresnet.study.cluster.clusters import WORKER_ENVIRONMENT
 from fastresnet.study.trial import train_trial
 
-from .conftest import command, refused
+from .conftest import command, command_here, refused
 
 pytestmark = pytest.mark.slow
 
@@ -257,5 +257,5 @@ def test_workers_on_this_machine_keep_their_freed_memory():
 
 
 def test_absent_scheduler_is_refused(tmp_path):
-    line = refused(command("study", "run", "myrtle_notes", "--results", tmp_path, "--dask", "nonsense://x"))
+    line = refused(command_here("study", "run", "myrtle_notes", "--results", tmp_path, "--dask", "nonsense://x"))
     assert "no scheduler answers there" in line

@@ -7,7 +7,7 @@ from fastresnet.records.store import load_frame
 from fastresnet.report.export import FORMATS, best_records, write_export
 from fastresnet.study.project import committed_results
 
-from .conftest import command, no_more_than, refused
+from .conftest import command_here, no_more_than, refused
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,7 @@ def test_table_has_a_row_a_run_with_its_configuration(tmp_path, suffix, read):
     assert '"kind"' in table["train.schedule"].iloc[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_file_is_replaced_whole_or_not_at_all(tmp_path, suffix):
     """Beside it lies what a user may well have named so."""
@@ -65,8 +66,8 @@ def test_file_is_replaced_whole_or_not_at_all(tmp_path, suffix):
 
 
 def test_impossible_files_are_refused(tmp_path):
-    assert "must end in .xlsx, .csv, .parquet" in refused(command("study", "export", tmp_path / "study.ods"))
-    assert "a folder that exists" in refused(command("study", "export", tmp_path / "nowhere" / "study.csv"))
+    assert "must end in .xlsx, .csv, .parquet" in refused(command_here("study", "export", tmp_path / "study.ods"))
+    assert "a folder that exists" in refused(command_here("study", "export", tmp_path / "nowhere" / "study.csv"))
     assert not list(tmp_path.iterdir())
     (tmp_path / "pipe.csv").symlink_to("/dev/null")
-    assert "pipe.csv: must name a file" in refused(command("study", "export", tmp_path / "pipe.csv"))
+    assert "pipe.csv: must name a file" in refused(command_here("study", "export", tmp_path / "pipe.csv"))

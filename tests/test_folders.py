@@ -21,7 +21,7 @@ from fastresnet.records.store import Store, load_frame
 from fastresnet.study import Experiment, Study
 from fastresnet.training.runs import failed_record
 
-from .conftest import command, refused
+from .conftest import command, command_here, refused
 
 DUMMY = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1"}
 """What moto, which checks none, is shown for credentials."""
@@ -148,6 +148,7 @@ for seed in [0, 1, int(sys.argv[3])] * 4:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["here", "s3"])
 def test_eight_processes_write_to_one_store(kind, request, tmp_path, record):
     """Each its own run and two that all of them have, over and over, and reads them in between."""
@@ -212,6 +213,7 @@ def half_done(source, output, *_, **__):
     raise RuntimeError("the cell raised")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_command_line_keeps_and_counts_records_in_a_bucket(tmp_path):
     url = f"s3://records{tmp_path}"
@@ -224,6 +226,7 @@ def test_command_line_keeps_and_counts_records_in_a_bucket(tmp_path):
     assert command("study", "status", "--results", url).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(
     ("url", "environment", "reason"),
@@ -262,7 +265,7 @@ def test_a_file_is_no_folder_for_results(tmp_path):
     file = tmp_path / "file"
     file.touch()
     for place in (file, file / "below", file / "far" / "below"):
-        assert refused(command(*RUN, "--results", place)) == f"fastresnet: {place}: must name a folder; {file} is none"
+        assert refused(command_here(*RUN, "--results", place)) == f"fastresnet: {place}: must name a folder; {file} is none"
 
 
 def test_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):

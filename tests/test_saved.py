@@ -11,7 +11,7 @@ from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model, save_model
 from fastresnet.training.runs import train
 
-from .conftest import command, no_more_than, refused
+from .conftest import command, command_here, no_more_than, refused
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_predict_names_the_class_of_image_files(saved, tmp_path):
     assert (name, said) == (str(file), test.class_names[label])
     assert 0 < float(probability) <= 1
     (tmp_path / "text.png").write_text("no image")
-    assert "text.png: not an image" in refused(command("predict", path, tmp_path / "text.png"))
+    assert "text.png: not an image" in refused(command_here("predict", path, tmp_path / "text.png"))
 
 
 def test_picture_too_large_to_be_meant_is_refused(saved, tmp_path, monkeypatch):
@@ -120,6 +120,7 @@ def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(
         train(config.with_changes({"model.convolutions": 1}), start=load_model(path))
 
 
+@pytest.mark.slow
 def test_command_line_trains_keeps_and_repeats(tmp_path):
     small = ("-p", "data.name=fashion-sample", "-p", "train.epochs=1", "-p", "data.train_images=500")
     done = command("train", "fashion-80", *small, "--save", tmp_path / "model.pt")
@@ -130,5 +131,5 @@ def test_command_line_trains_keeps_and_repeats(tmp_path):
     assert "seed 0: finished" in done.stdout
     assert "seed 1: finished" in done.stdout
     assert "(n = 2)" in done.stdout
-    assert "allowed: --seeds 1" in refused(command("train", "fashion-80", "--seeds", 2, "--save", tmp_path / "model.pt"))
-    assert "neither a recipe nor a .yml file" in refused(command("train", "fashion-81"))
+    assert "allowed: --seeds 1" in refused(command_here("train", "fashion-80", "--seeds", 2, "--save", tmp_path / "model.pt"))
+    assert "neither a recipe nor a .yml file" in refused(command_here("train", "fashion-81"))

@@ -23,7 +23,7 @@ from fastresnet.data.sources import load_dataset, verify
 from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
 
-from .conftest import command, refused
+from .conftest import command_here, refused
 
 CIFAR10 = import_torchvision("datasets").CIFAR10
 CIFAR_COUNTS = {"train": 100, "test": 20}
@@ -325,7 +325,7 @@ def test_missing_folder_is_refused(tmp_path):
 
 def test_truncated_shard_gives_one_line_and_exit_code_2(shards):
     damage(shards / "cifar10" / "test-00000-of-00001.parquet", "truncated")
-    line = refused(command("data", "verify", "cifar10", "--data-dir", shards))
+    line = refused(command_here("data", "verify", "cifar10", "--data-dir", shards))
     assert "test-00000-of-00001.parquet: truncated or altered" in line
 
 

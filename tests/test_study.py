@@ -254,6 +254,7 @@ def test_renamed_record_does_not_serve(study, tiny, tmp_path):
         study.store.find(tiny.with_changes({"train.epochs": 7}).hash, 0)
 
 
+@pytest.mark.slow
 def test_killed_study_continues_from_its_checkpoint(tmp_path):
     arguments = [
         "study",

@@ -9,7 +9,7 @@ from fastresnet.report import verification
 from fastresnet.report.verification import Candidate, Recheck, draw, judge, recheck
 from fastresnet.training.runs import train
 
-from .conftest import command, refused
+from .conftest import command_here, refused
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_only_short_runs_about_accuracy_are_drawn():
 def test_too_large_a_sample_is_refused():
     with pytest.raises(UserError, match="only 0 recorded variants took at most 0 s a run"):
         draw(1, longest=0)
-    assert "no study 'nothing'" in refused(command("study", "verify", "--study", "nothing"))
+    assert "no study 'nothing'" in refused(command_here("study", "verify", "--study", "nothing"))
 
 
 def test_new_run_has_a_fresh_seed_and_the_recorded_configuration(monkeypatch, candidate, tiny):

@@ -18,8 +18,8 @@ from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 from fastresnet.records.folders import Place, check_file
 from fastresnet.records.store import load_frame
-from fastresnet.study import STUDIES, Results, open_study
-from fastresnet.study.project import committed_results, editions_of
+from fastresnet.study import STUDIES, Results, opened_editions
+from fastresnet.study.project import committed_results
 
 FORMATS = (".xlsx", ".csv", ".parquet")
 
@@ -98,10 +98,10 @@ def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
     """Yields study and results of every experiment, from the strongest edition that has some seed recorded for every variant.
     Records are the committed ones, or those at `place`."""
     for name in STUDIES:
-        editions = [open_study(name, edition=edition, results=place) for edition in editions_of(name)]
+        editions = opened_editions(name, place)
         ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)
         for experiment in ids:
-            recorded = [study.recorded(experiment) for study in reversed(editions) if experiment in study.experiments]
+            recorded = [study.recorded(experiment) for study in editions if experiment in study.experiments]
             found = next((each for each in recorded if each), None)
             if found:
                 yield name, found

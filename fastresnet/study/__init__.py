@@ -9,6 +9,7 @@ from fastresnet.study.study import (
     find_study,
     named_parameters,
     open_study,
+    opened_editions,
     train_all,
     unanswered,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "find_study",
     "named_parameters",
     "open_study",
+    "opened_editions",
     "record_failure",
     "train_all",
     "train_and_save",

@@ -102,7 +102,7 @@ class Study:
         """The results of an experiment that a page shows. The unchanged quick edition shows the strongest edition that has some
         seed recorded for every variant. Any other edition, and a quick one with changed parameters, shows its own runs."""
         if self.edition == "quick" and not self.changed:
-            for stronger in _stronger_editions(self.name, project_root()):
+            for stronger in opened_editions(self.name)[:-1]:
                 results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
                 if results:
                     return results
@@ -113,8 +113,9 @@ class Study:
         include experiments that only a stronger edition than the quick one has."""
         chosen: dict[str, Results] = {}
         if self.edition == "quick" and not self.changed:
-            editions = _stronger_editions(self.name, project_root())
-            for stronger in (each for each in editions if EDITIONS.index(each.edition) <= EDITIONS.index(up_to)):
+            for stronger in (
+                each for each in opened_editions(self.name)[:-1] if EDITIONS.index(each.edition) <= EDITIONS.index(up_to)
+            ):
                 for experiment in stronger.experiments:
                     results = None if experiment in chosen else stronger.recorded(experiment)
                     if results:
@@ -122,11 +123,17 @@ class Study:
         return {**{experiment: self.run(experiment) for experiment in self.experiments if experiment not in chosen}, **chosen}
 
 
+def opened_editions(name: str, place: Place | None = None) -> tuple[Study, ...]:
+    """A study in each of its editions, strongest first, with the study's own records or those at `place`.
+
+    They are opened once per process, since each declares a few hundred runs and a page asks for thirty experiments.
+    """
+    return _opened(name, place, project_root())
+
+
 @cache
-def _stronger_editions(name: str, _root: Path) -> tuple[Study, ...]:
-    """The editions of a study in a checkout, strongest first, without the quick one. They are opened once, since each declares
-    a few hundred runs and a page asks for thirty experiments."""
-    return tuple(open_study(name, edition=edition) for edition in reversed(editions_of(name)) if edition != "quick")
+def _opened(name: str, place: Place | None, _root: Path) -> tuple[Study, ...]:
+    return tuple(open_study(name, edition=edition, results=place) for edition in reversed(editions_of(name)))
 
 
 def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
