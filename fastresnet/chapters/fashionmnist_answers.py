@@ -36,7 +36,7 @@ def image_sizes(f4: Results, timed: Results) -> Answer:
         high=jumps(f4, "24 x 24"),
         low=jumps(f4, "48 x 48"),
     )
-    return Answer(timed, sooner.original, sooner.here, sooner.difference, (*sooner.verdicts, moves))
+    return Answer(f4, sooner.original, sooner.here, sooner.difference, (*sooner.verdicts, moves))
 
 
 def precisions(f5: Results) -> Answer:

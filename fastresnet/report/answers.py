@@ -97,7 +97,8 @@ def table(answers: Mapping[str, Answer]) -> Styler:
         }
         for name, answer in answers.items()
     ]
-    return pd.DataFrame(rows).map(without_tags).style.hide(axis="index")
+    left = [{"selector": "th", "props": "text-align: left"}]
+    return pd.DataFrame(rows).map(without_tags).style.hide(axis="index").set_table_styles(left)
 
 
 def statuses(verdicts: Sequence[Verdict]) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from fastresnet import report
 from fastresnet.report.original import OriginalEpoch
@@ -45,6 +45,7 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
             rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
             ax.plot(rows["mean"], dash, color=style["color"], label=label)
             ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
     ax.legend()
