@@ -190,7 +190,7 @@ def test_choice_is_held_against_the_best_of_the_others(record):
 def test_answers_are_a_table_with_a_row_each(record):
     results = results_of(a=[changed(record, accuracies=[0.5])])
     verdict = verdicts.Verdict("It is so.", "confirmed", "1.")
-    table = report.answer_table({"C1": Answer(results, "<b>", "50 %", "+1", (verdict, verdict))}).data
+    table = answers.table({"C1": Answer(results, "<b>", "50 %", "+1", (verdict, verdict))}).data
     assert table.to_dict("records") == [
         {
             "": "C1",

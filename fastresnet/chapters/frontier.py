@@ -10,7 +10,9 @@ from fastresnet.config.base import Frozen
 from fastresnet.config.models import SpeedNetConfig
 from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.config.recipes.base import Variant
-from fastresnet.study import Experiment
+from fastresnet.errors import UserError
+from fastresnet.records.record import RunRecord
+from fastresnet.study import Experiment, open_study
 
 
 def _known(name: str) -> str:
@@ -160,3 +162,12 @@ def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
         for what, factors in GROWTH.items()
         for factor in factors
     }
+
+
+def recorded_runs(name: str) -> dict[str, tuple[RunRecord, ...]]:
+    """The recorded runs of a recipe by device, "cpu" and "gpu"; none outside a checkout."""
+    try:
+        found = {edition: open_study("frontier", edition=edition).recorded(name) for edition in ("cpu", "gpu")}
+    except UserError:  # an installed package has no records
+        return {}
+    return {edition: results.records["recipe"] for edition, results in found.items() if results}

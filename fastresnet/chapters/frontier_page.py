@@ -7,7 +7,6 @@ import pandas as pd
 from scipy import stats
 
 from fastresnet.config.recipes import RECIPES
-from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.report import describe_runs, hardware, spread, teraflop
 from fastresnet.report.captions import without_tags
@@ -61,15 +60,6 @@ def gpu_runs(name: str) -> tuple[RunRecord, ...]:
     """The recorded runs of a recipe's GPU variant, even if the edition asks for more seeds."""
     found = open_study("frontier", edition="gpu").recorded(name)
     return found.records["recipe"] if found else ()
-
-
-def recorded_runs(name: str) -> dict[str, tuple[RunRecord, ...]]:
-    """The recorded runs of a recipe by device, "cpu" and "gpu"; none outside a checkout."""
-    try:
-        found = {edition: open_study("frontier", edition=edition).recorded(name) for edition in ("cpu", "gpu")}
-    except UserError:  # an installed package has no records
-        return {}
-    return {edition: results.records["recipe"] for edition, results in found.items() if results}
 
 
 def gpu_finding(name: str) -> str:

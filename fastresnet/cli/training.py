@@ -106,7 +106,7 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
 @app.command()
 def recipes() -> None:
     """List the recipes, with their purpose and, in a checkout, their recorded results."""
-    from fastresnet.chapters.frontier_page import recorded_runs
+    from fastresnet.chapters.frontier import recorded_runs
     from fastresnet.config.recipes import RECIPES
     from fastresnet.report import describe_runs
 

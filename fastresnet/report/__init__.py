@@ -1,6 +1,5 @@
 """Tables, sentences, figures and verdicts of any experiment, from its records. Free of torch."""
 
-from fastresnet.report.answers import table as answer_table
 from fastresnet.report.captions import (
     MEASURES,
     Measure,
@@ -33,7 +32,6 @@ from fastresnet.report.tables import (
 __all__ = [
     "MEASURES",
     "Measure",
-    "answer_table",
     "beside_original",
     "caption",
     "describe_briefly",
