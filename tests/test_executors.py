@@ -140,12 +140,20 @@ def test_run_that_kills_every_worker_is_recorded_as_failed_and_the_others_are_tr
 def test_worker_that_is_slow_to_start_again_is_replaced(make_study, monkeypatch):
     monkeypatch.setattr(spreading, "train_trial", poisoned)
     monkeypatch.setattr(clusters, "RESTART_SECONDS", 0.5)  # less than any process takes
-    monkeypatch.setattr(clusters, "LOCAL_PATIENCE_SECONDS", 60)
     trained = []
     with pytest.raises(RunFailed):
         for run, _ in make_study().train_missing(dask="local"):
             trained.append((run.variant, run.seed))
     assert sorted(trained) == [("one", 0), ("two", 0)]
+
+
+def test_result_that_no_worker_hands_over_ends_the_study():
+    def result(timeout):
+        raise TimeoutError
+
+    cluster = SimpleNamespace(name="local", patience=5.0)
+    with pytest.raises(ClusterLost, match="no worker has handed over a finished run for 5 s; the same command goes on"):
+        spreading._fetched(SimpleNamespace(result=result), cluster)
 
 
 def raising(run, **options):
