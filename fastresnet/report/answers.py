@@ -41,9 +41,9 @@ def answer(study: Study, questions: Questions, experiment: str) -> Answer:
     return answered(*(study.best_recorded(each) for each in rests_on))
 
 
-def percent(accuracies: Sequence[float], digits: int = 2) -> str:
+def percent(accuracies: Sequence[float]) -> str:
     """Accuracies in [0, 1] as "75.45 ± 0.20 %", mean and standard deviation."""
-    return f"{spread(100 * pd.Series(accuracies, dtype=float), digits)} %"
+    return f"{spread(100 * pd.Series(accuracies, dtype=float), 2)} %"
 
 
 def seconds(durations: Sequence[float]) -> str:
@@ -56,14 +56,14 @@ def milliseconds(durations: Sequence[float]) -> str:
     return f"{spread(1e3 * pd.Series(durations, dtype=float), 2)} ms"
 
 
-def points(one: Sequence[float], other: Sequence[float] | float) -> str:
-    """Mean of some accuracies minus the mean of others, or minus a number, as text in percentage points."""
+def points(one: Sequence[float], other: Sequence[float]) -> str:
+    """Mean of some accuracies minus the mean of others, as text in percentage points."""
     difference = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
     return "—" if pd.isna(difference) else f"{100 * difference:+.2f} points"
 
 
-def times(one: Sequence[float], other: Sequence[float] | float) -> str:
-    """Mean of some seconds over the mean of others, or over a number, as text."""
+def times(one: Sequence[float], other: Sequence[float]) -> str:
+    """Mean of some seconds over the mean of others, as text."""
     ratio = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
     return "—" if pd.isna(ratio) else f"{ratio:.2f} times the time"
 
