@@ -1,4 +1,4 @@
-"""What the book's pages add to a chapter's text: boxes, figures that can be moved, defaults in the reference."""
+"""What the book's pages add to a chapter's text: boxes, defaults in the reference."""
 
 import boxes
 import nbformat
@@ -13,17 +13,16 @@ from fastresnet.book import build
 @pytest.mark.parametrize(
     ("text", "classes"),
     [
-        ("**The claim to test:** it is faster.", ["box", "question"]),
-        ("**The claims to test:** it is faster, and better.", ["box", "question"]),
-        ("**Verdict: not confirmed.** It is slower.", ["box", "verdict", "not-confirmed"]),
-        ("- **Verdict: cannot tell.** n too small.", ["box", "verdict", "cannot-tell"]),
+        ("**The report** found it faster.", ["box", "original"]),
+        ("Is it faster? **No.** It is slower.", ["box", "verdict", "no"]),
+        ("- Is *a* faster? **Points to yes.** It is.", ["box", "verdict", "yes", "few"]),
         ("**Finding.** The highest is the first.", ["box", "finding"]),
         ("**Why.** An activation is cheap.", []),
         ("It ends with **Finding.**", []),
         ("*Finding.* in other type", []),
     ],
 )
-def test_paragraph_that_opens_with_a_known_lead_is_boxed(text, classes):
+def test_paragraph_with_a_known_lead_or_an_outcome_is_boxed(text, classes):
     document = publish_doctree(text)
     boxes._box(None, document)
     (paragraph,) = document.findall(nodes.paragraph)
@@ -36,16 +35,6 @@ def test_lead_is_found_behind_the_empty_text_that_myst_puts_before_bold():
     paragraph.insert(0, nodes.Text(""))
     boxes._box(None, document)
     assert paragraph["classes"] == ["box", "finding"]
-
-
-def test_figure_of_a_cell_can_be_scrolled_and_a_picture_of_the_text_stays():
-    document = publish_doctree(".. image:: text.png")
-    output = nodes.container("", nodes.image(uri="figure.svg", alt="seconds"), mime_type="image/svg+xml")
-    document += output
-    boxes._let_figures_scroll(None, document)
-    assert output[0]["classes"] == ["output", "picture"]
-    assert output[0][0]["alt"] == "seconds"
-    assert document[0].tagname == "image"
 
 
 def test_types_spelt_out_as_validators_are_left_out_of_the_reference():

@@ -11,7 +11,7 @@ from .conftest import command, command_here, refused
 
 
 def chapter(path, *, epochs, verdict, title="# A chapter"):
-    text = new_output("display_data", data={"text/markdown": f"**Verdict: {verdict}.** It is so.\n\nn = 3"})
+    text = new_output("display_data", data={"text/markdown": f"So? **{verdict}.** It is so.\n\nn = 3"})
     picture = new_output("display_data", data={"text/plain": f"<Figure size 640x480 with {epochs} Axes>"})
     cells = [
         new_markdown_cell(title, id="title"),
@@ -25,26 +25,26 @@ def chapter(path, *, epochs, verdict, title="# A chapter"):
 
 
 def test_changed_parameters_and_outputs_are_shown_below_their_heading(tmp_path):
-    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
-    other = chapter(tmp_path / "other.ipynb", epochs=2, verdict="not confirmed")
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
+    other = chapter(tmp_path / "other.ipynb", epochs=2, verdict="No")
     assert list(compare(one, other)) == [
         "epochs: 1 -> 2",
         "\n## F1 · A question",
-        "  - **Verdict: confirmed.** It is so.",
-        "  + **Verdict: not confirmed.** It is so.",
+        "  - So? **Yes.** It is so.",
+        "  + So? **No.** It is so.",
     ]
 
 
 def test_equal_chapters_have_nothing_to_show(tmp_path):
-    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
     assert list(compare(one, one)) == []
     done = command("chapter", "compare", one, one)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_what_is_no_version_of_the_chapter_is_refused(tmp_path):
-    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="confirmed")
-    stranger = chapter(tmp_path / "stranger.ipynb", epochs=1, verdict="confirmed", title="# Another")
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
+    stranger = chapter(tmp_path / "stranger.ipynb", epochs=1, verdict="Yes", title="# Another")
     assert "not the same chapter: 'A chapter' and 'Another'" in refused(command_here("chapter", "compare", one, stranger))
     (tmp_path / "text.ipynb").write_text("no notebook")
     with pytest.raises(UserError, match="not a notebook"):

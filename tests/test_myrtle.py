@@ -11,7 +11,6 @@ from fastresnet.config import RunConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, NormConfig, ResNetConfig
 from fastresnet.config.schedules import Constant, OneCycle, PiecewiseLinear
 from fastresnet.records.record import DataRecord, EpochRecord, Machine, Outcome, RunRecord, Seconds
-from fastresnet.report import verdicts
 from fastresnet.study import Experiment, Results
 
 
@@ -190,11 +189,7 @@ def test_gradients_are_multiplied_by_the_factor_on_the_weights():
             for name, scale, norm in (("1", 1.0, 3.0), ("2", 2.0, 1.5), ("4", 4.0, 1.5))
         }
     )
-    assert myrtle_page.gradients_times_scale(found)["r times the gradient"].tolist() == [
-        "1.000 ± 0.000",
-        "1.000 ± 0.000",
-        "2.000 ± 0.000",
-    ]
+    assert myrtle_page.gradients_times_scale(found) == {"1": [1.0, 1.0], "2": [1.0, 1.0], "4": [2.0, 2.0]}
 
 
 def test_forgetting_is_the_loss_on_what_was_seen_first_over_that_on_what_was_seen_last():
@@ -297,41 +292,3 @@ def test_ladder_is_drawn_relative_to_its_first_step(ax):
     seconds, _, published = ax.get_lines()
     assert (list(seconds.get_xdata()), list(seconds.get_ydata())) == ([1.0, 0.5], [0, 2])
     assert list(published.get_xdata()) == pytest.approx([1, 2 / 3, 1 / 3])
-
-
-@pytest.mark.parametrize(
-    ("margin", "claim", "status"),
-    [
-        (0.0, "*b* is more accurate than *a*.", "confirmed"),
-        (0.2, "*b* is more than 20 points more accurate than *a*.", "not confirmed"),
-        (-0.01, "*b* is at most 1 point less accurate than *a*.", "confirmed"),
-    ],
-)
-def test_more_accurate_says_by_how_much(margin, claim, status):
-    ends = {"a": (0.5, 0.51, 0.52), "b": (0.6, 0.61, 0.62)}
-    found = results_of({name: [run(value, seed=i) for i, value in enumerate(v)] for name, v in ends.items()})
-    verdict = myrtle_page.more_accurate(found, "b", "a", margin=margin)
-    assert (verdict.claim, verdict.status) == (claim, status)
-
-
-def test_sooner_compares_the_fastest_epochs():
-    found = results_of({"a": [run(0.5, 0.5, seed=i) for i in range(3)], "b": [run(0.5, 0.5, seed=i) for i in range(3)]})
-    found = with_seconds(found, {"a": (2.0, 2.0), "b": (1.0, 99.0)})
-    assert myrtle_page.sooner(found, "b", "a").status == "confirmed"
-    assert myrtle_page.sooner(found, "a", "b").status == "not confirmed"
-    assert myrtle_page.sooner(found, "b", "a", column="train_seconds").status == "not confirmed"  # 4 s each, says the record
-
-
-@pytest.mark.parametrize(
-    ("large", "by", "status"),
-    [
-        ([20.0, 21.0, 19.0], 10.0, "confirmed"),
-        ([20.0, 21.0, 19.0], 30.0, "not confirmed"),
-        ([20.0, 21.0, 19.0], 19.0, "cannot tell"),
-        ([0.9, 0.95, 0.92], 0.8, "confirmed"),
-    ],
-)
-def test_times_larger_names_what_it_compares(large, by, status):
-    verdict = verdicts.times_larger("claim", large, [1.0, 1.05, 0.98], by=by, what="norms")
-    assert verdict.status == status
-    assert verdict.evidence.startswith("Ratio of norms")

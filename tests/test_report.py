@@ -1,14 +1,18 @@
 """Tables of a chapter against what can be worked out by hand."""
 
 import math
+import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.report import answers, claims, figures, selection, verdicts
+from fastresnet.report import answers, claims, figures, page, selection, verdicts
 from fastresnet.report.answers import Answer
 from fastresnet.report.original import OriginalEpoch
+from fastresnet.report.page import overview
 from fastresnet.study import Experiment, Results
 from fastresnet.training.runs import train
 
@@ -115,7 +119,7 @@ def test_bars_of_the_parts_are_as_long_as_an_image_takes(record):
     figures.step_parts(results_of(a=[record]), ax)
     ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
     assert max(ends) == pytest.approx(1e3 * sum(record.step_seconds.model_dump().values()) / 240)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(record.step_seconds.model_dump())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(record.step_seconds.model_dump())
     plt.close(figure)
 
 
@@ -133,8 +137,7 @@ def test_finding_names_the_variants_with_the_highest_and_the_lowest_mean_and_cou
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75, 0.74)]
     c = [changed(record, accuracies=[None])]  # diverged: no accuracy to compare
     assert report.finding(results_of(a=a, b=b, c=c), "test_accuracy") == (
-        "**Finding.** The highest test accuracy is 73.00 %, of *b*; the lowest, 70.00 %, of *a* "
-        "(means of 2 to 3 runs per variant)."
+        "The highest test accuracy is 73.00 % (*b*), the lowest 70.00 % (*a*), as means of 2 to 3 runs each."
     )
     assert report.finding(results_of(a=a, c=c), "test_accuracy") == ""
 
@@ -143,11 +146,27 @@ def test_claims_look_up_the_runs_that_they_compare(record):
     low = [changed(record, accuracies=[value], train_accuracy=0.9) for value in (0.60, 0.61, 0.62)]
     high = [changed(record, accuracies=[value], train_accuracy=0.8) for value in (0.70, 0.71, 0.72)]
     results = results_of(low=low, high=high)
-    assert claims.more_accurate("claim", results, "high", "low").status == "confirmed"
-    assert claims.more_accurate("claim", results, "low", "high").status == "not confirmed"
-    assert claims.more_accurate("claim", results, "low", "high", margin=-0.2).status == "confirmed"
-    assert claims.more_accurate("claim", results, "low", "high", column="train_accuracy").status == "confirmed"
-    assert "no run to compare" in claims.more_accurate("claim", results, "high", "none").evidence
+    assert claims.more_accurate(results, "high", "low").outcome == "yes"
+    assert claims.more_accurate(results, "low", "high").outcome == "no"
+    assert claims.more_accurate(results, "low", "high", margin=-0.2).outcome == "yes"
+    assert claims.more_accurate(results, "high", "none").outcome == "not asked"
+    assert claims.equally_accurate(results, "high", "low", margin=0.01).outcome == "no"
+    assert claims.fits_better(results, "low", "high").outcome == "yes"
+    assert claims.overfits(results, "low", margin=0.1).outcome == "yes"
+    assert claims.overfits(results, "high", margin=0.2).outcome == "no"
+
+
+@pytest.mark.parametrize(
+    ("margin", "question"),
+    [
+        (0.0, "Is *b* more accurate than *a*?"),
+        (0.2, "Is *b* more than 20 points more accurate than *a*?"),
+        (-0.01, "Is *b* at most 1 point less accurate than *a*?"),
+    ],
+)
+def test_question_says_how_much_more_accurate(record, margin, question):
+    runs = [changed(record, accuracies=[0.5])]
+    assert claims.more_accurate(results_of(a=runs, b=runs), "b", "a", margin=margin).question == question
 
 
 def test_quicker_takes_the_first_variant_for_the_fast_one(record):
@@ -155,8 +174,9 @@ def test_quicker_takes_the_first_variant_for_the_fast_one(record):
         return [record.model_copy(update={"seconds": record.seconds.model_copy(update={"train": value})}) for value in seconds]
 
     results = results_of(fast=timed(1.0, 1.1, 1.05), slow=timed(3.0, 3.1, 3.05))
-    assert claims.quicker("claim", results, "fast", "slow", column="train_seconds", by=2).status == "confirmed"
-    assert claims.quicker("claim", results, "slow", "fast", column="train_seconds").status == "not confirmed"
+    assert claims.quicker(results, "fast", "slow", column="train_seconds").outcome == "yes"
+    assert claims.quicker(results, "slow", "fast", column="train_seconds", at_most=2).outcome == "no"
+    assert claims.quicker(results, "slow", "fast", column="train_seconds", at_most=4).outcome == "yes"
 
 
 def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
@@ -167,8 +187,8 @@ def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
         }
         return results_of(**{f"{number} images": [run] for number, run in runs.items()})
 
-    assert "trained on 900 or 1,024 images" in report.caption(sizes(1024, 900))
-    assert "trained on 64 to 10,192 images" in report.caption(sizes(1024, 10192, 64, 2048))
+    assert "trained on 900 or 1,024 training images" in report.caption(sizes(1024, 900))
+    assert "trained on 64 to 10,192 training images" in report.caption(sizes(1024, 10192, 64, 2048))
 
 
 def test_operations_are_numbers_that_can_be_read():
@@ -180,28 +200,55 @@ def test_choice_is_held_against_the_best_of_the_others(record):
         name: [changed(record, accuracies=[value]) for value in values]
         for name, values in {"chosen": (0.70, 0.71, 0.72), "other": (0.60, 0.61, 0.62), "rival": (0.75, 0.76, 0.77)}.items()
     }
-    answer = answers.choice(results_of(**runs), "chosen", "chosen best")
+    answer = answers.choice(results_of(**runs), "chosen", "chosen best", figure=plt.figure)
     assert answer.here == "chosen: 71.00 ± 1.00 %; rival: 76.00 ± 1.00 %"
-    assert (answer.difference, [verdict.status for verdict in answer.verdicts]) == ("-5.00 points", ["not confirmed"])
-    alone = answers.choice(results_of(chosen=runs["chosen"]), "chosen", "chosen best")
-    assert (alone.here, alone.difference, alone.verdicts[0].status) == ("chosen: 71.00 ± 1.00 %", "—", "cannot tell")
+    assert (answer.difference, [verdict.outcome for verdict in answer.verdicts]) == ("-5.00 points", ["no"])
+    assert answer.sentence == "The report's choice, *chosen*, ends at 71.0 %, and the best other, *rival*, at 76.0 %."
 
 
-def test_answers_are_a_table_with_a_row_each(record):
+def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record):
+    whole = record.model_copy(update={"step_seconds": None})
+    runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
+    alone = answers.choice(results_of(chosen=runs), "chosen", "chosen best", figure=plt.figure)
+    assert (alone.here, alone.difference, alone.asked, alone.sentence) == ("chosen: 71.00 ± 1.00 %", "—", [], "")
+    others = answers.choice(results_of(a=runs, b=runs[:2]), "chosen", "chosen best", figure=plt.figure)
+    assert others.asked == []
+    assert others.sentence.startswith("The highest test accuracy is 71.00 % (*a*)")
+
+
+def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
     results = results_of(a=[changed(record, accuracies=[0.5])])
-    verdict = verdicts.Verdict("It is so.", "confirmed", "1.")
-    table = answers.table({"C1": Answer(results, "<b>", "50 %", "+1", (verdict, verdict))}).data
-    assert table.to_dict("records") == [
-        {
-            "": "C1",
-            "asked": "?",
-            "the report": "&lt;b>",
-            "here": "50 %",
-            "difference": "+1",
-            "verdict": "2 confirmed",
-            "runs": "120 x 2, n = 1",
-        }
+    verdict = verdicts.Verdict("Is it so?", "yes", "It is.", "n")
+    found = {"C1": Answer((results,), "<b>", "*a* 50 %", "+1", verdicts=(verdict, verdict))}
+    (row,) = re.findall(r"<tr><td.*?</tr>", overview({"chapter": found}).data)
+    cells = re.findall(r'<td data-label="([^"]+)">(.*?)</td>', row)
+    assert cells == [
+        ("experiment", '<a href="chapter.html#C1">C1</a>'),
+        ("asked", "?"),
+        ("the report", "&lt;b&gt;"),
+        ("here", "a 50 %"),
+        ("difference", "+1"),
+        ("verdict", "2 yes"),
+        ("images x epochs, seeds", "120 x 2, n = 1"),
     ]
+
+
+def test_page_shows_an_experiment_in_one_shape(record, monkeypatch):
+    results = results_of(a=[changed(record, accuracies=[0.5])], b=[changed(record, accuracies=[0.6])])
+    verdict = claims.more_accurate(results, "b", "a")
+    answered = Answer((results,), "-", "-", "-", "It is <b>so</b>.", (verdict,), lambda: plt.figure(), ("a table",))
+    shown = []
+    monkeypatch.setattr(page, "display", shown.append)
+    page.Page(SimpleNamespace(best_recorded=lambda _: results), {"X": (lambda _: answered, ("X",))}).show("X")
+    anchor, sentence, figure, table, verdict_list, fold = shown
+    assert 'id="X"' in anchor.data
+    assert sentence.data.startswith("**In short.** It is &lt;b>so&lt;/b>.\n\n*cpu edition: 120 training images")
+    assert isinstance(figure, Figure)
+    assert table == "a table"
+    assert "**Points to yes.**" in verdict_list._repr_markdown_()
+    assert "<summary>Runs and statistics</summary>" in fold.data
+    assert f"revision {record.source_revision}" in fold.data
+    assert not plt.get_fignums()
 
 
 def test_accuracy_of_whoever_chooses_by_one_half_is_that_on_the_other(record):

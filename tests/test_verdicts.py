@@ -1,131 +1,136 @@
 """Verdicts say what the numbers say, and nothing where there are too few of them."""
 
+import re
+
 import pytest
 from scipy import stats
 
 from fastresnet.report import verdicts
+from fastresnet.report.verdicts import difference, ratio
 
 HIGH, LOW = [0.90, 0.91, 0.905], [0.80, 0.81, 0.805]
+ONE, TWO = [1.0, 1.01, 0.99], [2.0, 2.02, 1.98]
 
 
 @pytest.mark.parametrize(
-    ("high", "low", "margin", "status"),
+    ("one", "other", "options", "outcome"),
     [
-        (HIGH, LOW, 0.0, "confirmed"),
-        (LOW, HIGH, 0.0, "not confirmed"),
-        (HIGH, LOW, 0.2, "not confirmed"),
-        (LOW, LOW, -0.05, "confirmed"),
-        ([0.70, 0.90, 0.95], LOW, 0.0, "cannot tell"),
-        (HIGH[:2], LOW, 0.0, "points to yes"),
-        (LOW[:1], HIGH, 0.0, "points to no"),
-        (LOW[:1], HIGH, -0.2, "points to yes"),
-        ([], LOW, 0.0, "cannot tell"),
+        (HIGH, LOW, {}, "yes"),
+        (LOW, HIGH, {}, "no"),
+        (HIGH, LOW, {"above": 0.2}, "no"),
+        (LOW, LOW, {"above": -0.05}, "yes"),
+        ([0.70, 0.90, 0.95], LOW, {}, "cannot tell"),
+        ([0.801, 0.803, 0.802], [0.800, 0.802, 0.801], {}, "no difference that matters"),
+        ([0.801, 0.803, 0.802], [0.800, 0.802, 0.801], {"above": 0.001}, "cannot tell"),
+        ([0.801, 0.803, 0.802], [0.800, 0.802, 0.801], {"matters": 0.0}, "cannot tell"),
+        ([0.790, 0.792, 0.791], [0.793, 0.796, 0.794], {}, "no"),
+        (HIGH, HIGH, {"within": 0.05}, "yes"),
+        (HIGH, LOW, {"within": 0.05}, "no"),
+        (HIGH, LOW, {"within": 0.1}, "cannot tell"),
+        (HIGH, 0.8, {}, "yes"),
+        (HIGH, 0.905, {"within": 0.02}, "yes"),
+        (HIGH[:2], LOW, {}, "points to yes"),
+        (LOW[:1], HIGH, {}, "points to no"),
+        (LOW[:1], HIGH, {"above": -0.2}, "points to yes"),
+        ([], LOW, {}, "not asked"),
     ],
 )
-def test_higher(high, low, margin, status):
-    assert verdicts.higher("claim", high, low, margin=margin).status == status
+def test_difference(one, other, options, outcome):
+    assert difference("?", "It is {} {more|less}", one, other, **options).outcome == outcome
 
 
-def test_one_run_has_a_difference_and_no_interval():
-    assert verdicts.higher("claim", [0.9], LOW).evidence == "Difference +9.50 points, of 1 run: too few for an interval."
+def test_what_was_measured_is_told_in_its_own_direction():
+    found = "*a* is {} {more|less} accurate"
+    assert difference("?", found, LOW, HIGH).found == "*a* is 10.0 points less accurate (8.9 to 11.1; n = 3)."
+    assert difference("?", found, HIGH, LOW, above=0.2).found == "*a* is 10.0 points more accurate (8.9 to 11.1; n = 3)."
+    wide = difference("?", found, [0.70, 0.90, 0.95], LOW).found
+    assert re.match(
+        r"\*a\* is 4\.5 points more accurate \(from \d+\.\d less to \d+\.\d more; n = 3\)\. It would take about", wide
+    )
+    assert (
+        difference("?", found, LOW[:1], HIGH).found == "*a* is 10.5 points less accurate (n = 1 and 3: too few for an interval)."
+    )
+    assert "0.10 points more" in difference("?", found, [0.801, 0.803, 0.802], [0.800, 0.802, 0.801]).found
 
 
-def test_more_is_not_confirmed_where_nothing_that_would_matter_is_left():
-    one, other = [0.801, 0.803, 0.802], [0.800, 0.802, 0.801]
-    assert verdicts.higher("claim", one, other).status == "not confirmed"
-    assert verdicts.higher("claim", one, other, margin=0.001).status == "cannot tell"
-    assert verdicts.faster("claim", [1.00, 1.01, 1.02], [1.01, 1.02, 1.03]).status == "not confirmed"
+def test_as_many_runs_as_are_said_to_be_enough_decide():
+    spread = [0.80, 0.82, 0.84]
+    verdict = difference("?", "It is {} {more|less}", spread, [value - 0.02 for value in spread])
+    assert verdict.outcome == "cannot tell"
+    runs = int(re.search(r"about (\d+) runs", verdict.found)[1])
+    deviation = 0.02 * ((runs - 1) / runs) ** 0.5  # so that the larger sample has the spread of the small one
+    more = [0.82 + deviation * (-1) ** place for place in range(runs)]
+    assert difference("?", "{}", more, [value - 0.02 for value in more]).outcome == "yes"
+    hopeless = difference("?", "{}", [0.7, 0.8, 0.9], [0.6995, 0.7995, 0.8995], within=0.001)
+    assert "It would take more than 200 runs" in hopeless.found
 
 
 def test_interval_is_that_of_scipy():
     interval = stats.ttest_ind(HIGH, LOW, equal_var=False).confidence_interval(0.95)
-    expected = f"interval {100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
-    assert expected in verdicts.higher("claim", HIGH, LOW).evidence
+    expected = f"interval {100 * interval.low:+.2f} to {100 * interval.high:+.2f} points"
+    assert expected in difference("?", "{}", HIGH, LOW).statistics
     assert verdicts.interval(HIGH, LOW) == pytest.approx((0.1, interval.low, interval.high))
     assert verdicts.interval(HIGH[:2], LOW) is None
 
 
 def test_pairing_finds_what_the_spread_between_seeds_hides():
     one, other = [0.70, 0.80, 0.90], [0.691, 0.790, 0.889]
-    assert verdicts.higher("claim", one, other).status == "cannot tell"
-    assert verdicts.higher("claim", one, other, paired=True).status == "confirmed"
+    assert difference("?", "{}", one, other).outcome == "cannot tell"
+    assert difference("?", "{}", one, other, paired=True).outcome == "yes"
 
 
 @pytest.mark.parametrize(
-    ("fast", "slow", "by", "status"),
+    ("one", "other", "limits", "outcome"),
     [
-        ([1.0, 1.01, 0.99], [2.0, 2.02, 1.98], 1.0, "confirmed"),
-        ([1.0, 1.01, 0.99], [2.0, 2.02, 1.98], 3.0, "not confirmed"),
-        ([1.0, 1.01, 0.99], [1.0, 1.01, 0.99], 1 / 1.1, "confirmed"),
-        ([1.2, 1.21, 1.19], [1.0, 1.01, 0.99], 1 / 1.1, "not confirmed"),
+        (ONE, TWO, {"below": 1}, "yes"),
+        (TWO, ONE, {"below": 1}, "no"),
+        (ONE, TWO, {"below": 0.3}, "no"),
+        (ONE, ONE, {"below": 1.1}, "yes"),
+        ([1.2, 1.21, 1.19], ONE, {"below": 1.1}, "no"),
+        ([1.00, 1.01, 1.02], [1.01, 1.02, 1.03], {"below": 1}, "no difference that matters"),
+        (TWO, ONE, {"above": 1}, "yes"),
+        (TWO, ONE, {"above": 2.5}, "no"),
+        (TWO, ONE, {"above": 2}, "cannot tell"),
+        ([1.2, 1.3, 1.25], 1.0, {"above": 1}, "yes"),
+        ([1.2, 1.3, 1.25], 1.0, {"below": 2}, "yes"),
+        ([1.2, 1.3, 1.25], 1.0, {"above": 2}, "no"),
+        ([1.2, 1.3], 1.0, {"above": 1}, "points to yes"),
+        ([], 1.0, {"above": 1}, "not asked"),
     ],
 )
-def test_faster(fast, slow, by, status):
-    assert verdicts.faster("claim", fast, slow, by=by).status == status
+def test_ratio(one, other, limits, outcome):
+    assert ratio("?", "It takes {} as long", one, other, **limits).outcome == outcome
 
 
-def test_equivalent():
-    assert verdicts.equivalent("claim", HIGH, HIGH, margin=0.05).status == "confirmed"
-    assert verdicts.equivalent("claim", HIGH, LOW, margin=0.05).status == "not confirmed"
-    assert verdicts.equivalent("claim", HIGH, LOW, margin=0.1).status == "cannot tell"
+def test_ratio_is_that_of_the_first_to_the_second():
+    found = ratio("?", "It takes {} as long", ONE, TWO, below=1).found
+    assert re.fullmatch(r"It takes 0\.50 times as long \(0\.49 to 0\.51; n = 3\)\.", found)
 
 
 def test_exact():
-    assert verdicts.exact("claim", [1.0, 2.0], [1.0, 2.0], tolerance=1e-9).status == "confirmed"
-    assert verdicts.exact("claim", [1.0, 2.1], [1.0, 2.0], tolerance=1e-2).status == "not confirmed"
+    assert verdicts.exact("?", "{}", [1.0, 2.0], [1.0, 2.0], tolerance=1e-9).outcome == "yes"
+    verdict = verdicts.exact("?", "It is {}.", [1.0, 2.1], [1.0, 2.0], tolerance=1e-2)
+    assert (verdict.outcome, verdict.found) == ("no", "It is 5.0e-02.")
 
 
 def test_runs_without_a_value_are_left_out_in_pairs_and_counted():
     nan = float("nan")
-    verdict = verdicts.higher("claim", [*HIGH, nan, 0.9], [*LOW, 0.8, nan], paired=True)
-    assert "n = 3 and 3); 4 runs without a value left out." in verdict.evidence
-    assert "; 1 runs without a value left out" in verdicts.higher("claim", [*HIGH, nan], LOW).evidence
+    paired = difference("?", "{}", [*HIGH, nan, 0.9], [*LOW, 0.8, nan], paired=True)
+    assert paired.found.endswith("n = 3). 4 runs without a value are left out.")
+    assert "1 runs without a value are left out" in difference("?", "{}", [*HIGH, nan], LOW).found
 
 
 def test_values_without_spread_need_no_test():
-    assert verdicts.higher("claim", [0.9] * 3, [0.8] * 3).status == "confirmed"
-
-
-def test_target_is_reached_when_the_whole_interval_lies_above_it():
-    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.79).status == "confirmed"
-    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.82).status == "cannot tell"
-    assert verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.85).status == "not confirmed"
-    assert verdicts.reaches("A claim.", [0.81, 0.82], 0.80).status == "points to yes"
-    assert "+2.00 points" in verdicts.reaches("A claim.", [0.81, 0.82, 0.83], 0.80).evidence
-
-
-def test_overview_has_a_row_a_verdict():
-    one, other = verdicts.Verdict("*a* is", "confirmed", "e"), verdicts.Verdict("b", "cannot tell", "e")
-    table = verdicts.overview({"M1": one, "M2": verdicts.as_list([one, other])})
-    assert table.data.values.tolist() == [
-        ["M1", "a is", "confirmed"],
-        ["M2", "a is", "confirmed"],
-        ["M2", "b", "cannot tell"],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("values", "limit", "below", "status"),
-    [
-        ([1.2, 1.3, 1.25], 1.0, False, "confirmed"),
-        ([1.2, 1.3, 1.25], 1.0, True, "not confirmed"),
-        ([1.2, 1.3, 1.25], 2.0, True, "confirmed"),
-        ([1.2, 1.3, 1.25], 2.0, False, "not confirmed"),
-        ([0.8, 1.3, 1.25], 1.0, False, "cannot tell"),
-        ([1.2, 1.3], 1.0, False, "points to yes"),
-    ],
-)
-def test_beyond_a_limit_is_the_whole_interval(values, limit, below, status):
-    assert verdicts.beyond("claim", values, limit, below=below, what="ratio").status == status
+    assert difference("?", "{}", [0.9] * 3, [0.8] * 3).outcome == "yes"
+    assert ratio("?", "{}", [4.0] * 3, [2.0] * 3, above=1.5).found == "2.00 times (the same in every run; n = 3)."
 
 
 @pytest.mark.filterwarnings("error")
 def test_one_sample_without_spread_is_compared_without_a_warning():
-    verdict = verdicts.times_larger("claim", [3.0, 3.0, 3.0], [0.03, 0.3, 0.03], by=5, what="rates")
-    assert verdict.status == "cannot tell"
+    assert ratio("?", "{}", [3.0, 3.0, 3.0], [0.03, 0.3, 0.03], above=5).outcome == "cannot tell"
 
 
-def test_runs_that_are_all_the_same_have_no_interval():
-    verdict = verdicts.times_larger("Twice.", [4.0] * 3, [2.0] * 3, by=1.5, what="epochs")
-    assert verdict.status == "confirmed"
-    assert verdict.evidence == "Ratio of epochs 2.00, the same in every run (margin 1.50; n = 3 and 3)."
+def test_verdicts_whose_variants_were_not_run_are_not_shown():
+    asked, not_asked = difference("Higher?", "It is {}", HIGH, LOW), difference("Lower?", "It is {}", [], LOW)
+    shown = verdicts.VerdictList((asked, not_asked))._repr_markdown_()
+    assert shown == "- Higher? **Yes.** It is 10.0 points (8.9 to 11.1; n = 3)."

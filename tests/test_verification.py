@@ -64,10 +64,10 @@ def test_verdict_follows_the_differences(candidate):
         record = candidate.records[0]
         return [Recheck(candidate, with_accuracy(record, candidate.recorded_accuracy + shift)) for shift in shifts]
 
-    assert judge(rechecked(0.004, -0.003, 0.001, 0.0), margin=0.03).status == "confirmed"
-    assert judge(rechecked(-0.1, -0.11, -0.09, -0.1), margin=0.03).status == "not confirmed"
-    assert judge(rechecked(-0.1, 0.1, 0.0), margin=0.03).status == "cannot tell"
-    assert judge(rechecked(0.0), margin=0.03).status == "points to yes"
+    assert judge(rechecked(0.004, -0.003, 0.001, 0.0), margin=0.03).outcome == "yes"
+    assert judge(rechecked(-0.1, -0.11, -0.09, -0.1), margin=0.03).outcome == "no"
+    assert judge(rechecked(-0.1, 0.1, 0.0), margin=0.03).outcome == "cannot tell"
+    assert judge(rechecked(0.0), margin=0.03).outcome == "points to yes"
 
 
 def test_candidate_averages_its_runs(candidate):

@@ -1,8 +1,8 @@
 """A Sphinx extension that puts the key paragraphs of a chapter in boxes: claims, findings, verdicts, how to run it.
 
-Such a paragraph opens with bold text, such as "**The claim to test:**". A notebook that is read without the book shows the
-same text without the box. The extension also lets figures scroll in a narrow window. In the library reference it leaves out
-types that spell out validators, and adds the default of each setting.
+Such a paragraph opens with bold text, such as "**The report**", or asks a question and has the answer in bold. A notebook that is
+read without the book shows the same text without the box. In the library reference, the extension leaves out types that spell
+out validators, and adds the default of each setting.
 """
 
 from pydoc import locate
@@ -14,26 +14,27 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 LEADS = {
-    "The original": "original",
+    "The report": "original",
     "The claim": "original",
-    "The claim to test": "question",
-    "The claims to test": "question",
-    "A further claim to test": "question",
+    "In short": "finding",
     "Finding": "finding",
-    "Verdict: confirmed": "verdict confirmed",
-    "Verdict: not confirmed": "verdict not-confirmed",
-    "Verdict: cannot tell": "verdict cannot-tell",
-    "Verdict: points to yes": "verdict confirmed few",
-    "Verdict: points to no": "verdict not-confirmed few",
     "Run it again": "rerun",
 }
 """The bold text that begins a boxed paragraph, and the CSS classes of its box."""
+VERDICTS = {
+    "Yes": "yes",
+    "No": "no",
+    "No difference that matters": "no-difference",
+    "Cannot tell": "cannot-tell",
+    "Points to yes": "yes few",
+    "Points to no": "no few",
+}
+"""The bold text that follows the question of a verdict, and the CSS classes of its box."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Registers the extension with Sphinx."""
     app.connect("doctree-read", _box)
-    app.connect("doctree-read", _let_figures_scroll)
     app.connect("doctree-read", _leave_out_validators)
     app.connect("doctree-read", _say_defaults)
     app.connect("html-page-context", _mend_references)
@@ -43,15 +44,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _box(_app: Sphinx, document: nodes.document) -> None:
     for paragraph in document.findall(nodes.paragraph):
         first = next((child for child in paragraph if child.astext()), None)  # MyST puts an empty text before bold
-        if isinstance(first, nodes.strong) and (classes := LEADS.get(first.astext().rstrip(".:"))):
-            paragraph["classes"] += ["box", *classes.split()]
-
-
-def _let_figures_scroll(_app: Sphinx, document: nodes.document) -> None:
-    for image in list(document.findall(nodes.image)):
-        if image.parent.get("mime_type", "").startswith("image/"):
-            # the theme lets a keyboard scroll elements of this class that are wider than the window
-            image.replace_self(nodes.container("", image.deepcopy(), classes=["output", "picture"]))
+        bold = next((child.astext().rstrip(".:") for child in paragraph.findall(nodes.strong)), "")
+        if isinstance(first, nodes.strong) and bold in LEADS:
+            paragraph["classes"] += ["box", *LEADS[bold].split()]
+        elif bold in VERDICTS:
+            paragraph["classes"] += ["box", "verdict", *VERDICTS[bold].split()]
 
 
 def _leave_out_validators(_app: Sphinx, document: nodes.document) -> None:

@@ -1,14 +1,17 @@
-"""Answers of the CIFAR-10 chapter: tests of each step's claims, with the report's figures and ours."""
+"""Answers of the CIFAR-10 chapter: what each step came to, beside the report's figures, with its verdicts, figure and tables."""
 
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from fastresnet.report import most_accurate, original, values
-from fastresnet.report.answers import Answer, Questions, beside, choice, percent, points
-from fastresnet.report.claims import more_accurate, quicker
-from fastresnet.report.selection import held_out
-from fastresnet.report.verdicts import equivalent, higher, within
+from fastresnet import report
+from fastresnet.report import figures, most_accurate, original, selection, style, values
+from fastresnet.report.answers import Answer, Questions, beside, choice, mean, percent, points, sentence
+from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
+from fastresnet.report.verdicts import difference
 from fastresnet.study import Results, Study
 
 ACCURACY = "test_accuracy"
@@ -16,99 +19,120 @@ ACCURACY = "test_accuracy"
 
 def rates(c1: Results) -> Answer:
     """C1: in the report, 0.15 was the best constant learning rate."""
-    return choice(c1, "rate 0.15", "0.15 best")
+    return choice(c1, "rate 0.15", "0.15 best", figure=partial(figures.curves, c1), tables=[_table(c1)])
 
 
 def long_run(c2: Results) -> Answer:
     """C2: in the report, a long run over-fitted."""
     train, test = (values(c2, "no dropout", f"{part}_accuracy") for part in ("train", "test"))
-    gap = higher(
-        "Training accuracy ends more than ten points above test accuracy.", high=train, low=test, margin=0.1, paired=True
+    said = f"At the end the network names {mean(train)} of its training images and {mean(test)} of the test images."
+    return Answer(
+        (c2,),
+        'training "far above" test',
+        f"training {percent(train)}, test {percent(test)}",
+        points(train, test),
+        sentence(said, train, test),
+        (overfits(c2, "no dropout", margin=0.1),),
+        partial(figures.train_and_test, c2),
+        (report.generalisation(c2),),
     )
-    here = f"training {percent(train)}, test {percent(test)}"
-    return Answer(c2, 'training "far above" validation', here, points(train, test), (gap,))
 
 
 def dropouts(c3: Results) -> Answer:
     """C3: in the report, dropout lowered training accuracy and did not help."""
-    strongest = list(c3.records)[-1]
-    fits = more_accurate(
-        f"*no dropout* ends with a higher training accuracy than *{strongest}*.",
-        c3,
-        "no dropout",
-        strongest,
-        column="train_accuracy",
-    )
-    return choice(c3, "no dropout", "no gain", [fits])
+    fits = fits_better(c3, "no dropout", list(c3.records)[-1])
+    figure = partial(figures.train_and_test, c3)
+    return choice(c3, "no dropout", "no gain", [fits], figure=figure, tables=[report.generalisation(c3)])
 
 
 def momenta(c4: Results) -> Answer:
     """C4: in the report, momenta of 0.5 and 0.75 were close, and the lower fitted the training images better."""
-    half, high = ([values(c4, f"momentum {m}", column) for column in (ACCURACY, "train_accuracy")] for m in ("0.5", "0.75"))
-    close = equivalent("Momentum 0.5 and 0.75 are within one point on the test set.", half[0], high[0], margin=0.01)
-    fits = higher("Momentum 0.5 ends higher on the training set than 0.75.", half[1], high[1])
-    here = beside(percent, {"0.5": half[0], "0.75": high[0]})
-    return Answer(c4, "0.5 and 0.75 close", here, points(half[0], high[0]), (close, fits))
+    half, high = (values(c4, f"momentum {m}", ACCURACY) for m in ("0.5", "0.75"))
+    return Answer(
+        (c4,),
+        "0.5 and 0.75 close",
+        beside(percent, {"0.5": half, "0.75": high}),
+        points(half, high),
+        sentence(f"A momentum of 0.5 ends at {mean(half)}, one of 0.75 at {mean(high)}.", half, high),
+        (
+            equally_accurate(c4, "momentum 0.5", "momentum 0.75", margin=0.01),
+            fits_better(c4, "momentum 0.5", "momentum 0.75"),
+        ),
+        partial(figures.dots, c4),
+        (_table(c4),),
+    )
 
 
 def rates_with_momentum(c5: Results) -> Answer:
     """C5: in the report, a rate of 0.04 was best, accuracy fell as the rate grew, and the network over-fitted."""
-    largest = list(c5.records)[-1]
-    train, test = (values(c5, "rate 0.04", f"{part}_accuracy") for part in ("train", "test"))
-    falls = more_accurate(f"A rate of 0.04 is more accurate than the largest ({largest}).", c5, "rate 0.04", largest)
-    gap = "At 0.04 training accuracy ends more than ten points above test accuracy."
-    return choice(c5, "rate 0.04", "0.04 best", [falls, higher(gap, train, test, margin=0.1, paired=True)])
+    verdicts = [more_accurate(c5, "rate 0.04", list(c5.records)[-1]), overfits(c5, "rate 0.04", margin=0.1)]
+    return choice(c5, "rate 0.04", "0.04 best", verdicts, figure=partial(figures.dots, c5), tables=[_table(c5)])
 
 
 def weight_decays(c6: Results) -> Answer:
     """C6: in the report, a weight decay of 0.015 was best."""
-    claim = "A weight decay of 0.015 is more accurate than none."
-    helps = more_accurate(claim, c6, "weight decay 0.015", "weight decay 0")
-    return choice(c6, "weight decay 0.015", '0.015 best, "barely 70 %"', [helps])
+    helps = more_accurate(c6, "weight decay 0.015", "weight decay 0")
+    printed = '0.015 best, "barely 70 %"'
+    return choice(c6, "weight decay 0.015", printed, [helps], figure=partial(figures.dots, c6), tables=[_table(c6)])
 
 
 def schedules(c7: Results) -> Answer:
-    """C7: the report found one cycle the fastest schedule. Tests that it ends most accurate."""
-    rival = most_accurate(c7, besides="one-cycle")
-    claim = f"One-cycle ends more accurate than the best of the others ({rival})."
-    ours, theirs = (values(c7, variant, ACCURACY) for variant in ("one-cycle", rival))
-    here = beside(percent, {"one-cycle": ours, rival: theirs})
-    return Answer(c7, 'one-cycle "fastest"', here, points(ours, theirs), (higher(claim, ours, theirs),))
+    """C7: the report found one cycle the fastest schedule. Tests whether it ends most accurate."""
+    return _duel(c7, "one-cycle", most_accurate(c7, besides="one-cycle"), 'one cycle "fastest"')
 
 
 def maxima(c8: Results) -> Answer:
     """C8: in the report, maxima mattered little, and it chose 0.1. Also tests whether a momentum that moves helps."""
     kept = list(c8.records)[-1]
-    one, two = (values(c8, f"maximum {value}", ACCURACY) for value in (0.1, 0.2))
-    close = equivalent("Maxima of 0.1 and 0.2 are within two points.", one, two, margin=0.02)
-    moves = more_accurate(f"Momentum that moves is more accurate than *{kept}*.", c8, "maximum 0.1", kept)
-    return choice(c8, "maximum 0.1", "0.1 chosen, most near 77 %", [close, moves])
+    verdicts = [equally_accurate(c8, "maximum 0.1", "maximum 0.2", margin=0.02), more_accurate(c8, "maximum 0.1", kept)]
+    printed = "0.1 chosen, most near 77 %"
+    return choice(c8, "maximum 0.1", printed, verdicts, figure=partial(figures.dots, c8), tables=[_table(c8)])
 
 
 def flips(c9: Results) -> Answer:
     """C9: in the report, flips helped. Also tests that flips of the test images hardly matter."""
-    plain, flipped, both = (values(c9, name, ACCURACY) for name in c9.records)
-    helps = higher("Flips in training raise the accuracy at the end.", flipped, plain)
-    harmless = equivalent("Flips of the test images change it by less than half a point.", both, flipped, margin=0.005)
+    plain, flipped, both = c9.records
+    samples = [values(c9, name, ACCURACY) for name in c9.records]
     printed = original.C9[-1].test_accuracy
-    return Answer(c9, percent([printed]), percent(both), points(both, [printed]), (helps, harmless))
+    said = (
+        f"Without flips accuracy ends at {mean(samples[0])}, with flips in training at {mean(samples[1])}, and with the test "
+        f"images flipped as well, as in the report, at {mean(samples[2])}; the report prints {mean([printed])}."
+    )
+    return Answer(
+        (c9,),
+        percent([printed]),
+        percent(samples[2]),
+        points(samples[2], [printed]),
+        sentence(said, *samples),
+        (more_accurate(c9, flipped, plain), equally_accurate(c9, both, flipped, margin=0.005)),
+        partial(figures.train_and_test, c9, original=original.C9),
+        (report.generalisation(c9), report.epochs_beside_original(c9, {both: original.C9})[both]),
+    )
 
 
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:
     """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
     slow = values(c9_epochs, "once an epoch", ACCURACY)
     printed = original.C9[-1].test_accuracy
-    claim = "A schedule moved on once per epoch ends within two points of the report's accuracy."
-    verdict = within(claim, [accuracy - printed for accuracy in slow], margin=0.02)
-    return Answer(c9_epochs, percent([printed]), percent(slow), points(slow, [printed]), (verdict,))
+    question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
+    return Answer(
+        (c9_epochs,),
+        percent([printed]),
+        percent(slow),
+        points(slow, [printed]),
+        sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}, not to the report's {mean([printed])}.", slow),
+        (difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),),
+        partial(figures.train_and_test, c9_epochs, original=original.C9),
+    )
 
 
 def activations(c10: Results) -> Answer:
     """C10: in the report, ReLU was best, and times were about equal."""
-    slowest = str(c10.frame().groupby("variant")["epoch_seconds"].mean().idxmax())
-    claim = f"An epoch with the slowest ({slowest}) takes at most 1.1 times as long as with ReLU."
-    cheap = quicker(claim, c10, slowest, "relu", by=1 / 1.1, column="epoch_seconds")
-    return choice(c10, "relu", "ReLU best, times equal", [cheap])
+    others = c10.frame().groupby("variant")["epoch_seconds"].mean().drop("relu", errors="ignore")
+    slowest = str(others.idxmax()) if len(others) else ""
+    cheap = quicker(c10, slowest, "relu", what="an epoch", column="epoch_seconds", at_most=1.1)
+    figure = partial(figures.dots, c10)
+    return choice(c10, "relu", "ReLU best, times equal", [cheap], figure=figure, tables=[report.summary(c10)])
 
 
 def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer:
@@ -116,62 +140,110 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
     large, *smaller = c11.records
     best = most_accurate(c11, besides=large)
     ours, theirs = (values(c11, variant, ACCURACY) for variant in (best, large))
+    after_steps = [values(in_equal_steps, variant, ACCURACY) for variant in (large, *smaller[-1:])]
+    question = f"After as many steps, on more images, is *{large}* more accurate than *{smaller[-1] if smaller else ''}*?"
     verdicts = (
-        higher(f"After the same epochs, the best smaller batch ({best}) is more accurate than *{large}*.", ours, theirs),
-        more_accurate(
-            f"After the same steps, *{large}* is more accurate than *{smaller[-1]}*.", in_equal_steps, large, smaller[-1]
-        ),
-        quicker(
-            f"An epoch at {best} takes at most 1.1 times as long as at {large}.",
-            timed,
-            best,
-            large,
-            by=1 / 1.1,
-            column="fastest_epoch_seconds",
-        ),
+        more_accurate(c11, best, large),
+        difference(question, f"*{large}* is {{}} {{more|less}} accurate", after_steps[0], after_steps[-1] if smaller else []),
+        quicker(timed, best, large, what="an epoch", column="fastest_epoch_seconds", at_most=1.1),
     )
-    here = beside(percent, {best: ours, large: theirs})
-    return Answer(c11, "smaller better, 10.76 for 11.05 s", here, points(ours, theirs), verdicts)
+    return Answer(
+        (c11, in_equal_steps, timed),
+        "smaller better, 10.76 for 11.05 s",
+        beside(percent, {best: ours, large: theirs}),
+        points(ours, theirs),
+        sentence(f"After equal epochs *{best}* ends at {mean(ours)} and *{large}* at {mean(theirs)}.", ours, theirs),
+        verdicts,
+        partial(_batch_figure, c11, in_equal_steps),
+        (_table(c11), report.summary(timed)),
+    )
+
+
+def _batch_figure(c11: Results, in_equal_steps: Results) -> Figure:
+    figure, (above, below) = style.panels(1.6 + 0.6 * len(c11.records), 2, sharex=True)
+    for results, ax, equal in ((c11, above, "equal epochs"), (in_equal_steps, below, "equal steps")):
+        figures.runs_by_variant(results, ACCURACY, ax, label="test accuracy at the end, %", scale=100)
+        ax.set_title(equal)
+    above.set_xlabel("")
+    return style.title(figure, f"C11: {c11.experiment.question}")
 
 
 def maxima_in_small_batches(c12: Results) -> Answer:
     """C12: in the report, a maximum of 0.075 was best; it gave the fast model's 83.06 %."""
-    chosen = values(c12, "maximum 0.075", ACCURACY)
     printed, _ = original.C13["base"]
-    answer = choice(c12, "maximum 0.075", "")
-    return Answer(c12, f"0.075 best, {percent([printed])}", answer.here, points(chosen, [printed]), answer.verdicts)
+    said = f"0.075 best, {percent([printed])}"
+    answer = choice(c12, "maximum 0.075", said, figure=partial(figures.curves, c12), tables=[_table(c12)])
+    return replace(answer, difference=points(values(c12, "maximum 0.075", ACCURACY), [printed]))
 
 
-def architectures(c13: Results) -> Answer:
+def architectures(c13: Results, timed: Results) -> Answer:
     """C13: in the report, no pool, a 3x3 stem, and both raised accuracy, in this order; an extra convolution did nothing."""
     steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
-    verdicts = [
-        more_accurate(f"*{after}* is more accurate than *{before}*.", c13, after, before) for before, after in pairwise(steps)
-    ]
-    if "extra convolution" in c13.records:
-        accuracies = (values(c13, variant, ACCURACY) for variant in ("extra convolution", "base"))
-        verdicts.append(equivalent("*extra convolution* is within one point of *base*.", *accuracies, margin=0.01))
+    verdicts = [more_accurate(c13, after, before) for before, after in pairwise(steps)]
+    verdicts.append(equally_accurate(c13, "extra convolution", "base", margin=0.01))
     best = next((name for name in reversed(original.C13) if name in steps), "")
-    printed, ours = ([original.C13[best][0]], values(c13, best, ACCURACY)) if best else ([], [])
-    return Answer(c13, beside(percent, {best: printed}), beside(percent, {best: ours}), points(ours, printed), tuple(verdicts))
+    base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
+    printed = [original.C13[best][0]] if best else []
+    said = f"*{best}* ends at {mean(ours)} and *base* at {mean(base)}; the report prints {mean(printed)} and "
+    said += f"{mean([original.C13['base'][0]])}."
+    return Answer(
+        (c13, timed),
+        beside(percent, {best: printed}),
+        beside(percent, {best: ours}),
+        points(ours, printed),
+        sentence(said, base, ours) if best != "base" else "",
+        tuple(verdicts),
+        partial(_architecture_figure, c13, timed),
+        (_architecture_table(c13, timed),),
+    )
+
+
+def _architecture_figure(c13: Results, timed: Results) -> Figure:
+    figure, ax = style.panels(4.4)
+    seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
+    label = "seconds per epoch of 50,000 images (logarithmic)"
+    figures.accuracy_against_seconds(c13, ax, seconds=seconds, original=original.C13, label=label)
+    return style.title(figure, f"C13: {c13.experiment.question}", "Small: runs; large: their mean; rings: the report")
+
+
+def _architecture_table(c13: Results, timed: Results) -> pd.DataFrame:
+    printed = {name: (f"{100 * accuracy:.2f}", cost) for name, (accuracy, cost) in original.C13.items()}
+    table = report.beside_original(c13, ACCURACY, {name: accuracy for name, (accuracy, _) in printed.items()}, scale=100)
+    table = table.set_axis(["report, %", "here, %", "runs"], axis="columns")
+    seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
+    costs = {"report, s per epoch": {name: cost for name, (_, cost) in printed.items()}, "here, s per epoch": seconds}
+    return table.join(pd.DataFrame(costs).map("{:.1f}".format)).replace("nan", "—").fillna("—")
 
 
 def schedules_by_hand(n2: Results) -> Answer:
     """N2: whether a schedule made by hand is more accurate than one cycle."""
-    return _instead(n2, "one-cycle", "The best schedule made by hand ({}) is more accurate than one cycle.")
+    return _duel(n2, most_accurate(n2, besides="one-cycle"), "one-cycle", "not tried")
 
 
 def tails(n3: Results) -> Answer:
     """N3: whether a constant rate at the end is more accurate than annealing to zero."""
-    return _instead(n3, "to nothing", "The best tail ({}) is more accurate than one cycle to nothing.")
+    return _duel(n3, most_accurate(n3, besides="to nothing"), "to nothing", "not tried")
 
 
-def _instead(results: Results, usual: str, claim: str) -> Answer:
-    """Whether the best variant that the report left untried is more accurate than its own."""
-    rival = most_accurate(results, besides=usual)
-    ours, theirs = (values(results, variant, ACCURACY) for variant in (rival, usual))
-    here = beside(percent, {rival: ours, usual: theirs})
-    return Answer(results, "not tried", here, points(ours, theirs), (higher(claim.format(rival), ours, theirs),))
+def _duel(results: Results, one: str, other: str, printed: str) -> Answer:
+    """Whether one variant is more accurate than another, of which one is the best of its rivals."""
+    ours, theirs = (values(results, variant, ACCURACY) for variant in (one, other))
+    return Answer(
+        (results,),
+        printed,
+        beside(percent, {one: ours, other: theirs}),
+        points(ours, theirs),
+        sentence(f"*{one}* ends at {mean(ours)}, *{other}* at {mean(theirs)}.", ours, theirs),
+        (more_accurate(results, one, other),),
+        partial(figures.curves, results),
+        (_table(results),),
+    )
+
+
+def _table(results: Results) -> pd.DataFrame:
+    """Training and test accuracy per variant, and how often single runs would have chosen it."""
+    chosen = selection.choices(results, "test_accuracy", best="highest")["chosen by single runs"]
+    return report.generalisation(results).join(chosen)
 
 
 QUESTIONS: Questions = {
@@ -184,10 +256,11 @@ QUESTIONS: Questions = {
     "C7": (schedules, ("C7",)),
     "C8": (maxima, ("C8",)),
     "C9": (flips, ("C9",)),
+    "C9-epochs": (moved_once_an_epoch, ("C9-epochs",)),
     "C10": (activations, ("C10",)),
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),
-    "C13": (architectures, ("C13",)),
+    "C13": (architectures, ("C13", "C13-time")),
     "N2": (schedules_by_hand, ("N2",)),
     "N3": (tails, ("N3",)),
 }
@@ -221,6 +294,6 @@ def chain(study: Study) -> pd.DataFrame:
             "here": ours.mean(),
             "low": ours.min(),
             "high": ours.max(),
-            "held_out": held_out(results) if results else None,
+            "held_out": selection.held_out(results) if results else None,
         }
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float)

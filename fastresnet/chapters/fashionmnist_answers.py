@@ -1,111 +1,180 @@
-"""Answers of the FashionMNIST chapter: tests of each step's claims, with the report's figures and ours."""
+"""Answers of the FashionMNIST chapter: what each step came to, beside the report's figures, with verdicts, figure and tables."""
 
-from fastresnet.report import jumps, original, quickest, seconds_reached, values
-from fastresnet.report.answers import Answer, Questions, beside, choice, milliseconds, percent, points, seconds, times
+from dataclasses import replace
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fastresnet import report
+from fastresnet.report import figures, jumps, original, quickest, seconds_reached, selection, style, values
+from fastresnet.report.answers import (
+    Answer,
+    Questions,
+    beside,
+    choice,
+    mean,
+    milliseconds,
+    percent,
+    points,
+    seconds,
+    sentence,
+    times,
+)
 from fastresnet.report.claims import more_accurate, quicker
-from fastresnet.report.verdicts import Verdict, faster, higher
+from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
 
 NARROW, WIDE = "32-64-128-256", "64-128-256-512"
 EASY = 0.80
 """The accuracy that the report wants to reach as fast as possible."""
+PRINTED = {WIDE: original.F8_FULL, NARROW: original.F8_HALF}
+"""The report's epochs of F8, by variant."""
 
 
 def batch_sizes(f1: Results) -> Answer:
     """F1: in the report, batch size 128 already had nearly the shortest epoch."""
-    return _quick(f1, "batch 128", "128 near the minimum")
+    return _nearly_quickest(f1, "batch 128", "128 near the minimum")
 
 
 def fine_batch_sizes(f2: Results) -> Answer:
     """F2: the report chose batch size 155; differences were small."""
-    return _sooner(f2, "batch 155", "batch 128", "155 chosen, differences small")
+    answer = _timed(f2, "batch 155", "batch 128", "155 chosen, differences small", quicker(f2, "batch 155", "batch 128"))
+    return replace(answer, tables=(*answer.tables, selection.choices(f2, "image_seconds", best="lowest")))
 
 
 def workers(f3: Results) -> Answer:
     """F3: in the report, one worker process gained time, and more did not."""
-    gains = quicker("One worker is faster than none.", f3, "1 workers", "0 workers")
-    flat = _quick(f3, "1 workers", "0 to 1 faster, then flat")
-    return Answer(f3, flat.original, flat.here, flat.difference, (gains, *flat.verdicts))
+    answer = _nearly_quickest(f3, "1 workers", "0 to 1 faster, then flat")
+    return replace(answer, verdicts=(quicker(f3, "1 workers", "0 workers"), *answer.verdicts))
 
 
 def image_sizes(f4: Results, timed: Results) -> Answer:
     """F4: in the report, 48 pixels were fastest, and accuracy was unsteady at 24."""
-    sooner = _sooner(timed, "48 x 48", "24 x 24", "48 fastest, 24 unsteady")
-    moves = higher(
-        "Test accuracy moves more between epochs at 24 x 24 than at 48 x 48.",
-        high=jumps(f4, "24 x 24"),
-        low=jumps(f4, "48 x 48"),
+    answer = _timed(timed, "48 x 48", "24 x 24", "48 fastest, 24 unsteady", quicker(timed, "48 x 48", "24 x 24"))
+    question = "Does test accuracy jump more from epoch to epoch at *24 x 24* than at *48 x 48*?"
+    unsteady = difference(question, "It jumps {} {more|less}", jumps(f4, "24 x 24"), jumps(f4, "48 x 48"))
+    return replace(
+        answer,
+        results=(f4, timed),
+        verdicts=(*answer.verdicts, unsteady),
+        figure=partial(_image_size_figure, f4, timed),
+        tables=(*answer.tables, report.beside_original(f4, "test_accuracy", {}, scale=100)),
     )
-    return Answer(f4, sooner.original, sooner.here, sooner.difference, (*sooner.verdicts, moves))
+
+
+def _image_size_figure(f4: Results, timed: Results) -> Figure:
+    figure, (above, below) = style.panels(4.2, 2)
+    figures.step_parts(timed, above)
+    figures.runs_by_variant(f4, "test_accuracy", below, label="test accuracy at the end, %", scale=100)
+    return style.title(figure, f"F4: {f4.experiment.question}")
 
 
 def precisions(f5: Results) -> Answer:
     """F5: in the report, half precision was slower at the small batch and faster at the large one."""
     (small_single, small_half), (large_single, large_half) = list(f5.records)[:2], list(f5.records)[-2:]
-    slower = quicker(f"*{small_single}* is faster than *{small_half}*.", f5, small_single, small_half)
-    gains = _sooner(f5, large_half, large_single, "slower at 155, faster at 1024")
-    return Answer(f5, gains.original, gains.here, gains.difference, (slower, *gains.verdicts))
+    verdicts = (quicker(f5, small_single, small_half), quicker(f5, large_half, large_single))
+    return _timed(f5, large_half, large_single, "slower at 155, faster at 1024", *verdicts)
 
 
 def half_batch_sizes(f6: Results) -> Answer:
     """F6: in the report, batch size 4500 was fastest at half precision."""
-    sooner = _sooner(f6, "batch 4500", "batch 128", "4500 best, 9.79 s an epoch")
-    near = _quick(f6, "batch 4500", "")
-    return Answer(f6, sooner.original, sooner.here, sooner.difference, (*sooner.verdicts, *near.verdicts))
+    answer = _nearly_quickest(f6, "batch 4500", "4500 best, 9.79 s per epoch")
+    return replace(answer, verdicts=(quicker(f6, "batch 4500", "batch 128"), *answer.verdicts))
 
 
 def rates(f6_rate: Results) -> Answer:
     """F6-rate: the report kept the learning rate of 0.1 at the large batch."""
-    return choice(f6_rate, "rate 0.1", "0.1 kept")
+    return choice(f6_rate, "rate 0.1", "0.1 kept", figure=partial(figures.curves, f6_rate), tables=[report.summary(f6_rate)])
 
 
 def half_workers(f7: Results) -> Answer:
     """F7: in the report, three worker processes gained a little time."""
-    return _sooner(f7, "3 workers", "0 workers", "3 chosen, gain small")
+    return _timed(f7, "3 workers", "0 workers", "3 chosen, gain small", quicker(f7, "3 workers", "0 workers"))
 
 
-def widths(f8: Results) -> Answer:
+def widths(f8: Results, timed: Results) -> Answer:
     """F8: in the report, half the channels reached 80 % sooner."""
     reached = [seconds_reached(f8, variant, EASY) for variant in (NARROW, WIDE)]
-    shorter = quicker("An epoch of the narrow network is shorter.", f8, NARROW, WIDE, column="epoch_seconds")
-    sooner = faster(
-        "The narrow network reaches 80 % in less training time (runs that reach it at all).", fast=reached[0], slow=reached[1]
+    sooner = ratio(
+        "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
     )
-    printed = [[original.seconds_to(rows, EASY) or 0.0] for rows in (original.F8_HALF, original.F8_FULL)]
-    theirs, ours = (beside(seconds, {"narrow": each[0], "wide": each[1]}) for each in (printed, reached))
-    return Answer(f8, theirs, ours, times(*reached), (shorter, sooner))
+    printed = [[original.seconds_to(PRINTED[variant], EASY) or 0.0] for variant in (NARROW, WIDE)]
+    said = (
+        f"The narrow network reaches 80 % after {seconds(reached[0])}, the wide one after {seconds(reached[1])}; in the report "
+    )
+    said += f"it was {seconds(printed[0])} and {seconds(printed[1])}."
+    return Answer(
+        (f8, timed),
+        beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
+        beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
+        times(*reached),
+        sentence(said, *reached),
+        (quicker(f8, NARROW, WIDE, what="an epoch", column="epoch_seconds"), sooner),
+        partial(_width_figure, f8),
+        (
+            _seconds_table(f8),
+            report.epochs_beside_original(f8, PRINTED),
+            report.timed(timed, original.EPOCH_IMAGES["fashion-mnist"]),
+        ),
+    )
+
+
+def _width_figure(f8: Results) -> Figure:
+    figure, (above, below) = style.panels(5.8, 2, sharey=True)
+    figures.accuracy_by_epoch(f8, above)
+    figures.original_epochs(original.F8_HALF, above)
+    figures.accuracy_by_seconds(f8, below)
+    for panel in (above, below):
+        panel.axhline(100 * EASY, color=style.RULE, linewidth=1)
+    return style.title(figure, f"F8: {f8.experiment.question}", "Bands: range of the seeds; black: the report's narrow network")
+
+
+def _seconds_table(f8: Results) -> pd.DataFrame:
+    """Seconds of training until 80 % is first reached, the report's beside ours."""
+    table = report.seconds_to(f8, EASY)
+    theirs = {variant: f"{original.seconds_to(rows, EASY):.2f}" for variant, rows in PRINTED.items()}
+    table.insert(0, "report, s", [theirs.get(variant, "not tried") for variant in table.index])
+    return table
 
 
 def schedules(n1: Results) -> Answer:
     """N1: the worth of a schedule, which the report left for later."""
     ours, theirs = (values(n1, variant, "test_accuracy") for variant in ("one-cycle", "constant"))
-    soon = faster(
-        "One-cycle reaches 80 % in less training time (runs that reach it at all).",
-        fast=seconds_reached(n1, "one-cycle", EASY),
-        slow=seconds_reached(n1, "constant", EASY),
-    )
-    further = more_accurate("One-cycle ends more accurate than a constant rate.", n1, "one-cycle", "constant")
+    reached = [seconds_reached(n1, variant, EASY) for variant in ("one-cycle", "constant")]
+    question = "Does one cycle reach 80 % in less training time (runs that reach it)?"
+    soon = ratio(question, "It takes {} as long", *reached, below=1)
     return Answer(
-        n1, "not tried", beside(percent, {"one-cycle": ours, "constant": theirs}), points(ours, theirs), (further, soon)
+        (n1,),
+        "not tried",
+        beside(percent, {"one-cycle": ours, "constant": theirs}),
+        points(ours, theirs),
+        sentence(f"One cycle ends at {mean(ours)}, a constant rate at {mean(theirs)}.", ours, theirs),
+        (more_accurate(n1, "one-cycle", "constant"), soon),
+        partial(figures.curves, n1, target=EASY),
+        (report.summary(n1), report.seconds_to(n1, EASY)),
     )
 
 
-def _sooner(results: Results, fast: str, slow: str, printed: str) -> Answer:
-    """Whether an image takes less time with the variant `fast` than with `slow`."""
-    verdict = quicker(f"An image takes less time with *{fast}* than with *{slow}*.", results, fast, slow)
-    return _timed(results, fast, slow, printed, verdict)
-
-
-def _quick(results: Results, chosen: str, printed: str) -> Answer:
+def _nearly_quickest(results: Results, chosen: str, printed: str) -> Answer:
     """Whether an image takes at most a tenth longer with the report's choice than with the quickest other variant."""
     best = quickest(results, besides=chosen)
-    claim = f"An image takes at most 1.1 times as long with *{chosen}* as with the best other ({best or 'none'})."
-    return _timed(results, chosen, best, printed, quicker(claim, results, chosen, best, by=1 / 1.1))
+    return _timed(results, chosen, best, printed, quicker(results, chosen, best, at_most=1.1))
 
 
-def _timed(results: Results, one: str, other: str, printed: str, verdict: Verdict) -> Answer:
+def _timed(results: Results, one: str, other: str, printed: str, *verdicts: Verdict) -> Answer:
+    """Two variants by the time that an image takes, at the report's own scale."""
     ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
-    return Answer(results, printed, beside(milliseconds, {one: ours, other: theirs}), times(ours, theirs), (verdict,))
+    return Answer(
+        (results,),
+        printed,
+        beside(milliseconds, {one: ours, other: theirs}),
+        times(ours, theirs),
+        sentence(f"An image takes {milliseconds(ours)} with *{one}* and {milliseconds(theirs)} with *{other}*.", ours, theirs),
+        verdicts,
+        partial(figures.parts, results),
+        (report.timed(results, original.EPOCH_IMAGES["fashion-mnist"]),),
+    )
 
 
 QUESTIONS: Questions = {
@@ -117,6 +186,6 @@ QUESTIONS: Questions = {
     "F6": (half_batch_sizes, ("F6",)),
     "F6-rate": (rates, ("F6-rate",)),
     "F7": (half_workers, ("F7",)),
-    "F8": (widths, ("F8",)),
+    "F8": (widths, ("F8", "F8-time")),
     "N1": (schedules, ("N1",)),
 }

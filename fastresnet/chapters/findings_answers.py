@@ -1,33 +1,63 @@
 """The answers to all questions of the report, and how far its two final models get."""
 
-from fastresnet.chapters import cifar10_answers, fashionmnist_answers
-from fastresnet.report import original, values
-from fastresnet.report.answers import Answer, answer, beside, percent, points
-from fastresnet.report.verdicts import higher
-from fastresnet.study import Results, Study, open_study
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fastresnet.chapters import cifar10_answers, fashionmnist_answers, myrtle_answers
+from fastresnet.report import beside_original, figures, original, style, values
+from fastresnet.report.answers import Answer, Questions, answer, beside, mean, percent, points, sentence
+from fastresnet.report.claims import more_accurate
+from fastresnet.study import Results, open_study
+
+CHAPTERS: dict[str, Questions] = {
+    "fashionmnist_speed": fashionmnist_answers.QUESTIONS,
+    "cifar10_accuracy": cifar10_answers.QUESTIONS,
+    "myrtle_notes": myrtle_answers.QUESTIONS,
+}
+
+
+def all_answers() -> dict[str, dict[str, Answer]]:
+    """By chapter: the answers to every step of the report, to the ideas that it left for later, and to the posts' claims."""
+    return {
+        chapter: {name: answer(study, questions, name) for name in questions}
+        for chapter, questions in CHAPTERS.items()
+        for study in [open_study(chapter)]
+    }
 
 
 def final_models(final: Results) -> Answer:
-    """The answer on how accurate the report's two final models become."""
+    """How accurate the report's two final models become."""
     fast, accurate = (values(final, name, "test_accuracy") for name in ("fast", "accurate"))
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
-    further = higher("The accurate model is more accurate than the fast one.", accurate, fast)
+    said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}; the report prints "
+    said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}."
     return Answer(
-        final,
+        (final,),
         beside(percent, printed),
         beside(percent, {"fast": fast, "accurate": accurate}),
         f"{points(fast, printed['fast'])}; {points(accurate, printed['accurate'])}",
-        (further,),
+        sentence(said, fast, accurate),
+        (more_accurate(final, "accurate", "fast"),),
+        partial(_final_figure, final),
+        (_final_table(final),),
     )
 
 
-def all_answers(final: Study) -> dict[str, Answer]:
-    """The answers to every step of the report and to the ideas it left for later, and the one on its final models."""
-    chapters = (("fashionmnist_speed", fashionmnist_answers.QUESTIONS), ("cifar10_accuracy", cifar10_answers.QUESTIONS))
-    answers = {
-        name: answer(study, questions, name)
-        for chapter, questions in chapters
-        for study in [open_study(chapter)]
-        for name in questions
-    }
-    return answers | {"final": final_models(final.best_recorded("final"))}
+def _final_figure(final: Results) -> Figure:
+    figure, (above, below) = style.panels(5.8, 2, sharey=True)
+    figures.accuracy_by_epoch(final, above)
+    figures.accuracy_by_seconds(final, below)
+    return style.title(figure, "The report's two final models", "Lines: mean of the seeds; bands: their range")
+
+
+def _final_table(final: Results) -> pd.DataFrame:
+    accuracies = {name: f"{100 * accuracy:.2f}" for name, (accuracy, _) in original.FINAL.items()}
+    seconds = {name: f"about {cost:.0f}" for name, (_, cost) in original.FINAL.items()}
+    table = beside_original(final, "test_accuracy", accuracies, scale=100)
+    costs = beside_original(final, "train_seconds", seconds, digits=0)
+    return table.drop(columns="runs").join(costs, lsuffix=", %", rsuffix=", s")
+
+
+QUESTIONS: Questions = {"final": (final_models, ("final",))}

@@ -1,6 +1,8 @@
-"""Shows a committed benchmark on a page: its caption, table and finding. Free of torch."""
+"""Shows committed benchmarks on a page: recipes beside their peers. Free of torch."""
 
 import json
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,11 @@ from fastresnet.study.project import committed_results
 
 _UNKNOWN = "not recorded"
 _OF_FEW_ROUNDS = {1: "one round", 2: "means and ranges of two rounds"}
+
+
+def names() -> list[str]:
+    """The names of all committed benchmarks."""
+    return sorted(path.stem for path in (committed_results() / "bench").glob("*.json"))
 
 
 def caption(record: str) -> str:
@@ -56,16 +63,35 @@ def table(record: str) -> pd.DataFrame:
     return found if any(row.joules for row in rows) else found.drop(columns="energy, J")
 
 
-def finding(record: str) -> str:
-    """The peers' times to the target over ours, in a committed benchmark, as one Markdown paragraph."""
-    rows = _rows(record)
-    ours = _ours(rows)
-    contests = []
-    for name, own in ours.items():
-        peers = [row for row in rows if row.contest == name and row is not own]
-        known = [f"{row.contender} {times}" for row in peers if (times := _times(row, own))]
-        contests += [f"to {own.target:.2%} ({name}) {', '.join(known)}".replace("%", " %")] if known else []
-    return f"**Finding.** How many times as long as ours the peers take: {'; '.join(contests)}."
+def peers(records: Iterable[str]) -> pd.DataFrame:
+    """One row per peer of some committed benchmarks whose time to the target is known: that time, ours, and their ratio."""
+    found = []
+    for record in records:
+        rows, machine = _rows(record), _record(record)["machine"]
+        ours = _ours(rows)
+        found += [
+            {
+                "machine": machine["gpu"] or machine["processor"],
+                "to": f"{100 * row.target:g} % ({row.contest})",
+                "peer": row.contender,
+                "peer, s": _with_interval(row),
+                "ours, s": _with_interval(ours[row.contest]),
+                "times as long": times,
+                "how": f"{'whole runs' if row.whole_runs else 'steps'}, n = {row.rounds}",
+            }
+            for row in rows
+            if not row.contender.startswith("ours") and (times := _times(row, ours[row.contest]))
+        ]
+    return pd.DataFrame(found).set_index("machine").rename_axis(index=None, columns="machine")
+
+
+def details(records: Iterable[str]) -> str:
+    """Captions and whole tables of some committed benchmarks, as HTML, each in a fold."""
+    return "".join(
+        f'<details class="runs"><summary>{escape(record)}</summary><p>{escape(caption(record).strip("*"))}</p>'
+        f"{table(record).to_html()}</details>"
+        for record in records
+    )
 
 
 def _rows(record: str) -> list[Row]:
@@ -90,10 +116,9 @@ def _times(row: Row, own: Row) -> str:
 
 def _record(name: str) -> dict[str, Any]:
     """Reads a benchmark of `results/bench`. Raises UserError if there is none of that name."""
-    folder = committed_results() / "bench"
-    path = folder / f"{name}.json"
+    path = committed_results() / "bench" / f"{name}.json"
     if not path.is_file():
-        raise UserError(f"no benchmark {name!r}; recorded: {', '.join(sorted(each.stem for each in folder.glob('*.json')))}")
+        raise UserError(f"no benchmark {name!r}; recorded: {', '.join(names())}")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

@@ -1,6 +1,7 @@
 """Figures of the frontier chapter: results in, matplotlib axes out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,40 +22,42 @@ def frontier(
     cost: Callable[[RunRecord], float],
     published_cost: str,
     label: str,
-    legend: bool = True,
+    names: Literal["left", "right"] = "left",
 ) -> Axes:
-    """Test error against cost, both on logarithmic axes: a mark per run of ours, and a numbered dot per published result, whose
-    cost is its field `published_cost`. The legend, if there is one, stands beside the panel."""
-    for (name, found), style in zip(results.items(), styles(), strict=False):
+    """Test error against cost, both on logarithmic axes: a mark per run of ours, and a dot per published result, whose cost is
+    its field `published_cost`. The `names` of ours stand left or right of their marks, those of others above them."""
+    for (name, found), mark in zip(results.items(), styles(), strict=False):
         records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
-        ax.plot(costs, errors, style["marker"], color=style["color"], alpha=0.7, markersize=6, label=name)
-    for number, point in enumerate(published, 1):  # numbered, because several lie too close for their names
+        ax.plot(costs, errors, mark["marker"], color=mark["color"], alpha=0.7, markersize=6, label=name)
+        edge, shift, side = (min(costs), -6, "right") if names == "left" else (max(costs), 6, "left")
+        _name(ax, name, (edge, sum(errors) / len(errors)), (shift, -3), ha=side, color=mark["color"])
+    for point in published:
         value, error = getattr(point, published_cost), 100 * (1 - point.accuracy)
         if value is not None:
-            ax.plot(value, error, ".", color=INK, markersize=5, label=f"{number} {point.name}")
-            # neighbours in the list are neighbours in the plot, too close for numbers side by side
-            shift, alignment = (4, "bottom") if number % 2 else (-4, "top")
-            ax.annotate(
-                str(number), (value, error), (0, shift), textcoords="offset points", fontsize=8, ha="center", va=alignment
-            )
+            ax.plot(value, error, ".", color=INK, markersize=5)
+            # upwards, because many have the same error at nearly the same cost
+            _name(ax, point.name.split(" (")[0], (value, error), (0, 4), ha="left", color=INK, rotation=55)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(ScalarFormatter())
+    ax.margins(x=0.22, y=0.12)
     ax.set_xlabel(label)
     ax.set_ylabel("test error, %")
-    if legend:
-        ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def _name(ax: Axes, name: str, at: tuple[float, float], shift: tuple[int, int], **options: Any) -> None:
+    ax.annotate(name, at, shift, textcoords="offset points", fontsize=7.5, va="bottom", rotation_mode="anchor", **options)
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
     """Seconds per epoch against the factor on one quantity: a dot per run, a line per quantity through the means, and thin lines
     for growth by the factor and by its square."""
-    for (what, runs), style in zip(measured.groupby("what", sort=False), styles(), strict=False):
-        ax.plot(runs["factor"], runs["epoch_seconds"], style["marker"], color=style["color"], alpha=0.5, markersize=5)
-        ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), style["linestyle"], color=style["color"], label=what)
+    for (what, runs), mark in zip(measured.groupby("what", sort=False), styles(), strict=False):
+        ax.plot(runs["factor"], runs["epoch_seconds"], mark["marker"], color=mark["color"], alpha=0.5, markersize=5)
+        ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), mark["linestyle"], color=mark["color"], label=what)
     once = measured.loc[measured["factor"] == 1, "epoch_seconds"].mean()
     factors = sorted(measured["factor"].unique())
     for power, name in ((1, "the factor"), (2, "its square")):
@@ -89,6 +92,6 @@ def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> 
     ax.grid(visible=False, axis="y")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.margins(x=0.14, y=0.15)
+    ax.margins(x=0.25, y=0.15)
     ax.set_xlabel("seconds (logarithmic)")
     return ax

@@ -10,7 +10,7 @@ from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord
 from fastresnet.report import describe_runs, hardware, spread, teraflop
 from fastresnet.report.captions import without_tags
-from fastresnet.report.verdicts import VerdictList, as_list, reaches
+from fastresnet.report.verdicts import VerdictList, difference
 from fastresnet.study import Results, open_study
 
 
@@ -154,15 +154,17 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
 
 def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
     """Verdicts on whether each recipe's mean accuracy is at least its target."""
-    return as_list(
-        [
-            reaches(
-                f"{name} reaches {100 * RECIPES[name].target:.2f} % on average.",
+    return VerdictList(
+        tuple(
+            difference(
+                f"Does {name} reach {100 * RECIPES[name].target:g} % on average?",
+                "Its mean is {} {above|below}",
                 [record.test_accuracy or 0.0 for records in found.records.values() for record in records],
                 RECIPES[name].target,
+                matters=0.0,
             )
             for name, found in recipes_in(results).items()
-        ]
+        )
     )
 
 
@@ -212,6 +214,19 @@ def report_finals(results: Mapping[str, Results]) -> dict[str, tuple[Published, 
         f"{points[name].dataset}, {100 * points[name].accuracy:g} %": (points[name], results[recipe])
         for name, recipe in REPORT_FINALS.items()
     }
+
+
+def recipes_sentence(results: Mapping[str, Results], recipe: str) -> str:
+    """How soon and how far a recipe gets beside the report's final model for its accuracy, as one sentence."""
+    (name,) = (name for name, each in REPORT_FINALS.items() if each == recipe)
+    point = next(point for point in PUBLISHED if point.name == name)
+    records = [record for group in results[recipe].records.values() for record in group]
+    accuracy = pd.Series([record.test_accuracy for record in records], dtype=float).mean()
+    seconds = pd.Series([total_seconds(record) for record in records]).mean()
+    return (
+        f"Two processor cores reach {100 * accuracy:.1f} % on {point.dataset} in {seconds:.0f} s (mean of {len(records)} runs); "
+        f"the report took {point.seconds:.0f} s to {100 * point.accuracy:.1f} % on one {point.hardware}."
+    )
 
 
 def report_finals_caption(results: Mapping[str, Results]) -> str:

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from fastresnet.report import style
 from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, RULE
 from fastresnet.study import Results
@@ -15,10 +17,10 @@ _LIFT = 0.25  # share of a cell's height: its number stands above the line throu
 
 def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
     """Rows of `myrtle_page.measured`: values against their place, such as a layer's depth; mean and range of the seeds."""
-    for (variant, rows), style in zip(values.groupby("variant", sort=False), styles(), strict=False):
+    for (variant, rows), mark in zip(values.groupby("variant", sort=False), styles(), strict=False):
         spread = rows.groupby("place")["value"].agg(["mean", "min", "max"])
-        ax.plot(spread["mean"], label=variant, markersize=4, **style)
-        ax.fill_between(spread.index, spread["min"], spread["max"], color=style["color"], alpha=0.15, linewidth=0)
+        ax.plot(spread["mean"], label=variant, markersize=4, **mark)
+        ax.fill_between(spread.index, spread["min"], spread["max"], color=mark["color"], alpha=0.15, linewidth=0)
     if log:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
@@ -26,7 +28,7 @@ def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: boo
     ax.set_xlabel(label)
     ax.set_ylabel(value)
     if values["variant"].nunique() > 3:  # more lines leave no room for a legend inside
-        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.figure.legend(loc="outside lower left", ncols=2)
     else:
         ax.legend()
     return ax
@@ -58,12 +60,12 @@ def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
 def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
     """Rows of `myrtle_page.measured`: magnitude of the leading eigenvalues against their rank. Each is a dot, hollow if negative,
     and a line goes through the means of the seeds."""
-    for (variant, rows), style in zip(spectra.groupby("variant", sort=False), styles(), strict=False):
+    for (variant, rows), mark in zip(spectra.groupby("variant", sort=False), styles(), strict=False):
         sizes = rows["value"].abs()
-        ax.plot(sizes.groupby(rows["place"]).mean(), style["linestyle"], color=style["color"], linewidth=1, label=variant)
-        for chosen, fill in ((rows["value"] >= 0, style["color"]), (rows["value"] < 0, "none")):
+        ax.plot(sizes.groupby(rows["place"]).mean(), mark["linestyle"], color=mark["color"], linewidth=1, label=variant)
+        for chosen, fill in ((rows["value"] >= 0, mark["color"]), (rows["value"] < 0, "none")):
             ax.scatter(
-                rows.loc[chosen, "place"], sizes[chosen], 22, marker=style["marker"], edgecolor=style["color"], facecolor=fill
+                rows.loc[chosen, "place"], sizes[chosen], 22, marker=mark["marker"], edgecolor=mark["color"], facecolor=fill
             )
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -89,12 +91,12 @@ def weight_norms(results: Results, ax: Axes) -> Axes:
 def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
     """Rows of `myrtle_page.settings`: final test accuracy against learning rate. There is one line per group through the means,
     one dot per run, and a cross at the level of chance per diverged run."""
-    for (group, rows), style in zip(runs.groupby("group", sort=False), styles(), strict=False):
+    for (group, rows), mark in zip(runs.groupby("group", sort=False), styles(), strict=False):
         accuracy = (100 * rows["accuracy"]).fillna(CHANCE)
-        ax.plot(accuracy.groupby(rows["lr"]).mean(), style["linestyle"], color=style["color"], label=group)
+        ax.plot(accuracy.groupby(rows["lr"]).mean(), mark["linestyle"], color=mark["color"], label=group)
         finished = rows["accuracy"].notna()
-        ax.plot(rows.loc[finished, "lr"], accuracy[finished], style["marker"], color=style["color"], alpha=0.6, markersize=5)
-        ax.plot(rows.loc[~finished, "lr"], accuracy[~finished], "x", color=style["color"], markersize=8)
+        ax.plot(rows.loc[finished, "lr"], accuracy[finished], mark["marker"], color=mark["color"], alpha=0.6, markersize=5)
+        ax.plot(rows.loc[~finished, "lr"], accuracy[~finished], "x", color=mark["color"], markersize=8)
     ax.axhline(CHANCE, color=RULE, linewidth=0.8)
     ax.set_xscale("log")
     ax.set_xlabel("learning rate")
@@ -142,11 +144,11 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
     """Rows of `myrtle_page.ladder`: seconds and operations to the target after each step, and published seconds, each over its
     value at the first step, on a logarithmic axis. A step has no point if half of its runs never reach the target."""
     columns = {"seconds": "seconds, here", "TFLOP": "operations, here", "published seconds": "seconds, published"}
-    for (column, name), style in zip(columns.items(), styles(), strict=False):
+    for (column, name), mark in zip(columns.items(), styles(), strict=False):
         known = steps[column].dropna()
         if len(known):
             positions = [steps.index.get_loc(step) for step in known.index]
-            ax.plot(known / known.iloc[0], positions, label=name, markersize=6, **style)
+            ax.plot(known / known.iloc[0], positions, label=name, markersize=6, **mark)
     ax.set_yticks(range(len(steps)), list(steps.index))
     ax.invert_yaxis()
     ax.set_xscale("log", base=2)
@@ -157,8 +159,9 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
+def gradient_scale(measured: pd.DataFrame) -> Figure:
     """Gradient norm against weight scale, both relative: dots for each layer, and the lines 1 / r (the theory) and r."""
+    figure, ax = style.panels(3.4)
     for _, rows in measured.groupby("layer", sort=False):
         ax.plot(rows["scale"], rows["gradient"], "o", color=COLOURS[0], alpha=0.4, markersize=6)
     scales = sorted(measured["scale"].unique())
@@ -169,4 +172,4 @@ def gradient_scale(measured: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel("factor r on the weights")
     ax.set_ylabel("factor on the gradient's norm")
     ax.legend()
-    return ax
+    return style.title(figure, "M6a: gradients of every convolution of a ResNet-18")

@@ -9,8 +9,7 @@ import pandas as pd
 from fastresnet.config.models import DavidNetConfig
 from fastresnet.config.schedules import Schedule
 from fastresnet.records.record import RunRecord
-from fastresnet.report import spread, values, verdicts
-from fastresnet.report.verdicts import Verdict
+from fastresnet.report import spread
 from fastresnet.study import Results
 
 _STEPS = 1000  # at which a schedule is evaluated to find its highest rate
@@ -121,15 +120,14 @@ def norm_ratios(results: Results, *, decaying: bool) -> list[float]:
     return [float(np.max(norms) / np.min(norms)) for norms in zip(*chosen, strict=True)]  # NaN if one of them is
 
 
-def gradients_times_scale(results: Results) -> pd.DataFrame:
-    """One row per variant: gradient norm times the factor r on the weights, relative to the first variant; 1 in theory."""
+def gradients_times_scale(results: Results) -> dict[str, list[float]]:
+    """By variant, for each run: gradient norm times the factor r on the weights, relative to the first variant; 1 in theory."""
     products = {
         variant: np.array([_weight_scale(record) * record.measured["gradient_norm"][0] for record in records])
         for variant, records in results.records.items()
     }
     first = next(iter(products.values()))
-    rows = {variant: {"r times the gradient": spread(pd.Series(each / first), 3)} for variant, each in products.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+    return {variant: (each / first).tolist() for variant, each in products.items()}
 
 
 def _weight_scale(record: RunRecord) -> float:
@@ -195,21 +193,6 @@ def ladder(results: Results, accuracy: float, published: Mapping[str, float]) ->
             "published seconds": published.get(variant, float("nan")),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="step")
-
-
-def more_accurate(results: Results, after: str, before: str, *, margin: float = 0.0) -> Verdict:
-    """Tests that `after` ends more accurate than `before` by more than `margin`, a fraction; a negative one allows that loss."""
-    points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
-    how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin < 0 else "more"
-    high, low = (values(results, variant, "test_accuracy") for variant in (after, before))
-    return verdicts.higher(f"*{after}* is {how} accurate than *{before}*.", high, low, margin=margin)
-
-
-def sooner(results: Results, after: str, before: str, *, column: str = "fastest_epoch_seconds") -> Verdict:
-    """Tests that `after` trains in fewer seconds than `before`, by each run's fastest epoch: other load on a machine can only
-    slow an epoch down. `column` names other seconds of `Results.frame()`, for runs that had the machine to themselves."""
-    fast, slow = (values(results, variant, column) for variant in (after, before))
-    return verdicts.faster(f"*{after}* is faster than *{before}*.", fast, slow)
 
 
 def surface_table(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:

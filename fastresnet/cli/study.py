@@ -124,8 +124,8 @@ def study_verify(
             flush=True,
         )
     verdict = verification.judge(done, margin / 100)
-    print(f"{verdict.status}: {verdict.claim} {verdict.evidence}")
-    if verdict.status != "confirmed":
+    print(f"{verdict.question} {verdict.outcome.capitalize()}. {verdict.found} {verdict.statistics}".rstrip())
+    if verdict.outcome != "yes":
         raise typer.Exit(1)
 
 

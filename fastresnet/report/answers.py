@@ -1,34 +1,49 @@
-"""Answers: for each experiment the original's figure, the one measured here, their difference, and the verdicts.
+"""Answers: for each experiment the original's figure, the one measured here, a sentence, verdicts, a figure and tables.
 
-Each section of a chapter ends with an answer. The table of the study's findings has one row per answer.
+A section of a chapter shows an answer. The table of a chapter, and that of the study's findings, has one row per answer.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
-from pandas.io.formats.style import Styler
+from matplotlib.figure import Figure
 
-from fastresnet.report.captions import without_tags
+from fastresnet.report.captions import finding
+from fastresnet.report.claims import more_accurate
 from fastresnet.report.tables import most_accurate, spread, values
-from fastresnet.report.verdicts import Verdict, higher
+from fastresnet.report.verdicts import Sample, Verdict
 from fastresnet.study import Results, Study
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The outcome of an experiment beside the original's: both figures as text, their difference, and verdicts."""
+    """The outcome of an experiment beside the original's, and how it is shown."""
 
-    results: Results
-    """The runs that the answer rests on."""
+    results: tuple[Results, ...]
+    """The experiments that the answer rests on, the one that it answers first."""
     original: str
+    """The original's figure, as text."""
     here: str
     difference: str
     """The figure here minus the original's; where the original prints none, the difference of the two figures here."""
-    verdicts: tuple[Verdict, ...]
+    summary: str = ""
+    """What came out, in one sentence with its figures. Empty if a variant that it tells of was not run."""
+    verdicts: tuple[Verdict, ...] = ()
+    figure: Callable[[], Figure] | None = None
+    """Draws the figure."""
+    tables: Sequence[object] = field(default_factory=tuple)
 
-    def _repr_markdown_(self) -> str:
-        return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts)
+    @property
+    def asked(self) -> list[Verdict]:
+        """The verdicts whose variants were run."""
+        return [verdict for verdict in self.verdicts if verdict.outcome != "not asked"]
+
+    @property
+    def sentence(self) -> str:
+        """The summary, or else which variants are the best and the worst."""
+        timed = all(record.step_seconds for group in self.results[0].records.values() for record in group)
+        return self.summary or finding(self.results[0], "image_seconds" if timed else "test_accuracy")
 
 
 Questions = Mapping[str, tuple[Callable[..., Answer], tuple[str, ...]]]
@@ -41,70 +56,78 @@ def answer(study: Study, questions: Questions, experiment: str) -> Answer:
     return answered(*(study.best_recorded(each) for each in rests_on))
 
 
-def percent(accuracies: Sequence[float]) -> str:
+def sentence(text: str, *samples: Sample) -> str:
+    """A sentence about some samples; empty if one of them is, since its variant was not run."""
+    return text if all(samples) else ""
+
+
+def percent(accuracies: Sample) -> str:
     """Accuracies in [0, 1] as "75.45 ± 0.20 %", mean and standard deviation."""
     return f"{spread(100 * pd.Series(accuracies, dtype=float), 2)} %"
 
 
-def seconds(durations: Sequence[float]) -> str:
+def mean(accuracies: Sample) -> str:
+    """Mean of accuracies in [0, 1] as "75.5 %"."""
+    return f"{100 * pd.Series(accuracies, dtype=float).mean():.1f} %"
+
+
+def seconds(durations: Sample) -> str:
     """Seconds as "16.4 ± 0.2 s", mean and standard deviation."""
     return f"{spread(pd.Series(durations, dtype=float), 1)} s"
 
 
-def milliseconds(durations: Sequence[float]) -> str:
+def milliseconds(durations: Sample) -> str:
     """Seconds as "2.31 ± 0.05 ms", mean and standard deviation."""
     return f"{spread(1e3 * pd.Series(durations, dtype=float), 2)} ms"
 
 
-def points(one: Sequence[float], other: Sequence[float]) -> str:
+def points(one: Sample, other: Sample) -> str:
     """Mean of some accuracies minus the mean of others, as text in percentage points."""
-    difference = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
-    return "—" if pd.isna(difference) else f"{100 * difference:+.2f} points"
+    change = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
+    return "—" if pd.isna(change) else f"{100 * change:+.2f} points"
 
 
-def times(one: Sequence[float], other: Sequence[float]) -> str:
+def times(one: Sample, other: Sample) -> str:
     """Mean of some seconds over the mean of others, as text."""
-    ratio = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
-    return "—" if pd.isna(ratio) else f"{ratio:.2f} times the time"
+    quotient = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
+    return "—" if pd.isna(quotient) else f"{quotient:.2f} times the time"
 
 
-def choice(results: Results, chosen: str, original: str, verdicts: Iterable[Verdict] = ()) -> Answer:
-    """Whether the variant that the original chose is at most one point less accurate than the best other one. `verdicts` on
-    further claims are added."""
-    rival = most_accurate(results, besides=chosen)
-    ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
-    claim = f"*{chosen}* is at most one point less accurate than the best other ({rival or 'none'})."
-    verdict = higher(claim, ours, theirs, margin=-0.01)
-    return Answer(results, original, beside(percent, {chosen: ours, rival: theirs}), points(ours, theirs), (verdict, *verdicts))
-
-
-def beside(show: Callable[[Sequence[float]], str], samples: Mapping[str, Sequence[float]]) -> str:
+def beside(show: Callable[[Sample], str], samples: Mapping[str, Sample]) -> str:
     """The figures of some variants as text, each after its name; variants without runs are left out."""
     return "; ".join(f"{variant}: {show(sample)}" for variant, sample in samples.items() if sample)
 
 
-def table(answers: Mapping[str, Answer]) -> Styler:
-    """One row per answer, as a table that a notebook shows in full."""
-    rows = [
-        {
-            "": name,
-            "asked": answer.results.experiment.question,
-            "the report": answer.original,
-            "here": answer.here,
-            "difference": answer.difference,
-            "verdict": statuses(answer.verdicts),
-            "runs": scale(answer.results),
-        }
-        for name, answer in answers.items()
-    ]
-    left = [{"selector": "th", "props": "text-align: left"}]
-    return pd.DataFrame(rows).map(without_tags).style.hide(axis="index").set_table_styles(left)
+def choice(
+    results: Results,
+    chosen: str,
+    original: str,
+    verdicts: Iterable[Verdict] = (),
+    *,
+    figure: Callable[[], Figure],
+    tables: Sequence[object] = (),
+) -> Answer:
+    """The answer on how the variant that the original chose compares with the best of the others on the test set: whether it is
+    at most one point less accurate. `verdicts` on further questions are added."""
+    rival = most_accurate(results, besides=chosen)
+    ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
+    said = f"The report's choice, *{chosen}*, ends at {mean(ours)}, and the best other, *{rival}*, at {mean(theirs)}."
+    return Answer(
+        (results,),
+        original,
+        beside(percent, {chosen: ours, rival: theirs}),
+        points(ours, theirs),
+        sentence(said, ours, theirs),
+        (more_accurate(results, chosen, rival, margin=-0.01), *verdicts),
+        figure,
+        tables,
+    )
 
 
-def statuses(verdicts: Sequence[Verdict]) -> str:
-    """The statuses of some verdicts as text, with the count of each if there are several verdicts."""
-    counts = pd.Series([verdict.status for verdict in verdicts], dtype=object).value_counts(sort=False)
-    return ", ".join(f"{status}" if len(verdicts) == 1 else f"{count} {status}" for status, count in counts.items())
+def outcomes(verdicts: Sequence[Verdict]) -> str:
+    """The outcomes of some verdicts as text, with the count of each if there are several verdicts."""
+    counts = pd.Series([verdict.outcome for verdict in verdicts], dtype=object).value_counts(sort=False)
+    return ", ".join(f"{outcome}" if len(verdicts) == 1 else f"{count} {outcome}" for outcome, count in counts.items())
 
 
 def scale(results: Results) -> str:

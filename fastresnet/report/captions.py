@@ -13,7 +13,7 @@ from fastresnet.study import Results
 Measure = Literal["test_accuracy", "image_seconds"]
 MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
-    "image_seconds": ("longest time an image", "shortest", "ms", 1000),
+    "image_seconds": ("longest time per image", "shortest", "ms", 1000),
 }
 """By column of `Results.frame()`: names for its largest and smallest value, the unit to show, and the factor to that unit."""
 
@@ -24,26 +24,45 @@ def without_tags(markdown: str) -> str:
 
 
 def caption(results: Results) -> str:
-    """Edition, scale, hardware, versions and revision of the runs shown, as one Markdown paragraph."""
-    records = [record for group in results.records.values() for record in group]
-    first = records[0]
+    """The provenance of the runs shown, as one Markdown paragraph."""
+    return without_tags(f"*{provenance(results)}*")
+
+
+def provenance(results: Results) -> str:
+    """Edition, scale, hardware, versions and revision of the runs shown, as one sentence."""
+    records = _records(results)
+    return (
+        f"{results.experiment.id}, {results.edition} edition: {records[0].config.data.name}, trained on {_scale(results)}; "
+        f"{_join(_unique(hardware(record) for record in records))}; "
+        f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
+        f"revision {_join(_unique(record.source_revision for record in records))}."
+    )
+
+
+def brief(results: Results) -> str:
+    """Edition and scale of the runs shown, as one Markdown paragraph."""
+    return without_tags(f"*{results.edition} edition: {_scale(results)}.*")
+
+
+def _scale(results: Results) -> str:
+    records = _records(results)
     seeds, wanted = len(results.seeds), len(results.experiment.seeds)
     recorded = f"{seeds} seed{'s' * (seeds != 1)}" if seeds == wanted else f"{seeds} of {wanted} seeds"
     images = {record.data.train_images for record in records if record.data}
     tested = {record.data.test_images for record in records if record.data}
     epochs = {record.config.train.epochs for record in records}
-    return without_tags(
-        f"*{results.experiment.id}, **{results.edition} edition**: {first.config.data.name}, trained on "
-        f"{_numbers(images)} images for {_numbers(epochs)} epoch{'s' * (epochs != {1})}, tested on "
-        f"{_numbers(tested)}; {recorded} per variant; "
-        f"{_join(_unique(hardware(record) for record in records))}; "
-        f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
-        f"revision {_join(_unique(record.source_revision for record in records))}.*"
+    return (
+        f"{_numbers(images)} training images, {_numbers(epochs)} epoch{'s' * (epochs != {1})}, "
+        f"{_numbers(tested)} test images, {recorded} per variant"
     )
 
 
+def _records(results: Results) -> list[RunRecord]:
+    return [record for group in results.records.values() for record in group]
+
+
 def finding(results: Results, column: Measure) -> str:
-    """The variants with the highest and the lowest mean of a column, as one Markdown paragraph; "" for fewer than two."""
+    """The variants with the highest and the lowest mean of a column, as one sentence; "" for fewer than two."""
     most, least, unit, scale = MEASURES[column]
     runs = results.frame().dropna(subset=column).groupby("variant")[column]
     means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
@@ -52,8 +71,8 @@ def finding(results: Results, column: Measure) -> str:
     high, low = means.idxmax(), means.idxmin()
     count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
     return (
-        f"**Finding.** The {most} is {means[high]:.2f} {unit}, of *{high}*; the {least}, {means[low]:.2f} {unit}, of *{low}* "
-        f"(means of {count} run{'s' * (largest > 1)} per variant)."
+        f"The {most} is {means[high]:.2f} {unit} (*{high}*), the {least} {means[low]:.2f} {unit} (*{low}*), "
+        f"as means of {count} run{'s' * (largest > 1)} each."
     )
 
 

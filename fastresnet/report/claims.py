@@ -1,23 +1,53 @@
-"""Verdicts on claims about two variants of one experiment: a chapter states the claim, this module looks up the runs."""
+"""Verdicts on two variants of one experiment: questions and sentences are worded here, the runs are looked up in the results."""
 
-from fastresnet.report import values, verdicts
-from fastresnet.report.verdicts import Verdict
+from fastresnet.report import values
+from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
 
 
-def more_accurate(
-    claim: str, results: Results, one: str, other: str, *, margin: float = 0.0, column: str = "test_accuracy"
+def more_accurate(results: Results, one: str, other: str, *, margin: float = 0.0) -> Verdict:
+    """Tests whether variant `one` ends more accurate on the test set than `other`, by more than `margin`, a fraction.
+
+    A negative margin asks whether it is at most that much less accurate."""
+    points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
+    how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin else "more"
+    ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
+    found = f"*{one}* is {{}} {{more|less}} accurate"
+    return difference(f"Is *{one}* {how} accurate than *{other}*?", found, ours, theirs, above=margin)
+
+
+def equally_accurate(results: Results, one: str, other: str, *, margin: float) -> Verdict:
+    """Tests whether two variants end within `margin` of each other, a fraction, on the test set."""
+    points = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
+    found = f"*{one}* is {{}} {{more|less}} accurate"
+    return difference(f"Are *{one}* and *{other}* within {points}?", found, ours, theirs, within=margin)
+
+
+def fits_better(results: Results, one: str, other: str) -> Verdict:
+    """Tests whether variant `one` ends with a higher accuracy on the training images than `other`."""
+    ours, theirs = (values(results, variant, "train_accuracy") for variant in (one, other))
+    found = f"On these images *{one}* ends {{}} {{higher|lower}}"
+    return difference(f"Does *{one}* fit the training images better than *{other}*?", found, ours, theirs)
+
+
+def overfits(results: Results, variant: str, *, margin: float) -> Verdict:
+    """Tests whether a variant's training accuracy ends above its test accuracy by more than `margin`, a fraction."""
+    train, test = (values(results, variant, f"{part}_accuracy") for part in ("train", "test"))
+    question = f"Does training accuracy end more than {100 * margin:g} points above test accuracy (*{variant}*)?"
+    return difference(question, "It ends {} {above|below}", train, test, above=margin, paired=True)
+
+
+def quicker(
+    results: Results, one: str, other: str, *, what: str = "an image", column: str = "image_seconds", at_most: float = 1.0
 ) -> Verdict:
-    """Tests that variant `one` ends more accurate than `other` by more than `margin`, as `verdicts.higher` does.
+    """Tests whether variant `one` takes less time than `other`, or less than `at_most` times as long.
 
-    `column` names accuracies in `Results.frame()`, which are fractions.
-    """
-    return verdicts.higher(claim, values(results, one, column), values(results, other, column), margin=margin)
-
-
-def quicker(claim: str, results: Results, one: str, other: str, *, by: float = 1.0, column: str = "image_seconds") -> Verdict:
-    """Tests that variant `other` takes more than `by` times the seconds of `one`, as `verdicts.faster` does.
-
-    `column` names seconds in `Results.frame()`.
-    """
-    return verdicts.faster(claim, fast=values(results, one, column), slow=values(results, other, column), by=by)
+    `what` takes the time; `column` names its seconds in `Results.frame()`."""
+    ours, theirs = (values(results, variant, column) for variant in (one, other))
+    question = (
+        f"Does {what} take less time with *{one}* than with *{other}*?"
+        if at_most == 1
+        else f"Does {what} take at most {at_most:g} times as long with *{one}* as with *{other}*?"
+    )
+    return ratio(question, "It takes {} as long", ours, theirs, below=at_most)

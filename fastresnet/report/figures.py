@@ -9,11 +9,13 @@ from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from fastresnet import report
+from fastresnet.report import style
 from fastresnet.report.original import OriginalEpoch
-from fastresnet.report.style import COLOURS
+from fastresnet.report.style import COLOURS, RULE
 from fastresnet.study import Results
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -29,9 +31,91 @@ def styles() -> itertools.cycle:
     )
 
 
-def accuracy_by_epoch(results: Results, ax: Axes) -> Axes:
-    """Test accuracy against epochs: the mean of the seeds as a line, their range as a band."""
-    return _curves(results, ax, against="epoch", label="epoch")
+def curves(results: Results, *, target: float | None = None) -> Figure:
+    """Test accuracy by epoch: per variant a line of the means of the seeds, named at its end, and a band of their range. A grey
+    line shows a target."""
+    figure, ax = style.panels(3.4)
+    _name_lines(ax, accuracy_by_epoch(results, ax))
+    if target is not None:
+        ax.axhline(100 * target, color=RULE, linewidth=1)
+    return style.title(figure, _title(results), "Lines: mean of the seeds; bands: their range" if len(results.seeds) > 1 else "")
+
+
+def dots(results: Results, column: str = "test_accuracy", *, label: str = "test accuracy at the end, %") -> Figure:
+    """Accuracies of a column of `Results.frame()` in %: a row per variant, a dot per run, and a bar at their mean."""
+    figure, ax = style.panels(0.9 + 0.3 * len(results.records))
+    runs_by_variant(results, column, ax, label=label, scale=100)
+    return style.title(figure, _title(results))
+
+
+def accuracy_and_seconds(
+    results: Results, column: str = "fastest_epoch_seconds", *, label: str = "seconds of the fastest epoch"
+) -> Figure:
+    """Test accuracy and, below it, seconds of a column of `Results.frame()`: a row per variant, dots for runs, bars for means."""
+    figure, (above, below) = style.panels(1.4 + 0.6 * len(results.records), 2)
+    runs_by_variant(results, "test_accuracy", above, label="test accuracy, %", scale=100)
+    runs_by_variant(results, column, below, label=label)
+    return style.title(figure, _title(results))
+
+
+def parts(results: Results) -> Figure:
+    """Where the time of an image goes in a training step: a stacked bar per variant."""
+    figure, ax = style.panels(1.2 + 0.3 * len(results.records))
+    step_parts(results, ax)
+    return style.title(figure, _title(results))
+
+
+def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = ()) -> Figure:
+    """Test and training accuracy by epoch, and the original's if it prints them."""
+    figure, ax = style.panels(4.0)
+    train_and_test_accuracy(results, ax)
+    if original:
+        original_epochs(original, ax)
+    ax.get_legend().remove()
+    figure.legend(loc="outside lower left", ncols=1)
+    return style.title(figure, _title(results), "Full lines: test; dashed: training" + "; black: the report" * bool(original))
+
+
+def _title(results: Results) -> str:
+    return f"{results.experiment.id}: {results.experiment.question}"
+
+
+def accuracy_by_epoch(results: Results, ax: Axes) -> dict[str, tuple[float, str]]:
+    """Test accuracy against epochs: the mean of the seeds as a line, their range as a band. Returns each line's last value and
+    colour."""
+    ends = {}
+    evaluated = results.epochs().dropna(subset="test_accuracy")
+    for variant, mark in zip(results.records, styles(), strict=False):
+        accuracy = 100 * evaluated[evaluated["variant"] == variant].groupby("epoch")["test_accuracy"].agg(["mean", "min", "max"])
+        if accuracy.empty:  # every run diverged
+            continue
+        ax.plot(accuracy["mean"], label=variant, markersize=4, **mark)
+        ax.fill_between(accuracy.index, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
+        ends[variant] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("test accuracy, %")
+    return ends
+
+
+def _name_lines(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
+    """Writes each line's name and last value beside its end, far enough apart to be read."""
+    low, high = ax.get_ylim()
+    places: list[float] = []
+    lines = sorted(ends.items(), key=lambda line: line[1])
+    for _, (value, _) in lines:
+        places.append(max(value, places[-1] + 0.065 * (high - low)) if places else value)
+    lift = sum(place - value for place, (_, (value, _)) in zip(places, lines, strict=True)) / max(len(places), 1)
+    for place, (variant, (value, colour)) in zip(places, lines, strict=True):
+        ax.text(
+            1.02,
+            place - lift,
+            f"{variant}  {value:.1f}",
+            transform=ax.get_yaxis_transform(),
+            color=colour,
+            va="center",
+            fontsize="small",
+        )
 
 
 def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
@@ -39,12 +123,12 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
 
     The legend names the variants; the caller explains the dashes."""
     epochs = results.epochs()
-    for variant, style in zip(results.records, styles(), strict=False):
+    for variant, mark in zip(results.records, styles(), strict=False):
         runs = epochs[epochs["variant"] == variant]
         for column, label, dash in (("test_accuracy", variant, "-"), ("train_accuracy", None, "--")):
             rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
-            ax.plot(rows["mean"], dash, color=style["color"], label=label)
-            ax.fill_between(rows.index, rows["min"], rows["max"], color=style["color"], alpha=0.15, linewidth=0)
+            ax.plot(rows["mean"], dash, color=mark["color"], label=label)
+            ax.fill_between(rows.index, rows["min"], rows["max"], color=mark["color"], alpha=0.15, linewidth=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
@@ -64,21 +148,16 @@ def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes) -> Axes:
 
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
-    """Test accuracy against seconds of training, evaluation not counted."""
-    return _curves(results, ax, against="elapsed", label="seconds of training")
-
-
-def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
+    """Test accuracy against seconds of training, evaluation not counted: means of the seeds, and their range."""
     epochs = results.epochs()
     epochs["elapsed"] = epochs.groupby(["variant", "seed"])["train_seconds"].cumsum()
     evaluated = epochs.dropna(subset="test_accuracy")
-    for variant, style in zip(results.records, styles(), strict=False):
+    for variant, mark in zip(results.records, styles(), strict=False):
         rows = evaluated[evaluated["variant"] == variant].groupby("epoch")
-        position, accuracy = rows[against].mean(), 100 * rows["test_accuracy"].mean()
-        ax.plot(position, accuracy, label=variant, markersize=5, **style)
-        low, high = 100 * rows["test_accuracy"].min(), 100 * rows["test_accuracy"].max()
-        ax.fill_between(position, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    ax.set_xlabel(label)
+        position, accuracy = rows["elapsed"].mean(), 100 * rows["test_accuracy"].agg(["mean", "min", "max"])
+        ax.plot(position, accuracy["mean"], label=variant, markersize=4, **mark)
+        ax.fill_between(position, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
+    ax.set_xlabel("seconds of training")
     ax.set_ylabel("test accuracy, %")
     ax.legend()
     return ax
@@ -87,10 +166,10 @@ def _curves(results: Results, ax: Axes, against: str, label: str) -> Axes:
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
     """`column` of `Results.frame()`, times `scale`: one row per variant, with a dot per run and a bar at their mean."""
     frame = results.frame()
-    for position, (variant, style) in enumerate(zip(results.records, styles(), strict=False)):
+    for position, (variant, mark) in enumerate(zip(results.records, styles(), strict=False)):
         values = scale * frame.loc[frame["variant"] == variant, column].astype(float)
-        ax.plot(values, [position] * len(values), style["marker"], color=style["color"], alpha=0.7, markersize=6)
-        ax.vlines(values.mean(), position - 0.3, position + 0.3, color=style["color"], linewidth=2)
+        ax.plot(values, [position] * len(values), mark["marker"], color=mark["color"], alpha=0.7, markersize=6)
+        ax.vlines(values.mean(), position - 0.3, position + 0.3, color=mark["color"], linewidth=2)
     ax.set_yticks(range(len(results.records)), list(results.records))
     ax.invert_yaxis()
     ax.set_xlabel(label)
@@ -107,7 +186,7 @@ def step_parts(results: Results, ax: Axes) -> Axes:
         left += means[part]
     ax.invert_yaxis()
     ax.set_xlabel("milliseconds per image")
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # the bars leave no room inside
+    ax.figure.legend(loc="outside lower left", ncols=3)  # the bars leave no room inside
     return ax
 
 
@@ -121,33 +200,34 @@ def accuracy_against_seconds(
 ) -> Axes:
     """Final test accuracy against the `seconds` of each variant, on a logarithmic axis: a dot per run, a larger dot at their
     mean, and a ring where the original prints both."""
-    for variant, style in zip(results.records, styles(), strict=False):
+    for variant, line in zip(results.records, styles(), strict=False):
         accuracy = 100 * pd.Series(report.values(results, variant, "test_accuracy"), dtype=float)
-        mark, cost = {"marker": style["marker"], "color": style["color"], "linestyle": ""}, seconds.get(variant, float("nan"))
+        mark, cost = {**line, "linestyle": ""}, seconds.get(variant, float("nan"))
         ax.plot([cost] * len(accuracy), accuracy, alpha=0.45, markersize=5, **mark)
         ax.plot(cost, accuracy.mean(), markersize=10, label=variant, **mark)
         theirs, their_cost = original.get(variant, (0.0, None))
         if their_cost:
             ax.plot(their_cost, 100 * theirs, markersize=10, fillstyle="none", **mark)
     ax.set_xscale("log")
-    for axis_formatter in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
-        axis_formatter(ScalarFormatter())
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
-    ax.legend()
+    ax.figure.legend(loc="outside lower left", ncols=2)
     return ax
 
 
-def chain(steps: pd.DataFrame, ax: Axes) -> Axes:
+def chain(steps: pd.DataFrame) -> Figure:
     """Accuracy after each step of a chain, from rows of `cifar10_answers.chain`: the original's, ours with its choices, and ours
     with choices by held-out images."""
+    figure, ax = style.panels(3.8)
     percent, places = 100 * steps, range(len(steps))
     ax.plot(places, percent["report"], "k.", markersize=9, label="the report")
     ax.plot(places, percent["here"], "o", color=COLOURS[0], label="here, the report's choice")
     ax.vlines(places, percent["low"], percent["high"], color=COLOURS[0], linewidth=2)
     ax.plot(places, percent["held_out"], "D", color=COLOURS[1], fillstyle="none", label="here, chosen on other images")
     ax.set_xticks(places, list(steps.index))
-    ax.set_xlabel("step")
     ax.set_ylabel("test accuracy, %")
     ax.legend()
-    return ax
+    return style.title(figure, f"Accuracy after each step, {steps.index[0]} to {steps.index[-1]}", "Bars: range of the seeds")

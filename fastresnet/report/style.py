@@ -4,9 +4,11 @@ Figures are drawn in dark ink on white, for print and notebooks; the book's styl
 are vectors, so that they stay sharp at any width.
 """
 
+from textwrap import fill
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,8 +20,8 @@ INK = "#333333"
 RULE = "#999999"
 """Colour of reference lines: theory, chance, a limit."""
 
-WIDTH = 8.0
-"""Width of every figure in inches: that of the book's text."""
+WIDTH = 5.0
+"""Width of every figure in inches. At the width of a telephone its text, of 9.5 points, is still 9 pixels high."""
 
 _SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -39,6 +41,7 @@ _SETTINGS: dict[Any, Any] = {
     "legend.edgecolor": "none",
     "legend.facecolor": "white",
     "legend.fontsize": "small",
+    "legend.title_fontsize": "small",
     "legend.framealpha": 0.75,  # legible over lines, which still show through
     "svg.hashsalt": "fastresnet",  # otherwise identifiers differ each time a figure is drawn
     "text.color": INK,
@@ -66,17 +69,28 @@ def _drawn(figure: Figure) -> tuple[str, dict[str, Any]]:
     return print_figure(figure, "svg", metadata={"Date": None}), {"alt": describe(figure)}
 
 
-def title(figure: Figure, text: str, key: str = "") -> None:
-    """Sets a figure's title and, below the figure, the key to its marks, both at its left edge."""
-    figure.suptitle(text, x=0.01, ha="left")
-    if key:
-        figure.supxlabel(f"{key}.", x=0.01, ha="left", fontsize="small")
+def panels(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure with so many panels, one above the other, and its axes. Options are those of `plt.subplots`."""
+    return plt.subplots(rows, 1, figsize=(WIDTH, height), layout="constrained", **options)
+
+
+def title(figure: Figure, text: str, key: str = "") -> Figure:
+    """Sets a figure's title and, below the figure, the key to its marks, both at its left edge. Returns the figure."""
+    figure.suptitle(fill(text, 60), x=0.01, ha="left")
+    if key and figure.legends:  # below the panels, where the key would be
+        figure.legends[0].set(alignment="left")
+        figure.legends[0].set_title(f"{key}.")
+    elif key:
+        figure.supxlabel(fill(f"{key}.", 75), x=0.01, ha="left", fontsize="small")
+    return figure
 
 
 def describe(figure: Figure) -> str:
     """Describes a figure in words: its title, the title, axes and labels of each panel, and the key."""
-    parts = [figure.get_suptitle(), *(_describe_panel(ax) for ax in figure.axes), figure.get_supxlabel().rstrip(".")]
-    return " ".join(f"{part}." for part in parts if part)
+    keys = figure.get_supxlabel() or "".join(legend.get_title().get_text() for legend in figure.legends)
+    title, key = (text.replace("\n", " ") for text in (figure.get_suptitle(), keys))
+    parts = [title, *(_describe_panel(ax) for ax in figure.axes), key.rstrip(".")]
+    return " ".join(part if part.endswith("?") else f"{part}." for part in parts if part)
 
 
 def _describe_panel(ax: Axes) -> str:

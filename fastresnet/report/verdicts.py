@@ -1,146 +1,139 @@
-"""Verdicts: whether the records confirm a claim, with the interval that the answer rests on.
+"""Verdicts: whether the records answer a question with yes or no, what was measured, and how sure that is.
 
-All tests use the 95 % confidence interval of a difference of means: Welch's for two independent samples, the paired one for
-runs that share their seeds, the one-sample one for a mean against a number. A claim is `confirmed` if the whole interval lies
-on its side of the margin, `not confirmed` if the whole interval lies on the other side, and `cannot tell` otherwise. A claim
-of *more*, without a margin, is also `not confirmed` if the interval holds no difference that would matter: half a point of
-accuracy, or a twentieth of the time. One or two runs have no interval: their mean `points to yes` or `points to no`.
+All tests use the 95 % confidence interval of a difference of means, or of a ratio of geometric means: Welch's for two independent
+samples, the paired one for runs that share their seeds, the one-sample one for a mean against a number. The answer is `yes` if
+the whole interval lies on the asked side of the limit, `no` if it lies on the other side, and `cannot tell` otherwise. A question
+about *more* or *less*, without a margin, is also answered if nothing that would matter is left: half a point of accuracy, or a
+twentieth of the time. One or two runs have no interval: their mean `points to yes` or `points to no`.
 """
 
 import math
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-from pandas.io.formats.style import Styler
 from scipy import stats
 
 from fastresnet.report.captions import without_tags
 
-Status = Literal["confirmed", "not confirmed", "cannot tell", "points to yes", "points to no"]
+Outcome = Literal["yes", "no", "no difference that matters", "cannot tell", "points to yes", "points to no", "not asked"]
 MIN_RUNS = 3
 CONFIDENCE = 0.95
 SMALLEST_DIFFERENCE = 0.005
 """The smallest difference of two accuracies that would matter to somebody who chooses between them."""
 SMALLEST_RATIO = 1.05
 """The smallest ratio of two times, or other costs, that would matter."""
+_MANY_RUNS = 200
+"""Numbers of runs above this one are not spelled out when a verdict says what it would take to tell."""
+
+Sample = Sequence[float]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, the answer, and the figures that the answer rests on."""
+    """A question, the answer, what was measured in one sentence, and the statistics that the answer rests on."""
 
-    claim: str
-    status: Status
-    evidence: str
+    question: str
+    outcome: Outcome
+    found: str
+    statistics: str
 
     def _repr_markdown_(self) -> str:
-        return without_tags(f"**Verdict: {self.status}.** {self.claim} {self.evidence}")
+        return without_tags(f"{self.question} **{self.outcome.capitalize()}.** {self.found}")
 
 
 @dataclass(frozen=True)
 class VerdictList:
-    """Several verdicts, shown as a list."""
+    """Several verdicts, shown as a list without those whose variants were not run."""
 
     verdicts: tuple[Verdict, ...]
 
     def _repr_markdown_(self) -> str:
-        return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts)
+        return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts if verdict.outcome != "not asked")
 
 
-def as_list(verdicts: Sequence[Verdict]) -> VerdictList:
-    """Shows verdicts as one list in a notebook."""
-    return VerdictList(tuple(verdicts))
+def difference(
+    question: str,
+    found: str,
+    one: Sample,
+    other: Sample | float,
+    *,
+    above: float = 0.0,
+    within: float | None = None,
+    matters: float = SMALLEST_DIFFERENCE,
+    paired: bool = False,
+) -> Verdict:
+    """Tests whether the mean of `one` minus that of `other`, or minus a number, lies `above` a limit or `within` it either way.
 
-
-def overview(answers: Mapping[str, Verdict | VerdictList]) -> Styler:
-    """Table of a chapter's verdicts, one row per claim, under its id; a notebook shows it in full."""
-    rows = [
-        {"": name, "claim, as tested": verdict.claim.replace("*", ""), "verdict": verdict.status}
-        for name, answer in answers.items()
-        for verdict in (answer.verdicts if isinstance(answer, VerdictList) else (answer,))
-    ]
-    return pd.DataFrame(rows, columns=["", "claim, as tested", "verdict"]).style.hide(axis="index")
-
-
-def higher(claim: str, high: Sequence[float], low: Sequence[float], *, margin: float = 0.0, paired: bool = False) -> Verdict:
-    """Tests that the mean of `high` is larger by more than `margin`. Values are fractions, shown in percentage points.
-
-    A negative margin tests that the mean is not smaller by more than that. `paired` pairs the values in order.
+    Values are fractions, shown in percentage points. `found` says what was measured, with `{}` for the size of the difference and
+    words for both directions, as in "*a* is {} {more|less} accurate than *b*". Without a limit, a difference below `matters` does
+    not count. `paired` pairs the values in order.
     """
-    test = _compare(high, low, paired=paired)
-    status = test.above(margin, or_at_least=0.0 if margin else SMALLEST_DIFFERENCE)
-    matters = f"margin {100 * margin:+.1f}" if margin else f"{100 * SMALLEST_DIFFERENCE:g} would matter"
-    return test.verdict(claim, status, f"Difference {test.points}", f"{test.interval} ({matters}; {test.in_words})")
+    test = _compare(one, other, paired=paired)
+    if within is None:
+        matters = 0.0 if above else matters
+        outcome, missed = test.above(above, matters=matters)
+        limit = f"more than {100 * above:+g} points" + f", {100 * matters:g} points would matter" * (matters > 0)
+    else:
+        outcome, missed = test.inside(within)
+        limit = f"within ±{100 * within:g} points"
+    low, high = 100 * test.lower, 100 * test.upper
+    return test.verdict(
+        question, outcome, _in_points(found, test), f"asked: {limit}; 95 % interval {low:+.2f} to {high:+.2f} points", missed
+    )
 
 
-def equivalent(claim: str, one: Sequence[float], other: Sequence[float], *, margin: float) -> Verdict:
-    """Tests that two means differ by less than `margin` either way. Values are fractions, shown in percentage points."""
-    test = _compare(one, other)
-    interval = f"{test.interval} (margin ±{100 * margin:.1f}; {test.in_words})"
-    return test.verdict(claim, test.inside(margin), f"Difference {test.points}", interval)
+def ratio(
+    question: str, found: str, one: Sample, other: Sample | float, *, below: float | None = None, above: float | None = None
+) -> Verdict:
+    """Tests whether the ratio of two geometric means, or of one to a number, lies `below` or `above` a limit.
 
-
-def within(claim: str, differences: Sequence[float], *, margin: float) -> Verdict:
-    """Tests that a mean difference lies within `margin` either way. Values are fractions, shown in percentage points."""
-    test = _compare(differences, 0.0)
-    interval = f"{test.interval} (margin ±{100 * margin:.1f}; {test.name}, {test.counts})"
-    return test.verdict(claim, test.inside(margin), f"Mean difference {test.points}", interval)
-
-
-def reaches(claim: str, values: Sequence[float], target: float) -> Verdict:
-    """Tests that a mean is at least a target. Values are fractions, shown in percentage points."""
-    test, mean = _compare(values, target), pd.Series(values, dtype=float).mean()
-    estimate = f"Mean {100 * mean:.2f} %, {test.points} from the target"
-    return test.verdict(claim, test.above(0.0), estimate, f"{test.interval} ({test.in_words})")
-
-
-def faster(claim: str, fast: Sequence[float], slow: Sequence[float], *, by: float = 1.0) -> Verdict:
-    """Tests that `slow` takes more than `by` times the seconds of `fast`. Being about a ratio, the test is on logarithms.
-
-    With `by` below 1 it tests that `fast` takes at most 1/by times the seconds of `slow`.
+    The test is on logarithms; values are positive. `found` says what was measured, with `{}` for the ratio, as in "an epoch with
+    *a* takes {} as long as with *b*".
     """
-    return times_larger(claim, slow, fast, by=by, what="seconds")
+    test = _compare(one, other, log=True)
+    limit = below or above or 1.0
+    matters = math.log(SMALLEST_RATIO) if limit == 1 else 0.0
+    judge = test.below if below else test.above
+    outcome, missed = judge(math.log(limit), matters=matters)
+    times, low, high = np.exp([test.difference, test.lower, test.upper])
+    shown = f" ({low:.2f} to {high:.2f}" if low < high else " (the same in every run"
+    said = found.replace("{}", f"{times:.2f} times") + (shown if min(test.runs) >= MIN_RUNS else " (")
+    asked = f"asked: {'below' if below else 'above'} {limit:g}" + f", {SMALLEST_RATIO:g} would matter" * bool(matters)
+    return test.verdict(question, outcome, said, f"{asked}; 95 % interval {low:.3f} to {high:.3f}", missed)
 
 
-def times_larger(claim: str, large: Sequence[float], small: Sequence[float], *, by: float = 1.0, what: str) -> Verdict:
-    """Tests that the positive values of `large` are more than `by` times those of `small`. The test is on logarithms.
+def exact(question: str, found: str, measured: Sample, expected: Sample, *, tolerance: float) -> Verdict:
+    """Tests whether measured values without noise equal the expected ones, with a relative error of at most `tolerance`.
 
-    `what` names the values in the evidence. With `by` below 1 it tests that `small` is at most 1/by times `large`.
-    """
-    test = _compare(large, small, log=True)
-    status = test.above(math.log(by), or_at_least=math.log(SMALLEST_RATIO) if by == 1 else 0.0)
-    matters = f"{SMALLEST_RATIO:g} would matter" if by == 1 else f"margin {by:.2f}"
-    interval = f"95 % interval {np.exp(test.lower):.2f} to {np.exp(test.upper):.2f} ({matters}; {test.in_words})"
-    if test.lower == test.upper:
-        interval = f"the same in every run ({matters}; {test.counts})"
-    return test.verdict(claim, status, f"Ratio of {what} {np.exp(test.difference):.2f}", interval)
-
-
-def beyond(claim: str, values: Sequence[float], limit: float, *, below: bool = False, what: str) -> Verdict:
-    """Tests that the geometric mean of positive values lies above a limit, or `below` it. The test is on logarithms.
-
-    `what` names the values in the evidence."""
-    test = _compare(values, limit, log=True)
-    mean, lower, upper = limit * np.exp([test.difference, test.lower, test.upper])
-    interval = f"95 % interval {lower:.2f} to {upper:.2f} (limit {limit:.2f}; {test.in_words})"
-    return test.verdict(claim, test.below(0.0) if below else test.above(0.0), f"Mean {what} {mean:.2f}", interval)
-
-
-def exact(claim: str, measured: Sequence[float], expected: Sequence[float], *, tolerance: float) -> Verdict:
-    """Tests that measured values without noise equal the expected ones, with a relative error of at most `tolerance`."""
+    `found` says what was measured, with `{}` for the largest relative error."""
     error = float(np.max(np.abs(np.asarray(measured) / np.asarray(expected) - 1)))
-    evidence = f"Largest relative error {error:.1e} over {len(measured)} values, {tolerance:.0e} allowed."
-    return Verdict(claim, "confirmed" if error <= tolerance else "not confirmed", evidence)
+    statistics = f"Asked: a relative error of at most {tolerance:.0e}, over {len(measured)} values."
+    return Verdict(question, "yes" if error <= tolerance else "no", found.replace("{}", f"{error:.1e}"), statistics)
 
 
-def interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float] | None:
+def interval(one: Sample, other: Sample) -> tuple[float, float, float] | None:
     """Difference of two samples' means and both ends of its 95 % interval (Welch); None if a sample has too few runs."""
     test = _compare(one, other)
     return (test.difference, test.lower, test.upper) if min(test.runs) >= MIN_RUNS else None
+
+
+def _in_points(found: str, test: "_Test") -> str:
+    """The sentence of a difference in percentage points, up to its interval, both told in the direction of the difference."""
+    sign = -100.0 if test.difference < 0 else 100.0
+    low, high = sorted((sign * test.lower, sign * test.upper))
+    digits = 2 if 0 < high - low < 1 else 1
+    words = re.search(r"\{(\w+)\|(\w+)\}", found)
+    this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
+    said = re.sub(r"\{\w+\|\w+\}", this, found).replace("{}", f"{sign * test.difference:.{digits}f} points")
+    if min(test.runs) < MIN_RUNS:
+        return f"{said} ("
+    if low < 0 and words:
+        return f"{said} (from {-low:.{digits}f} {that} to {high:.{digits}f} {this}"
+    return f"{said} ({low:.{digits}f} to {high:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -158,58 +151,70 @@ class _Test:
     upper: float = math.nan
     p: float = math.nan
     """Two-sided p-value."""
-    effect: float = math.nan
-    """Effect size: the difference in standard deviations of the samples."""
+    spread: float = math.nan
+    """Standard deviation of the runs within a sample."""
 
-    def above(self, margin: float, *, or_at_least: float = 0.0) -> Status:
-        """Whether the interval lies above a margin: not confirmed if it ends at most `or_at_least` above the margin."""
-        return "confirmed" if self.lower > margin else "not confirmed" if self.upper <= margin + or_at_least else "cannot tell"
+    def above(self, limit: float, *, matters: float) -> tuple[Outcome, float]:
+        """Whether the interval lies above a limit, and the half-width of an interval that would decide it. Also decided is an
+        interval that ends at most `matters` above the limit."""
+        missed = max(self.difference - limit, limit + matters - self.difference)
+        if self.lower > limit:
+            return "yes", missed
+        if matters and self.lower >= limit - matters and self.upper <= limit + matters:
+            return "no difference that matters", missed
+        return ("no" if self.upper <= limit + matters else "cannot tell"), missed
 
-    def below(self, margin: float) -> Status:
-        return "confirmed" if self.upper < margin else "not confirmed" if self.lower >= margin else "cannot tell"
+    def below(self, limit: float, *, matters: float) -> tuple[Outcome, float]:
+        """Whether the interval lies below a limit, like `above`."""
+        return self._turned.above(-limit, matters=matters)
 
-    def inside(self, margin: float) -> Status:
+    @property
+    def _turned(self) -> "_Test":
+        return _Test(self.name, self.runs, self.dropped, -self.difference, -self.upper, -self.lower, self.p, self.spread)
+
+    def inside(self, margin: float) -> tuple[Outcome, float]:
+        """Whether the interval lies within a margin either way, and the half-width of an interval that would decide it."""
+        missed = abs(margin - abs(self.difference))
         if self.lower > margin or self.upper < -margin:
-            return "not confirmed"
-        return "confirmed" if -margin < self.lower and self.upper < margin else "cannot tell"
-
-    @property
-    def points(self) -> str:
-        return f"{100 * self.difference:+.2f} points"
-
-    @property
-    def interval(self) -> str:
-        return f"95 % interval {100 * self.lower:+.2f} to {100 * self.upper:+.2f}"
+            return "no", missed
+        return ("yes" if -margin < self.lower and self.upper < margin else "cannot tell"), missed
 
     @property
     def counts(self) -> str:
-        return "n = " + " and ".join(map(str, self.runs))
+        return f"n = {' and '.join(map(str, dict.fromkeys(self.runs)))}"
 
-    @property
-    def in_words(self) -> str:
-        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
-        effect = f"effect size {self.effect:.1f}, " if len(self.runs) > 1 else ""
-        return f"{self.name}, {p}, {effect}{self.counts}"
-
-    def verdict(self, claim: str, status: Status, estimate: str, interval: str) -> Verdict:
-        """The verdict with its evidence. With too few runs for an interval, it says which way their mean points."""
+    def verdict(self, question: str, outcome: Outcome, found: str, statistics: str, missed: float) -> Verdict:
+        """The verdict, its open bracket closed by the number of runs. With too few runs, it says which way their mean points."""
         fewest = min(self.runs)
-        left_out = f"; {self.dropped} runs without a value left out" * (self.dropped > 0)
-        if fewest >= MIN_RUNS:
-            return Verdict(claim, status, f"{estimate}, {interval}{left_out}.")
         if not fewest:
-            return Verdict(claim, "cannot tell", f"There is no run to compare{left_out}.")
-        few = f"{estimate}, of {fewest} run{'s' * (fewest != 1)}: too few for an interval{left_out}."
-        return Verdict(claim, "points to yes" if status == "confirmed" else "points to no", few)
+            return Verdict(question, "not asked", "There is no run to compare.", "")
+        left_out = f" {self.dropped} runs without a value are left out." * (self.dropped > 0)
+        if fewest < MIN_RUNS:
+            said = f"{found}{self.counts}: too few for an interval).{left_out}"
+            return Verdict(question, "points to yes" if outcome == "yes" else "points to no", said, "")
+        said = f"{found}; {self.counts}).{left_out}"
+        if outcome == "cannot tell":
+            said += f" {self._would_take(missed)}"
+        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        effect = f", effect size {self.difference / self.spread:.1f}" if len(self.runs) > 1 and self.spread else ""
+        return Verdict(question, outcome, said, f"{self.name}, {statistics}, {p}{effect}.")
+
+    def _would_take(self, missed: float) -> str:
+        """How many runs would decide a question, if mean and spread stay what they are."""
+        samples = 2 if self.name.startswith("Welch") else 1
+        runs = np.arange(min(self.runs) + 1, _MANY_RUNS + 1)
+        widths = stats.t.ppf((1 + CONFIDENCE) / 2, samples * (runs - 1)) * self.spread * np.sqrt(samples / runs)
+        enough = runs[widths < missed]
+        return f"It would take {f'about {enough[0]}' if enough.size else f'more than {_MANY_RUNS}'} runs of each to tell."
 
 
-def _compare(one: Sequence[float], other: Sequence[float] | float, *, paired: bool = False, log: bool = False) -> _Test:
+def _compare(one: Sample, other: Sample | float, *, paired: bool = False, log: bool = False) -> _Test:
     """Tests two samples, independent or paired, or one sample against a number; on logarithms with `log`."""
     first, second = (np.log(sample) if log else np.asarray(sample, float) for sample in (one, other))
     if second.ndim == 0:
-        name, sides, samples = "one-sample t-test", 1, [first - second]
+        name, sides, samples = "One-sample t-test", 1, [first - second]
     elif paired:
-        name, sides, samples = "paired t-test", 2, [np.array([a - b for a, b in zip(first, second, strict=True)])]
+        name, sides, samples = "Paired t-test", 2, [np.array([a - b for a, b in zip(first, second, strict=True)])]
     else:
         name, sides, samples = "Welch's t-test", 1, [first, second]
     kept = [sample[~np.isnan(sample)] for sample in samples]
@@ -227,14 +232,14 @@ def _difference(samples: Sequence[np.ndarray]) -> float:
 
 
 def _t_test(samples: Sequence[np.ndarray]) -> tuple[float, float, float, float, float]:
-    """Difference of two means, or one mean; both ends of its interval, the two-sided p-value and the effect size."""
+    """Difference of two means, or one mean; both ends of its interval, the two-sided p-value and the spread within a sample."""
     difference = _difference(samples)
     spread = float(np.sqrt(np.mean([sample.var(ddof=1) for sample in samples])))
     if spread < 1e-12:  # equal up to rounding: the t statistic is undefined, and nothing is uncertain
-        return difference, difference, difference, float(difference == 0), math.inf if difference else 0.0
+        return difference, difference, difference, float(difference == 0), 0.0
     with warnings.catch_warnings():
         # scipy mistakes a sample of equal values for a loss of precision; the test rests on the other sample's spread
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         test = stats.ttest_1samp(*samples, 0) if len(samples) == 1 else stats.ttest_ind(*samples, equal_var=False)
         interval = test.confidence_interval(CONFIDENCE)
-    return difference, float(interval.low), float(interval.high), float(test.pvalue), difference / spread
+    return difference, float(interval.low), float(interval.high), float(test.pvalue), spread

@@ -13,7 +13,7 @@ from statistics import fmean
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.report.export import best_records
-from fastresnet.report.verdicts import Verdict, within
+from fastresnet.report.verdicts import Verdict, difference
 
 FRESH_SEED = 1_000_000
 """Smallest seed of a new run; the study's own seeds are smaller."""
@@ -86,4 +86,4 @@ def recheck(
 def judge(rechecks: Sequence[Recheck], margin: float) -> Verdict:
     """Tests that the new runs are as accurate as the recorded ones, on average within `margin`, a fraction."""
     differences = [each.difference for each in rechecks]
-    return within("The record is reproduced.", differences, margin=margin)
+    return difference("Is the record reproduced?", "New runs lie {} {above|below} it", differences, 0.0, within=margin)

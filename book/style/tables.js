@@ -1,0 +1,16 @@
+// Lets a reader sort the tables of answers by a column: its heading becomes a button.
+for (const table of document.querySelectorAll("table.sortable")) {
+  for (const heading of table.tHead.rows[0].cells) {
+    const button = document.createElement("button");
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const way = heading.ariaSort === "ascending" ? -1 : 1;
+      for (const other of table.tHead.rows[0].cells) other.ariaSort = null;
+      heading.ariaSort = way > 0 ? "ascending" : "descending";
+      const text = (row) => row.cells[heading.cellIndex].textContent;
+      const body = table.tBodies[0];
+      body.append(...[...body.rows].sort((one, other) => way * text(one).localeCompare(text(other), "en", { numeric: true })));
+    });
+  }
+}

@@ -1,0 +1,539 @@
+"""Answers of the chapter on "How to train your ResNet": what each claim came to, with verdicts, figure and tables."""
+
+from functools import partial
+from itertools import pairwise
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fastresnet import report
+from fastresnet.chapters import myrtle_figures, myrtle_page
+from fastresnet.report import figures, original, style, values
+from fastresnet.report.answers import Answer, Questions, beside, mean, milliseconds, percent, points, seconds, sentence, times
+from fastresnet.report.claims import fits_better, more_accurate, quicker
+from fastresnet.report.verdicts import Verdict, difference, exact, ratio
+from fastresnet.study import Results
+
+ACCURACY, FASTEST = "test_accuracy", "fastest_epoch_seconds"
+TRAINED = 0.2
+"""Accuracy above which a run counts as trained: twice chance."""
+_EPOCH = original.EPOCH_IMAGES["cifar10"]
+
+
+def norms_repeated(m1a: Results) -> Answer:
+    """M1a: batch norm and ReLU once instead of twice cost less time and no accuracy."""
+    verdicts = (more_accurate(m1a, "once", "repeated", margin=-0.01), _sooner(m1a, "once", "repeated"))
+    table = _beside_seconds(m1a, original.M1A_SECONDS)
+    return _duel(m1a, "once", "repeated", "356 s became 323 s", verdicts, tables=(table,))
+
+
+def loaders(m1b: Results) -> Answer:
+    """M1b: batches cut from tensors are faster than any number of worker processes."""
+    *others, tensors = m1b.records
+    verdicts = tuple(_sooner(m1b, tensors, other) for other in others)
+    return _timed(m1b, tensors, report.quickest(m1b, besides=tensors), "323 s became 297 s", verdicts)
+
+
+def larger_batch(m2a: Results) -> Answer:
+    """M2a: a batch of 512 with a slightly higher rate trains as well as one of 128, and faster."""
+    small, large = m2a.records
+    verdicts = (
+        more_accurate(m2a, large, small, margin=-0.01),
+        quicker(m2a, large, small, what="training", column="train_seconds"),
+    )
+    table = _beside_seconds(m2a, original.M2A_SECONDS)
+    figure = partial(figures.accuracy_and_seconds, m2a, "train_seconds", label="seconds of training")
+    return _duel(m2a, large, small, "297 s became 256 s", verdicts, figure=figure, tables=(table,))
+
+
+def forgetting(m2b: Results) -> Answer:
+    """M2b: at a high rate, a network trained with small batches forgets what it saw first."""
+    small_low, small_high, _, large_high = m2b.records
+    ratios = {variant: myrtle_page.forgetting(m2b, variant) for variant in m2b.records}
+    forgets = "Is the loss larger on the images seen first in the last epoch than on those seen last (*{}*)?"
+    verdicts = (
+        ratio(forgets.format(small_high), "It is {} the other", ratios[small_high], 1.0, above=1),
+        *(
+            ratio(
+                f"By a larger factor than after *{other}*?",
+                "The factor is {} the other",
+                ratios[small_high],
+                ratios[other],
+                above=1,
+            )
+            for other in (small_low, large_high)
+        ),
+    )
+    said = pd.Series(ratios[small_high], dtype=float).mean()
+    return Answer(
+        (m2b,),
+        "plots",
+        beside(lambda sample: f"{pd.Series(sample).mean():.2f} times", {name: ratios[name] for name in (small_high, large_high)}),
+        "—",
+        sentence(
+            f"After *{small_high}* the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]
+        ),
+        verdicts,
+        partial(_recall_figure, m2b),
+        (report.generalisation(m2b),),
+    )
+
+
+def _recall_figure(m2b: Results) -> Figure:
+    figure, ax = style.panels(3.8)
+    label = "tenth of the last epoch, first seen to last"
+    myrtle_figures.by_place(myrtle_page.measured(m2b, "recall"), ax, label=label, value="loss")
+    return _titled(figure, m2b)
+
+
+def worth_of_images(m2b_half: Results) -> Answer:
+    """M2b-half: twice the images gain less at the high rate than at the low one."""
+    accuracies = [values(m2b_half, variant, ACCURACY) for variant in m2b_half.records]
+    gains = [[more - less for more, less in zip(whole, half, strict=True)] for whole, half in (accuracies[:2], accuracies[2:])]
+    question = "Do twice the images gain less at the high rate than at the low one?"
+    return Answer(
+        (m2b_half,),
+        "plots",
+        f"low rate {points(gains[0], [0.0])}; high rate {points(gains[1], [0.0])}",
+        points(gains[1], gains[0]),
+        sentence(
+            f"Twice the images gain {points(gains[0], [0.0])} at the low rate, {points(gains[1], [0.0])} at the high one.", *gains
+        ),
+        (difference(question, "At the low rate the gain is {} {larger|smaller}", *gains),),
+        partial(figures.dots, m2b_half),
+    )
+
+
+def best_rate(m2c: Results) -> Answer:
+    """M2c: the best rate is a little lower than the unstable ones."""
+    runs = myrtle_page.settings(m2c)
+    best, largest = myrtle_page.best_rates(runs, ""), myrtle_page.largest_rates(runs, "", least=TRAINED)
+    question = "Is the most accurate rate more than a fifth of the highest rate that trains?"
+    medians = [pd.Series(sample, dtype=float).median() for sample in (best, largest)]
+    said = f"The most accurate rate is {medians[0]:g}, the highest that still trains {medians[1]:g} (medians)."
+    return Answer(
+        (m2c,),
+        "plots",
+        f"best {medians[0]:g}, highest {medians[1]:g}",
+        "—",
+        sentence(said, best, largest),
+        (ratio(question, "It is {} the highest", best, largest, above=0.2),),
+        partial(_stress_figure, m2c, runs),
+        (report.summary(m2c),),
+    )
+
+
+def _stress_figure(results: Results, runs: pd.DataFrame) -> Figure:
+    figure, ax = style.panels(3.4)
+    myrtle_figures.rate_stress(runs, ax)
+    return _titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
+
+
+def half_precision(m3a: Results) -> Answer:
+    """M3a: training in half precision is faster."""
+    single, half = m3a.records
+    printed = dict(zip(m3a.records, (f"{name}, {s:.0f} s" for name, s in original.M3A_SECONDS.items()), strict=True))
+    table = report.beside_original(m3a, "train_seconds", printed)
+    return _timed(m3a, half, single, "256 s became 186 s", (_sooner(m3a, half, single),), tables=(table,))
+
+
+def cutout(m3b: Results) -> Answer:
+    """M3b: cutout regularises, so that a shorter run passes."""
+    short, short_cut, long, long_cut = m3b.records
+    verdicts = (fits_better(m3b, long, long_cut), more_accurate(m3b, short_cut, short), more_accurate(m3b, long_cut, long))
+    published = "runs that pass at 30 epochs: 0 of 5 became 4 of 5"
+    figure = partial(figures.dots, m3b)
+    return _duel(m3b, long_cut, long, published, verdicts, figure=figure, tables=(report.generalisation(m3b),))
+
+
+def backbones(m4a: Results) -> Answer:
+    """M4a: each of five changes to the shortest path raises its accuracy."""
+    first, *_, last = m4a.records
+    verdicts = tuple(more_accurate(m4a, after, before) for before, after in pairwise(m4a.records))
+    tables = (
+        _beside_accuracies(m4a, original.M4A),
+        report.beside_original(m4a, "train_seconds", {name: f"{cost:.0f}" for name, (_, cost) in original.M4A.items()}),
+    )
+    return _duel(m4a, last, first, "55.9 % became 91.1 %", verdicts, figure=partial(_backbone_figure, m4a), tables=tables)
+
+
+def _backbone_figure(m4a: Results) -> Figure:
+    figure, ax = style.panels(4.4)
+    fastest = m4a.frame().groupby("variant")[FASTEST].mean()
+    figures.accuracy_against_seconds(m4a, ax, seconds=fastest, label="seconds of the fastest epoch (logarithmic)")
+    return _titled(figure, m4a, "Small: runs; large: their mean")
+
+
+def kernels(m4b: Results) -> Answer:
+    """M4b: a 1x1 convolution of stride 2 discards information that a 3x3 one keeps."""
+    narrow, wide = m4b.records
+    verdicts = (more_accurate(m4b, wide, narrow, margin=0.05),)
+    return _duel(m4b, wide, narrow, "56.0 % became 85.6 %", verdicts, tables=(_beside_accuracies(m4b, original.M4A),))
+
+
+def pools(m4c: Results) -> Answer:
+    """M4c: max pooling is more accurate than strides and slower, and a global maximum better than an average."""
+    verdicts = (
+        more_accurate(m4c, "max pool", "3x3/2"),
+        _sooner(m4c, "3x3/2", "max pool"),
+        more_accurate(m4c, "global max pool", "max pool"),
+    )
+    table = _beside_accuracies(m4c, original.M4A)
+    return _duel(m4c, "max pool", "3x3/2", "85.6 % became 89.7 %, then 90.7 %", verdicts, tables=(table,))
+
+
+def branches(m4d: Results) -> Answer:
+    """M4d: residual branches at the first and the third layer are enough."""
+    verdicts = (
+        more_accurate(m4d, "layers 1, 3", "none"),
+        more_accurate(m4d, "layers 1, 3", "layers 1, 2, 3", margin=-0.005),
+    )
+    return _duel(m4d, "layers 1, 3", "none", "94.08 % in 79 s", verdicts, tables=(_beside_accuracies(m4d, original.M4D),))
+
+
+def products(m5a: Results, with_momentum: Results) -> Answer:
+    """M5a: accuracy depends on the product of rate and weight decay, and on rate over one minus momentum."""
+    decays, momenta = (myrtle_page.settings(results) for results in (m5a, with_momentum))
+    pairs = {
+        "weight decay": myrtle_page.explained(decays, "lr", "weight_decay"),
+        "1 / (1 - momentum)": myrtle_page.explained(momenta, "lr", "gain"),
+    }
+    verdicts = tuple(
+        difference(
+            f"Does rate times {other} explain more of the accuracy's variance than their ratio?",
+            "It explains {} {more|less}",
+            shares["product"].tolist(),
+            shares["ratio"].tolist(),
+            paired=True,
+        )
+        for other, shares in pairs.items()
+    )
+    shown = [
+        f"rate and {name}: {100 * shares['product'].mean():.0f} % by product, {100 * shares['ratio'].mean():.0f} % by ratio"
+        for name, shares in pairs.items()
+    ]
+    return Answer(
+        (m5a, with_momentum),
+        "plots",
+        "; ".join(shown),
+        "—",
+        f"The variance of the accuracy is explained as follows. {'; '.join(shown)}.",
+        verdicts,
+        partial(_surface_figure, m5a, decays, momenta),
+        (myrtle_page.surface_table(decays, "lr", "weight_decay"), myrtle_page.surface_table(momenta, "lr", "momentum")),
+    )
+
+
+def _surface_figure(m5a: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> Figure:
+    figure, (above, below) = style.panels(6.0, 2)
+    myrtle_figures.surface(decays, "lr", "weight_decay", above, y_label="weight decay")
+    myrtle_figures.surface(momenta, "lr", "gain", below, y_label="1 / (1 - momentum)")
+    return _titled(figure, m5a, "Test accuracy in %; dashed: equal products")
+
+
+def tuning(m5b: Results) -> Answer:
+    """M5b: a better network, untuned, is more accurate than a plain one at its best rate."""
+    *_, better = m5b.records
+    tuned = report.most_accurate(m5b, besides=better)
+    verdicts = (more_accurate(m5b, better, tuned),)
+    return _duel(m5b, better, tuned, "in words", verdicts, figure=partial(figures.dots, m5b), tables=(report.summary(m5b),))
+
+
+def gradient_scales(m6a: Results) -> Answer:
+    """M6a: scaling the weights before batch norm by r scales their gradient by 1/r."""
+    products = myrtle_page.gradients_times_scale(m6a)
+    measured = [value for sample in products.values() for value in sample]
+    question = "In single precision, with batch norm's epsilon: is the gradient times r the same within a hundredth?"
+    found = "The largest relative difference is {}."
+    verdict = exact(question, found, measured, [1.0] * len(measured), tolerance=0.01)
+    table = {name: {"r times the gradient": report.spread(pd.Series(sample), 3)} for name, sample in products.items()}
+    return Answer(
+        (m6a,),
+        "exact",
+        f"{min(measured):.3f} to {max(measured):.3f}",
+        "—",
+        f"Relative to the unscaled network, the gradient times r lies between {min(measured):.3f} and {max(measured):.3f}.",
+        (verdict,),
+        None,
+        (pd.DataFrame.from_dict(table, orient="index").rename_axis(columns="variant"),),
+    )
+
+
+def equilibria(m6b: Results) -> Answer:
+    """M6b: with weight decay the weights' norm settles at one value, wherever it began."""
+    decaying, free = (myrtle_page.norm_ratios(m6b, decaying=each) for each in (True, False))
+    verdicts = (
+        ratio(
+            "With decay, do the norms end within a factor of 1.25?", "The largest is {} the smallest", decaying, 1.0, below=1.25
+        ),
+        ratio("Do they end further apart without decay?", "The factor is {} the one with decay", free, decaying, above=1),
+    )
+    ends = [pd.Series(sample, dtype=float).mean() for sample in (decaying, free)]
+    return Answer(
+        (m6b,),
+        "in words",
+        f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}",
+        "—",
+        f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times.",
+        verdicts,
+        partial(_norm_figure, m6b),
+        (report.summary(m6b),),
+    )
+
+
+def _norm_figure(m6b: Results) -> Figure:
+    figure, ax = style.panels(4.4)
+    myrtle_figures.weight_norms(m6b, ax)
+    return _titled(figure, m6b, "Lines: mean of the seeds; bands: their range")
+
+
+def constants(m7a: Results) -> Answer:
+    """M7a: without batch norm a deep network computes a constant."""
+    normed, without = (myrtle_page.measured_at(m7a, each, "constant_share", -2) for each in ("batch norm", "no norm"))
+    verdicts = (
+        difference(
+            "Without batch norm, are more than nine tenths of the last activation a constant?",
+            "The share is {} {above|below} nine tenths",
+            without,
+            0.9,
+        ),
+        difference("Is less of it a constant with batch norm?", "Without it the share is {} {larger|smaller}", without, normed),
+    )
+    shares = myrtle_page.measured(m7a, "constant_share")
+    at = [1, 10, 20, 30, 40, 50, shares["place"].max()]
+    table = shares[shares["place"].isin(at)].pivot_table("value", "variant", "place").style.format("{:.3f}")
+    return Answer(
+        (m7a,),
+        "about constant by layer 50",
+        beside(percent, {"no norm": without, "batch norm": normed}),
+        points(without, normed),
+        sentence(
+            f"Without batch norm {mean(without)} of the last activation are a constant, with it {mean(normed)}.", without, normed
+        ),
+        verdicts,
+        partial(_constant_figure, m7a),
+        (table,),
+    )
+
+
+def _constant_figure(m7a: Results) -> Figure:
+    figure, (above, below) = style.panels(6.0, 2)
+    means, deviations = (myrtle_page.measured(m7a, f"channel_{name}") for name in ("mean", "std"))
+    myrtle_figures.channels_by_depth(means, deviations, above)
+    myrtle_figures.constant_share_by_depth(myrtle_page.measured(m7a, "constant_share"), below)
+    return _titled(figure, m7a, "Mean of the seeds")
+
+
+def stable_rates(m7b: Results) -> Answer:
+    """M7b: with batch norm a network trains at rates at which it diverges without it."""
+    runs = myrtle_page.settings(m7b)
+    normed, without = (myrtle_page.largest_rates(runs, each, least=TRAINED) for each in ("batch norm", "no norm"))
+    question = "Is the highest rate that trains more than five times as high with batch norm?"
+    medians = [pd.Series(sample, dtype=float).median() for sample in (normed, without)]
+    table = runs.pivot_table("accuracy", "group", "lr", dropna=False).mul(100).rename(columns="{:g}".format)
+    return Answer(
+        (m7b,),
+        "a stress test",
+        f"batch norm {medians[0]:g}, no norm {medians[1]:g}",
+        f"{medians[0] / medians[1]:.2g} times",
+        f"The highest rate that trains is {medians[0]:g} with batch norm and {medians[1]:g} without it (medians).",
+        (ratio(question, "It is {} as high", normed, without, above=5),),
+        partial(_stress_figure, m7b, runs),
+        (table.style.format("{:.1f}", na_rep="diverged"),),
+    )
+
+
+def curvatures(m7c: Results) -> Answer:
+    """M7c: the leading eigenvalues of the Hessian are ten to a hundred times smaller with batch norm."""
+    calm = myrtle_page.measured_at(m7c, "batch norm", "eigenvalues", 0)
+    others = {
+        "without batch norm": myrtle_page.measured_at(m7c, "no norm", "eigenvalues", 0),
+        "with it frozen": myrtle_page.measured_at(m7c, "batch norm", "eigenvalues_frozen", 0),
+    }
+    verdicts = tuple(
+        ratio(f"Is the largest eigenvalue more than ten times as large {how}?", "It is {} as large", large, calm, above=10)
+        for how, large in others.items()
+    )
+    spectra = myrtle_page.spectra(m7c)
+    means = [pd.Series(sample, dtype=float).mean() for sample in (calm, *others.values())]
+    return Answer(
+        (m7c,),
+        "10 to 100 times smaller",
+        f"{means[0]:.3g}; without {means[1]:.3g}; frozen {means[2]:.3g}",
+        f"{means[1] / means[0]:.2g} times",
+        f"The largest eigenvalue is {means[0]:.3g} with batch norm, {means[1]:.3g} without it, {means[2]:.3g} with it frozen.",
+        verdicts,
+        partial(_eigenvalue_figure, m7c, spectra),
+        (spectra.pivot_table("value", "variant", "place", sort=False).style.format("{:.3g}"),),
+    )
+
+
+def _eigenvalue_figure(m7c: Results, spectra: pd.DataFrame) -> Figure:
+    figure, ax = style.panels(3.8)
+    myrtle_figures.eigenvalues(spectra, ax)
+    return _titled(figure, m7c, "Dots: runs, hollow where negative; lines: means")
+
+
+def price_of_norm(m7d: Results) -> Answer:
+    """M7d: batch norm is slow and fails for small batches."""
+    whole, *_, smallest, without = m7d.records
+    verdicts = (_sooner(m7d, without, whole), more_accurate(m7d, whole, smallest, margin=0.01))
+    return _duel(m7d, whole, smallest, "in words", verdicts, tables=(report.generalisation(m7d),))
+
+
+def augmentation(m8a: Results) -> Answer:
+    """M8a: augmenting batches on the device is faster than augmenting images in other processes."""
+    before, after = m8a.records
+    return _timed(m8a, after, before, "75 s became 70 s", (_sooner(m8a, after, before),))
+
+
+def pool_first(m8b: Results) -> Answer:
+    """M8b: pooling before batch norm is faster, and about as accurate."""
+    before, after = m8b.records
+    verdicts = (_sooner(m8b, after, before), more_accurate(m8b, after, before, margin=-0.01))
+    return _duel(m8b, after, before, "70 s became 64 s", verdicts)
+
+
+def trick(results: Results, *, published: str) -> Answer:
+    """M8c to M8h: with the trick, the network is more accurate after the same epochs."""
+    before, after = results.records
+    return _duel(results, after, before, published, (more_accurate(results, after, before),))
+
+
+def flip_averaging(m8i: Results) -> Answer:
+    """M8i: averaging over an image and its mirror image raises the accuracy of the same networks."""
+    plain, averaged = (values(m8i, variant, ACCURACY) for variant in ("plain", "flip averaged"))
+    question = "Does averaging over the flip raise the accuracy of the same networks?"
+    verdicts = (difference(question, "It is {} {higher|lower}", averaged, plain, paired=True),)
+    return _duel(m8i, "flip averaged", "plain", "33.5 s became 26 s", verdicts, figure=partial(figures.dots, m8i))
+
+
+def ladder(m0: Results) -> Answer:
+    """M0: every post shortens the way to one accuracy."""
+    target = myrtle_page.common_target(m0)
+    steps = myrtle_page.ladder(m0, target, original.M0_SECONDS)
+    first, *_, last = m0.records
+    before, after = (myrtle_page.cost_to(m0, step, target) for step in (first, last))
+    verdicts = [
+        ratio(
+            f"To {target:.0%}, does *{last}* need fewer {what} than *{first}*?",
+            "It needs {} as many",
+            after[what],
+            before[what],
+            below=1,
+        )
+        for what in ("epochs", "seconds", "TFLOP")
+    ]
+    verdicts.append(ratio("A tenth of the seconds?", "It needs {} as many", after["seconds"], before["seconds"], below=0.1))
+    ours = [seconds(sample["seconds"].dropna().tolist()) for sample in (before, after)]
+    shown = {"epochs": "{:.0f}", "seconds": "{:.1f}", "TFLOP": "{:.3f}", "published seconds": "{:.1f}"}
+    return Answer(
+        (m0,),
+        "297 s became 26 s",
+        f"to {target:.0%}: {ours[0]} became {ours[1]}",
+        times(after["seconds"].tolist(), before["seconds"].tolist()),
+        f"To {target:.0%}, *{first}* takes {ours[0]} and *{last}* {ours[1]}.",
+        tuple(verdicts),
+        partial(_ladder_figure, m0, steps, target),
+        (steps.style.format(shown, na_rep="—"),),
+    )
+
+
+def _ladder_figure(m0: Results, steps: pd.DataFrame, target: float) -> Figure:
+    figure, ax = style.panels(4.6)
+    myrtle_figures.ladder(steps, ax)
+    return style.title(figure, f"M0: cost of {target:.0%} test accuracy after each step, median of the runs")
+
+
+def _titled(figure: Figure, results: Results, key: str = "") -> Figure:
+    return style.title(figure, f"{results.experiment.id}: {results.experiment.question}", key)
+
+
+def _sooner(results: Results, one: str, other: str) -> Verdict:
+    """Whether an epoch is shorter, by each run's fastest one: other load on a machine can only slow an epoch down."""
+    return quicker(results, one, other, what="an epoch", column=FASTEST)
+
+
+def _beside_seconds(results: Results, printed: dict[str, float]) -> pd.DataFrame:
+    return report.beside_original(results, "train_seconds", {name: f"{cost:.0f}" for name, cost in printed.items()})
+
+
+def _beside_accuracies(results: Results, printed: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    return report.beside_original(
+        results, ACCURACY, {name: f"{100 * best:.1f}" for name, (best, _) in printed.items()}, scale=100
+    )
+
+
+def _duel(
+    results: Results,
+    one: str,
+    other: str,
+    published: str,
+    verdicts: tuple[Verdict, ...],
+    *,
+    figure: partial[Figure] | None = None,
+    tables: tuple[object, ...] = (),
+) -> Answer:
+    """Two variants by their accuracy, and by their seconds where the figure shows these."""
+    ours, theirs = (values(results, variant, ACCURACY) for variant in (one, other))
+    return Answer(
+        (results,),
+        published,
+        beside(percent, {one: ours, other: theirs}),
+        points(ours, theirs),
+        sentence(f"*{one}* ends at {mean(ours)}, *{other}* at {mean(theirs)}.", ours, theirs),
+        verdicts,
+        figure or partial(figures.accuracy_and_seconds, results),
+        tables or (report.summary(results),),
+    )
+
+
+def _timed(
+    results: Results, one: str, other: str, published: str, verdicts: tuple[Verdict, ...], *, tables: tuple[object, ...] = ()
+) -> Answer:
+    """Two variants by the time that an image takes."""
+    ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
+    return Answer(
+        (results,),
+        published,
+        beside(milliseconds, {one: ours, other: theirs}),
+        times(ours, theirs),
+        sentence(f"An image takes {milliseconds(ours)} with *{one}* and {milliseconds(theirs)} with *{other}*.", ours, theirs),
+        verdicts,
+        partial(figures.parts, results),
+        tables or (report.timed(results, _EPOCH),),
+    )
+
+
+QUESTIONS: Questions = {
+    "M1a": (norms_repeated, ("M1a",)),
+    "M1b": (loaders, ("M1b",)),
+    "M2a": (larger_batch, ("M2a",)),
+    "M2b": (forgetting, ("M2b",)),
+    "M2b-half": (worth_of_images, ("M2b-half",)),
+    "M2c": (best_rate, ("M2c",)),
+    "M3a": (half_precision, ("M3a",)),
+    "M3b": (cutout, ("M3b",)),
+    "M4a": (backbones, ("M4a",)),
+    "M4b": (kernels, ("M4b",)),
+    "M4c": (pools, ("M4c",)),
+    "M4d": (branches, ("M4d",)),
+    "M5a": (products, ("M5a", "M5a-momentum")),
+    "M5b": (tuning, ("M5b",)),
+    "M6a": (gradient_scales, ("M6a",)),
+    "M6b": (equilibria, ("M6b",)),
+    "M7a": (constants, ("M7a",)),
+    "M7b": (stable_rates, ("M7b",)),
+    "M7c": (curvatures, ("M7c",)),
+    "M7d": (price_of_norm, ("M7d",)),
+    "M8a": (augmentation, ("M8a",)),
+    "M8b": (pool_first, ("M8b",)),
+    "M8c": (partial(trick, published="64 s became 59 s"), ("M8c",)),
+    "M8d": (partial(trick, published="59 s became 52 s"), ("M8d",)),
+    "M8e": (partial(trick, published="52 s became 46 s"), ("M8e",)),
+    "M8f": (partial(trick, published="46 s became 43 s"), ("M8f",)),
+    "M8g": (partial(trick, published="43 s became 36 s"), ("M8g",)),
+    "M8h": (partial(trick, published="36 s became 33.5 s"), ("M8h",)),
+    "M8i": (flip_averaging, ("M8i",)),
+    "M0": (ladder, ("M0",)),
+}

@@ -1,0 +1,93 @@
+"""Pages: how a chapter shows its answers in a notebook, each experiment in the same shape, by one call.
+
+    page = Page(study, QUESTIONS)
+    page.show("C9")
+
+Unlike the rest of this package, it needs IPython.
+"""
+
+from collections.abc import Mapping
+from html import escape
+
+import matplotlib.pyplot as plt
+from IPython.display import HTML, Markdown, display
+
+from fastresnet.report.answers import Answer, Questions, answer, outcomes, scale
+from fastresnet.report.captions import brief, provenance, without_tags
+from fastresnet.report.verdicts import VerdictList
+from fastresnet.study import Study
+
+
+class Page:
+    """A chapter's study, and the functions that answer its experiments' questions."""
+
+    def __init__(self, study: Study, questions: Questions) -> None:
+        self.study = study
+        self._questions = questions
+        self._answers: dict[str, Answer] = {}
+
+    def answer(self, experiment: str) -> Answer:
+        """The answer to an experiment's question. Missing runs are trained."""
+        if experiment not in self._answers:
+            self._answers[experiment] = answer(self.study, self._questions, experiment)
+        return self._answers[experiment]
+
+    def answers(self) -> dict[str, Answer]:
+        """The answers to all of the chapter's experiments, in its order."""
+        return {experiment: self.answer(experiment) for experiment in self._questions}
+
+    def show(self, experiment: str) -> None:
+        """Shows what came out in one sentence, the scale, figure, tables and verdicts, and a fold with the runs' provenance."""
+        found = self.answer(experiment)
+        display(HTML(f'<span class="anchor" id="{escape(experiment)}"></span>'))
+        display(Markdown(without_tags(f"**In short.** {found.sentence}\n\n{brief(found.results[0])}")))
+        if found.figure:
+            figure = found.figure()
+            display(figure)
+            plt.close(figure)
+        for table in found.tables:
+            display(table)
+        display(VerdictList(found.verdicts))
+        display(HTML(_fold(found)))
+
+    def overview(self) -> HTML:
+        """The table of all answers of the chapter."""
+        return overview({self.study.name: self.answers()}, here=True)
+
+
+def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False) -> HTML:
+    """One row per answer, by chapter: experiment, question, the original's figure, ours, difference and verdict. Each row links
+    to its section, on this page if it is `here`."""
+    columns = ("experiment", "asked", "the report", "here", "difference", "verdict", "images x epochs, seeds")
+    rows = [
+        (
+            f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a>',
+            *map(_plain, _row(found)),
+        )
+        for chapter, answers in chapters.items()
+        for name, found in answers.items()
+    ]
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    body = "".join(
+        "<tr>" + "".join(f'<td data-label="{column}">{cell}</td>' for column, cell in zip(columns, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return HTML(f'<table class="answers sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _row(found: Answer) -> tuple[str, ...]:
+    first = found.results[0]
+    verdict = outcomes(found.asked) or "not asked of these runs"
+    return first.experiment.question, found.original, found.here, found.difference, verdict, scale(first)
+
+
+def _plain(markdown: str) -> str:
+    return escape(markdown.replace("*", ""))
+
+
+def _fold(found: Answer) -> str:
+    """HTML of a fold with the provenance of the runs and the statistics of the verdicts."""
+    runs = [_plain(provenance(results)) for results in found.results]
+    tests = [f"{_plain(verdict.question)} {_plain(verdict.statistics)}" for verdict in found.asked if verdict.statistics]
+    lines = "".join(f"<li>{line}</li>" for line in (*runs, *tests))
+    return f'<details class="runs"><summary>Runs and statistics</summary><ul>{lines}</ul></details>'
