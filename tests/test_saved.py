@@ -84,16 +84,6 @@ def test_predict_names_the_class_of_image_files(saved, tmp_path):
     name, said, probability = done.stdout.strip().split("\t")
     assert (name, said) == (str(file), test.class_names[label])
     assert 0 < float(probability) <= 1
-    (tmp_path / "text.png").write_text("no image")
-    assert "text.png: not an image" in refused(command_here("predict", path, tmp_path / "text.png"))
-
-
-def test_picture_too_large_to_be_meant_is_refused(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 28 * 28 // 2 - 1)
-    file = tmp_path / "garment.png"
-    Image.new("L", (28, 28)).save(file)
-    with pytest.raises(UserError, match=r"garment\.png: not an image that can be read: Image size"):
-        saved[0].saved.read_image(file)
 
 
 def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(saved, tmp_path):

@@ -21,7 +21,7 @@ def trained(monkeypatch):
         return SimpleNamespace(record=SimpleNamespace(test_accuracy=config.train.schedule.start_lr))
 
     monkeypatch.setattr(tuning, "train", train)
-    monkeypatch.setattr(tuning, "load_dataset", lambda *_: None)
+    monkeypatch.setattr(tuning, "load_dataset", lambda *_, **__: None)
     return configs
 
 

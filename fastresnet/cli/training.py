@@ -121,14 +121,22 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A network that train --save wrote.")],
     images: Annotated[list[Path], typer.Argument(help="Image files of any size.")],
 ) -> None:
-    """Classify images: print file, class and probability, one image per line."""
+    """Classify images: print file, class and probability, one image per line.
+
+    An image that cannot be read is named on standard error; the others are still classified, and the exit code is 1.
+    """
     from fastresnet.models.saved import load_model
 
     saved = load_model(model)
-    pixels = [saved.read_image(image) for image in images]  # all are read before the first answer
-    for image, each in zip(images, pixels, strict=True):
-        probability, label = saved.predict(each)[0].max(dim=0)
-        print(f"{image}\t{saved.class_names[int(label)]}\t{float(probability):.3f}")
+    code = 0
+    for image, answer in saved.predict_files(images):
+        if isinstance(answer, UserError):
+            print(f"fastresnet: {answer}", file=sys.stderr)
+            code = 1
+        else:
+            probability, label = answer.max(dim=0)
+            print(f"{image}\t{saved.class_names[int(label)]}\t{float(probability):.3f}", flush=True)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -49,8 +49,8 @@ class DataConfig(Settings):
     """
 
     name: str = "cifar10"
-    """Data set: a name of `fastresnet data list`, `folder:PATH` (with train/CLASS/*.png and test/CLASS/*.png) or
-    `tensors:PATH.npz`, or `given` for a data set that the caller of `train` passes in."""
+    """Data set: a name of `fastresnet data list`, `folder:PATH` (with train/CLASS/*.png and test/CLASS/*.png; see "Pictures of
+    your own" in the book) or `tensors:PATH.npz`, or `given` for a data set that the caller of `train` passes in."""
     train_images: PositiveInt | None = None
     """Size of a stratified subset of the training images; None takes all."""
     test_images: PositiveInt | None = None
@@ -58,7 +58,8 @@ class DataConfig(Settings):
     validation_images: NonNegativeInt = 0
     """Number of training images that are held out and evaluated on instead of the test set, for tuning."""
     image_size: ImageSize | None = None
-    """Side in pixels after a bilinear resize; None keeps the original size."""
+    """Side in pixels after a bilinear resize; None keeps the original size. Pictures of a folder that differ in size are resized
+    when they are read."""
     size_curriculum: tuple[tuple[NonNegativeFloat, ImageSize], ...] = ()
     """Pairs (epoch, side): from that epoch on, which may be fractional, training images have that side. `tensor` only."""
     batch_size: PositiveInt = 128

@@ -1,4 +1,4 @@
-"""Readers of Parquet shards, tensor files and folders of images. Each returns uint8 images and int64 labels, or raises
+"""Readers of Parquet shards and tensor files. Each returns uint8 images and int64 labels, or raises
 UserError that names the file that is missing, truncated or altered."""
 
 import hashlib
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from fastresnet.data.pictures import as_pixels, read_picture
 from fastresnet.errors import UserError
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -92,36 +92,10 @@ def read_parquet(shards: Sequence[Path], label_column: str, progress: bool) -> A
             raise UserError(f"{shard}: expected columns img or image, and {label_column}; got {', '.join(table.column_names)}")
         encoded = (cell["bytes"].as_py() for cell in table[image_column])
         bar = tqdm(encoded, desc=f"decoding {shard.name}", total=len(table), unit="image", disable=not progress)
-        images.append(_stack([_decode(content, f"{shard} row {row}") for row, content in enumerate(bar)], shard))
+        decoded = [read_picture(io.BytesIO(content), name=f"{shard} row {row}") for row, content in enumerate(bar)]
+        images.append(_stack([as_pixels(picture) for picture in decoded], shard))
         labels.append(table[label_column].to_numpy().astype(np.int64))
     return np.concatenate(images), np.concatenate(labels)
-
-
-def read_image_folder(folder: Path) -> tuple[Arrays, tuple[str, ...]]:
-    """Reads CLASS/*.png, or any format that Pillow opens, below a folder. Classes are in alphabetical order.
-
-    Grey images give one channel; all others are read as RGB. All images must have the same size.
-    """
-    class_names = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir())) if folder.is_dir() else ()
-    if len(class_names) < 2:
-        raise UserError(f"{folder}: expected one folder per class, at least two; found {len(class_names)}")
-    files = [
-        (file, label)
-        for label, name in enumerate(class_names)
-        for file in sorted((folder / name).iterdir())
-        if file.is_file() and not file.name.startswith(".")
-    ]
-    images = [_decode(file.read_bytes(), str(file)) for file, _ in files]
-    return (_stack(images, folder), np.array([label for _, label in files], np.int64)), class_names
-
-
-def _decode(content: bytes, where: str) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise UserError(f"{where}: not an image that can be decoded: {error}") from error
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _stack(images: list[np.ndarray], where: Path) -> np.ndarray:

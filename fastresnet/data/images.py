@@ -91,11 +91,11 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
 
     Raises UserError if the two splits differ in shape or classes.
     """
-    if train.images.shape[1:] != test.images.shape[1:] or train.class_names != test.class_names:
-        raise UserError(
-            f"{name}: train and test differ: images {list(train.images.shape[1:])} and {list(test.images.shape[1:])}, "
-            f"{len(train.class_names)} and {len(test.class_names)} classes"
-        )
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise UserError(f"{name}: train and test differ: images {list(train.images.shape[1:])} and {list(test.images.shape[1:])}")
+    if train.class_names != test.class_names:
+        unshared = sorted(set(train.class_names) ^ set(test.class_names))
+        raise UserError(f"{name}: train and test differ in their classes: {', '.join(unshared[:5]) or 'their order'}")
     mean, std = channel_statistics(train.images)
     return Dataset(name, train, test, mean, std, source)
 

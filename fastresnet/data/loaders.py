@@ -43,7 +43,7 @@ def loaders(
     name = _name(data) if isinstance(data, str | Path) else GIVEN
     config = parse({"name": name, **settings}, DataConfig, "loaders")
     folder = Path(data_dir) if data_dir else None
-    dataset = load_dataset(name, folder) if isinstance(data, str | Path) else _given(data)
+    dataset = load_dataset(name, folder, image_size=config.image_size) if isinstance(data, str | Path) else _given(data)
     return make_batches(config, dataset, choose_device(device), seed)
 
 

@@ -23,6 +23,7 @@ from fastresnet.config.datasets import SPECS, DatasetSpec
 from fastresnet.data import formats, official
 from fastresnet.data.builtin import draw_standin, read_sample
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
+from fastresnet.data.pictures import MODES, read_class_folders
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 
@@ -63,14 +64,24 @@ def data_folders(data_dir: Path | None) -> list[Path]:
     return [folder for folder in (asked_for, cache_folder() / "data") if folder]
 
 
-def load_dataset(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
+def load_dataset(
+    name: str,
+    data_dir: Path | None = None,
+    *,
+    channels: int | None = None,
+    image_size: int | None = None,
+    progress: bool = False,
+) -> Dataset:
     """Loads a data set by name (`fastresnet data list`), `folder:PATH` or `tensors:PATH.npz`.
+
+    Two options concern the pictures of a folder: with `channels` 1 or 3 they are read as grey or RGB, otherwise as grey if none
+    has colour; if they differ in size, they are resized to squares of side `image_size`.
 
     Raises UserError that names the file that is missing, truncated or altered, what was expected and how to repair it.
     """
     kind, _, path = name.partition(":")
     if kind == "folder":
-        return _from_folder(name, Path(path))
+        return _from_folder(name, Path(path), channels, image_size, progress)
     if kind == "tensors":
         return _from_npz(name, Path(path))
     spec = find_spec(name)
@@ -216,12 +227,14 @@ def _checked(spec: DatasetSpec, arrays: dict[str, formats.Arrays], description: 
     return Dataset(spec.name, splits["train"], splits["test"], spec.mean, spec.std, description)
 
 
-def _from_folder(name: str, folder: Path) -> Dataset:
-    splits, names = {}, {}
-    for split in SPLITS:
-        (images, labels), names[split] = formats.read_image_folder(folder / split)
-        splits[split] = ImageSet(torch.from_numpy(images), torch.from_numpy(labels), names[split])
-    return from_tensors(name, splits["train"], splits["test"], "image folder")
+def _from_folder(name: str, folder: Path, channels: int | None, image_size: int | None, progress: bool) -> Dataset:
+    mode = MODES.get(channels) if channels else None
+    arrays, class_names = read_class_folders(folder, SPLITS, mode, image_size, progress=progress)
+    train, test = (
+        ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names)
+        for images, labels in (arrays[split] for split in SPLITS)
+    )
+    return from_tensors(name, train, test, "image folder")
 
 
 def _from_npz(name: str, path: Path) -> Dataset:

@@ -6,17 +6,17 @@ load_model("model.pt").predict(images)
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from fastresnet.config import RunConfig
 from fastresnet.config.parsing import parse
+from fastresnet.data.pictures import MODES, Mode, as_pixels, read_picture
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
 from fastresnet.records.torch_files import read_state, write_state
@@ -51,22 +51,50 @@ class SavedModel:
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
         to the size of the training images."""
+        return self._classify(self._prepare(images))
+
+    @torch.inference_mode()
+    def predict_files(self, files: Sequence[Path], batch_size: int = 64) -> Iterator[tuple[Path, Tensor | UserError]]:
+        """Yields each image file with its probabilities [classes], or with the UserError that says why it has none.
+
+        A batch is read and classified at a time, so that memory does not grow with the number of files. Raises UserError if the
+        network takes images that no file holds.
+        """
+        self._mode()
+        for start in range(0, len(files), batch_size):
+            batch = files[start : start + batch_size]
+            read = [self._try_to_read(file) for file in batch]
+            prepared = [each for each in read if isinstance(each, Tensor)]
+            probabilities = iter(self._classify(torch.cat(prepared)) if prepared else ())
+            for file, each in zip(batch, read, strict=True):
+                yield file, each if isinstance(each, UserError) else next(probabilities)
+
+    def read_image(self, path: Path) -> Tensor:
+        """Reads an image file as uint8 [1, C, H, W], grey or RGB as the network requires. Raises UserError if it is no image."""
+        return torch.from_numpy(as_pixels(read_picture(path, self._mode())))[None]
+
+    def _mode(self) -> Mode:
+        if (channels := self.image_shape[0]) not in MODES:
+            raise UserError(f"the network takes images of {channels} channels; image files have 1 or 3")
+        return MODES[channels]
+
+    def _try_to_read(self, file: Path) -> Tensor | UserError:
+        try:
+            return self._prepare(self.read_image(file))
+        except UserError as error:
+            return error
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        """Normalises uint8 images [N, C, H, W] and resizes them to the size of the training images."""
         device = next(self.model.parameters()).device
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
         pixels = (images.to(device).float() / 255 - mean) / std
         side = self.config.data.image_size
         size = (side, side) if side else self.image_shape[1:]
-        pixels = nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
-        return self.model(pixels).softmax(dim=1)
+        return nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
 
-    def read_image(self, path: Path) -> Tensor:
-        """Reads an image file as uint8 [1, C, H, W], grey or RGB as the network requires. Raises UserError if it is no image."""
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("L" if self.image_shape[0] == 1 else "RGB"))
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-            raise UserError(f"{path}: not an image that can be read: {error}") from error
-        return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None]
+    def _classify(self, prepared: Tensor) -> Tensor:
+        return self.model(prepared).softmax(dim=1)
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:

@@ -132,7 +132,13 @@ class _Run:
             raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
         with self.timer.phase("prepare"):
             with self.group.first_here_goes_first():
-                dataset = dataset or load_dataset(name, data_dir, progress=progress)
+                dataset = dataset or load_dataset(
+                    name,
+                    data_dir,
+                    channels=self.config.model.in_channels,
+                    image_size=self.config.data.image_size,
+                    progress=progress,
+                )
             _check_fit(self.config, dataset)
             return dataset, *make_batches(self.config.data, dataset, self.device, self.seed, self.group)
 

@@ -37,7 +37,7 @@ def search(
         kept = optuna.storages.RDBStorage(f"sqlite:///{storage}") if storage else None
     except DatabaseError as error:
         raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
-    dataset = load_dataset(config.data.name, data_dir)
+    dataset = load_dataset(config.data.name, data_dir, channels=config.model.in_channels, image_size=config.data.image_size)
     config = config.with_changes({"data.validation_images": VALIDATION_IMAGES, "train.evaluate_every": 1_000})
 
     def objective(trial: Any) -> float:
