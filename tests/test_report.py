@@ -201,7 +201,7 @@ def test_choice_is_held_against_the_best_of_the_others(record):
         for name, values in {"chosen": (0.70, 0.71, 0.72), "other": (0.60, 0.61, 0.62), "rival": (0.75, 0.76, 0.77)}.items()
     }
     answer = answers.choice(results_of(**runs), "chosen", "chosen best", figure=plt.figure)
-    assert answer.here == "chosen: 71.00 ± 1.00 %; rival: 76.00 ± 1.00 %"
+    assert answer.here == "chosen: 71.0 ± 1.0 %; rival: 76.0 ± 1.0 %"
     assert (answer.difference, [verdict.outcome for verdict in answer.verdicts]) == ("-5.00 points", ["no"])
     assert answer.sentence == "The report's choice, *chosen*, ends at 71.0 %, and the best other, *rival*, at 76.0 %."
 
@@ -210,7 +210,7 @@ def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record)
     whole = record.model_copy(update={"step_seconds": None})
     runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
     alone = answers.choice(results_of(chosen=runs), "chosen", "chosen best", figure=plt.figure)
-    assert (alone.here, alone.difference, alone.asked, alone.sentence) == ("chosen: 71.00 ± 1.00 %", "—", [], "")
+    assert (alone.here, alone.difference, alone.asked, alone.sentence) == ("chosen: 71.0 ± 1.0 %", "—", [], "")
     others = answers.choice(results_of(a=runs, b=runs[:2]), "chosen", "chosen best", figure=plt.figure)
     assert others.asked == []
     assert others.sentence.startswith("The highest test accuracy is 71.00 % (*a*)")

@@ -67,11 +67,11 @@ def stage(root: Path, build: Path) -> Path:
 
 
 def _for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Hides the parameters that papermill injected, and copies each figure's description from its output to its cell, where
+    """Leaves out the parameters that papermill injected, and copies each figure's description from its output to its cell, where
     MyST-NB looks for it."""
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("hide-input")
+            cell.metadata["tags"].append("remove-cell")
         for output in cell.get("outputs", []):
             if alt := output.get("metadata", {}).get("image/svg+xml", {}).get("alt"):
                 cell.metadata["mystnb"] = {"image": {"alt": alt}}

@@ -62,8 +62,8 @@ def sentence(text: str, *samples: Sample) -> str:
 
 
 def percent(accuracies: Sample) -> str:
-    """Accuracies in [0, 1] as "75.45 ± 0.20 %", mean and standard deviation."""
-    return f"{spread(100 * pd.Series(accuracies, dtype=float), 2)} %"
+    """Accuracies in [0, 1] as "75.4 ± 0.2 %", mean and standard deviation."""
+    return f"{spread(100 * pd.Series(accuracies, dtype=float), 1)} %"
 
 
 def mean(accuracies: Sample) -> str:
