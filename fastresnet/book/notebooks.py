@@ -56,7 +56,7 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
         if "edition" in layer and layer["edition"] != edition:
             raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
-        values |= layer
+        values |= {**layer, "changed": [*values["changed"], *(key for key in layer if key not in values["changed"])]}
         declare(name, values, where)
     return values
 

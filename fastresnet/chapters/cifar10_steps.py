@@ -105,7 +105,7 @@ def base(parameters: Parameters) -> RunConfig:
             test_images=parameters.test_images,
             batch_size=parameters.batch_size,
         ),
-        model=ResNetConfig(channels=HALF),
+        model=ResNetConfig(channels=HALF, **parameters.shape),
         train=TrainConfig(
             epochs=parameters.epochs,
             precision=parameters.precision,

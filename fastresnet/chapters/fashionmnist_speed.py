@@ -89,6 +89,7 @@ def _timed(
     return BASE.with_changes(
         {
             "data.name": parameters.dataset,
+            **{f"model.{key}": value for key, value in parameters.shape.items()},
             "data.image_size": image_size,
             "data.batch_size": batch_size,
             "data.num_workers": workers,
@@ -106,6 +107,7 @@ def _whole(parameters: Parameters) -> RunConfig:
     return BASE.with_changes(
         {
             "data.name": parameters.dataset,
+            **{f"model.{key}": value for key, value in parameters.shape.items()},
             "data.test_images": parameters.test_images,
             "train.precision": parameters.precision,
         }

@@ -28,7 +28,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             batch_size=parameters.batch_size,
             flip="random",
         ),
-        model=ResNetConfig(channels=HALF),
+        model=ResNetConfig(channels=HALF, **parameters.shape),
         train=TrainConfig(
             epochs=parameters.epochs,
             schedule=one_cycle(parameters.max_lr),

@@ -1,10 +1,10 @@
 """Experiments of the frontier chapter: whole runs of every recipe, ablations of some recipes, and growth of the cost."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.chapters.parameters import Some
+from fastresnet.chapters.parameters import EditionParameters, Some
 from fastresnet.config import RunConfig
 from fastresnet.config.base import Frozen
 from fastresnet.config.models import SpeedNetConfig
@@ -77,16 +77,13 @@ class Ablated(Frozen):
         return self
 
 
-class Parameters(Frozen):
+class Parameters(EditionParameters):
     """Parameters of the frontier chapter: recipes with their seeds and variants, and what is ablated."""
 
-    edition: Literal["quick", "small", "cpu", "gpu"]
     variant: Variant
     """Variant in which recipes are run. Any variant runs on any machine, at its own speed; the records name the machine."""
     variants: dict[RecipeName, Variant] = Field(default_factory=dict)
     """Variants by recipe, for recipes that are run in another one than `variant`."""
-    device: str | None = None
-    """Device to train on; None takes the fastest there is."""
     recipes: dict[RecipeName, Seeds]
     """Recipes to run, each with its seeds."""
     fashion_ablated: Ablated

@@ -80,7 +80,7 @@ def _report(parameters: Parameters, batch_size: int, max_lr: float, *, test_flip
             flip="random",
             crop_padding=4,
         ),
-        model=ResNetConfig(channels=(32, 64, 128, 256)),
+        model=ResNetConfig(channels=(32, 64, 128, 256), **parameters.shape),
         train=TrainConfig(
             epochs=parameters.epochs,
             schedule=OneCycle(max_lr=max_lr),

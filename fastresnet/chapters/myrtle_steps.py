@@ -88,7 +88,7 @@ def base(parameters: Parameters, model: Changes | None = None) -> RunConfig:
             flip="random",
             crop_padding=4,
         ),
-        model=DavidNetConfig(widths=parameters.widths),
+        model=DavidNetConfig(widths=parameters.widths, **parameters.shape),
         train=TrainConfig(
             epochs=parameters.run_epochs,
             schedule=OneCycle(max_lr=parameters.max_lr),
@@ -117,7 +117,9 @@ def _cumulative(first: RunConfig, steps: Mapping[str, Changes], start: str) -> d
 def ladder(parameters: Parameters) -> dict[str, RunConfig]:
     """The steps from the first post's network to the last post's, evaluated after every epoch."""
     davidnet = base(parameters).with_changes({"train.evaluate_every": 1})
-    resnet = davidnet.model_copy(update={"model": ResNetConfig(channels=parameters.widths, stem="3x3/1", stem_pool="none")})
+    resnet = davidnet.model_copy(
+        update={"model": ResNetConfig(channels=parameters.widths, stem="3x3/1", stem_pool="none", **parameters.shape)}
+    )
     cutout: Changes = {"data.cutout": parameters.cutout}
     later: dict[str, Changes] = {
         "pool first": {"model.pool_first": True},

@@ -1,11 +1,12 @@
 """Parameters that every chapter has."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from fastresnet.config import Measure
 from fastresnet.config.base import Frozen
+from fastresnet.config.datasets import SPECS
 
 Epochs = PositiveFloat
 BatchSize = Annotated[int, Field(ge=2)]
@@ -13,12 +14,21 @@ Some = Field(min_length=1)
 Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 
-class ChapterParameters(Frozen):
-    """Scale and device of a chapter's runs. Each chapter adds the values that its experiments compare."""
+class EditionParameters(Frozen):
+    """What every chapter's parameters say of its edition and of a re-run."""
 
     edition: Literal["quick", "small", "cpu", "gpu"]
     device: str | None = None
     """Device to train on; None takes the fastest there is."""
+    scale: PositiveFloat = 1.0
+    """Factor on the training images and the batch size of runs that a re-run trains, so that an epoch keeps its steps."""
+    changed: tuple[str, ...] = ()
+    """Names of parameters that a re-run sets, which may be to the values that they have already."""
+
+
+class ChapterParameters(EditionParameters):
+    """Scale of a chapter's runs. Each chapter adds the values that its experiments compare."""
+
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     dataset: str
     test_images: PositiveInt | None = None
@@ -30,3 +40,9 @@ class ChapterParameters(Frozen):
     """Additional measurements (`TrainConfig.measure`) of the report's experiments and of its ideas."""
     evaluate_every: PositiveInt | None = None
     """Epochs between evaluations; None takes what each experiment needs."""
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The channels and classes of the data set, as a network's configuration names them; empty for an unknown data set."""
+        spec = SPECS.get(self.dataset)
+        return {"in_channels": spec.channels, "num_classes": spec.num_classes} if spec else {}

@@ -2,8 +2,9 @@
 
 import json
 import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -170,25 +171,67 @@ def chapter_run(
     output: Annotated[
         str | None, typer.Option("-o", metavar="OUT.ipynb", help="A file or URL; default: _build/chapters/NAME-EDITION.ipynb.")
     ] = None,
-    data_dir: DataDir = None,
-    time_limit: Annotated[
-        float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, else none.")
+    scale: Annotated[
+        float | None, typer.Option(help="Factor on the training images and batch size of the runs to train; 0.1: a tenth.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be trained, and about how long.")] = False,
+    data_dir: DataDir = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the chapter, once its runs are trained.")] = None,
 ) -> None:
-    """Run a chapter into a new notebook, after training those of its runs that have no record."""
-    from fastresnet.book import build, notebooks
+    """Run a chapter into a new notebook, after training those of its runs that have no record.
+
+    Experiments that the changes do not touch are shown as the book shows them, from their records.
+    """
+    from fastresnet.book import notebooks
     from fastresnet.config.parsing import parse_assignment
     from fastresnet.study.project import project_root
 
     notebooks.chapter_file(name)
-    parameters = notebooks.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
+    own = dict(map(parse_assignment, changes or [])) | ({} if scale is None else {"scale": scale})
+    parameters = notebooks.chapter_parameters(name, edition, own, file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
-    if time_limit is None and edition == "quick":
-        time_limit = build.TIME_LIMIT_SECONDS
+    if parameters:
+        _train_planned(name, edition, parameters, data_dir, dry_run=dry_run)
+    if dry_run:
+        return
     done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
     print(done)
+
+
+def _train_planned(name: str, edition: str, parameters: dict[str, Any], data_dir: Path | None, *, dry_run: bool) -> None:
+    """Says which runs a chapter needs and about how long they take, and trains them."""
+    from fastresnet.study import open_study
+    from fastresnet.study.plan import plan
+
+    study = open_study(name, edition=edition, parameters=parameters, data_dir=data_dir)
+    planned = [(trainer, each) for trainer, each in plan(study) if each.missing]
+    print(
+        f"{name}: {len(study.experiments) - len(planned)} of {len(study.experiments)} experiments are recorded", file=sys.stderr
+    )
+    for _, each in planned:
+        cost = "no such run is recorded" if each.seconds is None else f"about {_duration(each.seconds)}"
+        print(
+            f"  {each.experiment}, {each.edition} edition: {len(each.missing)} of {each.runs} runs to train, {cost}",
+            file=sys.stderr,
+        )
+    if dry_run:
+        return
+    number, done, start = sum(len(each.missing) for _, each in planned), 0, time.monotonic()
+    for trainer, each in planned:
+        for run, record in trainer.train_missing(each.experiment, progress=sys.stderr.isatty()):
+            done += 1
+            left = _duration((time.monotonic() - start) / done * (number - done))
+            print(
+                f"[{done}/{number}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, about {left} left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @chapter_app.command("sweep")

@@ -9,13 +9,15 @@ its own record. Runs can therefore be repeated, interrupted and spread over proc
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from fastresnet.config import RunConfig
+from fastresnet.config.datasets import SPECS
 from fastresnet.config.parsing import parse, read_yaml
 from fastresnet.errors import UserError
 from fastresnet.records.folders import Place
@@ -38,6 +40,9 @@ STUDIES = ("myrtle_notes", "fashionmnist_speed", "cifar10_accuracy", "frontier",
 """Modules of `fastresnet.chapters` that declare a study, in the order of the book. They import this package, so it loads
 them by name."""
 
+_NOT_CHANGES = ("device", "scale", "changed", "edition")
+"""Parameters that say where or how much is trained, or what was changed, and so change no experiment by themselves."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -49,8 +54,9 @@ class Study:
     store: Store
     data_dir: Path | None = None
     device: str | None = None
-    changed: bool = False
-    """Whether a parameter other than the device differs from its edition's."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """The parameters that are not the edition's own, device and scale aside."""
+    scale: float = 1.0
 
     def experiment(self, experiment_id: str) -> Experiment:
         """An experiment by its id. Raises UserError for an unknown one."""
@@ -98,29 +104,59 @@ class Study:
         assert results is not None  # train_missing() raises unless every record is there
         return results
 
-    def best_recorded(self, experiment_id: str) -> Results:
-        """The results of an experiment that a page shows. The unchanged quick edition shows the strongest edition that has some
-        seed recorded for every variant. Any other edition, and a quick one with changed parameters, shows its own runs."""
-        if self.edition == "quick" and not self.changed:
-            for stronger in opened_editions(self.name)[:-1]:
-                results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
-                if results:
-                    return results
-        return self.run(experiment_id)
+    def shown(self, experiment_id: str, up_to: str = EDITIONS[-1]) -> tuple["Study", Results | None]:
+        """The study whose runs a page shows of an experiment, and its records if these are all that is shown.
+
+        The quick edition shows the strongest edition, up to `up_to`, that has some seed recorded for every variant. With changed
+        parameters, an experiment that they touch is shown as that edition has it under these changes, and its missing runs have
+        to be trained. Any other edition shows its own runs.
+        """
+        for stronger, changed in self._stronger:
+            if EDITIONS.index(stronger.edition) > EDITIONS.index(up_to) or experiment_id not in stronger.experiments:
+                continue
+            if found := stronger.recorded(experiment_id):
+                untouched = changed.experiments.get(experiment_id) == stronger.experiments[experiment_id]
+                return (stronger, found) if untouched else (changed, None)
+        return self, None
+
+    def nearest(self, experiment_id: str) -> Results | None:
+        """An experiment's records in the edition that the page shows, without this study's changes."""
+        editions = (each for each, _ in self._stronger if experiment_id in each.experiments)
+        return next((found for each in editions if (found := each.recorded(experiment_id))), None)
+
+    @cached_property
+    def _stronger(self) -> tuple[tuple["Study", "Study"], ...]:
+        """The editions that the quick one shows in its place, strongest first, each as it is and with this study's changes."""
+        editions = opened_editions(self.name)[:-1] if self.edition == "quick" else ()
+        unchanged = not self.changes and self.scale == 1
+        return tuple((each, each if unchanged else each._changed(self)) for each in editions)
+
+    def _changed(self, like: "Study") -> "Study":
+        """This study with the changes, scale and device of another one. The scale counts only where the changes make a
+        difference, or everywhere if there are none."""
+        parameters = {**like.changes, "device": like.device, "changed": tuple(like.changes)}
+        unscaled, scaled = (
+            open_study(self.name, edition=self.edition, parameters=parameters | {"scale": scale}, data_dir=like.data_dir)
+            for scale in (1.0, like.scale)
+        )
+        if not like.changes:
+            return scaled
+        experiments = {
+            name: each if each == self.experiments.get(name) else scaled.experiments[name]
+            for name, each in unscaled.experiments.items()
+        }
+        return replace(scaled, experiments=experiments)
+
+    def best_recorded(self, experiment_id: str, up_to: str = EDITIONS[-1]) -> Results:
+        """The results of an experiment that a page shows, as `shown` chooses them. Missing runs are trained."""
+        study, found = self.shown(experiment_id, up_to)
+        return found or study.run(experiment_id)
 
     def all_best_recorded(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
-        """The results that a page shows of every experiment, as in `best_recorded`, from editions no stronger than `up_to`. They
-        include experiments that only a stronger edition than the quick one has."""
-        chosen: dict[str, Results] = {}
-        if self.edition == "quick" and not self.changed:
-            for stronger in (
-                each for each in opened_editions(self.name)[:-1] if EDITIONS.index(each.edition) <= EDITIONS.index(up_to)
-            ):
-                for experiment in stronger.experiments:
-                    results = None if experiment in chosen else stronger.recorded(experiment)
-                    if results:
-                        chosen[experiment] = results
-        return {**{experiment: self.run(experiment) for experiment in self.experiments if experiment not in chosen}, **chosen}
+        """The results that a page shows of every experiment, from editions no stronger than `up_to`. They include recorded
+        experiments that only a stronger edition than the quick one has."""
+        more = (name for _, changed in self._stronger for name in changed.experiments if self.shown(name, up_to)[1])
+        return {name: self.best_recorded(name, up_to) for name in dict.fromkeys([*self.experiments, *more])}
 
 
 def opened_editions(name: str, place: Place | None = None) -> tuple[Study, ...]:
@@ -189,12 +225,14 @@ def open_study(
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}
     checked, experiments = declare(name, values, f"parameters of {name}")
-    # the device decides where runs are trained, not which runs
-    changed = any(values.get(key) != value for key, value in original.items() if key != "device")
+    changes = {key: values[key] for key in original if values[key] != original[key] or key in checked.changed}
+    changes = {key: value for key, value in changes.items() if key not in _NOT_CHANGES}
     committed = committed_results()
-    own = live_results() if edition == "quick" and not changed else own_results() if changed else committed
+    unchanged = live_results() if edition == "quick" else committed
+    own = own_results() if changes or checked.scale != 1 else unchanged
     store = Store([results] if results else [own, committed])
-    return Study(name, edition, {each.id: each for each in experiments}, store, data_dir, checked.device, changed)
+    by_id = {each.id: each for each in experiments}
+    return Study(name, edition, by_id, store, data_dir, checked.device, changes, checked.scale)
 
 
 def named_parameters(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,7 +263,27 @@ def declare(name: str, values: Mapping[str, Any], where: str) -> tuple[Any, tupl
         raise UserError(
             f"{where}: seeds_of: no experiment {min(unknown)!r}; allowed: {', '.join(each.id for each in experiments)}"
         )
-    return checked, tuple(replace(each, seeds=seeds_of.get(each.id, each.seeds)) for each in experiments)
+    return checked, tuple(
+        replace(
+            each,
+            seeds=seeds_of.get(each.id, each.seeds),
+            variants={name: _scaled(config, checked.scale) for name, config in each.variants.items()},
+        )
+        for each in experiments
+    )
+
+
+def _scaled(config: RunConfig, scale: float) -> RunConfig:
+    """A configuration with a factor on its training images and batch size. Runs that time parts of their steps keep theirs."""
+    if scale == 1 or config.train.time_parts:
+        return config
+    images = config.data.train_images or SPECS[config.data.name].num_train
+    return config.with_changes(
+        {
+            "data.train_images": max(min(round(scale * images), SPECS[config.data.name].num_train), 1),
+            "data.batch_size": max(round(scale * config.data.batch_size), 2),
+        }
+    )
 
 
 def find_study(name: str) -> Any:

@@ -1,0 +1,109 @@
+"""A chapter with changed parameters: what comes from the record, what is trained, and at which scale."""
+
+import re
+import shutil
+
+import nbformat
+import pytest
+
+from fastresnet.study import open_study
+from fastresnet.study.plan import plan
+
+from .conftest import command, command_here, refused
+
+
+def shown(name, experiment, **parameters):
+    return open_study(name, parameters={"changed": tuple(set(parameters) - {"scale"}), **parameters}).shown(experiment)
+
+
+def planned(name, **parameters):
+    study = open_study(name, parameters={"changed": tuple(set(parameters) - {"scale"}), **parameters})
+    return {each.experiment: each for _, each in plan(study)}
+
+
+def test_unchanged_chapter_shows_what_the_book_shows():
+    assert not [each.experiment for each in planned("fashionmnist_speed").values() if each.missing]
+
+
+def test_what_a_change_does_not_touch_comes_from_the_record():
+    study, found = shown("fashionmnist_speed", "F1", f8_epochs=5)
+    assert (found.edition, study.changes) == ("cpu", {})
+    assert {name for name, each in planned("fashionmnist_speed", f8_epochs=5).items() if each.missing} == {"F8", "F6-rate", "N1"}
+
+
+def test_what_a_change_touches_is_trained_at_the_scale_that_the_book_shows():
+    book, _ = shown("fashionmnist_speed", "F8")
+    study, found = shown("fashionmnist_speed", "F8", f8_epochs=5)
+    assert found is None
+    for variant, config in book.experiment("F8").variants.items():
+        assert study.experiment("F8").variants[variant] == config.with_changes({"train.epochs": 5})
+
+
+def test_value_that_the_quick_edition_has_is_a_change_all_the_same():
+    quick = open_study("fashionmnist_speed").experiment("F8")
+    epochs = next(iter(quick.variants.values())).train.epochs
+    study, found = shown("fashionmnist_speed", "F8", f8_epochs=epochs)
+    assert found is None
+    assert {config.train.epochs for config in study.experiment("F8").variants.values()} == {epochs}
+
+
+def test_scale_counts_for_what_is_touched_or_for_all_if_nothing_is():
+    whole, tenth = (shown("cifar10_accuracy", "C7", c7_max_lr=0.3, **more)[0].experiment("C7") for more in ({}, {"scale": 0.1}))
+    for variant, config in whole.variants.items():
+        images, batch = config.data.train_images, config.data.batch_size
+        scaled = {"data.train_images": round(0.1 * images), "data.batch_size": round(0.1 * batch)}
+        assert tenth.variants[variant].hash == config.with_changes(scaled).hash
+    assert shown("cifar10_accuracy", "C1", c7_max_lr=0.3, scale=0.1)[1]
+    assert not shown("cifar10_accuracy", "C1", scale=0.1)[1]
+
+
+def test_time_is_estimated_from_the_runs_of_the_same_variants():
+    longer, shorter = (planned("fashionmnist_speed", f8_epochs=epochs)["F8"] for epochs in (4, 2))
+    assert longer.seconds == pytest.approx(2 * shorter.seconds)
+    assert shorter.seconds > 1
+    assert planned("fashionmnist_speed")["F8"].seconds == 0
+
+
+def test_other_data_set_brings_its_channels_and_classes():
+    runs = planned("cifar10_accuracy", dataset="cifar100")["C9"].missing
+    assert {(run.config.model.num_classes, run.config.model.in_channels) for run in runs} == {(100, 3)}
+    runs = planned("fashionmnist_speed", dataset="cifar10")["F8"].missing
+    assert {(run.config.model.num_classes, run.config.model.in_channels) for run in runs} == {(10, 3)}
+
+
+def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_path):
+    done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
+    assert done.returncode == 0
+    assert "9 of 12 experiments are recorded" in done.stderr
+    assert re.search(r"F8, small edition: \d of \d runs to train, about \d+ (s|min)\b", done.stderr)
+    assert not list(tmp_path.iterdir())
+    assert "scale" in refused(command_here("chapter", "run", "fashionmnist_speed", "--scale", "0", "--dry-run"))
+
+
+ODD = {
+    "cifar10_accuracy": ["seeds=[0]", "c1_rates=[0.3]", "c7_schedules=[plateau]", "c11_batch_sizes=[900]", "epochs=1"],
+    "fashionmnist_speed": ["f8_epochs=1", "f8_stem_channels=[8]", "f6_rates=[0.4]", "seeds=[0, 1]"],
+    "myrtle_notes": ["seeds=[0]", "m2c_rates=[0.4]", "m4d_residuals=[[2]]", "m5a_rates=[0.2]", "m7b_rates=[0.3]", "run_epochs=1"],
+    "findings": ["epochs=1", "seeds=[0]"],
+    "frontier": ["recipes={cifar10-83: [0]}"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ODD)
+def test_page_of_odd_parameters_makes_no_empty_comparison(name, real_data, tmp_path):
+    changes = [part for change in ODD[name] for part in ("-p", change)]
+    done = command("chapter", "run", name, *changes, "--scale", "0.01", "--data-dir", real_data, "-o", tmp_path / "mine.ipynb")
+    assert done.returncode == 0, done.stderr
+    text = page_text(nbformat.read(tmp_path / "mine.ipynb", 4))
+    assert not re.findall(r"\bnan\b|0 runs|no run to compare|\*\*\s*and|[Nn]ot asked|\(\*\*\)", text)
+    for one, other in re.findall(r"Is \*([^*]+)\* [^?]*? than \*([^*]*)\*\?", text):
+        assert one != other
+        assert other
+    shutil.rmtree(tmp_path)
+
+
+def page_text(notebook):
+    """What an executed chapter shows in words, its code left out."""
+    shown = [output.get("data", {}) for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "\n".join(data.get("text/markdown", "") + data.get("text/html", "") for data in shown)
