@@ -126,3 +126,29 @@ def test_wheel_in_an_empty_environment_trains_predicts_and_lists_recipes(tmp_pat
     code = "from PIL import Image; Image.new('L', (28, 28)).save('black.png')"
     run(programs / "python", "-c", code)
     assert run(programs / "fastresnet", "predict", "model.pt", "black.png").startswith("black.png\t")
+
+
+def make(*arguments, tmp_path, **variables):
+    """What make prints, with a target `show` that prints the variables of its commands."""
+    (tmp_path / "show.mk").write_text("show:\n\t@env\n")
+    command = ["make", "--silent", "-f", "Makefile", "-f", tmp_path / "show.mk", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_make_installs_where_it_says_from_where_the_user_says(tmp_path):
+    theirs = {"PIP_INDEX_URL": "https://mirror.invalid/simple", "PIP_CACHE_DIR": "/cache"}
+    elsewhere = {"PIP_USER": "1", "PIP_TARGET": "/elsewhere", "PIP_REQUIRE_HASHES": "1"}
+    shown = make("show", tmp_path=tmp_path, **theirs, **elsewhere, PYTHONPATH="/elsewhere", PYTHONSTARTUP="/elsewhere.py")
+    assert {f"{name}={value}" for name, value in theirs.items()} | {"PIP_USER=0"} <= set(shown)
+    assert not [line for line in shown if line.startswith(("PIP_TARGET", "PIP_REQUIRE", "PYTHONPATH", "PYTHONSTARTUP"))]
+
+
+def test_make_lab_takes_its_own_kernel_and_is_for_root_too_on_loopback(tmp_path):
+    shown = make("show", tmp_path=tmp_path, JUPYTER_PATH="/elsewhere")
+    assert f"JUPYTER_PATH={ROOT}/.venv/share/jupyter" in shown
+    (command,) = (
+        line for line in make("--just-print", "--assume-old=.venv/installed", "lab", tmp_path=tmp_path) if "lab" in line
+    )
+    assert command.endswith("--allow-root --ServerApp.ip=127.0.0.1")
