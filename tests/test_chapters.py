@@ -230,6 +230,14 @@ def test_parameters_cell_is_the_quick_edition(name):
     assert names == json.loads(json.dumps(defaults | quick))  # a notebook has lists where a declaration has tuples
 
 
+@pytest.mark.parametrize("assignment", ["f1_batch_sizes=[100000]", "test_images=2000", "device=cuda:99", "device=tpu"])
+def test_value_that_its_data_or_this_machine_cannot_serve_is_refused_by_name(assignment, monkeypatch, tmp_path):
+    """Before anything runs: not even the runner of chapters is loaded."""
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    arguments = ("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb")
+    assert assignment.partition("=")[0] in refused(command_here(*arguments))
+
+
 @pytest.mark.parametrize("assignment", ["edition=cpu", "dataset=cifar10", "dataset=mnist", "f4_image_sizes=[4]"])
 def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, tmp_path):
     refused(command_here("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb"))

@@ -46,18 +46,24 @@ def chapter_file(name: str) -> Path:
 def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
     """A chapter's parameters: its edition's, replaced by those of `file`, then by `changes`.
 
-    Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible.
+    Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible, and
+    a device of one's own choice that is not here.
     """
     if name in CHAPTERS and name not in STUDIES:
         if changes or file:
             raise UserError(f"chapter {name}: takes no parameters, got {', '.join(changes) or file}")
         return {}
-    values = edition_parameters(name, edition)
+    original = edition_parameters(name, edition)
+    values = dict(original)
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
         if "edition" in layer and layer["edition"] != edition:
             raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
         values |= layer
-        declare(name, values, where)
+        declare(name, values, where, original)
+    if values.get("device") != original.get("device"):
+        from fastresnet.compute.device import choose_device
+
+        choose_device(values["device"])
     return values
 
 

@@ -188,7 +188,7 @@ def open_study(
     """
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}
-    checked, experiments = declare(name, values, f"parameters of {name}")
+    checked, experiments = declare(name, values, f"parameters of {name}", original)
     # the device decides where runs are trained, not which runs
     changed = any(values.get(key) != value for key, value in original.items() if key != "device")
     committed = committed_results()
@@ -211,21 +211,41 @@ def edition_parameters(name: str, edition: str) -> dict[str, Any]:
     return checked.model_dump(mode="json")
 
 
-def declare(name: str, values: Mapping[str, Any], where: str) -> tuple[Any, tuple[Experiment, ...]]:
-    """Checks a study's parameters and declares its experiments. Raises UserError, naming `where`, for values not allowed."""
+def declare(
+    name: str, values: Mapping[str, Any], where: str, original: Mapping[str, Any] | None = None
+) -> tuple[Any, tuple[Experiment, ...]]:
+    """Checks a study's parameters and declares its experiments. Raises UserError, naming `where`, for values not allowed.
+
+    If values do not go together, the error names those that would do so with the `original` one instead.
+    """
     study = find_study(name)
     checked = parse(values, study.Parameters, where)
     try:
         experiments = study.experiments(checked)
-    except ValidationError as error:
-        reasons = dict.fromkeys(line["msg"].removeprefix("Value error, ") for line in error.errors())
-        raise UserError(f"{where}: these values do not go together: {'; '.join(reasons)}") from error
+    except (ValidationError, UserError) as error:
+        lines = [line["msg"] for line in error.errors()] if isinstance(error, ValidationError) else [str(error)]
+        reasons = dict.fromkeys(line.removeprefix("Value error, ").removeprefix("changes: ") for line in lines)
+        guilty = [
+            f"{key}={values[key]}"
+            for key, value in (original or {}).items()
+            if values[key] != value and _go_together(study, {**values, key: value})
+        ]
+        named = ", ".join(guilty) or "these values do not go together"
+        raise UserError(f"{where}: {named}: {'; '.join(reasons)}") from error
     seeds_of = getattr(checked, "seeds_of", {})
     if unknown := set(seeds_of) - {each.id for each in experiments}:
         raise UserError(
             f"{where}: seeds_of: no experiment {min(unknown)!r}; allowed: {', '.join(each.id for each in experiments)}"
         )
     return checked, tuple(replace(each, seeds=seeds_of.get(each.id, each.seeds)) for each in experiments)
+
+
+def _go_together(study: Any, values: Mapping[str, Any]) -> bool:
+    try:
+        study.experiments(parse(values, study.Parameters, ""))
+    except ValueError:
+        return False
+    return True
 
 
 def find_study(name: str) -> Any:
