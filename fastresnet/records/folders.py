@@ -10,10 +10,13 @@ Credentials are never stored.
 
 import glob
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
+
+import platformdirs
 
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed, replacing
@@ -81,6 +84,23 @@ def split_place(place: Place) -> tuple[Place, str]:
         return Path(place).parent, Path(place).name
     folder, slash, name = str(place).rpartition("/")
     return folder + slash, name
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for fastresnet. It respects XDG_CACHE_HOME."""
+    return Path(platformdirs.user_cache_dir("fastresnet"))
+
+
+def usable_cache(part: str, loss: str) -> Path | None:
+    """A folder in the cache, made if missing. If it cannot be written to, warns of what is lost by that and returns None."""
+    folder = cache_folder() / part
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        LocalFolder(folder).check_writable()
+    except (OSError, UserError) as error:
+        warnings.warn(f"{folder}: cannot be used ({getattr(error, 'strerror', None) or error}): {loss}", stacklevel=2)
+        return None
+    return folder
 
 
 def check_file(path: Path) -> None:
