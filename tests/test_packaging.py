@@ -90,14 +90,20 @@ def test_the_library_pages_example_runs():
     assert 0 < float(done.stdout) < 1
 
 
-def test_missing_extra_is_named_in_one_line(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "papermill", None)
-    monkeypatch.setattr(sys, "argv", ["fastresnet", "chapter", "run", "preface", "-o", "x.ipynb"])
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [("papermill", "chapter run preface -o x.ipynb"), ("nbformat", "chapter list"), ("scipy", "study verify")],
+)
+def test_missing_extra_is_named_in_one_line(monkeypatch, capsys, package, arguments):
+    monkeypatch.setitem(sys.modules, package, None)
+    for module in ("book.notebooks", "report.verification", "report.verdicts"):
+        monkeypatch.delitem(sys.modules, f"fastresnet.{module}", raising=False)
+    monkeypatch.setattr(sys, "argv", ["fastresnet", *arguments.split()])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    assert capsys.readouterr().err == "fastresnet: papermill is not installed; get it with: pip install 'fastresnet[book]'\n"
+    assert capsys.readouterr().err == f"fastresnet: {package} is not installed; get it with: pip install 'fastresnet[book]'\n"
 
 
 @pytest.mark.slow
