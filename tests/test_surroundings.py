@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,10 @@ import pytest
 
 from fastresnet import cli
 from fastresnet.compute import surroundings
+from fastresnet.compute.provenance import source_revision
 from fastresnet.data import batches
 from fastresnet.errors import MachineFault
+from fastresnet.records.folders import usable_cache
 from fastresnet.records.store import Store
 from fastresnet.study import Experiment, Study
 from fastresnet.training.runs import train
@@ -85,6 +88,29 @@ def test_fault_of_the_surroundings_ends_a_study_and_is_not_recorded(tiny, study_
     with pytest.raises(type(fault)):
         list(study_of(tiny).train_missing())
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_user_without_a_home_does_without_a_cache(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.warns(UserWarning, match="checkpoints: cannot be used .*home"):
+        assert usable_cache("checkpoints", "") is None
+
+
+def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeypatch, study_of, tiny):
+    def unavailable(*_, **__):
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket, "create_server", unavailable)
+    with pytest.raises(MachineFault, match="loopback \\(Cannot assign"):
+        list(study_of(tiny).train_missing(dask="local"))
+
+
+def test_revision_is_this_checkout_s_also_within_a_hook_of_another(monkeypatch, tmp_path):
+    here = source_revision.__wrapped__()
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert source_revision.__wrapped__() == here
 
 
 def long_folder(monkeypatch, tmp_path):

@@ -25,7 +25,7 @@ from fastresnet.config.parsing import read_yaml
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 from fastresnet.records.folders import Folder, LocalFolder, Place, is_url, open_folder, split_place
-from fastresnet.study import STUDIES, declare, edition_parameters
+from fastresnet.study import STUDIES, declare, edition_parameters, open_study
 from fastresnet.study.project import project_root
 
 PARAMETERS_TAG = "parameters"
@@ -48,7 +48,7 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
     """A chapter's parameters: its edition's, replaced by those of `file`, then by `changes`.
 
     Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible, and
-    a device of one's own choice that is not here.
+    a device to train on that is not here.
     """
     if name in CHAPTERS and name not in STUDIES:
         if changes or file:
@@ -61,7 +61,10 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
             raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
         values |= layer
         declare(name, values, where, original)
-    if values.get("device") != original.get("device"):
+    # an edition's own device is needed only where something is left to train
+    if values.get("device") and (
+        values["device"] != original.get("device") or open_study(name, edition=edition, parameters=values).missing()
+    ):
         from fastresnet.compute.device import choose_device
 
         choose_device(values["device"])

@@ -36,6 +36,16 @@ def check_sockets() -> None:
         raise MachineFault(f"{folder}: processes cannot talk through this folder ({reason}); set TMPDIR to another") from error
 
 
+def check_loopback() -> None:
+    """Raises MachineFault unless processes can talk through this machine's loopback, which a namespace of its own may lack."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=10):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise MachineFault(f"127.0.0.1: processes cannot talk through this machine's loopback ({reason}); set it up") from error
+
+
 def check_shared_memory(num_bytes: int, purpose: str) -> None:
     """Raises MachineFault, which names the purpose, if fewer bytes of memory that processes share are free."""
     with suppress(FileNotFoundError):  # on other systems than Linux
