@@ -17,6 +17,7 @@ import nbformat
 import pytest
 
 from fastresnet import cli
+from fastresnet.book import build
 from fastresnet.compute import surroundings
 from fastresnet.compute.provenance import source_revision
 from fastresnet.data import batches
@@ -163,6 +164,18 @@ def test_processes_that_cannot_be_started_are_named(loading, monkeypatch):
     monkeypatch.setattr(os, "fork", refused)
     with pytest.raises(MachineFault, match="num_workers 1: the processes that load images cannot work .*temporarily"):
         train(loading)
+
+
+def test_book_is_rendered_without_the_user_s_settings(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, env, **__: given.append(env) or SimpleNamespace(returncode=0))
+    for name in ("PYTHONPATH", "MPLBACKEND", "LC_ALL", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    build.render(tmp_path, tmp_path, strict=True)
+    assert {"PYTHONPATH", "MPLBACKEND", "LC_ALL", "OMP_NUM_THREADS", "PYTHONSAFEPATH"} & set(given[0]) == {
+        "OMP_NUM_THREADS",
+        "PYTHONSAFEPATH",
+    }
 
 
 HOSTILE = """

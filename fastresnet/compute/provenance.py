@@ -54,7 +54,6 @@ def versions() -> dict[str, str]:
 def source_revision() -> str:
     """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
     package = Path(__file__).parents[1]
-
     environment = {name: value for name, value in os.environ.items() if name not in _OTHER_CHECKOUT}
 
     def git(*arguments: str) -> str:

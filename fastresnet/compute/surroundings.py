@@ -12,9 +12,8 @@ from pathlib import Path
 from fastresnet.errors import MachineFault
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's folder for memory that processes share
-_LONGEST_NAME = "pymp-12345678/listener-12345678"
-"""Of the sockets that are made in the folder for temporary files, this of Python's multiprocessing has the longest name."""
-
+_SOCKET = "listener-12345678"
+"""A name as Python's multiprocessing gives its sockets; those of a chapter's kernel have shorter ones."""
 _USERS = ("PYTHON", "IPYTHON", "JUPYTER", "MPL", "MATPLOTLIB", "LANG", "LC_", "COLUMNS", "LINES")
 """How the names of variables begin that hold the user's settings of Python, IPython, Jupyter, matplotlib, locale and terminal."""
 
@@ -30,7 +29,7 @@ def check_sockets() -> None:
     try:
         folder = tempfile.gettempdir()
         with tempfile.TemporaryDirectory(prefix="pymp-") as made, socket.socket(socket.AF_UNIX) as probe:
-            probe.bind(str(Path(made) / Path(_LONGEST_NAME).name))
+            probe.bind(str(Path(made) / _SOCKET))
     except OSError as error:
         reason = error.strerror or error
         raise MachineFault(f"{folder}: processes cannot talk through this folder ({reason}); set TMPDIR to another") from error
