@@ -18,6 +18,7 @@ import pytest
 
 from fastresnet import cli
 from fastresnet.book import build
+from fastresnet.book.kernel import own_kernel
 from fastresnet.compute import surroundings
 from fastresnet.compute.provenance import source_revision
 from fastresnet.data import batches
@@ -176,6 +177,13 @@ def test_book_is_rendered_without_the_user_s_settings(monkeypatch, tmp_path):
         "OMP_NUM_THREADS",
         "PYTHONSAFEPATH",
     }
+
+
+def test_kernel_that_does_not_start_says_why():
+    with pytest.raises(MachineFault, match=r"^Kernel died \(No module named zmq\)$"), own_kernel() as options:
+        folder = Path(options["config"].OwnKernel.connection_file).parent
+        (folder / "log").write_text("Traceback\nNo module named zmq\n")
+        raise RuntimeError("Kernel died")
 
 
 HOSTILE = """

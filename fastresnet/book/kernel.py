@@ -49,7 +49,8 @@ def own_kernel() -> Iterator[dict[str, Any]]:
         try:
             yield {"kernel_manager_class": OwnKernel, "config": Config(OwnKernel=settings)}
         except RuntimeError as error:  # jupyter_client's for a kernel that does not start, without its reason
-            said = Path(folder, "log").read_text(errors="replace").strip().splitlines()
+            log = Path(folder, "log")
+            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
             if type(error) is RuntimeError and said:
                 raise MachineFault(f"{error} ({said[-1]})") from error
             raise
