@@ -2,8 +2,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# otherwise a kernel of the same name in the user's own folder would take over
+# otherwise a kernel of the same name in one of the user's folders would take over
 export JUPYTER_PREFER_ENV_PATH := 1
+export JUPYTER_PATH := $(CURDIR)/$(VENV)/share/jupyter
+# of the user's settings of Python none counts, and of pip's only those that say where packages come from
+unexport $(filter PYTHON%,$(.VARIABLES))
+unexport $(filter-out %_INDEX %_URL %_LINKS %_HOST %_CERT %_PROXY %_DIR %_FILE %_TIMEOUT %_RETRIES,$(filter PIP_%,$(.VARIABLES)))
+export PIP_USER := 0
 
 # experiments for which the report prints figures come first; STUDY_OPTIONS takes --data-dir FOLDER and --results FOLDER
 STUDY_ORDER := C9 C9-epochs C12 C8 C7 N1 F8 final C13
@@ -14,7 +19,7 @@ book: $(VENV)/installed
 	@$(BIN)/fastresnet book build
 
 lab: $(VENV)/installed
-	$(BIN)/jupyter lab book/explorer.ipynb
+	$(BIN)/jupyter lab book/explorer.ipynb --allow-root --ServerApp.ip=127.0.0.1
 
 # one process per core, with one thread each: two processes that both use every core slow each other tenfold
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4

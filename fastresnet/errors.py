@@ -1,4 +1,4 @@
-"""The exception for a wrong request, as opposed to an error of the program."""
+"""The exceptions for a wrong request and for a fault of the surroundings, as opposed to an error of the program."""
 
 
 class UserError(ValueError):
@@ -8,6 +8,19 @@ class UserError(ValueError):
     """
 
 
+class MachineFault(RuntimeError):
+    """A fault of what surrounds a run, such as too little shared memory. It says nothing about the run, so no study records it.
+
+    The command line prints the message on one line and exits with code 1.
+    """
+
+
 def first_line(error: BaseException) -> str:
     """The first line of any exception's message, or the name of its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of any exception's message, or the name of its type if the message is empty. An exception that comes from
+    another process has its traceback there before it."""
+    return next(iter(str(error).splitlines()[::-1]), type(error).__name__)

@@ -137,13 +137,12 @@ def test_another_writer_at_work_is_left_alone(tmp_path, writer):
     assert names(tmp_path) == ["file"]
 
 
-def test_file_system_without_locks_is_written_to_as_well(tmp_path, monkeypatch):
-    """There a lock is a file that names its owner."""
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_written_to_as_well(tmp_path, monkeypatch, reason):
+    def no_locks(*_):
+        raise OSError(reason, os.strerror(reason))
 
-    def not_implemented(*_):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", not_implemented)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     with warnings.catch_warnings(action="ignore"), replacing(tmp_path / "file") as partial:
         partial.write_text("mine")
         with replacing(tmp_path / "file") as other:

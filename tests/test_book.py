@@ -128,6 +128,14 @@ def test_chapter_shows_figures_tables_and_verdicts(html, name):
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("name", [*STUDIES, "preface"])
+def test_chapter_to_download_names_no_place_of_the_machine_that_ran_it(html, name):
+    notebook = json.loads((html / "_sources" / "book" / f"{name}.ipynb").read_text())
+    metadata = [notebook["metadata"], *(cell["metadata"] for cell in notebook["cells"])]
+    assert notebook["metadata"]["papermill"]["version"]
+    assert not re.findall(r'"/[^"]*|[^"]*partial[^"]*', json.dumps(metadata))
+
+
 def test_chapter_that_was_not_executed_stops_the_book(html, tmp_path):
     root = project_root()
     folder = tmp_path / "build"

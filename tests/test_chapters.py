@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 import yaml
 
 from fastresnet.book import notebooks
@@ -228,6 +229,21 @@ def test_parameters_cell_is_the_quick_edition(name):
     assert list(names) == list(declaration.model_fields)
     defaults = {key: field.get_default(call_default_factory=True) for key, field in declaration.model_fields.items()}
     assert names == json.loads(json.dumps(defaults | quick))  # a notebook has lists where a declaration has tuples
+
+
+@pytest.mark.parametrize("assignment", ["f1_batch_sizes=[100000]", "test_images=20000", "device=cuda:99", "device=tpu"])
+def test_value_that_its_data_or_this_machine_cannot_serve_is_refused_by_name(assignment, monkeypatch, tmp_path):
+    """Before anything runs: not even the runner of chapters is loaded."""
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    arguments = ("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb")
+    assert assignment.partition("=")[0] in refused(command_here(*arguments))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is the device")
+def test_edition_for_a_device_that_is_not_here_is_refused_if_runs_are_missing(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    monkeypatch.setattr("fastresnet.study.study.committed_results", lambda: tmp_path)
+    assert "cannot use 'cuda' here" in refused(command_here("chapter", "run", "findings", "--edition", "gpu"))
 
 
 @pytest.mark.parametrize("assignment", ["edition=cpu", "dataset=mnist", "f4_image_sizes=[4]"])

@@ -129,9 +129,9 @@ def test_what_others_write_is_seen_at_once(tmp_path):
     assert folder.names("*") == ["a.json", "b.json"]
 
 
-def test_only_names_of_as_many_parts_match(place):
+def test_only_names_of_as_many_parts_match_and_none_that_is_hidden(place):
     folder = open_folder(place)
-    for name in ("a.json", "b/a.json", "b/c/a.json", "b/c/a.txt", "b/c/d/a.json"):
+    for name in ("a.json", "b/a.json", "b/c/a.json", "b/c/a.txt", "b/c/d/a.json", "b/c/._a.json", ".b/c/a.json"):
         folder.write(name, b"")
     assert folder.names("*/*/*.json") == ["b/c/a.json"]
 

@@ -90,14 +90,20 @@ def test_the_library_pages_example_runs():
     assert 0 < float(done.stdout) < 1
 
 
-def test_missing_extra_is_named_in_one_line(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "papermill", None)
-    monkeypatch.setattr(sys, "argv", ["fastresnet", "chapter", "run", "preface", "-o", "x.ipynb"])
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [("papermill", "chapter run preface -o x.ipynb"), ("nbformat", "chapter list"), ("scipy", "study verify")],
+)
+def test_missing_extra_is_named_in_one_line(monkeypatch, capsys, package, arguments):
+    monkeypatch.setitem(sys.modules, package, None)
+    for module in ("book.notebooks", "report.verification", "report.verdicts"):
+        monkeypatch.delitem(sys.modules, f"fastresnet.{module}", raising=False)
+    monkeypatch.setattr(sys, "argv", ["fastresnet", *arguments.split()])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    assert capsys.readouterr().err == "fastresnet: papermill is not installed; get it with: pip install 'fastresnet[book]'\n"
+    assert capsys.readouterr().err == f"fastresnet: {package} is not installed; get it with: pip install 'fastresnet[book]'\n"
 
 
 @pytest.mark.slow
@@ -126,3 +132,29 @@ def test_wheel_in_an_empty_environment_trains_predicts_and_lists_recipes(tmp_pat
     code = "from PIL import Image; Image.new('L', (28, 28)).save('black.png')"
     run(programs / "python", "-c", code)
     assert run(programs / "fastresnet", "predict", "model.pt", "black.png").startswith("black.png\t")
+
+
+def make(*arguments, tmp_path, **variables):
+    """What make prints, with a target `show` that prints the variables of its commands."""
+    (tmp_path / "show.mk").write_text("show:\n\t@env\n")
+    command = ["make", "--silent", "-f", "Makefile", "-f", tmp_path / "show.mk", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_make_installs_where_it_says_from_where_the_user_says(tmp_path):
+    theirs = {"PIP_INDEX_URL": "https://mirror.invalid/simple", "PIP_CACHE_DIR": "/cache"}
+    elsewhere = {"PIP_USER": "1", "PIP_TARGET": "/elsewhere", "PIP_REQUIRE_HASHES": "1"}
+    shown = make("show", tmp_path=tmp_path, **theirs, **elsewhere, PYTHONPATH="/elsewhere", PYTHONSTARTUP="/elsewhere.py")
+    assert {f"{name}={value}" for name, value in theirs.items()} | {"PIP_USER=0"} <= set(shown)
+    assert not [line for line in shown if line.startswith(("PIP_TARGET", "PIP_REQUIRE", "PYTHONPATH", "PYTHONSTARTUP"))]
+
+
+def test_make_lab_takes_its_own_kernel_and_is_for_root_too_on_loopback(tmp_path):
+    shown = make("show", tmp_path=tmp_path, JUPYTER_PATH="/elsewhere")
+    assert f"JUPYTER_PATH={ROOT}/.venv/share/jupyter" in shown
+    (command,) = (
+        line for line in make("--just-print", "--assume-old=.venv/installed", "lab", tmp_path=tmp_path) if "lab" in line
+    )
+    assert command.endswith("--allow-root --ServerApp.ip=127.0.0.1")

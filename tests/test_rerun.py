@@ -6,18 +6,18 @@ import shutil
 import nbformat
 import pytest
 
-from fastresnet.study import open_study
+from fastresnet.study import open_chapter, open_study
 from fastresnet.study.plan import plan
 
 from .conftest import command, command_here, refused
 
 
 def shown(name, experiment, **parameters):
-    return open_study(name, parameters={"changed": tuple(set(parameters) - {"scale"}), **parameters}).shown(experiment)
+    return open_chapter(name, {"changed": tuple(set(parameters) - {"scale"}), **parameters}).shown(experiment)
 
 
 def planned(name, **parameters):
-    study = open_study(name, parameters={"changed": tuple(set(parameters) - {"scale"}), **parameters})
+    study = open_chapter(name, {"changed": tuple(set(parameters) - {"scale"}), **parameters})
     return {each.experiment: each for _, each in plan(study)}
 
 

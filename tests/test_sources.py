@@ -240,6 +240,12 @@ def test_well_formed_files_with_other_images_are_refused(shards):
         load_dataset("cifar10", shards)
 
 
+def test_cache_that_cannot_be_used_is_done_without(shards, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("x" * 300)))
+    with pytest.warns(UserWarning, match="not kept .*: the next start has to decode cifar10 again"):
+        assert load_dataset("cifar10", shards).source == "Hugging Face Parquet shards"
+
+
 def test_damaged_cache_is_made_anew(shards, cache):
     expected = load_dataset("cifar10", shards).train.digest
     (cached,) = (cache / "decoded").iterdir()

@@ -105,6 +105,19 @@ def test_folder_that_is_not_there_has_no_frame(tmp_path):
             load_frame(place)
 
 
+def test_copy_of_a_record_is_left_out_of_the_frame_and_named(study, tmp_path):
+    study.run("A")
+    record = next(tmp_path.rglob("*.json"))
+    for name in ("a (conflicted copy).json", f"{record.stem} copy.json"):
+        record.with_name(name).write_bytes(record.read_bytes())
+    with pytest.warns(
+        UserWarning, match=r"a \(conflicted copy\)\.json, .* copy\.json: left out, since another file records the same"
+    ):
+        frame = load_frame(tmp_path)
+    assert len(frame) == len(frame.groupby(["config_hash", "seed"])) == 4
+    assert set(frame["variant"]) == {"one", "two"}
+
+
 def test_half_a_record_is_named(tmp_path, tiny):
     path = Store([tmp_path]).save(train(tiny).record, "s", "e", "v")
     path.write_text(path.read_text()[:500])
@@ -116,14 +129,14 @@ def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypat
     from fastresnet.training import runs
 
     def broken(*_, **__):
-        raise OSError("the disk is gone")
+        raise RuntimeError("no such kernel")
 
     with monkeypatch.context() as patch:
         patch.setattr(runs, "train_epochs", broken)
-        with pytest.raises(RunFailed, match="A one seed 0 failed: OSError: the disk is gone; recorded in .*A two seed 1"):
+        with pytest.raises(RunFailed, match="A one seed 0 failed: RuntimeError: no such kernel; recorded in .*A two seed 1"):
             study.run("A")
     records = [read_record(path) for path in tmp_path.glob("*/*/*.json")]
-    assert [record.outcome.reason for record in records] == ["OSError: the disk is gone"] * 4
+    assert [record.outcome.reason for record in records] == ["RuntimeError: no such kernel"] * 4
     assert len(study.run("A").records["one"]) == 2
 
 
@@ -134,7 +147,7 @@ def test_failed_run_leaves_the_record_of_another_process_alone(study, monkeypatc
 
     def overtaken(*_, **__):
         study.store.save(finished, "trial", "A", "one")
-        raise OSError("the disk is gone")
+        raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(runs, "train_epochs", overtaken)
     run = study.runs("A")[0]

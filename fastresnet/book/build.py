@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, run_chapter
+from fastresnet.compute.surroundings import environment_of_its_own
 from fastresnet.study.project import live_results, project_root
 
 TIME_LIMIT_SECONDS = 600.0
@@ -80,9 +81,9 @@ def _for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def render(source: Path, output: Path, *, strict: bool) -> None:
     """Renders the book by Jupyter Book. Raises ChapterFailed with the end of its output if it fails or, with `strict`, warns."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
+    command = [sys.executable, "-X", "utf8", "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
     command += ["--path-output", str(output), "--all", "--quiet"] + (["-W", "--keep-going"] if strict else [])
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment_of_its_own())
     if done.returncode != 0:
         shutil.rmtree(output / "_build" / "html", ignore_errors=True)
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])

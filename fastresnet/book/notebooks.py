@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ import nbformat
 
 from fastresnet.config.parsing import read_yaml
 from fastresnet.errors import UserError
+from fastresnet.records.atomic import replacing
 from fastresnet.records.folders import Folder, LocalFolder, Place, is_url, open_folder, split_place
-from fastresnet.study import STUDIES, declare, edition_parameters
+from fastresnet.study import STUDIES, declare, edition_parameters, open_study
 from fastresnet.study.project import project_root
 
 PARAMETERS_TAG = "parameters"
@@ -46,18 +47,30 @@ def chapter_file(name: str) -> Path:
 def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
     """A chapter's parameters: its edition's, replaced by those of `file`, then by `changes`.
 
-    Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible.
+    Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible, and
+    a device to train on that is not here.
     """
     if name in CHAPTERS and name not in STUDIES:
         if changes or file:
             raise UserError(f"chapter {name}: takes no parameters, got {', '.join(changes) or file}")
         return {}
     values = edition_parameters(name, edition)
+    # what is changed of the quick edition is changed of what the book shows
+    original = edition_parameters(name, "cpu") if edition == "quick" else values
+    shown = dict(original)
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
         if "edition" in layer and layer["edition"] != edition:
             raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
         values |= {**layer, "changed": [*values["changed"], *(key for key in layer if key not in values["changed"])]}
-        declare(name, values, where)
+        shown |= layer
+        declare(name, shown, where, original)
+    # an edition's own device is needed only where something is left to train
+    if values.get("device") and (
+        values["device"] != original.get("device") or open_study(name, edition=edition, parameters=values).missing()
+    ):
+        from fastresnet.compute.device import choose_device
+
+        choose_device(values["device"])
     return values
 
 
@@ -78,6 +91,8 @@ def run_chapter(
     import papermill
     from papermill.exceptions import PapermillException
 
+    from fastresnet.book.kernel import own_kernel
+
     source = chapter_file(name)
     check_source(source, parameters)
     where, file = split_place(output)
@@ -93,7 +108,7 @@ def run_chapter(
     here.mkdir(parents=True, exist_ok=True)
     partial = here / f"{Path(file).stem}.{os.getpid()}.partial.ipynb"
     try:
-        with _limit(time_limit) as limit:
+        with _limit(time_limit) as limit, own_kernel() as options:
             papermill.execute_notebook(
                 source,
                 partial,
@@ -103,8 +118,9 @@ def run_chapter(
                 progress_bar=progress,
                 log_output=False,
                 store_widget_state=False,  # a page with widget state loads a script from another host
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each start warns that loopback is not encrypted
+                **options,
             )
+        _remove_paths(partial)
         check_executed(partial, parameters)
     except BaseException as error:
         remains = f"; as far as it got: {_kept(partial, folder, failed)}" if partial.exists() else ""
@@ -119,9 +135,20 @@ def run_chapter(
         raise ChapterFailed(f"{name}: done, but not kept: {error}; it is {partial}") from error
 
 
+def _remove_paths(notebook: Path) -> None:
+    """Removes the paths that papermill notes in a notebook's metadata: they are absolute, and the output's is gone at the end."""
+    content = nbformat.read(notebook, 4)
+    for path in ("input_path", "output_path"):
+        content.metadata.papermill.pop(path, None)
+    with replacing(notebook) as changed:
+        nbformat.write(content, changed)
+
+
 def _kept(partial: Path, folder: Folder, name: str) -> str:
     """Keeps an unfinished chapter and returns its place as text. A failed move is only noted in this text, since the reason why
     the chapter failed matters more."""
+    with suppress(OSError, ValueError, AttributeError):  # a notebook that was not finished may be half written
+        _remove_paths(partial)
     try:
         return str(folder.take(partial, name))
     except (UserError, OSError) as error:

@@ -1,5 +1,6 @@
 """The command line, with a module for each group of commands. It is the only part of the package that prints."""
 
+import io
 import os
 import re
 import signal
@@ -27,6 +28,8 @@ def main(commands: typer.Typer | None = None) -> None:
 
     Exit codes: 2 for a request that cannot be served, 1 for work that failed, 130 for Ctrl-C and SIGTERM.
     """
+    _open_streams()
+    os.environ["PYTHONSAFEPATH"] = "1"  # else a calendar.py in the working folder replaces Python's in processes that are started
     # of the processes that torchrun starts on a machine, only the first prints: all meet the same errors
     silent = os.environ.get("LOCAL_RANK", "0") != "0"
     warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
@@ -58,6 +61,16 @@ def main(commands: typer.Typer | None = None) -> None:
     if code == _INTERRUPTED and not silent:
         _stop("interrupted; what is recorded is kept, and a study or a checkpoint goes on from there", _INTERRUPTED)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Lets any text be printed. A closed stream discards it; one for few characters, as of an ASCII terminal, shows the codes of
+    the others."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: PTH123, SIM115  # open until the process ends
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, stream)
 
 
 def _name_extra(error: ImportError) -> None:

@@ -193,19 +193,19 @@ def chapter_run(
         raise UserError(f"--data-dir {data_dir}: no such folder")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if parameters:
-        _train_planned(name, edition, parameters, data_dir, dry_run=dry_run)
+        _train_planned(name, parameters, data_dir, dry_run=dry_run)
     if dry_run:
         return
     done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
     print(done)
 
 
-def _train_planned(name: str, edition: str, parameters: dict[str, Any], data_dir: Path | None, *, dry_run: bool) -> None:
+def _train_planned(name: str, parameters: dict[str, Any], data_dir: Path | None, *, dry_run: bool) -> None:
     """Says which runs a chapter needs and about how long they take, and trains them."""
-    from fastresnet.study import open_study
+    from fastresnet.study import open_chapter
     from fastresnet.study.plan import plan
 
-    study = open_study(name, edition=edition, parameters=parameters, data_dir=data_dir)
+    study = open_chapter(name, parameters, data_dir=data_dir)
     planned = [(trainer, each) for trainer, each in plan(study) if each.missing]
     print(
         f"{name}: {len(study.experiments) - len(planned)} of {len(study.experiments)} experiments are recorded", file=sys.stderr

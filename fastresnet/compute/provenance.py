@@ -15,6 +15,8 @@ from fastresnet.records.record import Machine
 
 _CPUINFO = Path("/proc/cpuinfo")
 """File in which Linux describes the processor."""
+_OTHER_CHECKOUT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""Variables that make git answer for another checkout, as in a hook of that one."""
 
 
 def describe_machine(device: torch.device) -> Machine:
@@ -52,13 +54,16 @@ def versions() -> dict[str, str]:
 def source_revision() -> str:
     """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
     package = Path(__file__).parents[1]
+    environment = {name: value for name, value in os.environ.items() if name not in _OTHER_CHECKOUT}
 
     def git(*arguments: str) -> str:
         command = ("git", "-C", str(package), *arguments)
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment)
+        return done.stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", "__init__.py")  # an installed package may lie inside another project's checkout
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+        changes = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

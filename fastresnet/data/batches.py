@@ -10,7 +10,10 @@ With several processes, each gets an equal share of every training batch, at lea
 a last batch that is too small, is dropped for that. In evaluation, each process gets whole batches in turn.
 """
 
+import os
+import sys
 from collections.abc import Iterator
+from multiprocessing.queues import Queue
 from typing import Any, Protocol
 
 import torch
@@ -19,11 +22,12 @@ from torch.utils.data import DataLoader
 
 from fastresnet.compute.device import to_device
 from fastresnet.compute.processes import ALONE, ProcessGroup
+from fastresnet.compute.surroundings import check_shared_memory, check_sockets
 from fastresnet.config import DataConfig
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.vision import import_torchvision
-from fastresnet.errors import UserError
+from fastresnet.errors import MachineFault, UserError, last_line
 
 
 class Batches(Protocol):
@@ -238,6 +242,13 @@ class WorkerBatches(ImageBatches):
             steps.append(v2.Resize((config.image_size, config.image_size), antialias=True))
         steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean.tolist(), self.std.tolist())]
         self._transformed = _TransformedImages(images, v2.Compose(steps))
+        if config.num_workers:
+            check_sockets()
+            side = config.image_size
+            pixels = images.images.shape[1] * (side**2 if side else height * width)
+            ahead = min(2 * config.num_workers, len(self))  # each process makes a batch while another of its waits
+            size = min(self.batch_size, self.num_images) * pixels * torch.float32.itemsize
+            check_shared_memory(ahead * size, f"num_workers {config.num_workers}, batches of {self.batch_size}")
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch. In worker processes, the seed and the epoch determine the random numbers of the transforms;
@@ -248,8 +259,24 @@ class WorkerBatches(ImageBatches):
             num_workers=self.config.num_workers,
             generator=self._generator(index, self.group.rank),
             pin_memory=self.device.type == "cuda",
+            worker_init_fn=_end_if_unable_to_send,
         )
-        yield from loader
+        try:
+            yield from loader
+        except OSError as error:
+            raise MachineFault(
+                f"num_workers {self.config.num_workers}: the processes that load images cannot work ({last_line(error)})"
+            ) from error
+
+
+def _end_if_unable_to_send(_worker: int) -> None:
+    """Makes a process that loads images end if it cannot send a batch. torch notices that, and else waits for ever."""
+
+    def end(error: Exception, _batch: object) -> None:
+        print(f"a process that loads images cannot send a batch: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    Queue._on_queue_feeder_error = staticmethod(end)  # type: ignore[attr-defined]  # a hook that the documentation leaves out
 
 
 class _TransformedImages(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):

@@ -12,11 +12,11 @@ import os
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 
 from fastresnet.config.datasets import SPECS, DatasetSpec
@@ -26,6 +26,7 @@ from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_d
 from fastresnet.data.pictures import MODES, read_class_folders
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
+from fastresnet.records.folders import cache_folder
 
 SPLITS = ("train", "test")
 _BUILT_IN = {"fashion-sample": ("inside the package", read_sample), "cifar10-standin": ("drawn by a formula", draw_standin)}
@@ -49,11 +50,6 @@ class Source:
         files = (file for split in SPLITS for file in self.files[split])
         facts = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for fastresnet. It respects XDG_CACHE_HOME."""
-    return Path(platformdirs.user_cache_dir("fastresnet"))
 
 
 def data_folders(data_dir: Path | None) -> list[Path]:
@@ -91,11 +87,12 @@ def load_dataset(
     *asked_for, cache = data_folders(data_dir)
     source = find_source(spec, asked_for) or fetched_source(spec, cache, progress=progress)
     cached = cache_folder() / "decoded" / f"{name}-{source.fingerprint()}.npz"
-    if cached.exists():
-        try:
+    try:
+        if cached.exists():
             return _checked(spec, formats.read_tensor_file(cached), f"{source.description}, decoded before", source)
-        except UserError:
-            cached.unlink(missing_ok=True)  # a damaged cache is no loss: the source is still there
+    except (UserError, OSError):  # a damaged cache, or one that cannot be read, is no loss: the source is still there
+        with suppress(OSError):
+            cached.unlink(missing_ok=True)
     dataset = _checked(spec, decode(spec, source, progress=progress), source.description, source)
     try:
         _write_npz(cached, dataset)

@@ -7,12 +7,16 @@ with replacing(path) as partial:
 import errno
 import itertools
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fastresnet.errors import UserError
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""What file systems answer that have no locks. For ENOSYS, filelock makes a file that names its owner instead."""
 
 
 @contextmanager
@@ -56,17 +60,23 @@ def _named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _own_partial(path: Path) -> Iterator[Path]:
-    """Yields the first temporary path whose lock no living process holds. Removes the file and its lock afterwards."""
+    """Yields the first temporary path whose lock no living process holds, or one of a name of its own where the file system has
+    no locks. Removes the file and its lock afterwards."""
     from filelock import FileLock, Timeout  # not above: it loads asyncio, which slows down `fastresnet --help`
 
     if not path.parent.is_dir():  # filelock would create the folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     for number in itertools.count():
         partial, lock = (path.with_name(f"{path.name}.{number}.{suffix}") for suffix in ("partial", "lock"))
+        held: AbstractContextManager[object]
         try:
             held = FileLock(lock).acquire(blocking=False)
         except Timeout:
             continue
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            held, partial = nullcontext(), path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         with held:
             try:
                 yield partial

@@ -10,10 +10,13 @@ Credentials are never stored.
 
 import glob
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
+
+import platformdirs
 
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed, replacing
@@ -83,6 +86,24 @@ def split_place(place: Place) -> tuple[Place, str]:
     return folder + slash, name
 
 
+def cache_folder() -> Path:
+    """The user's cache folder for fastresnet. It respects XDG_CACHE_HOME. Raises RuntimeError if the user has no home."""
+    return Path(platformdirs.user_cache_dir("fastresnet"))
+
+
+def usable_cache(part: str, loss: str) -> Path | None:
+    """A folder in the cache, made if missing. If it cannot be written to, warns of what is lost by that and returns None."""
+    folder = Path(part)
+    try:
+        folder = cache_folder() / part
+        folder.mkdir(parents=True, exist_ok=True)
+        LocalFolder(folder).check_writable()
+    except (OSError, RuntimeError, UserError) as error:
+        warnings.warn(f"{folder}: cannot be used ({getattr(error, 'strerror', None) or error}): {loss}", stacklevel=2)
+        return None
+    return folder
+
+
 def check_file(path: Path) -> None:
     """Raises UserError unless a local file can be created or replaced at a path."""
     LocalFolder(followed(path).parent).check_writable()
@@ -148,6 +169,7 @@ class RemoteFolder:
         with self._reached():
             found = self._system.find(self._root)  # one listing for the whole tree
         names = (path.removeprefix(self._root).lstrip("/") for path in found)
+        names = (name for name in names if "/." not in f"/{name}")  # a local folder's hidden files match no pattern, either
         return sorted(name for name in names if name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern))
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:

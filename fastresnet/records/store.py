@@ -1,6 +1,7 @@
 """Records in a folder or behind a URL: one JSON file per run, found by configuration hash and seed. Does not import torch."""
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -118,21 +119,30 @@ def load_frame(folder: Place) -> pd.DataFrame:
     """A table of all records below a folder or URL, one row per run: study, experiment, variant, seed, results, and the
     configuration as `data.*`, `model.*` and `train.*` columns.
 
-    Raises UserError for a local folder that does not exist. Behind most URLs, a missing folder looks like an empty one.
+    A copy of a record under another name, such as `… (conflicted copy).json`, is left out, with a warning. Raises UserError for
+    a local folder that does not exist. Behind most URLs, a missing folder looks like an empty one.
 
         >>> load_frame("no-such-folder")
         Traceback (most recent call last):
         fastresnet.errors.UserError: no-such-folder: no such folder of records
     """
-    rows, opened = [], open_folder(folder)
+    opened = open_folder(folder)
+    rows: dict[tuple[str, str, Key], dict[str, object]] = {}
+    copies = []
     if isinstance(opened, LocalFolder) and not opened.path.is_dir():
         raise UserError(f"{folder}: no such folder of records")
-    for name, content in opened.read(opened.names(RECORDS)):
+    for name, content in opened.read(sorted(opened.names(RECORDS), key=lambda name: (_key(name) is None, name))):
         study, experiment, file = name.split("/")
         variant = file.rsplit("-", 2)[0]
         record = _parse(content, opened.place(name))
-        rows.append({"study": study, "experiment": experiment, "variant": variant, **_row(record)})
-    return pd.DataFrame(rows)
+        run = study, experiment, (record.config_hash, record.seed)
+        if run in rows:
+            copies.append(opened.place(name))
+        else:
+            rows[run] = {"study": study, "experiment": experiment, "variant": variant, **_row(record)}
+    if copies:
+        warnings.warn(f"{', '.join(map(str, copies))}: left out, since another file records the same run", stacklevel=2)
+    return pd.DataFrame(rows.values())
 
 
 def _row(record: RunRecord) -> dict[str, object]:

@@ -53,9 +53,11 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def use() -> None:
-    """Sets the study's style for all later figures. A notebook shows them as SVG, each with its description as metadata `alt`."""
+    """Sets the study's style for all later figures, instead of the user's settings. A notebook shows them as SVG, each with its
+    description as metadata `alt`."""
     from IPython import get_ipython
 
+    matplotlib.rcdefaults()
     matplotlib.rcParams.update(_SETTINGS)
     if shell := get_ipython():
         formatters = shell.display_formatter.formatters

@@ -40,6 +40,8 @@ STUDIES = ("myrtle_notes", "fashionmnist_speed", "cifar10_accuracy", "frontier",
 """Modules of `fastresnet.chapters` that declare a study, in the order of the book. They import this package, so it loads
 them by name."""
 
+_DECLARED = "cpu"
+"""The edition in which a chapter's experiments are declared if its quick edition is changed: every chapter has it."""
 _NOT_CHANGES = ("device", "scale", "changed", "edition")
 """Parameters that say where or how much is trained, or what was changed, and so change no experiment by themselves."""
 
@@ -235,9 +237,26 @@ def open_study(
     return Study(name, edition, by_id, store, data_dir, checked.device, changes, checked.scale)
 
 
-def named_parameters(name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's parameters from a notebook's variables of the same names: `named_parameters(name, globals())`."""
-    return {key: namespace[key] for key in find_study(name).Parameters.model_fields if key in namespace}
+def open_chapter(name: str, variables: Mapping[str, Any], *, data_dir: Path | None = None) -> Study:
+    """Opens the study of a chapter's page from a notebook's variables: `open_chapter("findings", globals())`.
+
+    In the quick edition it is what the book shows of each experiment, with the parameters that differ from the quick edition's or
+    are named in `changed`: see `Study.shown`. Raises UserError like `open_study`.
+    """
+    values = {key: variables[key] for key in find_study(name).Parameters.model_fields if key in variables}
+    edition = values.pop("edition", "quick")
+    if edition != "quick":
+        return open_study(name, edition=edition, parameters=values, data_dir=data_dir)
+    quick = edition_parameters(name, "quick")
+    checked = parse({**quick, **values}, find_study(name).Parameters, f"parameters of {name}")
+    where = {"device": checked.device, "scale": checked.scale}
+    changes = {
+        key: value for key, value in values.items() if key not in _NOT_CHANGES and (value != quick[key] or key in checked.changed)
+    }
+    if not changes and checked.scale == 1:
+        return open_study(name, parameters=where, data_dir=data_dir)
+    changed = {**changes, **where, "changed": tuple(changes)}
+    return replace(open_study(name, edition=_DECLARED, parameters=changed, data_dir=data_dir), edition="quick")
 
 
 def edition_parameters(name: str, edition: str) -> dict[str, Any]:
@@ -249,15 +268,27 @@ def edition_parameters(name: str, edition: str) -> dict[str, Any]:
     return checked.model_dump(mode="json")
 
 
-def declare(name: str, values: Mapping[str, Any], where: str) -> tuple[Any, tuple[Experiment, ...]]:
-    """Checks a study's parameters and declares its experiments. Raises UserError, naming `where`, for values not allowed."""
+def declare(
+    name: str, values: Mapping[str, Any], where: str, original: Mapping[str, Any] | None = None
+) -> tuple[Any, tuple[Experiment, ...]]:
+    """Checks a study's parameters and declares its experiments. Raises UserError, naming `where`, for values not allowed.
+
+    If values do not go together, the error names those that would do so with the `original` one instead.
+    """
     study = find_study(name)
     checked = parse(values, study.Parameters, where)
     try:
         experiments = study.experiments(checked)
-    except ValidationError as error:
-        reasons = dict.fromkeys(line["msg"].removeprefix("Value error, ") for line in error.errors())
-        raise UserError(f"{where}: these values do not go together: {'; '.join(reasons)}") from error
+    except (ValidationError, UserError) as error:
+        lines = [line["msg"] for line in error.errors()] if isinstance(error, ValidationError) else [str(error)]
+        reasons = dict.fromkeys(line.removeprefix("Value error, ").removeprefix("changes: ") for line in lines)
+        guilty = [
+            f"{key}={values[key]}"
+            for key, value in (original or {}).items()
+            if values[key] != value and _go_together(study, {**values, key: value})
+        ]
+        named = ", ".join(guilty) or "these values do not go together"
+        raise UserError(f"{where}: {named}: {'; '.join(reasons)}") from error
     seeds_of = getattr(checked, "seeds_of", {})
     if unknown := set(seeds_of) - {each.id for each in experiments}:
         raise UserError(
@@ -284,6 +315,14 @@ def _scaled(config: RunConfig, scale: float) -> RunConfig:
             "data.batch_size": max(round(scale * config.data.batch_size), 2),
         }
     )
+
+
+def _go_together(study: Any, values: Mapping[str, Any]) -> bool:
+    try:
+        study.experiments(parse(values, study.Parameters, ""))
+    except ValueError:
+        return False
+    return True
 
 
 def find_study(name: str) -> Any:

@@ -5,8 +5,8 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fastresnet.errors import UserError
-from fastresnet.records.folders import Place
+from fastresnet.errors import MachineFault, UserError
+from fastresnet.records.folders import Place, usable_cache
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store
 from fastresnet.study.experiment import Run
@@ -22,22 +22,23 @@ class RunFailed(RuntimeError):
 def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | None, *, progress: bool) -> RunRecord:
     """Trains one run from its checkpoint, if it has one, and saves its record.
 
-    A run that raises is recorded as failed and raises RunFailed. A configuration that cannot be used raises
-    UserError and records nothing.
+    A run that raises is recorded as failed and raises RunFailed. Nothing is recorded of a configuration that cannot be used,
+    which raises UserError, or of a fault of the surroundings, such as a full disk, which raises OSError or MachineFault.
     """
-    from fastresnet.data.sources import cache_folder
     from fastresnet.training.runs import train
 
     started = datetime.now(UTC)
-    checkpoint = cache_folder() / "checkpoints" / f"{run.config.hash}-seed{run.seed}.pt"
+    folder = usable_cache("checkpoints", "a run that is interrupted has to begin again")
+    checkpoint = folder / f"{run.config.hash}-seed{run.seed}.pt" if folder else None
     try:
         record = train(run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress).record
-    except UserError:
+    except (UserError, OSError, MachineFault):
         raise
     except Exception as error:
         raise record_failure(run, store, f"{type(error).__name__}: {error}", device, started) from error
     store.save(record, run.study, run.experiment, run.variant)
-    checkpoint.unlink(missing_ok=True)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
     return record
 
 

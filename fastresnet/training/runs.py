@@ -24,7 +24,7 @@ from fastresnet.config.run import GIVEN
 from fastresnet.data.batches import ImageBatches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
-from fastresnet.errors import UserError, first_line
+from fastresnet.errors import MachineFault, UserError, first_line, last_line
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
@@ -78,7 +78,7 @@ def train(
     total_images = round(config.train.epochs * batches.num_images)
     shown = progress and group.is_first
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
-    with trusted_threads(model, run.device), _memory_named(config), closing(bar) if bar else nullcontext():
+    with trusted_threads(model, run.device), _causes_named(config), closing(bar) if bar else nullcontext():
         if isinstance(model, Prepared) and not start:
             with run.timer.phase("train"):  # looking at the training images counts as training
                 model.prepare(batches.first_images)
@@ -180,8 +180,9 @@ class _Run:
 
 
 @contextmanager
-def _memory_named(config: RunConfig) -> Iterator[None]:
-    """Turns an out-of-memory error in the block into OutOfMemory, which names the batch size."""
+def _causes_named(config: RunConfig) -> Iterator[None]:
+    """Turns an out-of-memory error in the block into OutOfMemory, which names the batch size, and an error of the processes that
+    load images, which torch may raise anywhere in the block, into MachineFault, which names their number."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -190,6 +191,8 @@ def _memory_named(config: RunConfig) -> Iterator[None]:
                 f"out of memory with data.batch_size {config.data.batch_size}: take a smaller one, or train.micro_batch "
                 f"({first_line(error)})"
             ) from error
+        if "DataLoader worker (pid" in str(error) or "shared memory" in str(error):
+            raise MachineFault(f"data.num_workers {config.data.num_workers}: {last_line(error)}") from error
         raise
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastresnet.compute.surroundings import check_loopback
 from fastresnet.config.parsing import load_yaml
 from fastresnet.errors import UserError
 from fastresnet.study.cluster.slurm import SlurmConfig, open_slurm, worker_environment
@@ -83,7 +84,8 @@ class Cluster:
 def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     """Opens the cluster that `--dask` names: "local", the address of a scheduler, or a file that describes SLURM's jobs.
 
-    Raises UserError if a package is missing, nothing answers at the address, or the file is faulty.
+    Raises UserError if a package is missing, nothing answers at the address, or the file is faulty, and MachineFault if workers
+    cannot talk to this process.
     """
     try:
         import dask
@@ -94,6 +96,7 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     gpu = (device or "").startswith("cuda")
     with ExitStack() as stack:
         if name == "local":
+            check_loopback()
             stack.enter_context(_environment_kept())
             restarts = {"distributed.deploy.lost-worker-timeout": RESTART_SECONDS}
             stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT} | restarts))

@@ -1,0 +1,64 @@
+"""The kernel of a chapter: this environment's interpreter, and nothing of the user's settings.
+
+Every start of a kernel reads files and variables of the user: kernel specifications, IPython's profile and start-up files,
+matplotlib's settings, Python's variables. None of them reaches this kernel. It talks through sockets in a folder of its own,
+which needs no network, and what it prints outside of cells is kept there.
+"""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from traitlets.config import Config
+
+from fastresnet.compute.surroundings import check_sockets, environment_of_its_own
+from fastresnet.errors import MachineFault
+from fastresnet.records.folders import usable_cache
+
+_COMMAND = (sys.executable, "-X", "utf8", "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.ignore_cwd=True")
+
+
+class OwnKernel(AsyncKernelManager):
+    """Starts the kernel of a chapter. Its files lie in `connection_file`'s folder."""
+
+    kernel_spec = KernelSpec(argv=list(_COMMAND), display_name="Python 3", language="python")
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # asynchronous as its base class
+        folder = Path(self.connection_file).parent
+        with (folder / "log").open("wb") as log:
+            await super().start_kernel(**options, env=_environment(folder), stdout=log, stderr=log)
+
+
+@contextmanager
+def own_kernel() -> Iterator[dict[str, Any]]:
+    """Yields the options that make papermill start the kernel, whose files are removed at the end of the block.
+
+    Raises MachineFault or OSError, before a kernel starts, if there is no folder for its files, and MachineFault with the reason
+    if it does not start.
+    """
+    check_sockets()
+    logging.getLogger("papermill").addHandler(logging.NullHandler())  # it would print what is raised as well
+    with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
+        settings = {"transport": "ipc", "connection_file": str(Path(folder, "kernel.json"))}
+        try:
+            yield {"kernel_manager_class": OwnKernel, "config": Config(OwnKernel=settings)}
+        except RuntimeError as error:  # jupyter_client's for a kernel that does not start, without its reason
+            log = Path(folder, "log")
+            said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+            if type(error) is RuntimeError and said:
+                raise MachineFault(f"{error} ({said[-1]})") from error
+            raise
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The kernel's variables. Of what the libraries write, only matplotlib's list of fonts is kept from run to run."""
+    (folder / "matplotlibrc").touch()
+    fonts = usable_cache("matplotlib", "matplotlib lists its fonts in every chapter anew") or folder
+    own = {"IPYTHONDIR": folder, "MATPLOTLIBRC": folder, "MPLCONFIGDIR": fonts}
+    return environment_of_its_own() | {name: str(place) for name, place in own.items()}

@@ -1,0 +1,56 @@
+"""What surrounds a process: checks, before any work, of what processes need to talk to each other, and an environment without the
+user's settings. Does not import torch.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from fastresnet.errors import MachineFault
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # Linux's folder for memory that processes share
+_SOCKET = "listener-12345678"
+"""A name as Python's multiprocessing gives its sockets; those of a chapter's kernel have shorter ones."""
+_USERS = ("PYTHON", "IPYTHON", "JUPYTER", "MPL", "MATPLOTLIB", "LANG", "LC_", "COLUMNS", "LINES")
+"""How the names of variables begin that hold the user's settings of Python, IPython, Jupyter, matplotlib, locale and terminal."""
+
+
+def environment_of_its_own() -> dict[str, str]:
+    """The variables of this process without the user's settings, in which nothing is imported from the working folder."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_USERS)} | {"PYTHONSAFEPATH": "1"}
+
+
+def check_sockets() -> None:
+    """Raises MachineFault unless sockets can be made in the folder for temporary files. It may be full, or its path too long."""
+    folder = "TMPDIR"
+    try:
+        folder = tempfile.gettempdir()
+        with tempfile.TemporaryDirectory(prefix="pymp-") as made, socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(Path(made) / _SOCKET))
+    except OSError as error:
+        reason = error.strerror or error
+        raise MachineFault(f"{folder}: processes cannot talk through this folder ({reason}); set TMPDIR to another") from error
+
+
+def check_loopback() -> None:
+    """Raises MachineFault unless processes can talk through this machine's loopback, which a namespace of its own may lack."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=10):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise MachineFault(f"127.0.0.1: processes cannot talk through this machine's loopback ({reason}); set it up") from error
+
+
+def check_shared_memory(num_bytes: int, purpose: str) -> None:
+    """Raises MachineFault, which names the purpose, if fewer bytes of memory that processes share are free."""
+    with suppress(FileNotFoundError):  # on other systems than Linux
+        free = shutil.disk_usage(_SHARED_MEMORY).free
+        if free < num_bytes:
+            raise MachineFault(
+                f"{purpose}: {num_bytes / 2**20:,.0f} MiB of shared memory are needed and {free / 2**20:,.0f} MiB are free in "
+                f"{_SHARED_MEMORY}; take fewer processes or a smaller batch, or give a container more (--shm-size)"
+            )

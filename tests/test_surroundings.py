@@ -1,0 +1,259 @@
+"""What surrounds a run neither changes it nor is blamed on it: the user's settings, terminals, caches, processes that fail."""
+
+import errno
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from fastresnet import cli
+from fastresnet.book import build
+from fastresnet.book.kernel import own_kernel
+from fastresnet.compute import surroundings
+from fastresnet.compute.provenance import source_revision
+from fastresnet.data import batches
+from fastresnet.errors import MachineFault
+from fastresnet.records.folders import usable_cache
+from fastresnet.records.store import Store
+from fastresnet.study import Experiment, Study
+from fastresnet.training.runs import train
+
+TOO_LONG = "x" * 300
+"""A folder of this name can be neither made nor looked into, even by the superuser."""
+
+
+@pytest.fixture
+def loading(tiny):
+    """A run whose images are loaded by a process of their own."""
+    return tiny.with_changes({"data.loader": "worker", "data.num_workers": 1, "train.epochs": 1})
+
+
+@pytest.fixture
+def study_of(tmp_path):
+    """Makes a study of one run, which keeps its records in `tmp_path`."""
+    return lambda config: Study("trial", "cpu", {"A": Experiment("A", "?", {"one": config}, (0,))}, Store([tmp_path]))
+
+
+def test_recipes_are_printed_on_an_ascii_terminal_with_standard_error_closed(monkeypatch):
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii", write_through=True))
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "argv", ["fastresnet", "recipes"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert b" \\xb1 " in printed.getvalue()
+
+
+SPAWNING = """
+import multiprocessing
+from fastresnet import cli
+
+cli.app = lambda **_: multiprocessing.get_context("spawn").Process(target=print, args=("mine",)).start()
+cli.main()
+"""
+
+
+def test_processes_import_nothing_from_the_working_folder(tmp_path):
+    """A spawned one imports before it knows its parent's path."""
+    (tmp_path / "socket.py").write_text("raise SystemExit('not mine')")
+    done = subprocess.run([sys.executable, "-P", "-c", SPAWNING], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "mine\n", done.stderr
+
+
+def test_study_trains_without_checkpoints_where_the_cache_cannot_be_used(tiny, study_of, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / TOO_LONG))
+    with pytest.warns(UserWarning, match="checkpoints: cannot be used .*: a run that is interrupted has to begin again"):
+        ((_, record),) = study_of(tiny).train_missing()
+    assert record.outcome.status == "finished"
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), MachineFault("no shared memory")])
+def test_fault_of_the_surroundings_ends_a_study_and_is_not_recorded(tiny, study_of, fault, monkeypatch, tmp_path):
+    from fastresnet.training import runs
+
+    def failing(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(runs, "train_epochs", failing)
+    with pytest.raises(type(fault)):
+        list(study_of(tiny).train_missing())
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_user_without_a_home_does_without_a_cache(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.warns(UserWarning, match="checkpoints: cannot be used .*home"):
+        assert usable_cache("checkpoints", "") is None
+
+
+def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeypatch, study_of, tiny):
+    def unavailable(*_, **__):
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket, "create_server", unavailable)
+    with pytest.raises(MachineFault, match="loopback \\(Cannot assign"):
+        list(study_of(tiny).train_missing(dask="local"))
+
+
+def test_revision_is_this_checkout_s_also_within_a_hook_of_another(monkeypatch, tmp_path):
+    here = source_revision.__wrapped__()
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert source_revision.__wrapped__() == here
+
+
+def long_folder(monkeypatch, tmp_path):
+    """Makes a folder with a path too long for sockets that for temporary files."""
+    folder = tmp_path / ("y" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", str(folder))
+
+
+def test_long_path_of_temporary_files_is_named_before_any_training(loading, monkeypatch, tmp_path):
+    long_folder(monkeypatch, tmp_path)
+    with pytest.raises(MachineFault, match=r"y{100}: processes cannot talk through this folder \(.*\); set TMPDIR to another"):
+        train(loading)
+
+
+def test_too_little_shared_memory_is_named_before_any_training(loading, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * 32 * 28 * 28 * 4 - 1))
+    with pytest.raises(MachineFault, match="num_workers 1, batches of 32: .* shared memory are needed .*--shm-size"):
+        train(loading)
+
+
+def test_system_without_a_folder_of_shared_memory_is_not_asked(monkeypatch, tmp_path):
+    monkeypatch.setattr(surroundings, "_SHARED_MEMORY", tmp_path / "nowhere")
+    surroundings.check_shared_memory(2**60, "a run")
+
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_killed_process_that_loads_images_ends_the_run_with_one_line(loading, monkeypatch):
+    monkeypatch.setattr(batches._TransformedImages, "__getitem__", killed)
+    with pytest.raises(MachineFault, match=r"data\.num_workers 1: DataLoader worker .*") as raised:
+        train(loading)
+    assert "\n" not in str(raised.value)
+
+
+def test_process_that_cannot_send_its_images_ends_the_run(loading, monkeypatch, tmp_path):
+    long_folder(monkeypatch, tmp_path)
+    monkeypatch.setattr(batches, "check_sockets", lambda: None)  # as if the folder had filled up since
+    with pytest.raises(MachineFault, match=r"data\.num_workers 1: DataLoader worker .* exit"):
+        train(loading)
+
+
+def test_processes_that_cannot_be_started_are_named(loading, monkeypatch):
+    def refused(*_):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    with pytest.raises(MachineFault, match="num_workers 1: the processes that load images cannot work .*temporarily"):
+        train(loading)
+
+
+def test_book_is_rendered_without_the_user_s_settings(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, env, **__: given.append(env) or SimpleNamespace(returncode=0))
+    for name in ("PYTHONPATH", "MPLBACKEND", "LC_ALL", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    build.render(tmp_path, tmp_path, strict=True)
+    assert {"PYTHONPATH", "MPLBACKEND", "LC_ALL", "OMP_NUM_THREADS", "PYTHONSAFEPATH"} & set(given[0]) == {
+        "OMP_NUM_THREADS",
+        "PYTHONSAFEPATH",
+    }
+
+
+def test_kernel_that_does_not_start_says_why():
+    with pytest.raises(MachineFault, match=r"^Kernel died \(No module named zmq\)$"), own_kernel() as options:
+        folder = Path(options["config"].OwnKernel.connection_file).parent
+        (folder / "log").write_text("Traceback\nNo module named zmq\n")
+        raise RuntimeError("Kernel died")
+
+
+HOSTILE = """
+from pathlib import Path
+from fastresnet.book import notebooks
+
+notebooks.project_root = Path.cwd
+notebooks.chapter_file = lambda name: Path("source.ipynb")
+notebooks.run_chapter("trial", Path("out.ipynb"), {"number": 2})
+"""
+CELLS = """
+import calendar, json, os, subprocess, sys
+import fastresnet
+import matplotlib.pyplot as plt
+from fastresnet.report import style
+style.use()
+plt.figure(figsize=(1, 1)).text(0, 0, "±")
+assert calendar.isleap(2024) and "TAINTED" not in os.environ and "tainted" not in globals()
+assert not {"/tainted", ""} & set(sys.path)
+usetex, colour = plt.rcParams["text.usetex"], plt.rcParams["axes.facecolor"]
+print(sys.executable, usetex, colour, open(os.devnull).encoding, plt.get_backend())
+"""
+
+
+@pytest.mark.slow
+def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
+    """All at once, and without a network, where the system lets a process leave it."""
+    home, cells = tmp_path / "home", [nbformat.v4.new_code_cell("number = 1", metadata={"tags": ["parameters"]})]
+    noise = "import atexit, os; _ = atexit.register(os.write, 2, b'noise')"
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cells += map(nbformat.v4.new_code_cell, (CELLS, noise))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "source.ipynb")
+    for place, text in {
+        "calendar.py": "raise SystemExit('not mine')",
+        "matplotlibrc": "text.usetex: True\naxes.facecolor: red",
+        "home/ipython/profile_default/startup/00.py": "tainted = 1",
+        "home/ipython/profile_default/ipython_kernel_config.py": "c.IPKernelApp.exec_lines = ['tainted = 1']",
+        "home/.config/matplotlib/matplotlibrc": "axes.facecolor: red",
+        "home/startup.py": "tainted = 1",
+        "home/jupyter/kernels/python3/kernel.json": json.dumps({"argv": ["false"], "display_name": "", "language": "python"}),
+    }.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(text)
+    theirs = {
+        "HOME": home,
+        "XDG_CACHE_HOME": home / TOO_LONG,
+        "IPYTHONDIR": home / "ipython",
+        "JUPYTER_PATH": home / "jupyter",
+        "JUPYTER_RUNTIME_DIR": home / TOO_LONG,
+        "MATPLOTLIBRC": tmp_path / "matplotlibrc",
+        "MPLBACKEND": "TkAgg",
+        "PYTHONPATH": "/tainted",
+        "PYTHONSTARTUP": home / "startup.py",
+        "PYTHONWARNINGS": "error",
+        "LC_ALL": "C",
+        "TERM": "dumb",
+    }
+    offline = ["unshare", "--net"] if not subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode else []
+    done = subprocess.run(
+        [*offline, sys.executable, "-P", "-W", "default", "-c", HOSTILE],
+        cwd=tmp_path,
+        env={**os.environ, **{name: str(value) for name, value in theirs.items()}},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "noise" not in done.stderr
+    out = nbformat.read(tmp_path / "out.ipynb", 4)
+    (printed,) = (each for cell in out.cells for each in cell.outputs if each.output_type == "stream")
+    assert printed.text == f"{sys.executable} False white utf-8 module://matplotlib_inline.backend_inline\n"
+    assert str(tmp_path) not in json.dumps(out.metadata)
