@@ -15,9 +15,22 @@ DataDir = Annotated[
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the fastest there is.")]
 Edition = Annotated[str, typer.Option(help="Scale of the work: quick, small, cpu or gpu.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Assignments = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A value of your own; repeatable.")]
 
-Changes = Annotated[list[str] | None, typer.Option("-p", metavar="SECTION.KEY=VALUE", help="Replace a value.")]
+
+def _assignments(texts: list[str] | None) -> list[str] | None:
+    """Raises UserError unless all are KEY=VALUE: before the command line complains of a VALUE that stands alone."""
+    from fastresnet.config.parsing import parse_assignments
+
+    parse_assignments(texts or [])
+    return texts
+
+
+Assignments = Annotated[
+    list[str] | None, typer.Option("-p", metavar="KEY=VALUE", callback=_assignments, help="A value of your own; repeatable.")
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("-p", metavar="SECTION.KEY=VALUE", callback=_assignments, help="Replace a value.")
+]
 
 HELP: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = typer.Typer(help="Fast, honest, re-runnable training of small ResNets.", **HELP)

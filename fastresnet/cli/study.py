@@ -53,10 +53,10 @@ def study_run(
     ] = None,
 ) -> None:
     """Train the runs of studies that have no record; an interrupted study continues where it stopped."""
-    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignments
     from fastresnet.study import by_seed, open_study, train_all, unanswered
 
-    parameters = dict(map(parse_assignment, changes or []))
+    parameters = parse_assignments(changes or [])
     if "edition" in parameters:
         raise UserError("-p edition: choose the edition with --edition")
     if device:
@@ -177,11 +177,11 @@ def chapter_run(
 ) -> None:
     """Run a chapter into a new notebook, after training those of its runs that have no record."""
     from fastresnet.book import build, notebooks
-    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignments
     from fastresnet.study.project import project_root
 
     notebooks.chapter_file(name)
-    parameters = notebooks.chapter_parameters(name, edition, dict(map(parse_assignment, changes or [])), file)
+    parameters = notebooks.chapter_parameters(name, edition, parse_assignments(changes or []), file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
@@ -208,11 +208,11 @@ def chapter_sweep(
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""
     from fastresnet.book import notebooks
-    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignments
     from fastresnet.records.folders import open_folder
     from fastresnet.study.project import project_root
 
-    own = dict(map(parse_assignment, changes or []))
+    own = parse_assignments(changes or [])
     opened = open_folder(folder or project_root() / "_build" / "chapters")
     opened.check_writable()
     if data_dir and not data_dir.is_dir():

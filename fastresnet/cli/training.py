@@ -89,7 +89,7 @@ def train(
 def _run_config(what: str, changes: list[str], device: str | None) -> Any:
     """The configuration of a recipe or of a YAML file, with `changes` applied."""
     from fastresnet.config import RunConfig
-    from fastresnet.config.parsing import load_yaml, parse_assignment
+    from fastresnet.config.parsing import load_yaml, parse_assignments
     from fastresnet.config.recipes import RECIPES, find_recipe
 
     if what.endswith((".yml", ".yaml")):
@@ -100,7 +100,7 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
         config = find_recipe(what).config(recipe_variant(choose_device(device)))
     else:
         raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")
-    return config.with_changes(dict(map(parse_assignment, changes)))
+    return config.with_changes(parse_assignments(changes))
 
 
 @app.command()
