@@ -18,6 +18,7 @@ from fastresnet.cli.options import (
     print_table,
     study_app,
 )
+from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 
 
@@ -110,6 +111,8 @@ def study_verify(
     from fastresnet.report import verification
     from fastresnet.study import find_study
 
+    if seed is not None:
+        check_seed(seed)
     for name in study or []:
         find_study(name)
     drawn = verification.draw(sample, studies=study or [], longest=longest, seed=seed)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fastresnet.cli.options import Changes, DataDir, Device, app, check_output
+from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
 from fastresnet.records.folders import check_file
@@ -20,7 +21,7 @@ def train(
         str, typer.Argument(metavar="RECIPE|FILE.yml", help="A recipe, or a file with sections data, model and train.")
     ],
     changes: Changes = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: int = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Train N times, with seeds from --seed on.")] = 1,
     data_dir: DataDir = None,
     device: Device = None,
@@ -41,6 +42,8 @@ def train(
             raise UserError(f"--{one} and --{other}: both name {file}; allowed: a file each")
     if outputs and seeds > 1:
         raise UserError(f"--{next(iter(outputs))}: names the file of one run, got --seeds {seeds}; allowed: --seeds 1")
+    for each in (seed, seed + seeds - 1):
+        check_seed(each)
     if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines in a torchrun, only the first writes
         if checkpoint:
             check_file(checkpoint)  # its folder need not exist yet
