@@ -13,8 +13,10 @@ from fastresnet.cli.options import (
     DataDir,
     Device,
     Edition,
+    Force,
     book_app,
     chapter_app,
+    check_kept,
     print_table,
     study_app,
 )
@@ -136,10 +138,13 @@ def study_verify(
 def study_export(
     file: Annotated[Path, typer.Argument(help="FILE.xlsx: one sheet per experiment; .csv or .parquet: one row per run.")],
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records, instead of the study's own.")] = None,
+    force: Force = False,
 ) -> None:
     """Write the study's record to a workbook or a table."""
     from fastresnet.report.export import write_export
 
+    if not force:
+        check_kept("FILE", file, Path(results) if results else None)
     count = write_export(file, results)
     print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")
 
@@ -177,6 +182,7 @@ def chapter_run(
     time_limit: Annotated[
         float | None, typer.Option(min=1, help="Seconds for the whole chapter; default: 600 for quick, else none.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Run a chapter into a new notebook, after training those of its runs that have no record."""
     from fastresnet.book import build, notebooks
@@ -188,6 +194,8 @@ def chapter_run(
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
+    if not force:
+        check_kept("-o", place, file)
     if time_limit is None and edition == "quick":
         time_limit = build.TIME_LIMIT_SECONDS
     done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
@@ -208,6 +216,7 @@ def chapter_sweep(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
     data_dir: DataDir = None,
     time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for each version.")] = None,
+    force: Force = False,
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""
     from fastresnet.book import notebooks
@@ -232,6 +241,10 @@ def chapter_sweep(
     outputs = [version.output for version in versions]
     if len(set(outputs)) < len(outputs):
         raise UserError("two versions would have one name; give the files of -f different names, and each chapter once")
+    for version in versions:
+        if not force:
+            check_kept("-o", version.output, *(files or ()))
+        notebooks.check_request(version.chapter, version.output, version.parameters)
     for done in notebooks.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
         print(done, flush=True)
 

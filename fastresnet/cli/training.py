@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fastresnet.cli.options import Changes, DataDir, Device, app, check_output
+from fastresnet.cli.options import Changes, DataDir, Device, Force, app, check_kept, check_output
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
@@ -31,6 +31,7 @@ def train(
     record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,
+    force: Force = False,
 ) -> None:
     """Train a network as a recipe or a YAML file configures it.
 
@@ -50,6 +51,9 @@ def train(
         check_output("record", record)
         check_output("save", save)
     config = _run_config(what, changes or [], device)
+    images = config.data.name.partition(":")[2]
+    for name, file in () if force else outputs.items():
+        check_kept(f"--{name}", file, Path(what), Path(images) if images else None)
     from fastresnet import report
     from fastresnet.compute.processes import open_process_group
     from fastresnet.models.saved import load_model, save_model

@@ -78,7 +78,7 @@ def _reason(error: Exception) -> str:
     """What is wrong with a YAML text, and in which line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()).replace('in "<unicode string>",', "at")
 
 
 def _safe_load(text: str) -> Any:

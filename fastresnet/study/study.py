@@ -101,12 +101,24 @@ class Study:
     def best_recorded(self, experiment_id: str) -> Results:
         """The results of an experiment that a page shows. The unchanged quick edition shows the strongest edition that has some
         seed recorded for every variant. Any other edition, and a quick one with changed parameters, shows its own runs."""
+        return self._strongest(experiment_id) or self.run(experiment_id)
+
+    def _strongest(self, experiment_id: str) -> Results | None:
+        """The results of a stronger edition, if an unchanged quick page shows such."""
         if self.edition == "quick" and not self.changed:
             for stronger in opened_editions(self.name)[:-1]:
                 results = stronger.recorded(experiment_id) if experiment_id in stronger.experiments else None
                 if results:
                     return results
-        return self.run(experiment_id)
+        return None
+
+    def check_page(self) -> None:
+        """Raises UserError if a page has to train runs whose records cannot be kept."""
+        try:
+            self.store.check_writable()
+        except UserError:
+            if any(self.missing(each) for each in self.experiments if not self._strongest(each)):
+                raise
 
     def all_best_recorded(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
         """The results that a page shows of every experiment, as in `best_recorded`, from editions no stronger than `up_to`. They
@@ -162,6 +174,8 @@ def train_all(
     if dask:
         yield from train_with_dask(runs, store, data_dir, device, dask, progress=progress)
         return
+    if runs:
+        store.check_writable()
     failures = []
     for run in runs:
         try:
