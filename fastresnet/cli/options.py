@@ -8,7 +8,6 @@ import typer
 
 from fastresnet.errors import UserError
 from fastresnet.records.folders import Place, check_file, local_file
-from fastresnet.study.project import is_committed
 
 DataDir = Annotated[
     Path | None,
@@ -58,6 +57,8 @@ def check_output(option: str, file: Path | None) -> None:
 
 def check_kept(option: str, place: Place, *inputs: Path | None) -> None:
     """Raises UserError if what is written to a place would replace an input of the command or a file of the checkout."""
+    from fastresnet.study.project import is_committed  # not above: it loads pandas, which slows down `fastresnet --help`
+
     file = local_file(place)
     if file is None:
         return
