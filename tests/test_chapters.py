@@ -303,7 +303,7 @@ def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
     versions = [
         notebooks.Version("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
     ]
-    with pytest.raises(ChapterFailed, match=r"^bad\.ipynb: findings: .*seeds"):
+    with pytest.raises(ChapterFailed, match=r"^bad\.ipynb: .*findings: seeds"):
         list(notebooks.run_side_by_side(versions, jobs=2))
     assert (tmp_path / "good.ipynb").exists()
     assert not (tmp_path / "bad.ipynb").exists()

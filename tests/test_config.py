@@ -19,7 +19,7 @@ from .conftest import ROOT
         ({"train": {"epoch": 2}}, r"train\.epoch: unknown key \(did you mean epochs\?\); allowed: epochs, schedule"),
         ({"trains": {}}, r"trains: unknown key \(did you mean train\?\); allowed: data, model, train"),
         ({"train": {"epochs": "2"}}, r"train\.epochs: .*valid number, got the text '2'"),
-        ({"train": {"weight_decay": "5e-4"}}, r"write 5\.0e-4"),
+        ({"train": {"weight_decay": "5e-4"}}, r"train\.weight_decay: .*valid number, got the text '5e-4'$"),
         ({"train": {"epochs": 0}}, r"train\.epochs: .*greater than 0, got 0"),
         ({"train": {"nesterov": True}}, r"nesterov: needs momentum > 0"),
         ({"train": {"schedule": {"kind": "one-cycle", "max_lr": 1, "peak": 2}}}, r"peak: unknown key.*allowed: kind, max_lr"),

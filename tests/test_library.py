@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import fastresnet as fr
 from fastresnet.data.vision import import_torchvision
+from fastresnet.training.optim import make_optimizers
 
 from .conftest import ROOT
 
@@ -128,6 +129,18 @@ def test_every_parameter_is_trained_whatever_its_shape(muon):
     images, labels = some_images(20)
     fr.fit(model, [(images.float() / 255, labels)], epochs=1, muon=muon)
     assert [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])] == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"muon": {}}, {"lars": {}}], ids=["sgd", "muon", "lars"])
+def test_every_parameter_is_in_one_group_of_an_optimiser(settings):
+    layers = [nn.Conv1d(2, 2, 1), nn.Conv2d(2, 2, 1), nn.Conv3d(2, 2, 1), nn.Embedding(3, 2), nn.Linear(2, 3), nn.BatchNorm2d(2)]
+    model = nn.Sequential(*layers, nn.ParameterList([torch.ones(()), torch.ones(1, 1, 2), torch.ones(1, 1, 1, 1, 1, 2)]))
+    model[4].weight = model[3].weight  # tied
+    model[2].bias.requires_grad = False
+    optimizers = make_optimizers(fr.TrainConfig(**settings), model)
+    grouped = [parameter for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]]
+    wanted = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    assert sorted(map(id, grouped)) == sorted(wanted)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_chosen_run_is_its_record(explorer):
     assert fresh.record is None
     run = fresh.runs[7]
     fresh.set_state({"selected": run["id"]})  # as the browser sends it
-    assert (fresh.record.config_hash, fresh.record.seed) == (run["config"], run["seed"])
+    assert (fresh.record.config_hash, fresh.record.seed) == (run["config"], int(run["seed"]))
     with pytest.raises(UserError, match="no run 'nowhere'"):
         fresh.selected = "nowhere"
 

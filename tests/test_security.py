@@ -33,7 +33,7 @@ class Bomb:
 def test_yaml_makes_no_objects(tmp_path):
     attack = f"!!python/object/apply:builtins.open ['{tmp_path / 'ran'}', 'w']"
     (tmp_path / "run.yml").write_text(f"data: {attack}\n")
-    with pytest.raises(UserError, match="not valid YAML: could not determine a constructor"):
+    with pytest.raises(UserError, match="not valid YAML: line 1: could not determine a constructor"):
         read_yaml(tmp_path / "run.yml")
     with pytest.raises(UserError, match="the value is not valid YAML"):
         parse_assignment(f"a={attack}")

@@ -12,7 +12,8 @@ import nbformat
 
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, run_chapter
 from fastresnet.compute.surroundings import environment_of_its_own
-from fastresnet.study.project import live_results, project_root
+from fastresnet.errors import UserError
+from fastresnet.study.project import is_committed, live_results, project_root
 
 TIME_LIMIT_SECONDS = 600.0
 """Time limit per chapter. A chapter of the quick edition takes well under a minute."""
@@ -41,6 +42,8 @@ def build_book(*, strict: bool = True) -> tuple[Path, dict[str, float]]:
     root = project_root()
     build = root / "_build"
     for stale in (build / "html", build / "source", build / "chapters", live_results()):
+        if is_committed(stale):
+            raise UserError(f"{stale}: leads to files of the checkout, which a build would remove")
         shutil.rmtree(stale, ignore_errors=True)
     steps = Steps()
     for name in CHAPTERS:

@@ -24,8 +24,8 @@ import nbformat
 from fastresnet.config.parsing import read_yaml
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
-from fastresnet.records.folders import Folder, LocalFolder, Place, is_url, open_folder, split_place
-from fastresnet.study import STUDIES, declare, edition_parameters, open_study
+from fastresnet.records.folders import Folder, Place, check_file, local_file, open_folder, split_place
+from fastresnet.study import STUDIES, declare, edition_parameters, open_chapter, open_study
 from fastresnet.study.project import project_root
 
 PARAMETERS_TAG = "parameters"
@@ -93,25 +93,19 @@ def run_chapter(
 
     from fastresnet.book.kernel import own_kernel
 
+    check_request(name, output, parameters)
     source = chapter_file(name)
-    check_source(source, parameters)
     where, file = split_place(output)
-    if Path(file).suffix != ".ipynb" or (not is_url(output) and Path(output).is_dir()):
-        raise UserError(f"{output}: the output must be named .ipynb")
-    folder, failed = open_folder(where), f"{Path(file).stem}.failed.ipynb"
-    folder.check_writable()
+    folder, failed, partial = open_folder(where), f"{Path(file).stem}.failed.ipynb", _partial(output)
     folder.remove(failed)
     if data_dir:
         os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
-    # beside the output, or in the build folder if the output is not on this machine
-    here = folder.path if isinstance(folder, LocalFolder) else project_root() / "_build" / "chapters"
-    here.mkdir(parents=True, exist_ok=True)
-    partial = here / f"{Path(file).stem}.{os.getpid()}.partial.ipynb"
+    partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _limit(time_limit) as limit, own_kernel() as options:
             papermill.execute_notebook(
-                source,
-                partial,
+                _literal(source),
+                _literal(partial),
                 dict(parameters),
                 kernel_name="python3",
                 cwd=project_root(),
@@ -142,6 +136,33 @@ def _remove_paths(notebook: Path) -> None:
         content.metadata.papermill.pop(path, None)
     with replacing(notebook) as changed:
         nbformat.write(content, changed)
+
+
+def check_request(name: str, output: Place, parameters: Mapping[str, Any]) -> None:
+    """Raises UserError unless `run_chapter` can run a chapter, write it to `output`, and keep the records of runs it trains."""
+    check_source(chapter_file(name), parameters)
+    where, file = split_place(output)
+    if Path(file).suffix != ".ipynb":
+        raise UserError(f"{output}: the output must be named .ipynb")
+    open_folder(where).check_writable()
+    for path in filter(None, (local_file(output), _partial(output))):
+        check_file(path)
+    for written in map(str, (chapter_file(name), output)):
+        if written.encode(errors="replace").decode() != written:
+            raise UserError(f"{written}: papermill writes its paths into a notebook; allowed: a path that is UTF-8 text")
+    if name in STUDIES:
+        open_chapter(name, parameters).check_page()
+
+
+def _partial(output: Place) -> Path:
+    """The notebook while it runs: beside the output, or in the build folder if the output is not on this machine."""
+    file = local_file(output) or project_root() / "_build" / "chapters" / split_place(output)[1]
+    return file.with_name(f"{file.stem}.{os.getpid()}.partial.ipynb")
+
+
+def _literal(path: Path) -> str:
+    """A path as papermill takes it, which fills in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _kept(partial: Path, folder: Folder, name: str) -> str:

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.chapters.parameters import EditionParameters, Some
+from fastresnet.chapters.parameters import EditionParameters, Seeds, Some
 from fastresnet.config import RunConfig
 from fastresnet.config.base import Frozen
 from fastresnet.config.models import SpeedNetConfig
@@ -22,7 +22,6 @@ def _known(name: str) -> str:
 
 
 RecipeName = Annotated[str, AfterValidator(_known)]
-Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
 
 ABLATIONS: dict[str, dict[str, object]] = {
     "recipe": {},

@@ -2,16 +2,25 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
 from fastresnet.config import Measure
 from fastresnet.config.base import Frozen
 from fastresnet.config.datasets import SPECS
+from fastresnet.config.seeds import Seed
 
 Epochs = PositiveFloat
 BatchSize = Annotated[int, Field(ge=2)]
 Some = Field(min_length=1)
-Seeds = Annotated[tuple[NonNegativeInt, ...], Some]
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed that comes twice would count one run as two, got {list(seeds)}")
+    return seeds
+
+
+Seeds = Annotated[tuple[Seed, ...], Some, AfterValidator(_distinct)]
 
 
 class EditionParameters(Frozen):

@@ -9,6 +9,7 @@ import time
 import warnings
 from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -103,5 +104,8 @@ def _options(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
+    for name in ("FASTRESNET_DATA", "XDG_CACHE_HOME"):  # also read by processes that are started in other folders
+        if place := os.environ.get(name):
+            os.environ[name] = str(Path(place).absolute())
     if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand != "train":
         raise UserError(f"torchrun: {context.invoked_subcommand} is the work of one process; allowed: train")

@@ -7,17 +7,34 @@ from typing import Annotated, Any
 import typer
 
 from fastresnet.errors import UserError
-from fastresnet.records.folders import check_file
+from fastresnet.records.folders import Place, check_file, local_file
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache.")
+    Path | None,
+    typer.Option(
+        resolve_path=True, help="Folder with official files or Parquet shards; default: FASTRESNET_DATA, then the cache."
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the fastest there is.")]
 Edition = Annotated[str, typer.Option(help="Scale of the work: quick, small, cpu or gpu.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace even inputs and committed files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Assignments = Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A value of your own; repeatable.")]
 
-Changes = Annotated[list[str] | None, typer.Option("-p", metavar="SECTION.KEY=VALUE", help="Replace a value.")]
+
+def _assignments(texts: list[str] | None) -> list[str] | None:
+    """Raises UserError unless all are KEY=VALUE: before the command line complains of a VALUE that stands alone."""
+    from fastresnet.config.parsing import parse_assignments
+
+    parse_assignments(texts or [])
+    return texts
+
+
+Assignments = Annotated[
+    list[str] | None, typer.Option("-p", metavar="KEY=VALUE", callback=_assignments, help="A value of your own; repeatable.")
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("-p", metavar="SECTION.KEY=VALUE", callback=_assignments, help="Replace a value.")
+]
 
 HELP: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = typer.Typer(help="Fast, honest, re-runnable training of small ResNets.", **HELP)
@@ -33,9 +50,26 @@ def check_output(option: str, file: Path | None) -> None:
     """Raises UserError unless the file that an option names, if any, can be written."""
     if file is None:
         return
-    if file.is_dir() or not file.parent.is_dir():
-        raise UserError(f"--{option} {file}: must name a file in a folder that exists")
     check_file(file)
+    if not file.parent.is_dir():
+        raise UserError(f"--{option} {file}: must name a file in a folder that exists")
+
+
+def check_kept(option: str, place: Place, *inputs: Path | None) -> None:
+    """Raises UserError if what is written to a place would replace an input of the command or a file of the checkout."""
+    from fastresnet.study.project import is_committed  # not above: it loads pandas, which slows down `fastresnet --help`
+
+    file = local_file(place)
+    if file is None:
+        return
+    check_file(file)
+    if not file.exists():
+        return
+    for each in (each for each in inputs if each and each.exists()):
+        if file.samefile(each) or each.resolve() in file.resolve().parents:
+            raise UserError(f"{option} {place}: would replace what the command reads; allowed: another name, or --force")
+    if is_committed(file):
+        raise UserError(f"{option} {place}: would replace a file of the checkout; allowed: another name, or --force")
 
 
 def print_table(header: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:

@@ -14,11 +14,14 @@ from fastresnet.cli.options import (
     DataDir,
     Device,
     Edition,
+    Force,
     book_app,
     chapter_app,
+    check_kept,
     print_table,
     study_app,
 )
+from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 
 
@@ -54,10 +57,10 @@ def study_run(
     ] = None,
 ) -> None:
     """Train the runs of studies that have no record; an interrupted study continues where it stopped."""
-    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignments
     from fastresnet.study import by_seed, open_study, train_all, unanswered
 
-    parameters = dict(map(parse_assignment, changes or []))
+    parameters = parse_assignments(changes or [])
     if "edition" in parameters:
         raise UserError("-p edition: choose the edition with --edition")
     if device:
@@ -111,6 +114,8 @@ def study_verify(
     from fastresnet.report import verification
     from fastresnet.study import find_study
 
+    if seed is not None:
+        check_seed(seed)
     for name in study or []:
         find_study(name)
     drawn = verification.draw(sample, studies=study or [], longest=longest, seed=seed)
@@ -134,10 +139,13 @@ def study_verify(
 def study_export(
     file: Annotated[Path, typer.Argument(help="FILE.xlsx: one sheet per experiment; .csv or .parquet: one row per run.")],
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records, instead of the study's own.")] = None,
+    force: Force = False,
 ) -> None:
     """Write the study's record to a workbook or a table."""
     from fastresnet.report.export import write_export
 
+    if not force:
+        check_kept("FILE", file, Path(results) if results else None)
     count = write_export(file, results)
     print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")
 
@@ -177,21 +185,26 @@ def chapter_run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be trained, and about how long.")] = False,
     data_dir: DataDir = None,
     time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the chapter, once its runs are trained.")] = None,
+    force: Force = False,
 ) -> None:
     """Run a chapter into a new notebook, after training those of its runs that have no record.
 
     Experiments that the changes do not touch are shown as the book shows them, from their records.
     """
     from fastresnet.book import notebooks
-    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignments
     from fastresnet.study.project import project_root
 
     notebooks.chapter_file(name)
-    own = dict(map(parse_assignment, changes or [])) | ({} if scale is None else {"scale": scale})
+    own = parse_assignments(changes or []) | ({} if scale is None else {"scale": scale})
     parameters = notebooks.chapter_parameters(name, edition, own, file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
+    if not dry_run:
+        if not force:
+            check_kept("-o", place, file)
+        notebooks.check_request(name, place, parameters)
     if parameters:
         _train_planned(name, parameters, data_dir, dry_run=dry_run)
     if dry_run:
@@ -248,14 +261,15 @@ def chapter_sweep(
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
     data_dir: DataDir = None,
     time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for each version.")] = None,
+    force: Force = False,
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""
     from fastresnet.book import notebooks
-    from fastresnet.config.parsing import parse_assignment
+    from fastresnet.config.parsing import parse_assignments
     from fastresnet.records.folders import open_folder
     from fastresnet.study.project import project_root
 
-    own = dict(map(parse_assignment, changes or []))
+    own = parse_assignments(changes or [])
     opened = open_folder(folder or project_root() / "_build" / "chapters")
     opened.check_writable()
     if data_dir and not data_dir.is_dir():
@@ -272,6 +286,10 @@ def chapter_sweep(
     outputs = [version.output for version in versions]
     if len(set(outputs)) < len(outputs):
         raise UserError("two versions would have one name; give the files of -f different names, and each chapter once")
+    for version in versions:
+        if not force:
+            check_kept("-o", version.output, *(files or ()))
+        notebooks.check_request(version.chapter, version.output, version.parameters)
     for done in notebooks.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
         print(done, flush=True)
 

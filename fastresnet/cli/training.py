@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fastresnet.cli.options import Changes, DataDir, Device, app, check_output
+from fastresnet.cli.options import Changes, DataDir, Device, Force, app, check_kept, check_output
+from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
 from fastresnet.records.folders import check_file
@@ -20,7 +21,7 @@ def train(
         str, typer.Argument(metavar="RECIPE|FILE.yml", help="A recipe, or a file with sections data, model and train.")
     ],
     changes: Changes = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: int = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Train N times, with seeds from --seed on.")] = 1,
     data_dir: DataDir = None,
     device: Device = None,
@@ -30,6 +31,7 @@ def train(
     record: Annotated[Path | None, typer.Option(help="Write the run's record here, as JSON.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the trained network here.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Begin with the weights of a network saved before.")] = None,
+    force: Force = False,
 ) -> None:
     """Train a network as a recipe or a YAML file configures it.
 
@@ -41,12 +43,17 @@ def train(
             raise UserError(f"--{one} and --{other}: both name {file}; allowed: a file each")
     if outputs and seeds > 1:
         raise UserError(f"--{next(iter(outputs))}: names the file of one run, got --seeds {seeds}; allowed: --seeds 1")
+    for each in (seed, seed + seeds - 1):
+        check_seed(each)
     if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines in a torchrun, only the first writes
         if checkpoint:
             check_file(checkpoint)  # its folder need not exist yet
         check_output("record", record)
         check_output("save", save)
     config = _run_config(what, changes or [], device)
+    images = config.data.name.partition(":")[2]
+    for name, file in () if force else outputs.items():
+        check_kept(f"--{name}", file, Path(what), Path(images) if images else None)
     from fastresnet import report
     from fastresnet.compute.processes import open_process_group
     from fastresnet.models.saved import load_model, save_model
@@ -89,7 +96,7 @@ def train(
 def _run_config(what: str, changes: list[str], device: str | None) -> Any:
     """The configuration of a recipe or of a YAML file, with `changes` applied."""
     from fastresnet.config import RunConfig
-    from fastresnet.config.parsing import load_yaml, parse_assignment
+    from fastresnet.config.parsing import load_yaml, parse_assignments
     from fastresnet.config.recipes import RECIPES, find_recipe
 
     if what.endswith((".yml", ".yaml")):
@@ -100,7 +107,7 @@ def _run_config(what: str, changes: list[str], device: str | None) -> Any:
         config = find_recipe(what).config(recipe_variant(choose_device(device)))
     else:
         raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")
-    return config.with_changes(dict(map(parse_assignment, changes)))
+    return config.with_changes(parse_assignments(changes))
 
 
 @app.command()

@@ -3,9 +3,9 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,44 @@ from fastresnet.errors import UserError
 _MOST_VALUES = 10_000
 
 Model = TypeVar("Model", bound=BaseModel)
+_TAG = "tag:yaml.org,2002:"
+_CORE_SCHEMA = {
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+"""What a word without quotes stands for by YAML 1.2.2, section 10.3.2. Any other is a text."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML 1.2, in which 1e-3 is a number, 0100 is a hundred, and 1:30, 1_000 and yes are texts. Refuses a key that comes
+    twice or is not a text.
+
+    PyYAML alone reads YAML 1.1 and takes the last of equal keys.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        keys = set()
+        for key, _ in node.value:
+            if key.tag != f"{_TAG}str":
+                raise yaml.MarkedYAMLError(problem="a key is not a text; put it in quotes", problem_mark=key.start_mark)
+            if key.value in keys:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} comes twice", problem_mark=key.start_mark)
+            keys.add(key.value)
+        return node
+
+    def construct_integer(self, node: Any) -> int:
+        text = self.construct_scalar(node)
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+for _name, _pattern in _CORE_SCHEMA.items():  # in this order: each whole number would also do as a float
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), None)
+_Loader.add_constructor(f"{_TAG}int", _Loader.construct_integer)
 
 
 def load_yaml(path: str | Path, model: type[Model]) -> Model:
@@ -28,16 +66,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = _safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # an impossible date is a ValueError
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # bytes that are not UTF-8 are a ValueError
+        raise UserError(f"{path}: not valid YAML: {_reason(error)}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path}: expected a mapping of keys to values, got {type(values).__name__}")
+        found = "nothing" if values is None else type(values).__name__
+        raise UserError(f"{path}: expected a mapping of keys to values, got {found}")
     return values
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a YAML text, and in which line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split()).replace('in "<unicode string>",', "at")
 
 
 def _safe_load(text: str) -> Any:
     """Parses YAML into plain values. Raises ValueError if nested or recursive aliases expand to more than `_MOST_VALUES`."""
-    values = yaml.safe_load(text)
+    values = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     left = [values]
     for _ in range(_MOST_VALUES):
         if not left:
@@ -47,20 +93,34 @@ def _safe_load(text: str) -> Any:
     raise ValueError(f"more than {_MOST_VALUES:,} values, each use of an alias counted")
 
 
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Values by key from texts `key=value`, each parsed by `parse_assignment`. Raises UserError if a key comes twice."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, value = parse_assignment(text)
+        if key in values:
+            raise UserError(f"-p {text}: {key} comes twice")
+        values[key] = value
+    return values
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Splits `key=value` and parses the value as YAML: `flag=true` gives a bool and `sizes=[1, 2]` a list.
 
-    Raises UserError if there is no key or the value is not YAML.
+    Raises UserError if there is no key or no value, or if the value is not YAML.
     """
     key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"\w+(\.\w+)*", key):
-        raise UserError(f"-p {text}: expected KEY=VALUE")
-    if re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value):  # YAML 1.1 reads 5e-4 as text
-        return key, float(value)
+    if not equals or not re.fullmatch(r"\S+", key) or value.startswith("="):
+        raise UserError(f"-p {text}: expected KEY=VALUE, with one = and no space before it")
+    if not value.strip():
+        raise UserError(f"-p {text}: has no value; allowed: {key}=null for none, {key}='\"\"' for an empty text")
     try:
-        return key, _safe_load(value)
+        parsed = _safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"-p {text}: the value is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"-p {text}: the value is not valid YAML: {_reason(error)}") from error
+    if "#" in value and "#" not in str(parsed):
+        raise UserError(f"-p {text}: # begins a comment; put a text that has one in quotes of its own: {key}='\"...\"'")
+    return key, parsed
 
 
 def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
@@ -88,15 +148,19 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     path, beside = _follow(model, [str(part) for part in error["loc"]])
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(path[-1], beside, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        return f"{key}: unknown key{hint}; allowed: {', '.join(beside)}"
+        return f"{key}: unknown key{nearest(path[-1], beside)}; allowed: {', '.join(beside)}"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "float_type" and isinstance(error["input"], str):
-        message += f", got the text {error['input']!r} (YAML reads 5e-4 as text: write 5.0e-4)"
+    if error["type"] in ("bool_type", "int_type", "float_type") and isinstance(error["input"], str):
+        message += f", got the text {error['input']!r}"
     elif "input" in error and not isinstance(error["input"], dict):
         message += f", got {error['input']!r}"
     return f"{key}: {message}" if key else message
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """A question that names the word most like a misspelt one, in brackets; empty if none is like it."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _follow(model: type[BaseModel], location: list[str]) -> tuple[list[str], list[str]]:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 from fastresnet.config.base import Fraction, Settings
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.models import FUSED_ACTIVATIONS, ModelConfig, ResNetConfig, SpeedNetConfig
-from fastresnet.config.parsing import parse
+from fastresnet.config.parsing import nearest, parse
 from fastresnet.config.schedules import Constant, Schedule
 from fastresnet.errors import UserError
 
@@ -238,17 +238,22 @@ class RunConfig(Settings):
         Raises UserError for a path or value that is not allowed.
         """
         values = self.model_dump(mode="json")
+        known = [f"{section}.{key}" for section, keys in values.items() for key in keys]
         for path, value in changes.items():
             section, *between, key = path.split(".") if "." in path else (path, "")
             if not key or section not in values:
-                raise UserError(f"{path}: unknown key; allowed: SECTION.KEY with a section of {', '.join(values)}")
+                hint = nearest(path, known)
+                raise UserError(f"{path}: unknown key{hint}; allowed: SECTION.KEY with a section of {', '.join(values)}")
             if path in _OF_THE_SCHEDULE:
                 raise UserError(
                     f"{path}: a learning rate belongs to its schedule; allowed: train.schedule.{_OF_THE_SCHEDULE[path]}"
                 )
             inner = values[section]
             for step in between:
-                inner = inner.get(step)
+                if step not in inner:
+                    key = step  # an unknown key, which is refused below
+                    break
+                inner = inner[step]
                 if not isinstance(inner, dict):
                     raise UserError(f"{path}: {step} has no keys; allowed: {section}.{step}=VALUE")
             inner[key] = value

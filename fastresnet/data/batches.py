@@ -24,6 +24,7 @@ from fastresnet.compute.device import to_device
 from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.compute.surroundings import check_shared_memory, check_sockets
 from fastresnet.config import DataConfig
+from fastresnet.config.seeds import generator_seed
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.vision import import_torchvision
@@ -152,7 +153,7 @@ class ImageBatches:
                 yield position, indices
 
     def _generator(self, epoch: int, rank: int = 0) -> torch.Generator:
-        return torch.Generator().manual_seed((self.seed + rank * 1_000_003) * 1_000_003 + epoch)
+        return torch.Generator().manual_seed((generator_seed(self.seed) + rank * 1_000_003) * 1_000_003 + epoch)
 
     def _order(self, epoch: int) -> Tensor:
         """Indices of the images in the order of an epoch: shuffled in training, ascending in evaluation."""

@@ -14,6 +14,7 @@ from fastresnet.config import DataConfig
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.parsing import parse
 from fastresnet.config.run import GIVEN
+from fastresnet.config.seeds import check_seed
 from fastresnet.data.batches import Batches, ImageBatches, make_batches
 from fastresnet.data.images import Dataset, ImageSet, from_tensors
 from fastresnet.data.sources import load_dataset
@@ -41,7 +42,7 @@ def loaders(
         (torch.Size([100, 1, 28, 28]), torch.Size([100]))
     """
     name = _name(data) if isinstance(data, str | Path) else GIVEN
-    config = parse({"name": name, **settings}, DataConfig, "loaders")
+    config, seed = parse({"name": name, **settings}, DataConfig, "loaders"), check_seed(seed)
     folder = Path(data_dir) if data_dir else None
     dataset = load_dataset(name, folder, image_size=config.image_size) if isinstance(data, str | Path) else _given(data)
     return make_batches(config, dataset, choose_device(device), seed)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from fastresnet.config.models import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
+from fastresnet.config.seeds import generator_seed
 from fastresnet.errors import UserError
 from fastresnet.models.davidnet import DavidNet
 from fastresnet.models.resnet import ResNet
@@ -21,7 +22,7 @@ _NETWORKS: dict[type, Callable[[Any], ResNet | SpeedNet | DavidNet]] = {
 def build_model(config: ModelConfig, seed: int) -> ResNet | SpeedNet | DavidNet:
     """A freshly initialised network. Equal seeds give equal weights, and torch's global generator is not changed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(generator_seed(seed))
         return _NETWORKS[type(config)](config)
 
 

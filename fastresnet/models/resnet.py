@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.parsing import parse
+from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.models.layers import ACTIVATIONS, conv
 
 BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -116,7 +117,7 @@ def _resnet(depth: int, num_classes: int, seed: int | None, options: dict[str, A
     config = parse({"depth": depth, "num_classes": num_classes, **options}, ResNetConfig, f"resnet{depth}")
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            torch.manual_seed(seed)
+            torch.manual_seed(generator_seed(check_seed(seed)))
         return ResNet(config)
 
 

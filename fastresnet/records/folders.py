@@ -8,6 +8,7 @@ object in one operation. Each of fsspec's file systems looks for credentials in 
 Credentials are never stored.
 """
 
+import errno
 import glob
 import os
 import warnings
@@ -69,9 +70,9 @@ def open_folder(place: Place) -> Folder:
     if not is_url(place):
         return LocalFolder(Path(place))
     scheme, _, path = str(place).partition("://")
-    if scheme == "file":
+    if scheme in ("file", "local"):
         if not path.startswith("/"):
-            raise UserError(f"{place}: allowed after file:// is a path that begins with /, as in file:///tmp/results")
+            raise UserError(f"{place}: allowed after {scheme}:// is a path that begins with /, as in file:///tmp/results")
         return LocalFolder(Path(path))
     if not path.strip("/"):  # fsspec would take it for a local folder
         raise UserError(f"{place}: must name a folder after {scheme}://, as in s3://bucket/results")
@@ -104,9 +105,30 @@ def usable_cache(part: str, loss: str) -> Path | None:
     return folder
 
 
+def local_file(place: Place) -> Path | None:
+    """The path of a file on this machine; None for one behind a URL. Raises UserError like `open_folder`."""
+    where, name = split_place(place)
+    folder = open_folder(where)
+    return folder.path / name if isinstance(folder, LocalFolder) else None
+
+
 def check_file(path: Path) -> None:
     """Raises UserError unless a local file can be created or replaced at a path."""
-    LocalFolder(followed(path).parent).check_writable()
+    target = followed(path)
+    folder = LocalFolder(target.parent)
+    folder.check_writable()
+    partial = f"{target.name}.0.partial"  # a file is written under this name first
+    check_length(folder.nearest() / partial, path)  # in a folder that does not exist, no name is too long
+    check_length(target.with_name(partial), path)
+
+
+def check_length(probe: Path, path: Path) -> None:
+    """Raises UserError that names `path` if the file system refuses the name of `probe`, which need not exist."""
+    try:
+        os.lstat(probe)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{path}: {error.strerror} for what is written there") from error
 
 
 class LocalFolder:
@@ -145,12 +167,15 @@ class LocalFolder:
     def place(self, name: str) -> Path:
         return self.path / name
 
+    def nearest(self) -> Path:
+        """The nearest folder or file above that exists: missing folders are created in it."""
+        return next((each for each in (self.path, *self.path.parents) if os.path.lexists(each)), Path())
+
     def check_writable(self) -> None:
-        # checks the nearest existing folder, in which missing ones are created; permission bits do not show a read-only disk
-        there = next((each for each in (self.path, *self.path.parents) if os.path.lexists(each)), Path())
+        there = self.nearest()
         if not there.is_dir():
             raise UserError(f"{self.path}: must name a folder; {there} is none")
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not os.access(there, os.W_OK | os.X_OK):  # permission bits do not show a read-only disk
             raise UserError(f"{self.path}: must name a folder that can be written to; {there} cannot")
 
 

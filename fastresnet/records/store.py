@@ -9,12 +9,14 @@ import pandas as pd
 from pydantic import ValidationError
 
 from fastresnet.errors import UserError
-from fastresnet.records.folders import LocalFolder, Place, open_folder, split_place
+from fastresnet.records.folders import LocalFolder, Place, check_length, open_folder, split_place
 from fastresnet.records.record import RunRecord
 
 Key = tuple[str, int]
 """Configuration hash and seed, which identify a run."""
 RECORDS = "*/*/*.json"
+_LONG_NAME = "/".join(["n" * 80] * 3)
+"""As long as the name of any record and of the temporary file beside it."""
 _NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 
 
@@ -63,7 +65,10 @@ class Store:
 
     def check_writable(self) -> None:
         """Raises UserError unless new records can be written."""
-        open_folder(self.folders[0]).check_writable()
+        folder = open_folder(self.folders[0])
+        folder.check_writable()
+        if isinstance(folder, LocalFolder):
+            check_length(folder.path / _LONG_NAME, folder.path)
 
 
 def _name(key: Key, study: str, experiment: str, variant: str) -> str:

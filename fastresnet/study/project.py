@@ -1,5 +1,6 @@
 """The folders of a checkout that hold no code: parameters, committed records, build products."""
 
+import subprocess
 from pathlib import Path
 
 from fastresnet.errors import UserError
@@ -14,10 +15,30 @@ def project_root() -> Path:
     Failing that, the folder above this package. Raises UserError where neither is a checkout.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).parents[2]):
-        if (folder / "_toc.yml").is_file() and (folder / "params").is_dir():
-            return folder
+    if root := _checkout_around(here) or _checkout_around(Path(__file__).parents[2]):
+        return root
     raise UserError(f"{here}: not inside a checkout of fastresnet (no _toc.yml and params/ here or above)")
+
+
+def _checkout_around(folder: Path) -> Path | None:
+    checkouts = (each for each in (folder, *folder.parents) if (each / "_toc.yml").is_file() and (each / "params").is_dir())
+    return next(checkouts, None)
+
+
+def is_committed(path: Path) -> bool:
+    """Whether a file is committed in a checkout of fastresnet, or a folder holds such files. Links are followed.
+
+    In a checkout without git, this holds for everything outside the build folder.
+    """
+    target = path.resolve()
+    root = _checkout_around(target)
+    if root is None or not target.exists() or target.is_relative_to(root / "_build"):
+        return False
+    command = ("git", "--literal-pathspecs", "-C", root, "ls-files", "--error-unmatch", "--", target)
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10).returncode != 1  # 1: git does not know the file
+    except (OSError, subprocess.TimeoutExpired):
+        return True
 
 
 def parameter_file(chapter: str, edition: str) -> Path:

@@ -154,6 +154,16 @@ class Study:
         study, found = self.shown(experiment_id, up_to)
         return found or study.run(experiment_id)
 
+    def check_page(self) -> None:
+        """Raises UserError if a page has to train runs whose records cannot be kept."""
+        for name in self.experiments:
+            study, found = self.shown(name)
+            try:
+                study.store.check_writable()
+            except UserError:
+                if not found and study.missing(name):
+                    raise
+
     def all_best_recorded(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
         """The results that a page shows of every experiment, from editions no stronger than `up_to`. They include recorded
         experiments that only a stronger edition than the quick one has."""
@@ -200,6 +210,8 @@ def train_all(
     if dask:
         yield from train_with_dask(runs, store, data_dir, device, dask, progress=progress)
         return
+    if runs:
+        store.check_writable()
     failures = []
     for run in runs:
         try:

@@ -12,6 +12,7 @@ from fastresnet.compute.costs import Timer
 from fastresnet.compute.device import choose_device, trusted_threads, warn_if_autocast_is_slow
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
+from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.data.batches import ImageBatches
 from fastresnet.data.loaders import as_batches
 from fastresnet.models.protocols import Prepared
@@ -42,14 +43,14 @@ def fit(
         >>> result.outcome.status, len(result.epochs)
         ('finished', 2)
     """
-    config = parse(settings, TrainConfig, "fit")
+    config, seed = parse(settings, TrainConfig, "fit"), check_seed(seed)
     chosen = train.device if device is None and isinstance(train, ImageBatches) else choose_device(device)
     batches, test_batches = as_batches(train, chosen), None if test is None else as_batches(test, chosen)
     if chosen.type == "cpu":
         keep_freed_memory()
     warn_if_autocast_is_slow(config, chosen)
     timer = Timer(chosen)
-    torch.manual_seed(seed)
+    torch.manual_seed(generator_seed(seed))
     with trusted_threads(model, chosen):
         if isinstance(model, Prepared) and isinstance(train, ImageBatches):
             with timer.phase("train"):

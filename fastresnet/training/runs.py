@@ -21,6 +21,7 @@ from fastresnet.compute.provenance import describe_machine, source_revision, ver
 from fastresnet.config import RunConfig
 from fastresnet.config.recipes import find_recipe
 from fastresnet.config.run import GIVEN
+from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.data.batches import ImageBatches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.sources import load_dataset
@@ -116,7 +117,7 @@ class _Run:
 
     @classmethod
     def begin(cls, config: RunConfig | str, seed: int, device: str | None, group: ProcessGroup) -> "_Run":
-        started = datetime.now(UTC)
+        started, seed = datetime.now(UTC), check_seed(seed)
         chosen = group.own_device(choose_device(device))
         if chosen.type == "cpu":
             keep_freed_memory()
@@ -145,13 +146,14 @@ class _Run:
     def build(self, start: SavedModel | None) -> nn.Module:
         """Builds the network on its device, from the weights of `start` if given."""
         with self.timer.phase("build"):
-            torch.manual_seed(self.seed)  # dropout draws from the global generator
+            seed = generator_seed(self.seed)
+            torch.manual_seed(seed)  # dropout draws from the global generator
             model = build_model(self.config.model, self.seed)
             if start:
                 transfer(model, start.model)
             model.to(self.device)
             if self.group.rank:
-                torch.manual_seed(self.seed + self.group.rank * 1_000_003)  # processes draw different random numbers
+                torch.manual_seed(seed + self.group.rank * 1_000_003)  # processes draw different random numbers
         return model
 
     def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:

@@ -67,7 +67,7 @@ def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -
         "chapter": chapter,
         "experiment": experiment,
         "variant": file.rsplit("-", 2)[0],
-        "seed": record.seed,
+        "seed": str(record.seed),  # numbers of JavaScript are exact only up to 2**53
         "edition": editions.get((chapter, record.config_hash), "of its own"),
         "dataset": record.config.data.name,
         "hardware": f"{machine.gpu or machine.processor}, threads: {machine.threads}",
