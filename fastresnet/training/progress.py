@@ -30,7 +30,7 @@ class TakenStep:
     """Number of steps in the run."""
     num_images: int
     loss: Tensor
-    """Mean loss of the batch, on the device: reading it waits for the device."""
+    """Mean loss of the batch, on the device: reading it waits for the device, and the next step may overwrite it."""
     lr: float
     """Learning rate of the step."""
 

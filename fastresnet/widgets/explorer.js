@@ -1,7 +1,6 @@
 // The explorer of schedules: controls, curves and readings around a model of `get`, `set`, `on` and `save_changes`, which
 // in a live notebook is anywidget's and on a page without a kernel a few lines around the same values.
 
-const DASHES = ["", "7 4", "2 3", "10 3 2 3", "5 2", "1 4"];
 const MOST_CURVES = 6;
 const LINK = "#schedules=";
 const LINKED = ["schedule", "compared", "epochs", "steps_per_epoch", "loss_curve", "axis", "scale"];
@@ -210,7 +209,7 @@ function render({ model, el }) {
     const drawn = curves().map((each, index) => {
       const rate = rateOf(each, epochs, perEpoch, losses());
       const momentum = momentumOf(each, epochs, perEpoch);
-      return { schedule: each, title: titles[index], rate, momentum, read: readings(rate, epochs, perEpoch), stroke: `stroke: var(--c${index})`, dash: DASHES[index] };
+      return { schedule: each, title: titles[index], rate, momentum, read: readings(rate, epochs, perEpoch), ...lookOf(index) };
     });
     // runs are known by their schedule: whoever comes to it by hand sees them, too
     const recorded = drawn.flatMap((each) => presets().filter((preset) => preset.accuracy.length && sameSchedule(preset.schedule, each.schedule)).map((preset) => ({ ...each, preset })));

@@ -3,6 +3,10 @@
 const MARGIN = { left: 52, right: 20, top: 24, bottom: 34 };
 const MOST_POINTS = 800; // of a path: about one per pixel
 
+const DASHES = ["", "7 4", "2 3", "10 3 2 3", "5 2", "1 4"];
+// Colour and dashes of a curve: the first six differ in both, those after them in one of the two.
+const lookOf = (index) => ({ stroke: `stroke: var(--c${index % 6})`, dash: DASHES[(index + Math.floor(index / 6)) % 6] });
+
 function rateAxis(drawn, knots, log) {
   const high = Math.max(...drawn.map(({ read }) => read.maximum), ...knots.map(([, lr]) => lr), 1e-12);
   if (!log) return [0, high * 1.08];

@@ -32,8 +32,12 @@ class Preset(Settings):
     """What the accuracies are those of."""
 
 
-def recorded_presets(results: Results) -> list[Preset]:
-    """One preset per variant of an experiment, with the mean accuracies of its seeds after each epoch that was evaluated."""
+def recorded_presets(*experiments: Results) -> list[Preset]:
+    """One preset per variant of each experiment, with its seeds' mean accuracy after each epoch that was evaluated."""
+    return [preset for results in experiments for preset in _presets_of(results)]
+
+
+def _presets_of(results: Results) -> list[Preset]:
     frame = results.epochs()
     curves = frame.groupby(["variant", "epoch"])["test_accuracy"].agg(lambda values: values.mean(skipna=False)).dropna()
     return [
