@@ -63,6 +63,7 @@ def test_a_run_is_stopped_within_a_step_and_those_after_it_do_not_begin(laborato
     laboratory.wait(LIMIT)
     assert run.steps <= before + 1
     assert [each["state"] for each in laboratory.curves.runs] == [f"stopped after {run.steps} steps", "not begun"]
+    assert laboratory.progress.value < 1
     laboratory.epochs.value = 0.1
     assert trained(laboratory)[-1]["state"] == "finished"
 

@@ -257,6 +257,7 @@ def test_recorded_accuracy_is_shown_beside_the_schedule_of_its_runs(shown):
     shape = page.get_by_label("Shape")
     shape.select_option("falling")
     assert [page.get_by_label(label, exact=True).input_value() for label in ("Epochs", "Steps per epoch")] == ["8", "50"]
+    assert shape.locator("option:checked").text_content() == "falling"
     assert "recorded test accuracy" in page.locator(".plot").text_content()
     assert page.locator("circle.recorded").count() == 2
     assert page.locator(".sources").text_content() == "X1, falling: 62.5 % after 8 epochs, one run"

@@ -79,7 +79,7 @@ function render({ model, el }) {
   function choose(option) {
     const preset = presets()[option];
     if (preset) {
-      for (const key of ["epochs", "steps_per_epoch", "schedule"]) put(key, structuredClone(preset[key]));
+      for (const key of ["schedule", "epochs", "steps_per_epoch"]) put(key, structuredClone(preset[key]));
       buildRun();
     } else put("schedule", { kind: option, ...structuredClone(KINDS[option][1]) });
     buildSettings();

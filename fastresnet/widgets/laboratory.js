@@ -30,7 +30,7 @@ function render({ model, el }) {
     root.hidden = !runs.length;
     if (!runs.length) return;
     const width = Math.max(280, plot.clientWidth || 600);
-    const last = Math.max(...runs.map((run) => run.epochs));
+    const last = Math.max(...runs.map((run) => (run.state === "training" ? run.epochs : (run.rates.at(-1)?.[0] ?? 0)))) || 1;
     const step = PANEL + MARGIN.top;
     const parts = PANELS.flatMap(([name, key], index) => {
       const top = index * step + MARGIN.top;

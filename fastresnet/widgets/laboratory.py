@@ -52,7 +52,9 @@ class Stopped(Exception):
 class LaboratoryRun(Watcher):
     """A run: its configuration, and the curves of what it has trained so far, as pairs of epoch and value."""
 
-    def __init__(self, config: RunConfig, network: str, stop: threading.Event, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, config: RunConfig, network: str, stop: threading.Event, changed: Callable[["LaboratoryRun"], None]
+    ) -> None:
         self.config, self.network, self._stop, self._changed = config, network, stop, changed
         self.state, self.steps, self.share_done = "waiting", 0, 0.0
         self.record: RunRecord | None = None
@@ -85,7 +87,7 @@ class LaboratoryRun(Watcher):
             if math.isfinite(loss):  # JSON knows no other numbers
                 self.losses.append((epoch, loss))
             self._sum, self._summed = 0.0, 0
-        self._changed()
+        self._changed(self)
 
     def epoch_done(self, epoch: EpochRecord) -> None:
         """Notes the accuracy."""
@@ -185,13 +187,13 @@ class Laboratory(ipywidgets.VBox):
                 run.state = "not begun"
             else:
                 run.train()
-            self._draw(at_once=True)
+            self._draw(run, at_once=True)
         self.train.disabled, self.stop.disabled = False, True
 
-    def _draw(self, at_once: bool = False) -> None:
+    def _draw(self, run: LaboratoryRun, at_once: bool = False) -> None:
         if at_once or time.monotonic() - self._drawn_at > _SECONDS_BETWEEN_DRAWINGS:
-            self.curves.runs = [run.shown() for run in self.runs]
-            self.progress.value = next((run.share_done for run in self.runs if run.state == "training"), 1.0)
+            self.curves.runs = [each.shown() for each in self.runs]
+            self.progress.value = run.share_done
             self._drawn_at = time.monotonic()
 
     def _save(self) -> str:
