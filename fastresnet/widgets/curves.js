@@ -81,7 +81,7 @@ const RATES = {
     for (const loss of losses) {
       if (loss < best * (1 - s.threshold)) [best, bad] = [loss, 0];
       else bad += 1;
-      if (bad > s.patience) [lr, bad] = [Math.max(lr * s.factor, s.min_lr), 0];
+      if (bad > s.patience) [lr, bad] = [Math.min(lr, Math.max(lr * s.factor, s.min_lr)), 0];
       byEpoch.push(lr);
     }
     return (step) => byEpoch[Math.min(Math.floor(step / stepsPerEpoch), losses.length)];
