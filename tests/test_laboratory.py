@@ -68,6 +68,19 @@ def test_a_run_is_stopped_within_a_step_and_those_after_it_do_not_begin(laborato
     assert trained(laboratory)[-1]["state"] == "finished"
 
 
+def test_chosen_run_is_removed_from_curves_and_list(laboratory):
+    laboratory.schedules.value = ("now", "kept 1")
+    trained(laboratory)
+    laboratory.chosen.value = laboratory.runs[0]
+    laboratory.remove.click()
+    assert [run["schedule"]["kind"] for run in laboratory.curves.runs] == ["cosine"]
+    assert laboratory.chosen.value is laboratory.runs[0]
+    laboratory.remove.click()
+    laboratory.remove.click()
+    assert "there is no run yet" in laboratory.message.value
+    assert laboratory.curves.runs == []
+
+
 def test_schedules_of_the_explorer_are_offered_as_they_are_now(laboratory):
     laboratory.schedules.value = ("now", "kept 1")
     laboratory._explorer.schedule = OneCycle(max_lr=0.2)
@@ -92,7 +105,11 @@ def test_saved_yaml_trains_the_same_run_again(laboratory, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("own.txt", "'own.txt': must end in .yml or .yaml"), ("there.yml", "there.yml is there already; name another one")],
+    [
+        ("own.txt", "'own.txt': must end in .yml or .yaml, in a folder that exists"),
+        ("nowhere/own.yml", "'nowhere/own.yml': must end in .yml or .yaml, in a folder that exists"),
+        ("there.yml", "there.yml is there already; name another one"),
+    ],
 )
 def test_file_that_cannot_be_is_refused_in_one_line(laboratory, tmp_path, monkeypatch, name, message):
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,6 @@ It trains on the garments that come with the code, in a thread, so that other ce
 """
 
 import html
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,17 +16,14 @@ from typing import Any
 
 import ipywidgets
 import traitlets
-from torch import Tensor
 
-import fastresnet
 from fastresnet.config import DataConfig, RunConfig
 from fastresnet.config.models import DavidNetConfig, ModelConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.config.parsing import parse
 from fastresnet.errors import UserError, first_line
 from fastresnet.records.atomic import replacing
-from fastresnet.records.record import EpochRecord, RunRecord
-from fastresnet.training.progress import TakenStep, Watcher
 from fastresnet.widgets.base import Explorer, script
+from fastresnet.widgets.laboratory_run import LaboratoryRun
 from fastresnet.widgets.schedule_explorer import ScheduleExplorer
 
 DATA = DataConfig(name="fashion-sample", batch_size=64)
@@ -41,65 +37,7 @@ NEEDS_A_KERNEL = (
     "<p>The laboratory trains networks, which a page cannot do: it needs JupyterLab. "
     "<code>make lab</code> opens this page there.</p>"
 )
-_MOST_POINTS = 300
 _SECONDS_BETWEEN_DRAWINGS = 0.2
-
-
-class Stopped(Exception):
-    """Ends a run that somebody has stopped."""
-
-
-class LaboratoryRun(Watcher):
-    """A run: its configuration, and the curves of what it has trained so far, as pairs of epoch and value."""
-
-    def __init__(
-        self, config: RunConfig, network: str, stop: threading.Event, changed: Callable[["LaboratoryRun"], None]
-    ) -> None:
-        self.config, self.network, self._stop, self._changed = config, network, stop, changed
-        self.state, self.steps, self.share_done = "waiting", 0, 0.0
-        self.record: RunRecord | None = None
-        self.rates: list[tuple[float, float]] = []
-        self.losses: list[tuple[float, float]] = []
-        self.accuracies: list[tuple[float, float]] = []
-        self._sum: float | Tensor = 0.0
-        self._summed = 0
-
-    def train(self) -> None:
-        """Trains, until the end or until it is stopped. What goes wrong is told by `state`, in one line."""
-        self.state = "training"
-        try:
-            self.record = fastresnet.train(self.config, watch=self).record
-            self.state = self.record.outcome.reason or self.record.outcome.status
-        except Stopped:
-            self.state = f"stopped after {self.steps} steps"
-        except Exception as error:  # shown in the list of runs; in a thread, nobody would see it
-            self.state = f"failed: {first_line(error)}"
-
-    def step_done(self, step: TakenStep) -> None:
-        """Notes the rate, and the mean loss since it was last noted."""
-        if self._stop.is_set():
-            raise Stopped
-        self.steps, self.share_done = step.number, step.number / step.total
-        self._sum, self._summed = self._sum + step.loss, self._summed + 1
-        if step.number % math.ceil(step.total / _MOST_POINTS) == 0 or step.number == step.total:
-            epoch, loss = self.share_done * self.config.train.epochs, float(self._sum) / self._summed
-            self.rates.append((epoch, step.lr))
-            if math.isfinite(loss):  # JSON knows no other numbers
-                self.losses.append((epoch, loss))
-            self._sum, self._summed = 0.0, 0
-        self._changed(self)
-
-    def epoch_done(self, epoch: EpochRecord) -> None:
-        """Notes the accuracy."""
-        if epoch.test_accuracy is not None:
-            self.accuracies.append((min(epoch.epoch, self.config.train.epochs), epoch.test_accuracy))
-
-    def shown(self) -> dict[str, Any]:
-        """What the curves and the list show of it."""
-        curves = {"rates": [*self.rates], "losses": [*self.losses], "accuracies": [*self.accuracies]}
-        train = self.config.train
-        schedule = train.schedule.model_dump(mode="json")
-        return {"schedule": schedule, "network": self.network, "epochs": train.epochs, "state": self.state, **curves}
 
 
 class Curves(Explorer):
@@ -130,14 +68,16 @@ class Laboratory(ipywidgets.VBox):
         self.chosen = ipywidgets.Dropdown(description="Run", **named)
         self.file = ipywidgets.Text("run.yml", description="File", **named)
         self.save = ipywidgets.Button(description="Save as YAML")
+        self.remove = ipywidgets.Button(description="Remove")
         explorer.observe(self._offer, ["schedule", "compared", "presets"])
         self._offer()
         self.schedules.value = ("now",)
         self.train.on_click(lambda _: self._attempt(self._begin))
         self.stop.on_click(lambda _: self._stopping.set())
         self.save.on_click(lambda _: self._attempt(self._save))
+        self.remove.on_click(lambda _: self._attempt(self._remove))
         buttons = ipywidgets.HBox([self.train, self.stop])
-        saving = ipywidgets.HBox([self.chosen, self.file, self.save], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        saving = ipywidgets.HBox([self.chosen, self.remove, self.file, self.save], layout=ipywidgets.Layout(flex_flow="row wrap"))
         super().__init__([self.schedules, self.network, self.epochs, buttons, self.progress, self.message, self.curves, saving])
 
     def wait(self, seconds: float | None = None) -> None:
@@ -161,8 +101,7 @@ class Laboratory(ipywidgets.VBox):
             self.message.value = f'<b role="alert">{html.escape(first_line(error))}</b>'
 
     def _begin(self) -> str:
-        if self._thread and self._thread.is_alive():
-            raise UserError("train: a run is in progress; stop it first")
+        self._check_idle()
         if not self.schedules.value:
             raise UserError("schedules: choose one at least")
         model = self._networks[self.network.value]
@@ -172,8 +111,7 @@ class Laboratory(ipywidgets.VBox):
             config = parse({"data": DATA, "model": model, "train": values}, RunConfig, "laboratory")
             new.append(LaboratoryRun(config, self.network.value, self._stopping, self._draw))
         self.runs += new
-        self.chosen.options = [(f"run {number}", number) for number in range(1, len(self.runs) + 1)]
-        self.chosen.value = len(self.runs)
+        self._number()
         self._stopping.clear()
         self.train.disabled, self.stop.disabled = True, False
         self._thread = threading.Thread(target=self._work, args=(new,), daemon=True)
@@ -196,16 +134,34 @@ class Laboratory(ipywidgets.VBox):
             self.progress.value = run.share_done
             self._drawn_at = time.monotonic()
 
-    def _save(self) -> str:
+    def _check_idle(self) -> None:
+        if self._thread and self._thread.is_alive():
+            raise UserError("a run is in progress; stop it first")
+
+    def _number(self) -> None:
+        self.chosen.options = [(f"run {number}", run) for number, run in enumerate(self.runs, 1)]
+        self.chosen.value = self.runs[-1] if self.runs else None
+
+    def _chosen_run(self) -> LaboratoryRun:
         if self.chosen.value is None:
-            raise UserError("save: there is no run yet; train one first")
-        file = Path(self.file.value.strip())
-        if file.suffix not in (".yml", ".yaml"):
-            raise UserError(f"file: {str(file)!r}: must end in .yml or .yaml")
+            raise UserError("there is no run yet; train one first")
+        return self.chosen.value
+
+    def _remove(self) -> str:
+        self._check_idle()
+        self.runs.remove(self._chosen_run())
+        self._number()
+        self.curves.runs = [run.shown() for run in self.runs]
+        return ""
+
+    def _save(self) -> str:
+        run, file = self._chosen_run(), Path(self.file.value.strip())
+        if file.suffix not in (".yml", ".yaml") or not file.parent.is_dir():
+            raise UserError(f"file: {str(file)!r}: must end in .yml or .yaml, in a folder that exists")
         if file.exists():
             raise UserError(f"file: {file} is there already; name another one")
         with replacing(file) as partial:
-            partial.write_text(self.runs[self.chosen.value - 1].config.to_yaml(), encoding="utf-8")
+            partial.write_text(run.config.to_yaml(), encoding="utf-8")
         return f"Saved. It trains the same with: fastresnet train {file}"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
