@@ -30,6 +30,7 @@ function render({ model, el }) {
   const uid = `schedule-${Math.random().toString(36).slice(2, 8)}`;
   let ownChange = false;
   let cursor = 0;
+  const known = new WeakMap();
   const kindSelect = make("select", { id: `${uid}-kind`, onchange: () => choose(kindSelect.value) });
   const settings = make("div", { class: "settings" });
   const run = make("div");
@@ -200,6 +201,13 @@ function render({ model, el }) {
   const yaml = code("YAML", "yaml");
   const torch = code("PyTorch", "torch");
 
+  // a curve is read again only if it or the run has changed
+  function readingsOf(each, rate, epochs, perEpoch) {
+    const run = `${epochs} ${perEpoch} ${losses()}`;
+    if (known.get(each)?.run !== run) known.set(each, { run, ...readings(rate, epochs, perEpoch) });
+    return known.get(each);
+  }
+
   function draw() {
     const [epochs, perEpoch] = [model.get("epochs"), model.get("steps_per_epoch")];
     cursor = Math.min(cursor, total() - 1);
@@ -209,7 +217,7 @@ function render({ model, el }) {
     const drawn = curves().map((each, index) => {
       const rate = rateOf(each, epochs, perEpoch, losses());
       const momentum = momentumOf(each, epochs, perEpoch);
-      return { schedule: each, title: titles[index], rate, momentum, read: readings(rate, epochs, perEpoch), ...lookOf(index) };
+      return { schedule: each, title: titles[index], rate, momentum, read: readingsOf(each, rate, epochs, perEpoch), ...lookOf(index) };
     });
     // runs are known by their schedule: whoever comes to it by hand sees them, too
     const recorded = drawn.flatMap((each) => presets().filter((preset) => preset.accuracy.length && sameSchedule(preset.schedule, each.schedule)).map((preset) => ({ ...each, preset })));
