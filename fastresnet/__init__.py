@@ -49,6 +49,7 @@ _MODULES = {
     "training.evaluation": ("evaluate",),
     "training.fit": ("fit",),
     "training.loop": ("FitResult",),
+    "training.progress": ("TakenStep", "Watcher"),
     "training.runs": ("RunResult", "train"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -36,6 +36,7 @@ SCHEDULES = [
         Cyclic(min_lr=0.01, max_lr=0.1, num_cycles=n, mode=mode, momentum_range=m)
         for n, mode, m in itertools.product((1, 3, 7), ("triangular", "triangular2"), RANGES)
     ),
+    Plateau(lr=0.01, patience=0, min_lr=0.02),  # torch leaves a rate below the minimum as it is
     *(Plateau(lr=0.1, patience=p, factor=f, threshold=t) for p in (0, 2) for f in (0.1, 0.5) for t in (1e-4, 0.05)),
 ]
 LOSSES = [2.3, 1.9, 1.7, 1.71, 1.72, 1.6, 1.61, 1.59, 1.62, 1.7, 1.2, 1.21, 1.19, 1.19, 1.25, 1.18]

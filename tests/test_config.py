@@ -1,11 +1,13 @@
 """Configurations refuse what they do not know, and their hash names what a result depends on."""
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.parsing import load_yaml, parse
+from fastresnet.config.recipes import RECIPES
 from fastresnet.config.schedules import OneCycle
 from fastresnet.errors import UserError
 from fastresnet.records.store import read_record
@@ -100,6 +102,13 @@ def test_hash_tells_configurations_apart_and_survives_json():
 
 def test_hash_of_a_value_spelled_out_is_that_of_the_default():
     assert RunConfig(train=TrainConfig(momentum=0.0)).hash == RunConfig().hash
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_yaml_of_a_configuration_gives_it_back(recipe):
+    config = recipe.config("cpu").with_changes({"train.schedule": OneCycle(max_lr=1e-7, momentum_range=(0.85, 0.95))})
+    text = config.to_yaml()
+    assert parse(yaml.safe_load(text), RunConfig, "copied") == config
 
 
 def test_committed_records_keep_their_hash():

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from .conftest import ROOT
+from .conftest import ROOT, accessibility_findings
 
 pytestmark = pytest.mark.slow
 
@@ -92,28 +92,64 @@ EXPLORERS = {
 """By notebook: the widget, what moves it, the cell that reads its trait, and what that cell then shows and did not before."""
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_what_is_moved_in_jupyterlab_is_the_kernel_s(browser, lab, name):
-    place, move, source, wanted = EXPLORERS[name]
-    page = browser.new_page(viewport={"width": 1400, "height": 1600})
-    errors = []
-    page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
-    page.goto(lab(name))
-    page.get_by_text("| Idle").wait_for(timeout=60_000)  # until there is a kernel, the menu cannot run anything
-    page.locator(".jp-Notebook .jp-MarkdownCell").first.click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    widget = page.locator(place)
-    widget.wait_for(state="attached", timeout=60_000)
-    assert page.locator("[data-widget]").count() == 0  # the live widget, not the page left without a kernel
-    executed = page.locator(".jp-CodeCell").last.locator(".jp-InputPrompt", has_text=re.compile(r"\d"))
-    executed.wait_for(timeout=120_000)
-    shown = page.locator(".jp-CodeCell", has_text=source).locator(".jp-OutputArea-output").filter(has_text=re.compile(wanted))
-    assert shown.count() == 0
-    move(widget)
+@pytest.fixture
+def run_all(browser, lab):
+    """Opens a notebook in JupyterLab, runs all its cells, and fails at the end if a widget's script did."""
+    errors, pages = [], []
+
+    def open_notebook(name):
+        page = browser.new_page(viewport={"width": 1400, "height": 1600})
+        pages.append(page)
+        page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
+        page.goto(lab(name))
+        page.get_by_text("| Idle").wait_for(timeout=60_000)  # until there is a kernel, the menu cannot run anything
+        page.locator(".jp-Notebook .jp-MarkdownCell").first.click()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.locator(EXPLORERS[name][0]).wait_for(state="attached", timeout=60_000)
+        assert page.locator("[data-widget]").count() == 0  # the live widget, not the page left without a kernel
+        executed = page.locator(".jp-CodeCell").last.locator(".jp-InputPrompt", has_text=re.compile(r"\d"))
+        executed.wait_for(timeout=120_000)
+        return page
+
+    yield open_notebook
+    for page in pages:
+        page.close()
+    assert not [error for error in errors if "anywidget" in error or "blob:" in error]
+
+
+def run_cell(page, source):
     page.locator(".jp-CodeCell", has_text=source).locator(".cm-content").click()
     page.keyboard.press("Control+Enter")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_what_is_moved_in_jupyterlab_is_the_kernel_s(run_all, name):
+    place, move, source, wanted = EXPLORERS[name]
+    page = run_all(name)
+    shown = page.locator(".jp-CodeCell", has_text=source).locator(".jp-OutputArea-output").filter(has_text=re.compile(wanted))
+    assert shown.count() == 0
+    move(page.locator(place))
+    run_cell(page, source)
     shown.wait_for(timeout=30_000)
-    assert not [error for error in errors if "anywidget" in error or "blob:" in error]
-    page.close()
+
+
+@pytest.mark.browser
+def test_laboratory_trains_and_stops_while_other_cells_run(run_all):
+    page = run_all("explorer")
+    move_schedule(page.locator(".schedule-explorer"))
+    page.get_by_text("explorer, now: one-cycle (max_lr 0.25)").wait_for(state="attached", timeout=30_000)
+    epochs = page.locator(".widget-text", has_text="Epochs").locator("input")
+    epochs.fill("500")
+    epochs.press("Tab")
+    page.get_by_role("button", name="Train", exact=True).click()
+    runs = page.locator(".laboratory")
+    runs.get_by_role("cell", name="training").wait_for(timeout=60_000)
+    runs.locator("path.curve[d*=L]").nth(1).wait_for(timeout=60_000)  # rate and loss are drawn as they come
+    run_cell(page, "print(repr(explorer.schedule))")
+    page.locator(".jp-OutputArea-output", has_text="max_lr=0.25").wait_for(timeout=60_000)
+    assert runs.get_by_role("cell", name="training").count() == 1
+    page.get_by_role("button", name="Stop", exact=True).click()
+    runs.get_by_role("cell", name=re.compile(r"stopped after \d+ steps")).wait_for(timeout=60_000)
+    assert not accessibility_findings(page, ".laboratory")

@@ -107,6 +107,35 @@ def test_data_set_of_ones_own_is_trained_on_under_no_other_name():
         fr.train(config)
 
 
+class Noted(fr.Watcher):
+    def __init__(self, last=None):
+        self.last, self.steps, self.epochs = last, [], []
+
+    def step_done(self, step):
+        self.steps.append((step.number, step.total, step.num_images, step.lr))
+        if step.number == self.last:
+            raise KeyError("enough")
+
+    def epoch_done(self, epoch):
+        self.epochs.append(epoch)
+
+
+def test_watcher_sees_every_step_and_epoch_as_they_were_taken():
+    train, test = fr.loaders("fashion-sample", train_images=100, test_images=50, batch_size=40)
+    schedule, noted = fr.Linear(start_lr=0.1), Noted()
+    model = fr.resnet10(channels=(8, 8, 8, 8), in_channels=1)
+    result = fr.fit(model, train, test, epochs=2, schedule=schedule, watch=noted)
+    assert noted.steps == [(step + 1, 6, images, schedule(step, 6)) for step, images in enumerate((40, 40, 20) * 2)]
+    assert tuple(noted.epochs) == result.epochs
+
+
+def test_what_a_watcher_raises_ends_the_run(tiny):
+    noted = Noted(last=3)
+    with pytest.raises(KeyError, match="enough"):
+        fr.train(tiny, watch=noted)
+    assert len(noted.steps) == 3
+
+
 @pytest.mark.parametrize("muon", [None, {}])
 def test_every_parameter_is_trained_whatever_its_shape(muon):
     class Odd(nn.Module):

@@ -9,11 +9,11 @@ import yaml
 
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
-from fastresnet.config.schedules import Constant, Cosine, Linear, OneCycle, PiecewiseLinear, Schedule
+from fastresnet.config.schedules import Constant, Cosine, CosineRestarts, Linear, OneCycle, PiecewiseLinear, Schedule
 from fastresnet.errors import UserError
-from fastresnet.study import edition_parameters
+from fastresnet.study import open_study
 from fastresnet.study.project import committed_results
-from fastresnet.widgets import ScheduleExplorer, recorded_losses
+from fastresnet.widgets import PUBLISHED, Preset, ScheduleExplorer, recorded_losses, recorded_presets
 
 from .conftest import accessibility_findings
 from .schedule_cases import LOSSES, SCHEDULES
@@ -51,8 +51,9 @@ def code_of(page, name):
 @pytest.mark.browser
 def test_curves_in_the_browser_are_the_library_s(module):
     ask = """([grid, losses]) => grid.map(([schedule, epochs, perEpoch]) => {
-        const momenta = explorer.momentaOf(schedule, epochs, perEpoch);
-        return [[...explorer.ratesOf(schedule, epochs, perEpoch, losses)], momenta && [...momenta]];
+        const steps = [...Array(epochs * perEpoch).keys()];
+        const momentum = explorer.momentumOf(schedule, epochs, perEpoch);
+        return [steps.map(explorer.rateOf(schedule, epochs, perEpoch, losses)), momentum && steps.map(momentum)];
     })"""
     assert len(GRID) >= 200
     answers = module.evaluate(ask, [[[s.model_dump(mode="json"), *run] for s, *run in GRID], LOSSES])
@@ -69,13 +70,6 @@ def test_curves_in_the_browser_are_the_library_s(module):
 
 
 @pytest.mark.browser
-def test_shapes_by_hand_are_those_of_the_study(module):
-    shapes = module.evaluate("explorer.SHAPES")
-    by_hand = {name.removesuffix(" (N2)"): shape for name, shape in shapes.items() if name.endswith("(N2)")}
-    assert by_hand == edition_parameters("cifar10_accuracy", "cpu")["n2_shapes"]
-
-
-@pytest.mark.browser
 def test_every_kind_of_the_library_can_be_chosen(module):
     kinds = {each.model_fields["kind"].default for each in get_args(get_args(Schedule)[0])}
     assert set(module.evaluate("Object.keys(explorer.KINDS)")) == kinds == {each.kind for each in SCHEDULES}
@@ -88,7 +82,7 @@ def test_copied_yaml_is_the_same_schedule(module):
         assert parse(yaml.safe_load(text)["train"], TrainConfig, "copied").schedule == schedule
 
 
-def torch_curve(code, steps):
+def torch_curve(code, steps, per_epoch):
     """Rate and momentum of each step as the copied code sets them."""
     names = {"model": torch.nn.Linear(1, 1)}
     exec(code, names)
@@ -99,42 +93,24 @@ def torch_curve(code, steps):
         optimizer.step()
         if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             scheduler.step()
-        elif step % 20 == 19:
-            scheduler.step(LOSSES[step // 20])
+        elif step % per_epoch == per_epoch - 1:
+            scheduler.step(LOSSES[step // per_epoch])
     return values
 
 
 @pytest.mark.browser
-def test_copied_pytorch_code_gives_the_same_curve(module):
-    # 12 epochs of 20 steps: whole first cycles for most restarts; torch has no tail, and no cycles of broken steps
-    run = (12, 20)
-    cycles = {(1, 1), (2, 1), (3, 1), (5, 1), (2, 2), (2, 3), (1, 2), (1, 3)}
-    there = [
-        schedule
-        for schedule in SCHEDULES
-        if schedule.kind != "one-cycle-tail"
-        and not (schedule.kind == "cosine-restarts" and (schedule.num_cycles, schedule.cycle_factor) not in cycles)
-    ]
+@pytest.mark.parametrize("run", [(1, 7), (1, 10), (4, 32), (12, 20)])
+def test_copied_pytorch_code_gives_the_same_curve(module, run):
+    there = [*SCHEDULES, OneCycle(max_lr=0.1, warmup=0.96, momentum_range=(0.8, 0.95)), CosineRestarts(lr=0.1, num_cycles=12)]
     codes = module.evaluate(
         "([all, run]) => all.map((s) => explorer.toTorch(s, ...run))", [[s.model_dump(mode="json") for s in there], run]
     )
     for schedule, code in zip(there, codes, strict=True):
         rates, momenta = wanted(schedule, *run)
-        curve = torch_curve(code, len(rates))
+        curve = torch_curve(code, len(rates), run[1])
         assert [lr for lr, _ in curve] == pytest.approx(rates, rel=0, abs=1e-6), code
         if momenta[0] is not None:
             assert [momentum for _, momentum in curve] == pytest.approx(momenta, rel=0, abs=1e-6), code
-
-
-@pytest.mark.browser
-def test_copied_code_says_where_torch_has_no_such_warm_up(module):
-    schedule = OneCycle(max_lr=0.1, warmup=0.1).model_dump(mode="json")
-    short, longer = (module.evaluate("([s, run]) => explorer.toTorch(s, ...run)", [schedule, run]) for run in ((1, 10), (1, 20)))
-    assert "too short for it" in short
-    with pytest.raises(ZeroDivisionError):
-        torch_curve(short, 10)
-    assert "too short" not in longer
-    assert len(torch_curve(longer, 20)) == 20
 
 
 @pytest.mark.browser
@@ -176,15 +152,15 @@ def test_what_cannot_be_is_refused_with_a_message(shown, kind, label, text, mess
 def test_every_shape_can_be_chosen_and_compared(shown):
     page = shown(ScheduleExplorer(losses={"a run": LOSSES}, epochs=16))
     shape = page.get_by_label("Shape")
-    for option in page.locator("select[id$=kind] option").evaluate_all("(all) => all.map((each) => each.value)"):
+    keep = page.get_by_text("Keep for comparison")
+    for kept, option in enumerate(page.locator("select[id$=kind] option").evaluate_all("(all) => all.map((each) => each.value)")):
         shape.select_option(option)
-        chosen = parse(yaml.safe_load(code_of(page, "yaml"))["train"], TrainConfig, option).schedule
-        assert chosen.kind == (option if " " not in option else "piecewise-linear")
+        assert parse(yaml.safe_load(code_of(page, "yaml"))["train"], TrainConfig, option).schedule.kind == option
         assert shape.input_value() == option
-    for kept in range(2, 7):
-        page.get_by_text("Keep for comparison").click()
-        assert page.locator("tbody tr").count() == kept
-    assert page.get_by_text("Keep for comparison").is_disabled()
+        if kept < 5:
+            keep.click()
+            assert page.locator("tbody tr").count() == kept + 2
+        assert keep.is_disabled()  # what is kept already, and a seventh curve
     page.get_by_label("Remove curve 2").click()
     assert page.locator("tbody tr").count() == 5
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Readings of the curves"
@@ -242,6 +218,106 @@ def test_explorer_is_accessible_and_fits(shown, width, theme):
 def test_state_cannot_end_the_script(shown):
     page = shown(ScheduleExplorer(losses={"</script><script>throw 1</script>": LOSSES}))
     assert page.get_by_label("Loss a plateau sees").input_value() == "</script><script>throw 1</script>"
+
+
+@pytest.mark.browser
+def test_kept_curves_are_told_apart_by_their_settings(shown):
+    compared = [OneCycle(max_lr=0.2), OneCycle(max_lr=0.1, warmup=0.5), Cosine(lr=0.1)]
+    page = shown(ScheduleExplorer(OneCycle(max_lr=0.1), compared=compared))
+    titles = [title.strip() for title in page.locator("tbody th").all_text_contents()]
+    assert titles == [
+        "1 One cycle: maximal rate 0.1; warm-up 0.3",
+        "2 One cycle: maximal rate 0.2; warm-up 0.3",
+        "3 One cycle: maximal rate 0.1; warm-up 0.5",
+        "4 Cosine",
+    ]
+
+
+@pytest.mark.browser
+def test_values_are_shown_as_one_writes_them(shown):
+    by_hand = PiecewiseLinear(points=((0, 0.2 * 0.1), (0.1, 0.1), (1, 0)))
+    page = shown(ScheduleExplorer(OneCycle(max_lr=0.1), compared=[by_hand], epochs=4, steps_per_epoch=32))
+    assert (
+        page.locator("tbody tr").first.locator("td").first.text_content() == "0.1"
+    )  # no step falls on the peak: 0.09999 at most
+    page = shown(ScheduleExplorer(by_hand))
+    assert page.get_by_label("Knots, share of the run: rate").input_value() == "0: 0.02, 0.1: 0.1, 1: 0"
+
+
+RECORDED = Preset(
+    group="X1", about="a test", name="falling", schedule=Cosine(lr=0.3), epochs=8, steps_per_epoch=50,
+    accuracy=((4, 0.5), (8, 0.625)), source="one run",
+)  # fmt: skip
+
+
+@pytest.mark.browser
+def test_recorded_accuracy_is_shown_beside_the_schedule_of_its_runs(shown):
+    page = shown(ScheduleExplorer(presets=[*PUBLISHED, RECORDED]))
+    assert "recorded test accuracy" not in page.locator(".plot").text_content()
+    shape = page.get_by_label("Shape")
+    shape.select_option("falling")
+    assert [page.get_by_label(label, exact=True).input_value() for label in ("Epochs", "Steps per epoch")] == ["8", "50"]
+    assert shape.locator("option:checked").text_content() == "falling"
+    assert "recorded test accuracy" in page.locator(".plot").text_content()
+    assert page.locator("circle.recorded").count() == 2
+    assert page.locator(".sources").text_content() == "X1, falling: 62.5 % after 8 epochs, one run"
+    page.get_by_label("Learning rate", exact=True).fill("0.2")
+    page.keyboard.press("Tab")
+    assert page.locator("circle.recorded").count() == 0  # nobody has trained with this one
+    assert shape.input_value() == "cosine"
+
+
+def test_presets_are_those_of_the_records():
+    results = open_study("cifar10_accuracy").best_recorded("N2")
+    presets = {preset.name: preset for preset in recorded_presets(results)}
+    assert set(presets) == set(results.records)
+    early = presets["early peak"]
+    assert early.schedule.points == ((0.0, 0.02), (0.1, 0.1), (1.0, 0.0))
+    finals = [record.test_accuracy for record in results.records["early peak"]]
+    assert early.accuracy[-1] == pytest.approx((early.epochs, sum(finals) / len(finals)))
+    assert f"mean of {len(finals)} runs" in early.source
+
+
+@pytest.mark.browser
+def test_link_holds_the_state_and_restores_it(shown):
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0), (0.5, 0.1), (1, 0))), compared=[OneCycle(max_lr=0.2)]))
+    page.get_by_label("Epochs", exact=True).fill("7")
+    page.get_by_label("Across").select_option("epoch")
+    page.get_by_text("Copy a link to this").click()
+    link, table, code = page.url, page.locator("tbody").text_content(), code_of(page, "yaml")
+    assert "#schedules=" in link
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_selector("path.curve[d]", state="attached")
+    assert (page.locator("tbody").text_content(), code_of(page, "yaml")) == (table, code)
+    assert page.get_by_label("Epochs", exact=True).input_value() == "7"
+    assert page.get_by_label("Across").input_value() == "epoch"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schedule": {"kind": "constructor"}}, 'no shape "constructor"'),
+        ({"schedule": {"kind": "cosine", "lr": -1, "end_lr": 0}}, 'Learning rate: must be above 0, got "-1"'),
+        (
+            {"schedule": {"kind": "piecewise-linear", "points": 5}},
+            'must be pairs of share and rate like 0: 0.02, 1: 0.1, got "5"',
+        ),
+        ({"epochs": 1e9}, 'Epochs: must be at most 500, got "1000000000"'),
+        ({"compared": [{"kind": "constant", "lr": 1}] * 6}, "compared: must be at most 5 schedules"),
+        ({"axis": "<b>"}, 'axis: no "<b>"'),
+    ],
+)
+def test_link_of_impossible_state_is_refused_with_a_message(shown, change, message):
+    page = shown()
+    before = path_of(page)
+    state = {"schedule": {"kind": "constant", "lr": 0.1}, "compared": [], "epochs": 1, "steps_per_epoch": 1}
+    state |= {"loss_curve": "", "axis": "step", "scale": "linear"}
+    page.evaluate("(state) => { location.hash = '#schedules=' + encodeURIComponent(JSON.stringify(state)) }", state | change)
+    page.wait_for_function("document.querySelector('[role=status]').textContent")
+    assert message in page.get_by_role("status").text_content()
+    assert path_of(page) == before
 
 
 def test_explorer_takes_a_schedule_or_its_mapping():

@@ -303,4 +303,4 @@ def test_next_epoch_is_begun_before_the_wait_for_the_device_where_it_can_be(tiny
 
 def _loop(config):
     batches, _ = make_batches(config.data, load_dataset(config.data.name), choose_device("cpu"), seed=0)
-    return _Loop(config.train, build_model(config.model, 0), batches, Timer(choose_device("cpu")), None)
+    return _Loop(config.train, build_model(config.model, 0), batches, Timer(choose_device("cpu")), ())

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.config.base import Fraction, Settings
@@ -228,8 +229,14 @@ class RunConfig(Settings):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that identify this configuration."""
-        changed = {part: _non_defaults(getattr(self, part), implied=ResNetConfig) for part in type(self).model_fields}
-        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self._changed(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_yaml(self) -> str:
+        """The YAML file of this configuration, as `fastresnet train` reads it: all that differs from a default."""
+        return yaml.safe_dump(json.loads(json.dumps(self._changed())), sort_keys=False, default_flow_style=None)
+
+    def _changed(self) -> dict[str, Any]:
+        return {part: _non_defaults(getattr(self, part), implied=ResNetConfig) for part in type(self).model_fields}
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
         """A copy with some values replaced, each identified by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`. A

@@ -231,7 +231,7 @@ class Plateau(_Schedule):
             else:
                 bad_epochs += 1
             if bad_epochs > self.patience:
-                lr, bad_epochs = max(lr * self.factor, self.min_lr), 0
+                lr, bad_epochs = min(lr, max(lr * self.factor, self.min_lr)), 0
         return lr
 
 

@@ -17,6 +17,7 @@ from fastresnet.data.batches import ImageBatches
 from fastresnet.data.loaders import as_batches
 from fastresnet.models.protocols import Prepared
 from fastresnet.training.loop import FitResult, train_epochs
+from fastresnet.training.progress import Watcher
 
 
 def fit(
@@ -27,6 +28,7 @@ def fit(
     seed: int = 0,
     device: str | None = None,
     checkpoint: str | Path | None = None,
+    watch: Watcher | None = None,
     **settings: Any,
 ) -> FitResult:
     """Trains a network in place: any `nn.Module` that returns logits [N, classes] for images [N, C, H, W].
@@ -34,7 +36,7 @@ def fit(
     `train` and `test` come from `loaders`, or are other iterables of (images, labels) with a length, such as a DataLoader.
     `settings` are the fields of `TrainConfig`. `seed` seeds torch's generator, which dropout draws from. `device` is cuda, mps
     or cpu; None takes the device of the batches, else the fastest there is. `checkpoint` names a file that makes the run
-    resumable. Raises UserError, before any training, for settings that are not allowed.
+    resumable. `watch` follows the run and may end it. Raises UserError, before any training, for settings that are not allowed.
 
         >>> from fastresnet import OneCycle, loaders, resnet10
         >>> train, test = loaders("fashion-sample", batch_size=100)
@@ -58,4 +60,7 @@ def fit(
                 model.prepare(train.first_images)
         identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}"
         place = Path(checkpoint) if checkpoint else None
-        return train_epochs(config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity)
+        watchers = [watch] if watch else []
+        return train_epochs(
+            config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity, watchers=watchers
+        )

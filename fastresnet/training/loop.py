@@ -7,6 +7,7 @@ also when a loss that is not finite is noticed; the run then ends as `diverged`.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.training.evaluation import Score, evaluate
 from fastresnet.training.feed import Feed
 from fastresnet.training.probes import weight_norm
-from fastresnet.training.progress import ProgressBar
+from fastresnet.training.progress import TakenStep, Watcher
 from fastresnet.training.step import Steps
 
 
@@ -60,7 +61,7 @@ def train_epochs(
     timer: Timer,
     checkpoint: Path | None = None,
     identity: str = "",
-    bar: ProgressBar | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> FitResult:
     """Trains a network in place, evaluating as configured if there are test batches.
 
@@ -68,7 +69,7 @@ def train_epochs(
     there. Raises UserError if that file was saved under another `identity`. On a CPU the resumed run equals the
     uninterrupted one bit for bit. The processes of the batches' group train one network together.
     """
-    loop = _Loop(config, model, train_batches, timer, bar)
+    loop = _Loop(config, model, train_batches, timer, watchers)
     if checkpoint:
         loop.restore(checkpoint, identity)
     while not loop.finished:
@@ -84,8 +85,10 @@ def train_epochs(
 class _Loop:
     """Training in progress: the state that a checkpoint has to hold."""
 
-    def __init__(self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, bar: ProgressBar | None) -> None:
-        self.config, self.batches, self.group, self.timer, self.bar = config, batches, batches.group, timer, bar
+    def __init__(
+        self, config: TrainConfig, model: nn.Module, batches: Batches, timer: Timer, watchers: Sequence[Watcher]
+    ) -> None:
+        self.config, self.batches, self.group, self.timer, self.watchers = config, batches, batches.group, timer, watchers
         total = max(1, round(config.epochs * len(batches)))
         self.steps = Steps(config, model, total, timer.device, batches.group)
         self.epochs: list[EpochRecord] = []
@@ -129,8 +132,8 @@ class _Loop:
                 weight_norm=norm if norm is not None and math.isfinite(norm) else None,
             )
         )
-        if self.bar:
-            self.bar.epoch_done(self.epochs[-1])
+        for watcher in self.watchers:
+            watcher.epoch_done(self.epochs[-1])
 
     def _train_epoch(self, index: int) -> tuple[float, float]:
         """Trains one epoch; returns the mean loss and the accuracy over its images."""
@@ -147,8 +150,8 @@ class _Loop:
             if self.batches.losses is not None:
                 image_losses.append(functional.cross_entropy(logits.float(), labels, reduction="none"))
             num_images += len(labels) * group.size
-            if self.bar:
-                self.bar.step_done(len(labels) * group.size, loss)
+            for watcher in self.watchers:
+                watcher.step_done(TakenStep(self.steps.taken, self.steps.total, len(labels) * group.size, loss, self.steps.lr))
             if self.steps.finished:
                 break
         if image_losses and not self.steps.finished:
@@ -199,8 +202,8 @@ class _Loop:
                 f"{path}: a checkpoint of another version of fastresnet or torch ({first_line(error)}); remove it to start the "
                 "run again"
             ) from error
-        if self.bar:
-            self.bar.resume(self.epochs, self.steps.taken)
+        for watcher in self.watchers:
+            watcher.resumed(self.epochs, self.steps.taken)
 
     def _take_up(self, state: dict[str, Any]) -> None:
         self.steps.load_state_dict(state)

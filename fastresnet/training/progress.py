@@ -1,8 +1,16 @@
-"""The progress bar of a run: images per second, time left, loss and accuracy."""
+"""What follows a run while it trains, and the progress bar of the command line.
+
+class Printed(Watcher):
+    def epoch_done(self, epoch: EpochRecord) -> None:
+        print(epoch.test_accuracy)
+
+fit(model, train, test, epochs=10, watch=Printed())
+"""
 
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 from tqdm import tqdm
@@ -12,8 +20,40 @@ from fastresnet.records.record import EpochRecord
 _SECONDS_BETWEEN_LOSSES = 1.0
 
 
-class ProgressBar:
-    """A plain text bar on standard error. Reading the loss waits for the device, so it happens at most once per second."""
+@dataclass(frozen=True)
+class TakenStep:
+    """A training step that has just been taken."""
+
+    number: int
+    """Counted from 1."""
+    total: int
+    """Number of steps in the run."""
+    num_images: int
+    loss: Tensor
+    """Mean loss of the batch, on the device: reading it waits for the device, and the next step may overwrite it."""
+    lr: float
+    """Learning rate of the step."""
+
+
+class Watcher:
+    """Follows a run: a subclass overrides what it wants to know of. An exception that it raises ends the run and leaves the call
+    that trains."""
+
+    def resumed(self, epochs: Sequence[EpochRecord], step: int) -> None:
+        """Called once if the run continues from a checkpoint, after so many epochs and steps."""
+
+    def step_done(self, step: TakenStep) -> None:
+        """Called after every training step."""
+
+    def epoch_done(self, epoch: EpochRecord) -> None:
+        """Called after every epoch, once it has been evaluated if that was due."""
+
+
+class ProgressBar(Watcher):
+    """A plain text bar on standard error: images per second, time left, loss and accuracy.
+
+    Reading the loss waits for the device, so it happens at most once per second.
+    """
 
     def __init__(self, label: str, total_images: int, batch_size: int) -> None:
         self._bar = tqdm(desc=label, total=total_images, unit="image", unit_scale=True, file=sys.stderr)
@@ -21,11 +61,16 @@ class ProgressBar:
         self._loss = self._accuracy = "-"
         self._read_at = 0.0
 
-    def step_done(self, num_images: int, loss: Tensor) -> None:
+    def resumed(self, epochs: Sequence[EpochRecord], step: int) -> None:
+        """Continues the bar from where the checkpoint was."""
+        self._bar.initial = self._bar.n = step * self._batch_size
+        self.epoch_done(epochs[-1])
+
+    def step_done(self, step: TakenStep) -> None:
         """Counts a training step."""
-        self._bar.update(num_images)
+        self._bar.update(step.num_images)
         if time.perf_counter() - self._read_at > _SECONDS_BETWEEN_LOSSES:
-            self._loss = f"{float(loss):.3f}"
+            self._loss = f"{float(step.loss):.3f}"
             self._show()
 
     def epoch_done(self, epoch: EpochRecord) -> None:
@@ -34,11 +79,6 @@ class ProgressBar:
         if epoch.test_accuracy is not None:
             self._accuracy = f"{epoch.test_accuracy:.2%}"
         self._show()
-
-    def resume(self, epochs: Sequence[EpochRecord], step: int) -> None:
-        """Continues the bar from a checkpoint: its epochs and its number of steps."""
-        self._bar.initial = self._bar.n = step * self._batch_size
-        self.epoch_done(epochs[-1])
 
     def close(self) -> None:
         """Closes the bar and leaves its last state on the screen."""

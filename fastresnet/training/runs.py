@@ -32,7 +32,7 @@ from fastresnet.models.saved import SavedModel, transfer
 from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, StepSeconds
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import Measured, measure_after, measure_before
-from fastresnet.training.progress import ProgressBar
+from fastresnet.training.progress import ProgressBar, Watcher
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,16 @@ def train(
     device: str | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = False,
+    watch: Watcher | None = None,
     group: ProcessGroup = ALONE,
 ) -> RunResult:
     """Trains one network as configured. A string as `config` names a recipe, taken in its variant for the device.
 
     `start` is a trained network to fine-tune: its weights are copied, except a classifier for other classes. `dataset` is a data
     set of your own, with `config.data.name` "given"; otherwise the named one is looked for in `data_dir`, then in the places of
-    `fastresnet.data.sources`. `checkpoint` makes the run resumable; remove the file once the record is saved. `group` joins the
-    calls in several processes into one run. Raises UserError, before any training, if the configuration does not fit the data
-    or the device, and OutOfMemory if a batch does not fit into memory.
+    `fastresnet.data.sources`. `checkpoint` makes the run resumable; remove the file once the record is saved. `watch` follows
+    the run and may end it. `group` joins the calls in several processes into one run. Raises UserError, before any training, if
+    the configuration does not fit the data or the device, and OutOfMemory if a batch does not fit into memory.
 
         >>> config = RunConfig(data={"name": "fashion-sample"}, model={"in_channels": 1}, train={"epochs": 0.1})
         >>> train(config).record.outcome.status
@@ -92,7 +93,7 @@ def train(
             timer=run.timer,
             checkpoint=Path(checkpoint) if checkpoint else None,
             identity=_identity(config, seed, batches.images, start, group),
-            bar=bar,
+            watchers=[each for each in (bar, watch) if each],
         )
         if fitted.outcome.status == "finished":
             measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)

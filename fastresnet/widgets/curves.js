@@ -13,87 +13,115 @@ function roundHalfEven(value) {
 
 const milestoneSteps = (schedule, total) => schedule.milestones.map((at) => roundHalfEven(at * total)).sort((a, b) => a - b);
 
-function oneCycle(schedule, step, total, start, peak, end) {
-  const peakStep = schedule.warmup * total - 1;
-  const anneal = schedule.anneal === "cosine" ? cosineBlend : blend;
-  if (step <= peakStep && peakStep > 0) return anneal(start, peak, step / peakStep);
+// one cycle between three values, as a function of the step: rates and momenta take the same course
+function oneCycle({ warmup, anneal }, total, start, peak, end) {
+  const peakStep = warmup * total - 1;
   const from = Math.max(peakStep, 0);
-  return anneal(peak, end, (step - from) / Math.max(total - 1 - from, 1));
+  const course = anneal === "cosine" ? cosineBlend : blend;
+  return (step) =>
+    step <= peakStep && peakStep > 0 ? course(start, peak, step / peakStep) : course(peak, end, (step - from) / Math.max(total - 1 - from, 1));
 }
 
-function cyclicHeight(schedule, step, total) {
-  const turns = (step * schedule.num_cycles) / total;
+const cyclicHeight = ({ num_cycles, mode }, total) => (step) => {
+  const turns = (step * num_cycles) / total;
   const position = turns % 1;
   const height = 2 * Math.min(position, 1 - position);
-  return schedule.mode === "triangular2" ? height * 2 ** -Math.floor(turns) : height;
-}
+  return mode === "triangular2" ? height * 2 ** -Math.floor(turns) : height;
+};
 
+const cycleLengths = (s) => Array.from({ length: s.num_cycles }, (_, cycle) => s.cycle_factor ** cycle);
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+// for each kind, the function of the step that gives the learning rate in a run of so many steps
 const RATES = {
-  constant: (s) => s.lr,
-  "multi-step": (s, step, total) => s.lr * s.factor ** milestoneSteps(s, total).filter((at) => at <= step).length,
-  linear: (s, step, total) => blend(s.start_lr, s.end_lr, Math.min(1, step / total)),
-  exponential: (s, step, total) => s.lr * (s.end_lr / s.lr) ** (step / total),
-  "piecewise-linear"(s, step, total) {
+  constant: (s) => () => s.lr,
+  "multi-step"(s, total) {
+    const milestones = milestoneSteps(s, total);
+    return (step) => s.lr * s.factor ** milestones.filter((at) => at <= step).length;
+  },
+  linear: (s, total) => (step) => blend(s.start_lr, s.end_lr, Math.min(1, step / total)),
+  exponential: (s, total) => (step) => s.lr * (s.end_lr / s.lr) ** (step / total),
+  "piecewise-linear": ({ points }, total) => (step) => {
     const progress = step / total;
-    if (progress <= s.points[0][0]) return s.points[0][1];
-    const right = s.points.findIndex(([at]) => progress <= at);
-    if (right < 0) return s.points.at(-1)[1];
-    const [[from, fromLr], [to, toLr]] = [s.points[right - 1], s.points[right]];
+    if (progress <= points[0][0]) return points[0][1];
+    const right = points.findIndex(([at]) => progress <= at);
+    if (right < 0) return points.at(-1)[1];
+    const [[from, fromLr], [to, toLr]] = [points[right - 1], points[right]];
     return blend(fromLr, toLr, (progress - from) / (to - from));
   },
-  cosine: (s, step, total) => cosineBlend(s.lr, s.end_lr, step / total),
-  "cosine-restarts"(s, step, total) {
-    const lengths = Array.from({ length: s.num_cycles }, (_, cycle) => s.cycle_factor ** cycle);
-    let position = step * lengths.reduce((sum, length) => sum + length, 0);
-    let cycle = 0;
-    while (cycle < lengths.length - 1 && position >= lengths[cycle] * total) {
-      position -= lengths[cycle] * total;
-      cycle += 1;
-    }
-    return cosineBlend(s.lr, s.end_lr, position / (lengths[cycle] * total));
+  cosine: (s, total) => (step) => cosineBlend(s.lr, s.end_lr, step / total),
+  "cosine-restarts"(s, total) {
+    const lengths = cycleLengths(s);
+    const units = sum(lengths);
+    return (step) => {
+      let position = step * units;
+      let cycle = 0;
+      while (cycle < lengths.length - 1 && position >= lengths[cycle] * total) {
+        position -= lengths[cycle] * total;
+        cycle += 1;
+      }
+      return cosineBlend(s.lr, s.end_lr, position / (lengths[cycle] * total));
+    };
   },
-  "one-cycle"(s, step, total) {
+  "one-cycle"(s, total) {
     const start = s.max_lr / s.div_factor;
-    return oneCycle(s, step, total, start, s.max_lr, start / s.final_div_factor);
+    return oneCycle(s, total, start, s.max_lr, start / s.final_div_factor);
   },
-  "one-cycle-tail": (s, step, total) => (step >= s.tail_start * total ? s.tail_lr : RATES["one-cycle"](s, step, total)),
-  cyclic: (s, step, total) => blend(s.min_lr, s.max_lr, cyclicHeight(s, step, total)),
-  plateau(s, _step, _total, losses) {
+  "one-cycle-tail"(s, total) {
+    const cycle = RATES["one-cycle"](s, total);
+    return (step) => (step >= s.tail_start * total ? s.tail_lr : cycle(step));
+  },
+  cyclic(s, total) {
+    const height = cyclicHeight(s, total);
+    return (step) => blend(s.min_lr, s.max_lr, height(step));
+  },
+  plateau(s, _total, stepsPerEpoch, losses) {
     let [lr, best, bad] = [s.lr, Infinity, 0];
+    const byEpoch = [lr];
     for (const loss of losses) {
       if (loss < best * (1 - s.threshold)) [best, bad] = [loss, 0];
       else bad += 1;
-      if (bad > s.patience) [lr, bad] = [Math.max(lr * s.factor, s.min_lr), 0];
+      if (bad > s.patience) [lr, bad] = [Math.min(lr, Math.max(lr * s.factor, s.min_lr)), 0];
+      byEpoch.push(lr);
     }
-    return lr;
+    return (step) => byEpoch[Math.min(Math.floor(step / stepsPerEpoch), losses.length)];
   },
 };
 
-// Learning rate of every step of a run. `losses` holds a training loss for each epoch; only a plateau looks at it.
-function ratesOf(schedule, epochs, stepsPerEpoch, losses) {
-  const total = epochs * stepsPerEpoch;
-  const rate = RATES[schedule.kind];
-  if (schedule.kind !== "plateau") return Float64Array.from({ length: total }, (_, step) => rate(schedule, step, total));
-  const byEpoch = Array.from({ length: epochs }, (_, epoch) => rate(schedule, 0, total, losses.slice(0, epoch)));
-  return Float64Array.from({ length: total }, (_, step) => byEpoch[Math.floor(step / stepsPerEpoch)]);
-}
+// The learning rate of a run as a function of the step. `losses` holds a training loss for each epoch; only a plateau looks at it.
+const rateOf = (schedule, epochs, stepsPerEpoch, losses) => RATES[schedule.kind](schedule, epochs * stepsPerEpoch, stepsPerEpoch, losses);
 
-// Momentum of every step, or null where the schedule leaves it alone.
-function momentaOf(schedule, epochs, stepsPerEpoch) {
+// The momentum of a run as a function of the step, or null where the schedule leaves it alone.
+function momentumOf(schedule, epochs, stepsPerEpoch) {
   if (!schedule.momentum_range) return null;
   const total = epochs * stepsPerEpoch;
   const [low, high] = schedule.momentum_range;
-  const momentum =
-    schedule.kind === "cyclic"
-      ? (step) => blend(high, low, cyclicHeight(schedule, step, total))
-      : (step) => oneCycle(schedule, step, total, high, low, high);
-  return Float64Array.from({ length: total }, (_, step) => momentum(step));
+  if (schedule.kind !== "cyclic") return oneCycle(schedule, total, high, low, high);
+  const height = cyclicHeight(schedule, total);
+  return (step) => blend(high, low, height(step));
 }
 
-// Largest and last rate, and the area under the curve in rate times epochs.
-function readings(rates, stepsPerEpoch) {
-  const sum = rates.reduce((total, rate) => total + rate, 0);
-  return { maximum: rates.reduce((a, b) => Math.max(a, b)), final: rates.at(-1), area: sum / stepsPerEpoch };
+// At most so many steps of a run, evenly spread, the first and the last among them.
+function evenSteps(total, most) {
+  const last = Math.min(total, most) - 1;
+  return Array.from({ length: last + 1 }, (_, index) => (last ? Math.round((index * (total - 1)) / last) : 0));
+}
+
+// Largest and smallest positive rate, and the area under the curve in rate times epochs. Of a long run not every step is looked
+// at: the area is then that of 20,000 steps, and the largest rate is the largest beside the largest of those.
+function readings(rate, epochs, stepsPerEpoch) {
+  const total = epochs * stepsPerEpoch;
+  const steps = evenSteps(total, 20_000);
+  let [maximum, lowest, area, highest] = [-Infinity, Infinity, 0, 0];
+  for (const step of steps) {
+    const value = rate(step);
+    if (value > maximum) [maximum, highest] = [value, step];
+    if (value > 0 && value < lowest) lowest = value;
+    area += value;
+  }
+  const gap = Math.ceil(total / steps.length);
+  for (let step = Math.max(0, highest - gap); step <= Math.min(total - 1, highest + gap); step += 1) maximum = Math.max(maximum, rate(step));
+  return { maximum, lowest, area: (area / steps.length) * epochs };
 }
 
 // YAML 1.1 reads 1e-7 as text: its numbers want a point before the exponent.
@@ -126,12 +154,65 @@ const interpolation = (points, total) => {
   return byStep([`return float(np.interp(step, [${steps}], [${points.map(([, lr]) => lr).join(", ")}]))`]);
 };
 
+const OWN_TAIL = (s, total) => `class OneCycleTail(torch.optim.lr_scheduler.OneCycleLR):
+    def get_lr(self):
+        rates = super().get_lr()
+        return [${s.tail_lr}] * len(rates) if self.last_epoch >= ${s.tail_start * total} else rates
+
+
+`;
+
+// one cycle whose warm-up or decay has less than one step
+function ownCycle(s, total) {
+  const start = s.max_lr / s.div_factor;
+  const peak = s.warmup * total - 1;
+  const [up, from] = [peak > 0 ? peak : -1, Math.max(peak, 0)];
+  const [low, high] = s.momentum_range ?? [];
+  const momentum = `        for group in self.optimizer.param_groups:\n            group["momentum"] = course(self.last_epoch, ${high}, ${low}, ${high})\n`;
+  const tail = s.kind === "one-cycle-tail" ? `${s.tail_lr} if self.last_epoch >= ${s.tail_start * total} else ` : "";
+  return `def course(step, start, peak, end):
+    if step <= ${up}:
+        share, end = step / ${up}, peak
+    else:
+        share, start = (step - ${from}) / ${Math.max(total - 1 - from, 1)}, peak
+    return start + (end - start) * ${s.anneal === "cosine" ? "(1 - math.cos(math.pi * share)) / 2" : "share"}
+
+
+class OneCycle(torch.optim.lr_scheduler.LRScheduler):  # OneCycleLR divides by the steps of a phase, here less than one
+    def get_lr(self):
+${s.momentum_range ? momentum : ""}        rate = ${tail}course(self.last_epoch, ${start}, ${s.max_lr}, ${start / s.final_div_factor})
+        return [rate for _ in self.base_lrs]
+
+
+${optimizer(s.max_lr)}scheduler = OneCycle(optimizer)
+`;
+}
+
 function oneCycleTorch(s, total) {
-  const note = s.warmup * total > 1 ? "" : "# torch divides by the steps of the warm-up less one: this one is too short for it\n";
+  if (s.warmup * total <= 1 || (1 - s.warmup) * total < 1) return ownCycle(s, total);
   const shape = `pct_start=${s.warmup}, anneal_strategy="${s.anneal === "cosine" ? "cos" : "linear"}"`;
   const factors = `div_factor=${s.div_factor}, final_div_factor=${s.final_div_factor}`;
   const settings = `max_lr=${s.max_lr}, total_steps=${total}, ${shape}, ${factors}, ${momentumSettings(s.momentum_range)}`;
-  return note + optimizer(s.max_lr) + scheduler("OneCycleLR", settings);
+  if (s.kind === "one-cycle") return optimizer(s.max_lr) + scheduler("OneCycleLR", settings);
+  return `${OWN_TAIL(s, total)}${optimizer(s.max_lr)}scheduler = OneCycleTail(optimizer, ${settings})\n`;
+}
+
+// CosineAnnealingWarmRestarts, except where the first cycle is not of whole steps, as torch wants it
+function restartsTorch(s, total) {
+  const lengths = cycleLengths(s);
+  const units = sum(lengths);
+  if (total % units === 0) {
+    const settings = `T_0=${total / units}, T_mult=${s.cycle_factor}, eta_min=${s.end_lr}`;
+    return optimizer(s.lr) + scheduler("CosineAnnealingWarmRestarts", settings);
+  }
+  return byStep([
+    `position = step * ${units}  # in integers, so that no restart is a step early or late`,
+    `for length in [${lengths.map((length) => length * total).join(", ")}]:`,
+    "    if position < length:",
+    "        break",
+    "    position -= length",
+    `return ${s.end_lr} + (${s.lr} - ${s.end_lr}) * (1 + math.cos(math.pi * position / length)) / 2`,
+  ]);
 }
 
 const TORCH = {
@@ -142,18 +223,9 @@ const TORCH = {
   exponential: (s, total) => optimizer(s.lr) + scheduler("ExponentialLR", `gamma=${(s.end_lr / s.lr) ** (1 / total)}`),
   "piecewise-linear": (s, total) => interpolation(s.points, total),
   cosine: (s, total) => optimizer(s.lr) + scheduler("CosineAnnealingLR", `T_max=${total}, eta_min=${s.end_lr}`),
-  "cosine-restarts"(s, total) {
-    let units = 0;
-    for (let cycle = 0; cycle < s.num_cycles; cycle += 1) units += s.cycle_factor ** cycle;
-    const first = Math.ceil(total / units);
-    const note = total % units ? `# the first cycle in whole steps, as torch wants it; fastresnet's has ${total / units}\n` : "";
-    const settings = `T_0=${first}, T_mult=${s.cycle_factor}, eta_min=${s.end_lr}`;
-    return note + optimizer(s.lr) + scheduler("CosineAnnealingWarmRestarts", settings);
-  },
+  "cosine-restarts": restartsTorch,
   "one-cycle": oneCycleTorch,
-  "one-cycle-tail"(s, total) {
-    return `${oneCycleTorch(s, total)}# from step ${Math.ceil(s.tail_start * total)} on, set optimizer.param_groups[0]["lr"] = ${s.tail_lr} instead\n`;
-  },
+  "one-cycle-tail": oneCycleTorch,
   cyclic(s, total) {
     const shape = `step_size_up=${total / s.num_cycles / 2}, mode="${s.mode}"`;
     const settings = `base_lr=${s.min_lr}, max_lr=${s.max_lr}, ${shape}, ${momentumSettings(s.momentum_range)}`;
@@ -169,5 +241,6 @@ function toTorch(schedule, epochs, stepsPerEpoch) {
   const total = epochs * stepsPerEpoch;
   const body = TORCH[schedule.kind](schedule, total);
   const when = schedule.kind === "plateau" ? "scheduler.step(training_loss) after every epoch" : "scheduler.step() after every batch";
-  return `import torch\n${body.includes("np.") ? "import numpy as np\n" : ""}\n${body}# ${when}, ${total} batches\n`;
+  const imports = [body.includes("math.") && "import math\n", body.includes("np.") && "import numpy as np\n", "import torch\n"];
+  return `${imports.filter(Boolean).join("")}\n${body}# ${when}, ${total} batches\n`;
 }

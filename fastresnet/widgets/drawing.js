@@ -17,6 +17,8 @@ function make(tag, attributes = {}, ...children) {
 
 const short = (value) => String(Number(value.toPrecision(4)));
 const rounded = (value) => Number(value.toPrecision(3));
+// A number as one writes it: 0.02 where arithmetic has left 0.020000000000000004.
+const written = (value) => (typeof value === "number" ? String(Number(value.toPrecision(12))) : String(value));
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const deviation = (values) => Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1));

@@ -1,13 +1,36 @@
 // The explorer of schedules: controls, curves and readings around a model of `get`, `set`, `on` and `save_changes`, which
 // in a live notebook is anywidget's and on a page without a kernel a few lines around the same values.
 
-const DASHES = ["", "7 4", "2 3", "10 3 2 3", "5 2", "1 4"];
 const MOST_CURVES = 6;
+const LINK = "#schedules=";
+const LINKED = ["schedule", "compared", "epochs", "steps_per_epoch", "loss_curve", "axis", "scale"];
+
+const linkTo = (model) => LINK + encodeURIComponent(JSON.stringify(Object.fromEntries(LINKED.map((key) => [key, model.get(key)]))));
+
+// The state that a link holds, or an error that says what is wrong with it.
+function linkedState(link, lossCurves) {
+  const { schedule, compared, epochs, steps_per_epoch, loss_curve, axis, scale } = JSON.parse(decodeURIComponent(link.slice(LINK.length)));
+  const oneOf = (name, value, allowed) => {
+    if (!allowed.includes(value)) throw new Error(`${name}: no "${value}"`);
+    return value;
+  };
+  if (!Array.isArray(compared) || compared.length >= MOST_CURVES) throw new Error(`compared: must be at most ${MOST_CURVES - 1} schedules`);
+  return {
+    schedule: checkedSchedule(schedule),
+    compared: compared.map(checkedSchedule),
+    epochs: checked(FIELDS.epochs, String(epochs)),
+    steps_per_epoch: checked(FIELDS.steps_per_epoch, String(steps_per_epoch)),
+    loss_curve: oneOf("loss_curve", loss_curve, ["", ...lossCurves]),
+    axis: oneOf("axis", axis, ["step", "epoch"]),
+    scale: oneOf("scale", scale, ["linear", "log"]),
+  };
+}
 
 function render({ model, el }) {
   const uid = `schedule-${Math.random().toString(36).slice(2, 8)}`;
   let ownChange = false;
   let cursor = 0;
+  const known = new WeakMap();
   const kindSelect = make("select", { id: `${uid}-kind`, onchange: () => choose(kindSelect.value) });
   const settings = make("div", { class: "settings" });
   const run = make("div");
@@ -16,10 +39,16 @@ function render({ model, el }) {
   const reader = make("input", { type: "range", id: `${uid}-cursor`, min: 0, value: 0, oninput: () => moveCursor(Number(reader.value)) });
   const message = make("p", { class: "message", role: "status" });
   const codes = make("div");
+  const sources = make("ul", { class: "caption sources" });
   const keep = make("button", { type: "button", onclick: () => put("compared", [...model.get("compared"), schedule()]) }, "Keep for comparison");
+  const link = make("button", { type: "button", onclick: () => {
+    history.replaceState(null, "", linkTo(model));
+    copy("link", location.href);
+  } }, "Copy a link to this");
   const schedule = () => model.get("schedule");
   const curves = () => [schedule(), ...model.get("compared")];
   const losses = () => model.get("losses")[model.get("loss_curve")] ?? [];
+  const presets = () => model.get("presets");
   const total = () => model.get("epochs") * model.get("steps_per_epoch");
 
   function say(text, wrong = false) {
@@ -49,10 +78,11 @@ function render({ model, el }) {
   const change = (key, value) => put("schedule", { ...schedule(), [key]: value });
 
   function choose(option) {
-    const shape = SHAPES[option];
-    const kind = shape ? "piecewise-linear" : option;
-    const defaults = shape ? { points: shape.map(([at, height]) => [at, rounded(height * 0.1)]) } : KINDS[kind][1];
-    put("schedule", { kind, ...structuredClone(defaults) });
+    const preset = presets()[option];
+    if (preset) {
+      for (const key of ["schedule", "epochs", "steps_per_epoch"]) put(key, structuredClone(preset[key]));
+      buildRun();
+    } else put("schedule", { kind: option, ...structuredClone(KINDS[option][1]) });
     buildSettings();
   }
 
@@ -61,8 +91,8 @@ function render({ model, el }) {
     const scale = field.log ? Math.log : (x) => x;
     const [from, to] = [scale(field.from), scale(field.to)];
     const position = (x) => Math.round((1000 * (scale(Math.max(x, field.log ? field.from : -Infinity)) - from)) / (to - from));
-    const box = make("input", { id, type: "text", inputmode: "decimal", value });
-    const slider = make("input", { type: "range", min: 0, max: 1000, value: position(value), "aria-label": `${field.label}, slider`, "aria-valuetext": value });
+    const box = make("input", { id, type: "text", inputmode: "decimal", value: written(value) });
+    const slider = make("input", { type: "range", min: 0, max: 1000, value: position(value), "aria-label": `${field.label}, slider`, "aria-valuetext": written(value) });
     box.addEventListener("change", () => attempt(() => {
       const typed = checked(field, box.value);
       apply(typed);
@@ -81,8 +111,7 @@ function render({ model, el }) {
 
   function textSetting(key, label, width) {
     const id = `${uid}-${key}`;
-    const text = schedule()[key].map((item) => (width === 1 ? item : `${item[0]}: ${item[1]}`)).join(", ");
-    const box = make("input", { id, type: "text", class: "wide", value: text });
+    const box = make("input", { id, type: "text", class: "wide", value: asText(schedule()[key]) });
     box.addEventListener("change", () => attempt(() => change(key, listOf(label, box.value, width)), box));
     return make("div", { class: "setting" }, make("label", { for: id }, label), box);
   }
@@ -122,14 +151,11 @@ function render({ model, el }) {
 
   function buildSettings() {
     const { kind, ...values } = schedule();
-    const shaped = kind === "piecewise-linear" && SHAPES[kindSelect.value];
-    if (!shaped) kindSelect.value = kind;
     const rows = Object.entries(values).flatMap(([key, value]) => {
       if (key === "momentum_range") return momentumSetting(value);
-      if (key === "milestones") return textSetting(key, "Milestones, shares of the run", 1);
-      if (key === "points") return [textSetting(key, "Knots, share of the run: rate", 2), knotButtons()];
+      if (LISTS[key]) return [textSetting(key, ...LISTS[key]), ...(key === "points" ? [knotButtons()] : [])];
       if (CHOICES[key]) return selectSetting(`${uid}-${key}`, ...CHOICES[key], value, (chosen) => change(key, chosen));
-      return numberSetting(key, value, (typed) => change(key, typed), { ...FIELDS[key], ...NARROWER[kind]?.[key] });
+      return numberSetting(key, value, (typed) => change(key, typed), fieldOf(kind, key));
     });
     settings.replaceChildren(...rows);
   }
@@ -156,7 +182,7 @@ function render({ model, el }) {
     const moved = [Number(Math.max(low, Math.min(high, at)).toFixed(4)), Math.max(0, rounded(lr))];
     change("points", points.with(index, moved));
     const box = settings.querySelector(`#${uid}-points`);
-    if (box) box.value = schedule().points.map(([share, value]) => `${share}: ${value}`).join(", ");
+    if (box) box.value = asText(schedule().points);
   }
 
   function copy(name, text) {
@@ -175,41 +201,55 @@ function render({ model, el }) {
   const yaml = code("YAML", "yaml");
   const torch = code("PyTorch", "torch");
 
+  // a curve is read again only if it or the run has changed
+  function readingsOf(each, rate, epochs, perEpoch) {
+    const run = `${epochs} ${perEpoch} ${losses()}`;
+    if (known.get(each)?.run !== run) known.set(each, { run, ...readings(rate, epochs, perEpoch) });
+    return known.get(each);
+  }
+
   function draw() {
     const [epochs, perEpoch] = [model.get("epochs"), model.get("steps_per_epoch")];
     cursor = Math.min(cursor, total() - 1);
     reader.max = total() - 1;
     reader.setAttribute("aria-valuetext", `step ${cursor}`);
-    const drawn = curves().map((each, index) => ({
-      title: KINDS[each.kind][0],
-      rates: ratesOf(each, epochs, perEpoch, losses()),
-      momenta: momentaOf(each, epochs, perEpoch),
-      stroke: `stroke: var(--c${index % MOST_CURVES})`,
-      dash: DASHES[index % MOST_CURVES],
-    }));
+    const titles = titlesOf(curves());
+    const drawn = curves().map((each, index) => {
+      const rate = rateOf(each, epochs, perEpoch, losses());
+      const momentum = momentumOf(each, epochs, perEpoch);
+      return { schedule: each, title: titles[index], rate, momentum, read: readingsOf(each, rate, epochs, perEpoch), ...lookOf(index) };
+    });
+    // runs are known by their schedule: whoever comes to it by hand sees them, too
+    const recorded = drawn.flatMap((each) => presets().filter((preset) => preset.accuracy.length && sameSchedule(preset.schedule, each.schedule)).map((preset) => ({ ...each, preset })));
+    listRecorded(sources, recorded);
+    const chosen = presets()[kindSelect.value];
+    if (!chosen || !sameSchedule(chosen.schedule, schedule())) kindSelect.value = schedule().kind;
     const knots = schedule().kind === "piecewise-linear" ? schedule().points : [];
-    const look = { perEpoch, cursor, axis: model.get("axis"), scale: model.get("scale"), width: Math.max(280, plot.clientWidth || 600) };
-    drawPlot(plot, drawn, knots, look, { moveKnot, moveCursor });
-    fillTable(table, drawn, perEpoch, cursor, (index) => {
+    const look = { total: total(), perEpoch, cursor, axis: model.get("axis"), scale: model.get("scale"), width: Math.max(280, plot.clientWidth || 600) };
+    drawPlot(plot, drawn, knots, recorded, look, { moveKnot, moveCursor });
+    fillTable(table, drawn, look, (index) => {
       put("compared", model.get("compared").toSpliced(index - 1, 1));
       table.focus(); // the button that was pressed is gone
     });
     yaml.textContent = toYaml(schedule());
     torch.textContent = toTorch(schedule(), epochs, perEpoch);
-    keep.disabled = curves().length >= MOST_CURVES;
+    keep.disabled = curves().length >= MOST_CURVES || model.get("compared").some((each) => sameSchedule(each, schedule()));
   }
 
   const option = ([value, label]) => make("option", { value }, label);
   kindSelect.append(...Object.entries(KINDS).map(([kind, [label]]) => option([kind, label])));
-  kindSelect.append(make("optgroup", { label: "Piecewise linear, to start from" }, ...Object.keys(SHAPES).map((name) => option([name, name]))));
+  for (const [group, about] of new Map(presets().map((preset) => [preset.group, preset.about]))) {
+    const own = presets().flatMap((preset, index) => (preset.group === group ? [option([index, preset.name])] : []));
+    kindSelect.append(make("optgroup", { label: `${group}: ${about}` }, ...own));
+  }
   const controls = make("div", {},
     make("fieldset", {}, make("legend", {}, "Schedule"),
       make("div", { class: "setting" }, make("label", { for: kindSelect.id }, "Shape"), make("span", { class: "wide" }, kindSelect)),
-      settings, make("div", { class: "buttons" }, keep)),
+      settings, make("div", { class: "buttons" }, keep, ...(model.isPage ? [link] : []))),
     make("fieldset", {}, make("legend", {}, "Run"), run));
   const cursorRow = make("div", {}, make("label", { for: reader.id }, "Read at"), reader);
   const root = make("div", { class: "fastresnet-widget schedule-explorer" },
-    make("div", { class: "panes" }, controls, make("div", {}, plot, cursorRow, table, codes, message)));
+    make("div", { class: "panes" }, controls, make("div", {}, plot, sources, cursorRow, table, codes, message)));
   el.append(root);
   buildSettings();
   buildRun();
@@ -224,12 +264,24 @@ function render({ model, el }) {
   };
   const watched = ["schedule", "compared", "epochs", "steps_per_epoch", "losses", "loss_curve", "axis", "scale"];
   for (const key of watched) model.on(`change:${key}`, changed);
+  const follow = () => location.hash.startsWith(LINK) && attempt(() => {
+    try {
+      for (const [key, value] of Object.entries(linkedState(location.hash, Object.keys(model.get("losses"))))) model.set(key, value);
+    } catch (error) {
+      throw new Error(`The link cannot be followed: ${error.message}`);
+    }
+  });
+  if (model.isPage) {
+    follow();
+    window.addEventListener("hashchange", follow);
+  }
   const resized = onNewWidth(plot, draw);
   return () => {
     resized.disconnect();
+    window.removeEventListener("hashchange", follow);
     for (const key of watched) model.off(`change:${key}`, changed);
   };
 }
 
 export default { render };
-export { ratesOf, momentaOf, toYaml, toTorch, KINDS, SHAPES };
+export { rateOf, momentumOf, toYaml, toTorch, titlesOf, linkedState, KINDS };

@@ -13,14 +13,6 @@ const KINDS = {
   cyclic: ["Cyclic triangles", { min_lr: 0.01, max_lr: 0.1, num_cycles: 3, mode: "triangular", momentum_range: null }],
   plateau: ["Reduce on plateau", { lr: 0.1, factor: 0.1, patience: 2, threshold: 0.0001, min_lr: 0 }],
 };
-// heights as shares of the maximal rate; those by hand are the ones that experiment N2 trains with
-const SHAPES = {
-  "Linear warm-up and decay": [[0, 0], [0.2, 1], [1, 0]],
-  "trapezoid (N2)": [[0, 0.04], [0.15, 1], [0.7, 1], [1, 0]],
-  "early peak (N2)": [[0, 0.2], [0.1, 1], [1, 0]],
-  "late peak (N2)": [[0, 0.04], [0.6, 1], [1, 0]],
-  "three stairs (N2)": [[0, 1], [0.5, 1], [0.51, 0.2], [0.8, 0.2], [0.81, 0.04], [1, 0.04]],
-};
 const rate = (label, low = 0) => ({ label, low, from: 1e-5, to: 10, log: true });
 const share = (label) => ({ label, low: 0, high: 1, from: 0, to: 1 });
 const FIELDS = {
@@ -40,6 +32,8 @@ const FIELDS = {
 };
 // where a kind of schedule allows less than the others that have the field
 const NARROWER = { plateau: { factor: { below: 1, to: 0.99 } }, exponential: { end_lr: { low: "above" } } };
+const fieldOf = (kind, key) => ({ ...FIELDS[key], ...NARROWER[kind]?.[key] });
+const LISTS = { milestones: ["Milestones, shares of the run", 1], points: ["Knots, share of the run: rate", 2] };
 const CHOICES = { anneal: ["Annealing", ["cosine", "linear"]], mode: ["Mode", ["triangular", "triangular2"]] };
 
 // The number a field holds, or an error that says what is allowed.
@@ -65,4 +59,37 @@ function listOf(label, text, width) {
   if (items.length < 2) throw new Error(`${label}: at least two points are needed`);
   if (items.some(([at], index) => index && at <= items[index - 1][0])) throw new Error(`${label}: shares must strictly increase`);
   return items;
+}
+
+// A list of numbers, or of pairs, as `listOf` reads it.
+const asText = (items) => items.map((item) => (Array.isArray(item) ? item.map(written).join(": ") : written(item))).join(", ");
+
+// A schedule from elsewhere, or an error that says what is wrong with it.
+function checkedSchedule(schedule) {
+  const { kind } = Object(schedule);
+  if (!Object.hasOwn(KINDS, kind)) throw new Error(`no shape "${kind}"`);
+  const value = (key) => {
+    const given = schedule[key];
+    if (LISTS[key]) return listOf(LISTS[key][0], asText([given].flat()), LISTS[key][1]);
+    if (key === "momentum_range") return given === null ? null : [0, 1].map((end) => checked(share("Momentum"), String(Object(given)[end])));
+    if (!CHOICES[key]) return checked(fieldOf(kind, key), String(given));
+    if (!CHOICES[key][1].includes(given)) throw new Error(`${CHOICES[key][0]}: must be ${CHOICES[key][1].join(" or ")}, got "${given}"`);
+    return given;
+  };
+  return { kind, ...Object.fromEntries(Object.keys(KINDS[kind][1]).map((key) => [key, value(key)])) };
+}
+
+const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const sameSchedule = (a, b) => Object.keys({ ...a, ...b }).every((key) => equal(a[key], b[key]));
+
+// What each of several schedules is called: its kind, and its settings where others of the kind have different ones.
+function titlesOf(schedules) {
+  return schedules.map((schedule) => {
+    const alike = schedules.filter(({ kind }) => kind === schedule.kind);
+    const differing = Object.keys(schedule).filter((key) => alike.some((other) => !equal(other[key], schedule[key])));
+    const name = (key) => (FIELDS[key]?.label ?? CHOICES[key]?.[0] ?? LISTS[key]?.[0] ?? "Momentum").split(",")[0].toLowerCase();
+    const text = (value) => (value === null ? "left alone" : Array.isArray(value) ? asText(value) : typeof value === "number" ? written(value) : value);
+    const label = KINDS[schedule.kind][0];
+    return differing.length ? `${label}: ${differing.map((key) => `${name(key)} ${text(schedule[key])}`).join("; ")}` : label;
+  });
 }

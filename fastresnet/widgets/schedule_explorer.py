@@ -19,6 +19,7 @@ from fastresnet.config.schedules import OneCycle, Schedule
 from fastresnet.errors import UserError
 from fastresnet.records.store import read_record
 from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
+from fastresnet.widgets.presets import Preset
 
 
 class _Holder(Frozen):
@@ -40,7 +41,8 @@ class ScheduleExplorer(Explorer):
     """Draws and compares schedules. `schedule` holds the one that a reader has made, a model of `fastresnet.config.schedules`.
 
     `epochs` and `steps_per_epoch` are the run's. `losses` holds training losses by epoch, each curve under a name; a plateau
-    watches the curve `loss_curve`. Raises UserError for a faulty schedule, traitlets.TraitError for other faulty values.
+    watches the curve `loss_curve`. `presets` can be chosen; the accuracies that they led to are shown beside them. Raises
+    UserError for a faulty schedule, traitlets.TraitError for other faulty values.
     """
 
     _esm = script("drawing.js", "curves.js", "fields.js", "plot.js", "explorer.js")
@@ -50,6 +52,7 @@ class ScheduleExplorer(Explorer):
     epochs = traitlets.Int(10, min=1, max=500).tag(sync=True)
     steps_per_epoch = traitlets.Int(100, min=1, max=1000).tag(sync=True)
     losses = traitlets.Dict(value_trait=traitlets.List(traitlets.Float()), key_trait=traitlets.Unicode()).tag(sync=True)
+    presets = traitlets.List(ConfigTrait(Preset, "preset")).tag(sync=True, to_json=to_json)
     loss_curve = traitlets.Unicode("").tag(sync=True)
     axis = traitlets.Enum(("step", "epoch"), "step").tag(sync=True)
     scale = traitlets.Enum(("linear", "log"), "linear").tag(sync=True)
@@ -60,11 +63,13 @@ class ScheduleExplorer(Explorer):
         *,
         compared: Sequence[Any] = (),
         losses: Mapping[str, Sequence[float]] | None = None,
+        presets: Sequence[Preset] = (),
         **state: Any,
     ) -> None:
         curves = {name: list(values) for name, values in (losses or {}).items()}
         first = {"loss_curve": next(iter(curves))} if curves else {}
-        super().__init__(schedule=schedule or OneCycle(max_lr=0.1), compared=list(compared), losses=curves, **{**first, **state})
+        held = {"compared": list(compared), "losses": curves, "presets": list(presets)}
+        super().__init__(schedule=schedule or OneCycle(max_lr=0.1), **{**held, **first, **state})
 
     @traitlets.validate("loss_curve")
     def _known_curve(self, proposal: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ _PAGE = """<div data-widget="{key}"></div>
 const state = {state};
 const listeners = {{}};
 const model = {{
+  isPage: true,
   get: (key) => state[key],
   set(key, value) {{
     state[key] = value;
