@@ -80,8 +80,9 @@ def test_recorded_figures_are_the_record_s(c13):
         assert each["accuracies"] == [record.test_accuracy for record in c13.records[each["variant"]]]
     own, base = (next(each for each in picker.recorded if each["variant"] == name) for name in (NO_POOL, "base"))
     difference, low, high = own["differences"]["base"]
-    verdict = verdicts.higher("", own["accuracies"], base["accuracies"]).evidence
-    assert f"Difference {100 * difference:+.2f} points, 95 % interval {100 * low:+.2f} to {100 * high:+.2f}" in verdict
+    verdict = verdicts.difference("", "{}", own["accuracies"], base["accuracies"])
+    assert verdict.found.startswith(f"{abs(100 * difference):.1f} points")
+    assert f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}" in verdict.statistics
     assert "small edition" in picker.caption
     assert "AMD EPYC" in picker.caption
 

@@ -62,7 +62,7 @@ def test_reference_says_the_default_of_a_setting(name, shown):
     assert signature.astext() == shown
 
 
-def test_figures_description_becomes_the_pictures_text_and_parameters_are_folded():
+def test_figures_description_becomes_the_pictures_text_and_parameters_are_left_out():
     figure = nbformat.v4.new_code_cell("figure", metadata={"tags": ["hide-input"]})
     figure.outputs = [
         nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg/>"}, metadata={"image/svg+xml": {"alt": "F1"}})
@@ -70,4 +70,4 @@ def test_figures_description_becomes_the_pictures_text_and_parameters_are_folded
     injected = nbformat.v4.new_code_cell("epochs = 2", metadata={"tags": ["injected-parameters"]})
     first, second = build._for_the_page(nbformat.v4.new_notebook(cells=[figure, injected])).cells
     assert first.metadata["mystnb"] == {"image": {"alt": "F1"}}
-    assert second.metadata["tags"] == ["injected-parameters", "hide-input"]
+    assert second.metadata["tags"] == ["injected-parameters", "remove-cell"]

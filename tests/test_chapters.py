@@ -1,5 +1,6 @@
 """A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
 
+import ast
 import json
 import os
 import signal
@@ -215,6 +216,21 @@ def test_committed_chapter_is_clean(name):
         lines = [line for line in cell.source.splitlines() if line.strip()]
         assert not any(line.startswith(("def ", "class ", "while ")) for line in lines)
         assert not any("epoch(" in line and line.lstrip().startswith("for ") for line in lines)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_cell_overwrites_a_parameter(name):
+    """Else its cells could not be run twice."""
+    cells = [cell for cell in nbformat.read(ROOT / "book" / f"{name}.ipynb", 4).cells if cell.cell_type == "code"]
+    tree = ast.parse(
+        "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata["tags"]).replace(
+            "%matplotlib", "# matplotlib"
+        )
+    )
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    imported = {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert stored
+    assert not (stored | imported) & set(find_study(name).Parameters.model_fields)
 
 
 @pytest.mark.parametrize("name", STUDIES)

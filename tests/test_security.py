@@ -80,7 +80,7 @@ def test_names_in_captions_and_verdicts_are_text(tiny):
     record = train(tiny).record.model_copy(update={"config": config})
     shown = caption(Results(Experiment("A", "?", {"one": config}, (0,)), "cpu", {"one": (record,)}))
     assert "folder:&lt;img src=x" in shown
-    verdict = Verdict(ATTACK, "confirmed", "p < 0.001")._repr_markdown_()
+    verdict = Verdict(ATTACK, "yes", "p < 0.001", "")._repr_markdown_()
     assert "p < 0.001" in verdict
     for text in (shown, verdict):
         assert "<img" not in text
