@@ -86,7 +86,7 @@ def test_time_limit_holds_where_interruptions_were_ignored_before():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     output = tmp_path / "out.ipynb"
-    arguments = ["chapter", "run", "fashionmnist_speed", "-o", output, "-p", "f8_epochs=500"]
+    arguments = ["chapter", "run", "findings", "-o", output]
     process = subprocess.Popen(
         [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
         cwd=ROOT,
@@ -107,7 +107,7 @@ def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_stopped_sweep_leaves_no_worker_and_no_kernel(seed_files, tmp_path, how):
     files = [part for file in seed_files for part in ("-f", str(file))]
-    arguments = ["chapter", "sweep", "fashionmnist_speed", *files, "-o", str(tmp_path), "-p", "f8_epochs=500"]
+    arguments = ["chapter", "sweep", "findings", *files, "-o", str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     process = subprocess.Popen(
         [sys.executable, "-c", "from fastresnet.cli import main; main()", *arguments], cwd=ROOT, env=environment
@@ -119,7 +119,7 @@ def test_stopped_sweep_leaves_no_worker_and_no_kernel(seed_files, tmp_path, how)
     process.send_signal(how)
     process.wait(timeout=60)
     _wait_for(lambda: all(_state(pid) in ("gone", "Z") for pid in (*workers, *kernels)))
-    assert not list(tmp_path.glob("fashionmnist_speed-seed?.ipynb"))
+    assert not list(tmp_path.glob("findings-seed?.ipynb"))
 
 
 def _children(parent, word):

@@ -148,7 +148,7 @@ def test_laboratory_trains_and_stops_while_other_cells_run(run_all):
     runs.get_by_role("cell", name="training").wait_for(timeout=60_000)
     runs.locator("path.curve[d*=L]").nth(1).wait_for(timeout=60_000)  # rate and loss are drawn as they come
     run_cell(page, "print(repr(explorer.schedule))")
-    page.locator(".jp-OutputArea-output", has_text="max_lr=0.25").wait_for(timeout=60_000)
+    page.locator(".jp-OutputArea-output", has_text="max_lr=0.25").first.wait_for(timeout=60_000)
     assert runs.get_by_role("cell", name="training").count() == 1
     page.get_by_role("button", name="Stop", exact=True).click()
     runs.get_by_role("cell", name=re.compile(r"stopped after \d+ steps")).wait_for(timeout=60_000)

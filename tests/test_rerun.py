@@ -81,11 +81,10 @@ def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_
 
 
 ODD = {
-    "cifar10_accuracy": ["seeds=[0]", "c1_rates=[0.3]", "c7_schedules=[plateau]", "c11_batch_sizes=[900]", "epochs=1"],
-    "fashionmnist_speed": ["f8_epochs=1", "f8_stem_channels=[8]", "f6_rates=[0.4]", "seeds=[0, 1]"],
-    "myrtle_notes": ["seeds=[0]", "m2c_rates=[0.4]", "m4d_residuals=[[2]]", "m5a_rates=[0.2]", "m7b_rates=[0.3]", "run_epochs=1"],
-    "findings": ["epochs=1", "seeds=[0]"],
-    "frontier": ["recipes={cifar10-83: [0]}"],
+    "cifar10_accuracy": ["c1_rates=[0.3]", "c7_schedules=[plateau]", "c10_activations=[elu]", "c11_batch_sizes=[900]"],
+    "fashionmnist_speed": ["f8_epochs=1", "f6_rates=[0.4]"],
+    "myrtle_notes": ["m2c_rates=[0.4]", "m7b_rates=[0.3]"],
+    "findings": ["epochs=1"],
 }
 
 
@@ -96,7 +95,7 @@ def test_page_of_odd_parameters_makes_no_empty_comparison(name, real_data, tmp_p
     done = command("chapter", "run", name, *changes, "--scale", "0.01", "--data-dir", real_data, "-o", tmp_path / "mine.ipynb")
     assert done.returncode == 0, done.stderr
     text = page_text(nbformat.read(tmp_path / "mine.ipynb", 4))
-    assert not re.findall(r"\bnan\b|0 runs|no run to compare|\*\*\s*and|[Nn]ot asked|\(\*\*\)", text)
+    assert not re.findall(r"\bnan\b|\b0 runs|no run to compare|\*\*\s*and|[Nn]ot asked|\(\*\*\)", text)
     for one, other in re.findall(r"Is \*([^*]+)\* [^?]*? than \*([^*]*)\*\?", text):
         assert one != other
         assert other

@@ -37,7 +37,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C4", "How much momentum?", _momenta),
         ("C5", "Which constant rate is best with momentum?", _rates_with_momentum),
         ("C6", "How much weight decay?", _weight_decays),
-        ("C7", "Which schedule is fastest to a given accuracy?", _schedules),
+        ("C7", "Which schedule gets furthest?", _schedules),
         ("C8", "How high should one cycle go?", _maxima),
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
         ("C9-epochs", "Had the report's schedule moved on once an epoch, where once a step was meant?", _moved_once_an_epoch),

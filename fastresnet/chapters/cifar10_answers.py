@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.report import figures, most_accurate, original, selection, style, values
-from fastresnet.report.answers import Answer, Questions, beside, choice, mean, percent, points, sentence
+from fastresnet.report.answers import Answer, Questions, beside, choice, mean, percent, points, sentence, to_report
 from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
 from fastresnet.report.verdicts import difference
 from fastresnet.study import Results, Study
@@ -102,7 +102,7 @@ def flips(c9: Results) -> Answer:
         (c9,),
         percent([printed]),
         percent(samples[2]),
-        points(samples[2], [printed]),
+        to_report(samples[2], printed),
         sentence(said, *samples),
         (more_accurate(c9, flipped, plain), equally_accurate(c9, both, flipped, margin=0.005)),
         partial(figures.train_and_test, c9, original=original.C9),
@@ -119,7 +119,7 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
         (c9_epochs,),
         percent([printed]),
         percent(slow),
-        points(slow, [printed]),
+        to_report(slow, printed),
         sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}, not to the report's {mean([printed])}.", slow),
         (difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),),
         partial(figures.train_and_test, c9_epochs, original=original.C9),
@@ -173,7 +173,7 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     printed, _ = original.C13["base"]
     said = f"0.075 best, {percent([printed])}"
     answer = choice(c12, "maximum 0.075", said, figure=partial(figures.curves, c12), tables=[_table(c12)])
-    return replace(answer, difference=points(values(c12, "maximum 0.075", ACCURACY), [printed]))
+    return replace(answer, difference=to_report(values(c12, "maximum 0.075", ACCURACY), printed))
 
 
 def architectures(c13: Results, timed: Results) -> Answer:
@@ -190,7 +190,7 @@ def architectures(c13: Results, timed: Results) -> Answer:
         (c13, timed),
         beside(percent, {best: printed}),
         beside(percent, {best: ours}),
-        points(ours, printed),
+        to_report(ours, printed[0]) if printed else "—",
         sentence(said, base, ours) if best != "base" else "",
         tuple(verdicts),
         partial(_architecture_figure, c13, timed),
@@ -208,10 +208,11 @@ def _architecture_figure(c13: Results, timed: Results) -> Figure:
 
 def _architecture_table(c13: Results, timed: Results) -> pd.DataFrame:
     printed = {name: (f"{100 * accuracy:.2f}", cost) for name, (accuracy, cost) in original.C13.items()}
-    table = report.beside_original(c13, ACCURACY, {name: accuracy for name, (accuracy, _) in printed.items()}, scale=100)
-    table = table.set_axis(["report, %", "here, %", "runs"], axis="columns")
+    table = report.beside_original(
+        c13, ACCURACY, {name: accuracy for name, (accuracy, _) in printed.items()}, unit="%", scale=100
+    )
     seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
-    costs = {"report, s per epoch": {name: cost for name, (_, cost) in printed.items()}, "here, s per epoch": seconds}
+    costs = {"original, s per epoch": {name: cost for name, (_, cost) in printed.items()}, "here, s per epoch": seconds}
     return table.join(pd.DataFrame(costs).map("{:.1f}".format)).replace("nan", "—").fillna("—")
 
 

@@ -59,7 +59,7 @@ def image_sizes(f4: Results, timed: Results) -> Answer:
         results=(f4, timed),
         verdicts=(*answer.verdicts, unsteady),
         figure=partial(_image_size_figure, f4, timed),
-        tables=(*answer.tables, report.beside_original(f4, "test_accuracy", {}, scale=100)),
+        tables=(*answer.tables, report.beside_original(f4, "test_accuracy", {}, unit="%", scale=100)),
     )
 
 
@@ -73,7 +73,7 @@ def _image_size_figure(f4: Results, timed: Results) -> Figure:
 def precisions(f5: Results) -> Answer:
     """F5: in the report, half precision was slower at the small batch and faster at the large one."""
     (small_single, small_half), (large_single, large_half) = list(f5.records)[:2], list(f5.records)[-2:]
-    verdicts = (quicker(f5, small_single, small_half), quicker(f5, large_half, large_single))
+    verdicts = (quicker(f5, small_half, small_single), quicker(f5, large_half, large_single))
     return _timed(f5, large_half, large_single, "slower at 155, faster at 1024", *verdicts)
 
 
@@ -100,10 +100,12 @@ def widths(f8: Results, timed: Results) -> Answer:
         "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
     )
     printed = [[original.seconds_to(PRINTED[variant], EASY) or 0.0] for variant in (NARROW, WIDE)]
+    images = max(record.data.train_images for group in f8.records.values() for record in group if record.data)
     said = (
-        f"The narrow network reaches 80 % after {seconds(reached[0])}, the wide one after {seconds(reached[1])}; in the report "
+        f"The narrow network reaches 80 % after {seconds(reached[0])}, the wide one after {seconds(reached[1])}, with {images:,} "
+        f"images per epoch. In the report it was {seconds(printed[0])} and {seconds(printed[1])}, with "
+        f"{original.EPOCH_IMAGES['fashion-mnist']:,}."
     )
-    said += f"it was {seconds(printed[0])} and {seconds(printed[1])}."
     return Answer(
         (f8, timed),
         beside(seconds, {"narrow": printed[0], "wide": printed[1]}),

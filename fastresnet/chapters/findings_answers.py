@@ -55,9 +55,9 @@ def _final_figure(final: Results) -> Figure:
 def _final_table(final: Results) -> pd.DataFrame:
     accuracies = {name: f"{100 * accuracy:.2f}" for name, (accuracy, _) in original.FINAL.items()}
     seconds = {name: f"about {cost:.0f}" for name, (_, cost) in original.FINAL.items()}
-    table = beside_original(final, "test_accuracy", accuracies, scale=100)
-    costs = beside_original(final, "train_seconds", seconds, digits=0)
-    return table.drop(columns="runs").join(costs, lsuffix=", %", rsuffix=", s")
+    table = beside_original(final, "test_accuracy", accuracies, unit="%", scale=100)
+    costs = beside_original(final, "train_seconds", seconds, unit="s", digits=0)
+    return table.drop(columns="runs").join(costs)
 
 
 QUESTIONS: Questions = {"final": (final_models, ("final",))}

@@ -13,6 +13,9 @@ from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, INK, RULE
 from fastresnet.study import Results
 
+_ROOM = 2.0
+"""Smallest ratio of the costs of two published results that are both named."""
+
 
 def frontier(
     results: Mapping[str, Results],
@@ -32,12 +35,14 @@ def frontier(
         ax.plot(costs, errors, mark["marker"], color=mark["color"], alpha=0.7, markersize=6, label=name)
         edge, shift, side = (min(costs), -6, "right") if names == "left" else (max(costs), 6, "left")
         _name(ax, name, (edge, sum(errors) / len(errors)), (shift, -3), ha=side, color=mark["color"])
-    for point in published:
-        value, error = getattr(point, published_cost), 100 * (1 - point.accuracy)
-        if value is not None:
-            ax.plot(value, error, ".", color=INK, markersize=5)
+    places = [(getattr(point, published_cost), 100 * (1 - point.accuracy), point.name.split(" (")[0]) for point in published]
+    named = 0.0
+    for value, error, name in sorted(place for place in places if place[0] is not None):
+        ax.plot(value, error, ".", color=INK, markersize=5)
+        if value > _ROOM * named:  # a name between its neighbours' would hide them
             # upwards, because many have the same error at nearly the same cost
-            _name(ax, point.name.split(" (")[0], (value, error), (0, 4), ha="left", color=INK, rotation=55)
+            _name(ax, name, (value, error), (0, 4), ha="left", color=INK, rotation=55)
+            named = value
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(ScalarFormatter())

@@ -133,7 +133,7 @@ def half_precision(m3a: Results) -> Answer:
     """M3a: training in half precision is faster."""
     single, half = m3a.records
     printed = dict(zip(m3a.records, (f"{name}, {s:.0f} s" for name, s in original.M3A_SECONDS.items()), strict=True))
-    table = report.beside_original(m3a, "train_seconds", printed)
+    table = report.beside_original(m3a, "train_seconds", printed, unit="s")
     return _timed(m3a, half, single, "256 s became 186 s", (_sooner(m3a, half, single),), tables=(table,))
 
 
@@ -152,7 +152,7 @@ def backbones(m4a: Results) -> Answer:
     verdicts = tuple(more_accurate(m4a, after, before) for before, after in pairwise(m4a.records))
     tables = (
         _beside_accuracies(m4a, original.M4A),
-        report.beside_original(m4a, "train_seconds", {name: f"{cost:.0f}" for name, (_, cost) in original.M4A.items()}),
+        report.beside_original(m4a, "train_seconds", {name: f"{cost:.0f}" for name, (_, cost) in original.M4A.items()}, unit="s"),
     )
     return _duel(m4a, last, first, "55.9 % became 91.1 %", verdicts, figure=partial(_backbone_figure, m4a), tables=tables)
 
@@ -335,7 +335,7 @@ def stable_rates(m7b: Results) -> Answer:
         (m7b,),
         "a stress test",
         f"batch norm {medians[0]:g}, no norm {medians[1]:g}",
-        f"{medians[0] / medians[1]:.2g} times",
+        f"{medians[0] / medians[1]:.3g} times",
         f"The highest rate that trains is {medians[0]:g} with batch norm and {medians[1]:g} without it (medians).",
         (ratio(question, "It is {} as high", normed, without, above=5),),
         partial(_stress_figure, m7b, runs),
@@ -455,12 +455,12 @@ def _sooner(results: Results, one: str, other: str) -> Verdict:
 
 
 def _beside_seconds(results: Results, printed: dict[str, float]) -> pd.DataFrame:
-    return report.beside_original(results, "train_seconds", {name: f"{cost:.0f}" for name, cost in printed.items()})
+    return report.beside_original(results, "train_seconds", {name: f"{cost:.0f}" for name, cost in printed.items()}, unit="s")
 
 
 def _beside_accuracies(results: Results, printed: dict[str, tuple[float, float]]) -> pd.DataFrame:
     return report.beside_original(
-        results, ACCURACY, {name: f"{100 * best:.1f}" for name, (best, _) in printed.items()}, scale=100
+        results, ACCURACY, {name: f"{100 * best:.1f}" for name, (best, _) in printed.items()}, unit="%", scale=100
     )
 
 

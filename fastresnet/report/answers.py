@@ -6,6 +6,7 @@ A section of a chapter shows an answer. The table of a chapter, and that of the 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -87,9 +88,14 @@ def points(one: Sample, other: Sample) -> str:
     return "—" if pd.isna(change) else f"{100 * change:+.2f} points"
 
 
+def to_report(ours: Sample, printed: float) -> str:
+    """Mean of some accuracies minus the one that the report prints, as text in percentage points."""
+    return f"{points(ours, [printed])} to the report"
+
+
 def times(one: Sample, other: Sample) -> str:
-    """Mean of some seconds over the mean of others, as text."""
-    quotient = pd.Series(one, dtype=float).mean() / pd.Series(other, dtype=float).mean()
+    """Geometric mean of some seconds over that of others, as text."""
+    quotient = np.exp(np.log(pd.Series(one, dtype=float)).mean() - np.log(pd.Series(other, dtype=float)).mean())
     return "—" if pd.isna(quotient) else f"{quotient:.2f} times the time"
 
 

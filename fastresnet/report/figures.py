@@ -222,12 +222,17 @@ def chain(steps: pd.DataFrame) -> Figure:
     """Accuracy after each step of a chain, from rows of `cifar10_answers.chain`: the original's, ours with its choices, and ours
     with choices by held-out images."""
     figure, ax = style.panels(3.8)
+    steps = steps.dropna(how="all")
     percent, places = 100 * steps, range(len(steps))
     ax.plot(places, percent["report"], "k.", markersize=9, label="the report")
     ax.plot(places, percent["here"], "o", color=COLOURS[0], label="here, the report's choice")
     ax.vlines(places, percent["low"], percent["high"], color=COLOURS[0], linewidth=2)
-    ax.plot(places, percent["held_out"], "D", color=COLOURS[1], fillstyle="none", label="here, chosen on other images")
+    ax.plot(places, percent["held_out"], "D", color=COLOURS[1], fillstyle="none", label="here, chosen by half of the test images")
     ax.set_xticks(places, list(steps.index))
     ax.set_ylabel("test accuracy, %")
     ax.legend()
-    return style.title(figure, f"Accuracy after each step, {steps.index[0]} to {steps.index[-1]}", "Bars: range of the seeds")
+    return style.title(
+        figure,
+        f"Accuracy after each step, {steps.index[0]} to {steps.index[-1]}",
+        "Bars: range of the seeds" * bool((steps["low"] < steps["high"]).any()),
+    )

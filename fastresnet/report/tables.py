@@ -76,14 +76,14 @@ def steps_trained(record: RunRecord) -> int:
 
 
 def beside_original(
-    results: Results, column: str, original: Mapping[str, str], *, scale: float = 1.0, digits: int = 2
+    results: Results, column: str, original: Mapping[str, str], *, unit: str, scale: float = 1.0, digits: int = 2
 ) -> pd.DataFrame:
     """One row per variant: what the original prints, and mean ± standard deviation of a column of `Results.frame()` here."""
     return _table(
         {
             variant: {
-                "original": original.get(variant, "not printed"),
-                "here": spread(scale * runs[column].astype(float), digits),
+                f"original, {unit}": original.get(variant, "not printed"),
+                f"here, {unit}": spread(scale * runs[column].astype(float), digits),
                 "runs": len(runs),
             }
             for variant, runs in _by_variant(results).items()
