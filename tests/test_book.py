@@ -103,7 +103,7 @@ def test_chapter_says_how_to_run_it_again_with_a_command_that_is_accepted(html, 
 def test_claims_findings_and_verdicts_are_boxed(html, name):
     text = (html / "book" / f"{name}.html").read_text()
     opened = re.findall(r"<p[^>]*>(?=<strong>(?:The report|The claim|In short|Finding|Run it again)[.:]?</strong>)", text)
-    verdicts = re.findall(r"<p[^>]*>(?=(?:(?!</p>).)*\? <strong>(?:Yes|No|Cannot tell|Points to)\b)", text, re.DOTALL)
+    verdicts = re.findall(r"<p(?: [^>]*)?>(?=(?:(?!</p>).)*\? <strong>(?:Yes|No|Cannot tell|Points to)\b)", text, re.DOTALL)
     assert len(opened) > 1
     assert verdicts
     assert all('class="box ' in tag for tag in [*opened, *verdicts])

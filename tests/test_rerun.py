@@ -80,19 +80,10 @@ def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_
     assert "scale" in refused(command_here("chapter", "run", "fashionmnist_speed", "--scale", "0", "--dry-run"))
 
 
-ODD = {
-    "cifar10_accuracy": ["c1_rates=[0.3]", "c7_schedules=[plateau]", "c10_activations=[elu]", "c11_batch_sizes=[900]"],
-    "fashionmnist_speed": ["f8_epochs=1", "f6_rates=[0.4]"],
-    "myrtle_notes": ["m2c_rates=[0.4]", "m7b_rates=[0.3]"],
-    "findings": ["epochs=1"],
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ODD)
-def test_page_of_odd_parameters_makes_no_empty_comparison(name, real_data, tmp_path):
-    changes = [part for change in ODD[name] for part in ("-p", change)]
-    done = command("chapter", "run", name, *changes, "--scale", "0.01", "--data-dir", real_data, "-o", tmp_path / "mine.ipynb")
+def test_page_of_odd_parameters_makes_no_empty_comparison(real_data, tmp_path):
+    changes = ("-p", "epochs=1", "--scale", "0.02", "--data-dir", real_data)
+    done = command("chapter", "run", "findings", *changes, "-o", tmp_path / "mine.ipynb")
     assert done.returncode == 0, done.stderr
     text = page_text(nbformat.read(tmp_path / "mine.ipynb", 4))
     assert not re.findall(r"\bnan\b|\b0 runs|no run to compare|\*\*\s*and|[Nn]ot asked|\(\*\*\)", text)
