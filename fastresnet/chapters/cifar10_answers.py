@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.report import figures, most_accurate, original, selection, style, values
-from fastresnet.report.answers import Answer, Questions, beside, choice, mean, percent, points, sentence, to_report
+from fastresnet.report.answers import Answer, Questions, beside, choice, duel, mean, percent, points, sentence, to_report
 from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
 from fastresnet.report.verdicts import difference
 from fastresnet.study import Results, Study
@@ -228,17 +228,8 @@ def tails(n3: Results) -> Answer:
 
 def _duel(results: Results, one: str, other: str, printed: str) -> Answer:
     """Whether one variant is more accurate than another, of which one is the best of its rivals."""
-    ours, theirs = (values(results, variant, ACCURACY) for variant in (one, other))
-    return Answer(
-        (results,),
-        printed,
-        beside(percent, {one: ours, other: theirs}),
-        points(ours, theirs),
-        sentence(f"*{one}* ends at {mean(ours)}, *{other}* at {mean(theirs)}.", ours, theirs),
-        (more_accurate(results, one, other),),
-        partial(figures.curves, results),
-        (_table(results),),
-    )
+    figure, tables = partial(figures.curves, results), [_table(results)]
+    return duel(results, one, other, printed, [more_accurate(results, one, other)], figure=figure, tables=tables)
 
 
 def _table(results: Results) -> pd.DataFrame:

@@ -14,11 +14,11 @@ from fastresnet.report.answers import (
     beside,
     choice,
     mean,
-    milliseconds,
     percent,
     points,
     seconds,
     sentence,
+    timed,
     times,
 )
 from fastresnet.report.claims import more_accurate, quicker
@@ -166,17 +166,8 @@ def _nearly_quickest(results: Results, chosen: str, printed: str) -> Answer:
 
 def _timed(results: Results, one: str, other: str, printed: str, *verdicts: Verdict) -> Answer:
     """Two variants by the time that an image takes, at the report's own scale."""
-    ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
-    return Answer(
-        (results,),
-        printed,
-        beside(milliseconds, {one: ours, other: theirs}),
-        times(ours, theirs),
-        sentence(f"An image takes {milliseconds(ours)} with *{one}* and {milliseconds(theirs)} with *{other}*.", ours, theirs),
-        verdicts,
-        partial(figures.parts, results),
-        (report.timed(results, original.EPOCH_IMAGES["fashion-mnist"]),),
-    )
+    tables = (report.timed(results, original.EPOCH_IMAGES["fashion-mnist"]),)
+    return timed(results, one, other, printed, verdicts, figure=partial(figures.parts, results), tables=tables)
 
 
 QUESTIONS: Questions = {

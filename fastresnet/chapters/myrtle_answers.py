@@ -9,7 +9,19 @@ from matplotlib.figure import Figure
 from fastresnet import report
 from fastresnet.chapters import myrtle_figures, myrtle_page
 from fastresnet.report import figures, original, style, values
-from fastresnet.report.answers import Answer, Questions, beside, mean, milliseconds, percent, points, seconds, sentence, times
+from fastresnet.report.answers import (
+    Answer,
+    Questions,
+    beside,
+    duel,
+    mean,
+    percent,
+    points,
+    seconds,
+    sentence,
+    timed,
+    times,
+)
 from fastresnet.report.claims import fits_better, more_accurate, quicker
 from fastresnet.report.verdicts import Verdict, difference, exact, ratio
 from fastresnet.study import Results
@@ -475,16 +487,14 @@ def _duel(
     tables: tuple[object, ...] = (),
 ) -> Answer:
     """Two variants by their accuracy, and by their seconds where the figure shows these."""
-    ours, theirs = (values(results, variant, ACCURACY) for variant in (one, other))
-    return Answer(
-        (results,),
+    return duel(
+        results,
+        one,
+        other,
         published,
-        beside(percent, {one: ours, other: theirs}),
-        points(ours, theirs),
-        sentence(f"*{one}* ends at {mean(ours)}, *{other}* at {mean(theirs)}.", ours, theirs),
         verdicts,
-        figure or partial(figures.accuracy_and_seconds, results),
-        tables or (report.summary(results),),
+        figure=figure or partial(figures.accuracy_and_seconds, results),
+        tables=tables or (report.summary(results),),
     )
 
 
@@ -492,17 +502,8 @@ def _timed(
     results: Results, one: str, other: str, published: str, verdicts: tuple[Verdict, ...], *, tables: tuple[object, ...] = ()
 ) -> Answer:
     """Two variants by the time that an image takes."""
-    ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
-    return Answer(
-        (results,),
-        published,
-        beside(milliseconds, {one: ours, other: theirs}),
-        times(ours, theirs),
-        sentence(f"An image takes {milliseconds(ours)} with *{one}* and {milliseconds(theirs)} with *{other}*.", ours, theirs),
-        verdicts,
-        partial(figures.parts, results),
-        tables or (report.timed(results, _EPOCH),),
-    )
+    tables = tables or (report.timed(results, _EPOCH),)
+    return timed(results, one, other, published, verdicts, figure=partial(figures.parts, results), tables=tables)
 
 
 QUESTIONS: Questions = {

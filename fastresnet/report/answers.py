@@ -130,6 +130,41 @@ def choice(
     )
 
 
+def duel(
+    results: Results,
+    one: str,
+    other: str,
+    original: str,
+    verdicts: Sequence[Verdict],
+    *,
+    figure: Callable[[], Figure],
+    tables: Sequence[object],
+) -> Answer:
+    """The answer that compares two variants by their accuracy on the test set."""
+    ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
+    said = sentence(f"*{one}* ends at {mean(ours)}, *{other}* at {mean(theirs)}.", ours, theirs)
+    here = beside(percent, {one: ours, other: theirs})
+    return Answer((results,), original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)
+
+
+def timed(
+    results: Results,
+    one: str,
+    other: str,
+    original: str,
+    verdicts: Sequence[Verdict],
+    *,
+    figure: Callable[[], Figure],
+    tables: Sequence[object],
+) -> Answer:
+    """The answer that compares two variants by the time that an image takes."""
+    ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
+    said = f"An image takes {milliseconds(ours)} with *{one}* and {milliseconds(theirs)} with *{other}*."
+    here = beside(milliseconds, {one: ours, other: theirs})
+    said = sentence(said, ours, theirs)
+    return Answer((results,), original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
+
+
 def outcomes(verdicts: Sequence[Verdict]) -> str:
     """The outcomes of some verdicts as text, with the count of each if there are several verdicts."""
     counts = pd.Series([verdict.outcome for verdict in verdicts], dtype=object).value_counts(sort=False)
