@@ -91,9 +91,13 @@ def grid(value, *, rates=(0.1, 0.2, 0.4, 0.8), decays=(1e-4, 2e-4, 4e-4, 8e-4), 
 
 @pytest.fixture
 def ax():
-    figure, ax = plt.subplots()
-    yield ax
-    plt.close(figure)
+    return plt.subplots()[1]
+
+
+@pytest.fixture(autouse=True)
+def figures_closed():
+    yield
+    plt.close("all")
 
 
 @pytest.mark.parametrize(
@@ -244,20 +248,20 @@ def test_surface_shows_every_cell_and_each_line_of_constant_product_once(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1", "0.2", "0.4", "0.8"]
 
 
-def test_diverged_runs_are_crosses_at_chance(ax):
+def test_diverged_runs_are_crosses_at_chance():
     found = results_of(
         {"plain, lr 0.1": [run(0.5, schedule=Constant(lr=0.1))], "plain, lr 0.2": [run(None, schedule=Constant(lr=0.2))]}
     )
-    myrtle_figures.rate_stress(myrtle_page.settings(found), ax)
+    (ax,) = myrtle_figures.rate_stress(found, myrtle_page.settings(found)).axes
     means, dots, crosses, _ = ax.get_lines()
     assert list(means.get_ydata()) == [50.0, 10.0]
     assert list(dots.get_ydata()) == [50.0]
     assert (crosses.get_marker(), list(crosses.get_xdata()), list(crosses.get_ydata())) == ("x", [0.2], [10.0])
 
 
-def test_negative_eigenvalues_are_hollow_and_as_high_as_positive_ones(ax):
+def test_negative_eigenvalues_are_hollow_and_as_high_as_positive_ones():
     found = results_of({"a": [run(0.5, measured={"e": (9.0, -3.0)})]})
-    myrtle_figures.eigenvalues(myrtle_page.measured(found, "e"), ax)
+    (ax,) = myrtle_figures.eigenvalues(found, myrtle_page.measured(found, "e")).axes
     assert list(ax.get_lines()[0].get_ydata()) == [9.0, 3.0]
     full, hollow = ax.collections
     assert full.get_offsets().tolist() == [[1.0, 9.0]]
@@ -279,16 +283,17 @@ def test_layers_are_drawn_at_the_mean_of_the_seeds(ax):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a, mean", "a, standard deviation"]
 
 
-def test_norms_are_drawn_by_epoch_without_runs_that_have_none(ax):
+def test_norms_are_drawn_by_epoch_without_runs_that_have_none():
     found = results_of({"a": [run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, 0.5, seed=1, norms=(5.0, 2.0))], "b": [run(0.5)]})
-    myrtle_figures.weight_norms(found, ax)
+    (ax,) = myrtle_figures.weight_norms(found).axes
     (line,) = ax.get_lines()
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 2], [4.0, 2.0])
 
 
-def test_ladder_is_drawn_relative_to_its_first_step(ax):
+def test_ladder_is_drawn_relative_to_its_first_step():
     found = results_of({"a": [run(0.4, 0.6)], "b": [run(0.2, 0.2)], "c": [run(0.6, 0.6)]})
-    myrtle_figures.ladder(myrtle_page.ladder(found, 0.55, {"a": 300.0, "b": 200.0, "c": 100.0}), ax)
+    steps = myrtle_page.ladder(found, 0.55, {"a": 300.0, "b": 200.0, "c": 100.0})
+    (ax,) = myrtle_figures.ladder(found, steps, 0.55).axes
     seconds, _, published = ax.get_lines()
     assert (list(seconds.get_xdata()), list(seconds.get_ydata())) == ([1.0, 0.5], [0, 2])
     assert list(published.get_xdata()) == pytest.approx([1, 2 / 3, 1 / 3])

@@ -248,7 +248,7 @@ def test_page_shows_an_experiment_in_one_shape(record, monkeypatch):
     assert "**Points to yes.**" in verdict_list._repr_markdown_()
     assert "<summary>Runs and statistics</summary>" in fold.data
     assert f"revision {record.source_revision}" in fold.data
-    assert not plt.get_fignums()
+    assert figure not in map(plt.figure, plt.get_fignums())
 
 
 def test_accuracy_of_whoever_chooses_by_one_half_is_that_on_the_other(record):

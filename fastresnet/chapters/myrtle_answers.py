@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.chapters import myrtle_figures, myrtle_page
-from fastresnet.report import figures, original, style, values
+from fastresnet.report import figures, original, values
 from fastresnet.report.answers import (
     Answer,
     Questions,
@@ -86,16 +86,9 @@ def forgetting(m2b: Results) -> Answer:
             f"After *{small_high}* the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]
         ),
         verdicts,
-        partial(_recall_figure, m2b),
+        partial(myrtle_figures.recall, m2b),
         (report.generalisation(m2b),),
     )
-
-
-def _recall_figure(m2b: Results) -> Figure:
-    figure, ax = style.panels(3.8)
-    label = "tenth of the last epoch, first seen to last"
-    myrtle_figures.by_place(myrtle_page.measured(m2b, "recall"), ax, label=label, value="loss")
-    return _titled(figure, m2b)
 
 
 def worth_of_images(m2b_half: Results) -> Answer:
@@ -130,15 +123,9 @@ def best_rate(m2c: Results) -> Answer:
         "—",
         sentence(said, best, largest),
         (ratio(question, "It is {} the highest", best, largest, above=0.2),),
-        partial(_stress_figure, m2c, runs),
+        partial(myrtle_figures.rate_stress, m2c, runs),
         (report.summary(m2c),),
     )
-
-
-def _stress_figure(results: Results, runs: pd.DataFrame) -> Figure:
-    figure, ax = style.panels(3.4)
-    myrtle_figures.rate_stress(runs, ax)
-    return _titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
 
 
 def half_precision(m3a: Results) -> Answer:
@@ -166,14 +153,7 @@ def backbones(m4a: Results) -> Answer:
         _beside_accuracies(m4a, original.M4A),
         report.beside_original(m4a, "train_seconds", {name: f"{cost:.0f}" for name, (_, cost) in original.M4A.items()}, unit="s"),
     )
-    return _duel(m4a, last, first, "55.9 % became 91.1 %", verdicts, figure=partial(_backbone_figure, m4a), tables=tables)
-
-
-def _backbone_figure(m4a: Results) -> Figure:
-    figure, ax = style.panels(4.4)
-    fastest = m4a.frame().groupby("variant")[FASTEST].mean()
-    figures.accuracy_against_seconds(m4a, ax, seconds=fastest, label="seconds of the fastest epoch (logarithmic)")
-    return _titled(figure, m4a, "Small: runs; large: their mean")
+    return _duel(m4a, last, first, "55.9 % became 91.1 %", verdicts, figure=partial(myrtle_figures.backbones, m4a), tables=tables)
 
 
 def kernels(m4b: Results) -> Answer:
@@ -231,16 +211,9 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
         "—",
         f"The variance of the accuracy is explained as follows. {'; '.join(shown)}.",
         verdicts,
-        partial(_surface_figure, m5a, decays, momenta),
+        partial(myrtle_figures.surfaces, m5a, decays, momenta),
         (myrtle_page.surface_table(decays, "lr", "weight_decay"), myrtle_page.surface_table(momenta, "lr", "momentum")),
     )
-
-
-def _surface_figure(m5a: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> Figure:
-    figure, (above, below) = style.panels(6.0, 2)
-    myrtle_figures.surface(decays, "lr", "weight_decay", above, y_label="weight decay")
-    myrtle_figures.surface(momenta, "lr", "gain", below, y_label="1 / (1 - momentum)")
-    return _titled(figure, m5a, "Test accuracy in %; dashed: equal products")
 
 
 def tuning(m5b: Results) -> Answer:
@@ -288,15 +261,9 @@ def equilibria(m6b: Results) -> Answer:
         "—",
         f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times.",
         verdicts,
-        partial(_norm_figure, m6b),
+        partial(myrtle_figures.weight_norms, m6b),
         (report.summary(m6b),),
     )
-
-
-def _norm_figure(m6b: Results) -> Figure:
-    figure, ax = style.panels(4.4)
-    myrtle_figures.weight_norms(m6b, ax)
-    return _titled(figure, m6b, "Lines: mean of the seeds; bands: their range")
 
 
 def constants(m7a: Results) -> Answer:
@@ -323,17 +290,9 @@ def constants(m7a: Results) -> Answer:
             f"Without batch norm {mean(without)} of the last activation are a constant, with it {mean(normed)}.", without, normed
         ),
         verdicts,
-        partial(_constant_figure, m7a),
+        partial(myrtle_figures.constants, m7a),
         (table,),
     )
-
-
-def _constant_figure(m7a: Results) -> Figure:
-    figure, (above, below) = style.panels(6.0, 2)
-    means, deviations = (myrtle_page.measured(m7a, f"channel_{name}") for name in ("mean", "std"))
-    myrtle_figures.channels_by_depth(means, deviations, above)
-    myrtle_figures.constant_share_by_depth(myrtle_page.measured(m7a, "constant_share"), below)
-    return _titled(figure, m7a, "Mean of the seeds")
 
 
 def stable_rates(m7b: Results) -> Answer:
@@ -350,7 +309,7 @@ def stable_rates(m7b: Results) -> Answer:
         f"{medians[0] / medians[1]:.3g} times",
         f"The highest rate that trains is {medians[0]:g} with batch norm and {medians[1]:g} without it (medians).",
         (ratio(question, "It is {} as high", normed, without, above=5),),
-        partial(_stress_figure, m7b, runs),
+        partial(myrtle_figures.rate_stress, m7b, runs),
         (table.style.format("{:.1f}", na_rep="diverged"),),
     )
 
@@ -375,15 +334,9 @@ def curvatures(m7c: Results) -> Answer:
         f"{means[1] / means[0]:.2g} times",
         f"The largest eigenvalue is {means[0]:.3g} with batch norm, {means[1]:.3g} without it, {means[2]:.3g} with it frozen.",
         verdicts,
-        partial(_eigenvalue_figure, m7c, spectra),
+        partial(myrtle_figures.eigenvalues, m7c, spectra),
         (spectra.pivot_table("value", "variant", "place", sort=False).style.format("{:.3g}"),),
     )
-
-
-def _eigenvalue_figure(m7c: Results, spectra: pd.DataFrame) -> Figure:
-    figure, ax = style.panels(3.8)
-    myrtle_figures.eigenvalues(spectra, ax)
-    return _titled(figure, m7c, "Dots: runs, hollow where negative; lines: means")
 
 
 def price_of_norm(m7d: Results) -> Answer:
@@ -446,19 +399,9 @@ def ladder(m0: Results) -> Answer:
         times(after["seconds"].tolist(), before["seconds"].tolist()),
         f"To {target:.0%}, *{first}* takes {ours[0]} and *{last}* {ours[1]}.",
         tuple(verdicts),
-        partial(_ladder_figure, m0, steps, target),
+        partial(myrtle_figures.ladder, m0, steps, target),
         (steps.style.format(shown, na_rep="—"),),
     )
-
-
-def _ladder_figure(m0: Results, steps: pd.DataFrame, target: float) -> Figure:
-    figure, ax = style.panels(4.6)
-    myrtle_figures.ladder(steps, ax)
-    return style.title(figure, f"M0: cost of {target:.0%} test accuracy after each step, median of the runs")
-
-
-def _titled(figure: Figure, results: Results, key: str = "") -> Figure:
-    return style.title(figure, f"{results.experiment.id}: {results.experiment.question}", key)
 
 
 def _sooner(results: Results, one: str, other: str) -> Verdict:

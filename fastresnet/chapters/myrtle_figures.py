@@ -1,4 +1,4 @@
-"""Figures of the chapter on "How to train your ResNet": tables of `fastresnet.chapters.myrtle_page` in, Axes out."""
+"""Figures of the chapter on "How to train your ResNet", from its results and the tables of `fastresnet.chapters.myrtle_page`."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from fastresnet.report import style
+from fastresnet.chapters import myrtle_page
+from fastresnet.report import figures, style
 from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, RULE
 from fastresnet.study import Results
@@ -15,7 +16,39 @@ CHANCE = 10.0  # percent accuracy of guessing one of ten classes
 _LIFT = 0.25  # share of a cell's height: its number stands above the line through its middle
 
 
-def by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
+def recall(results: Results) -> Figure:
+    """Loss on the images of the last epoch after it, in ten parts from the first seen to the last."""
+    figure, ax = style.panels(3.8)
+    _by_place(myrtle_page.measured(results, "recall"), ax, label="tenth of the last epoch, first seen to last", value="loss")
+    return _titled(figure, results)
+
+
+def backbones(results: Results) -> Figure:
+    """Accuracy of each network against the seconds of its fastest epoch."""
+    figure, ax = style.panels(4.4)
+    fastest = results.frame().groupby("variant")["fastest_epoch_seconds"].mean()
+    figures.accuracy_against_seconds(results, ax, seconds=fastest, label="seconds of the fastest epoch (logarithmic)")
+    return _titled(figure, results, "Small: runs; large: their mean")
+
+
+def surfaces(results: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> Figure:
+    """Rows of `myrtle_page.settings`: accuracy over rate and weight decay, and over rate and momentum."""
+    figure, (above, below) = style.panels(6.0, 2)
+    surface(decays, "lr", "weight_decay", above, y_label="weight decay")
+    surface(momenta, "lr", "gain", below, y_label="1 / (1 - momentum)")
+    return _titled(figure, results, "Test accuracy in %; dashed: equal products")
+
+
+def constants(results: Results) -> Figure:
+    """Means and deviations of the channels, and the share of an activation that is constant, against depth."""
+    figure, (above, below) = style.panels(6.0, 2)
+    means, deviations = (myrtle_page.measured(results, f"channel_{name}") for name in ("mean", "std"))
+    channels_by_depth(means, deviations, above)
+    constant_share_by_depth(myrtle_page.measured(results, "constant_share"), below)
+    return _titled(figure, results, "Mean of the seeds")
+
+
+def _by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
     """Rows of `myrtle_page.measured`: values against their place, such as a layer's depth; mean and range of the seeds."""
     for (variant, rows), mark in zip(values.groupby("variant", sort=False), styles(), strict=False):
         spread = rows.groupby("place")["value"].agg(["mean", "min", "max"])
@@ -50,16 +83,17 @@ def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -
 def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
     """Rows of `myrtle_page.measured` against depth: share of the activations' mean square that is constant per channel. A line
     shows the share that a ReLU leaves for standard normal values."""
-    by_place(shares, ax, label="depth, in activations", value="constant share")
+    _by_place(shares, ax, label="depth, in activations", value="constant share")
     ax.axhline(1 / np.pi, color=RULE, linewidth=0.8)
     ax.annotate("1 / π", (1.0, 1 / np.pi), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8)
     ax.set_ylim(0, 1.02)
     return ax
 
 
-def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
+def eigenvalues(results: Results, spectra: pd.DataFrame) -> Figure:
     """Rows of `myrtle_page.measured`: magnitude of the leading eigenvalues against their rank. Each is a dot, hollow if negative,
     and a line goes through the means of the seeds."""
+    figure, ax = style.panels(3.8)
     for (variant, rows), mark in zip(spectra.groupby("variant", sort=False), styles(), strict=False):
         sizes = rows["value"].abs()
         ax.plot(sizes.groupby(rows["place"]).mean(), mark["linestyle"], color=mark["color"], linewidth=1, label=variant)
@@ -72,25 +106,27 @@ def eigenvalues(spectra: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xlabel("rank")
     ax.set_ylabel("size of the eigenvalue")
     ax.legend()
-    return ax
+    return _titled(figure, results, "Dots: runs, hollow where negative; lines: means")
 
 
-def weight_norms(results: Results, ax: Axes) -> Axes:
+def weight_norms(results: Results) -> Figure:
     """Norm of the convolutions' weights by epoch: mean and range of the seeds, one line per variant."""
+    figure, ax = style.panels(4.4)
     epochs = results.epochs().dropna(subset="weight_norm")
-    by_place(
+    _by_place(
         epochs.rename(columns={"epoch": "place", "weight_norm": "value"}),
         ax,
         label="epoch",
         value="norm of the weights",
         log=True,
     )
-    return ax
+    return _titled(figure, results, "Lines: mean of the seeds; bands: their range")
 
 
-def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
+def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
     """Rows of `myrtle_page.settings`: final test accuracy against learning rate. There is one line per group through the means,
     one dot per run, and a cross at the level of chance per diverged run."""
+    figure, ax = style.panels(3.4)
     for (group, rows), mark in zip(runs.groupby("group", sort=False), styles(), strict=False):
         accuracy = (100 * rows["accuracy"]).fillna(CHANCE)
         ax.plot(accuracy.groupby(rows["lr"]).mean(), mark["linestyle"], color=mark["color"], label=group)
@@ -103,7 +139,7 @@ def rate_stress(runs: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_ylabel("test accuracy, %")
     if runs["group"].nunique() > 1:
         ax.legend()
-    return ax
+    return _titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
 
 
 def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:
@@ -140,9 +176,10 @@ def _edges(centres: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * centres[0] - between[0]], between, [2 * centres[-1] - between[-1]]])
 
 
-def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
+def ladder(results: Results, steps: pd.DataFrame, target: float) -> Figure:
     """Rows of `myrtle_page.ladder`: seconds and operations to the target after each step, and published seconds, each over its
     value at the first step, on a logarithmic axis. A step has no point if half of its runs never reach the target."""
+    figure, ax = style.panels(4.6)
     columns = {"seconds": "seconds, here", "TFLOP": "operations, here", "published seconds": "seconds, published"}
     for (column, name), mark in zip(columns.items(), styles(), strict=False):
         known = steps[column].dropna()
@@ -156,7 +193,7 @@ def ladder(steps: pd.DataFrame, ax: Axes) -> Axes:
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("share of the first step's cost")
     ax.legend()
-    return ax
+    return style.title(figure, f"{results.experiment.id}: cost of {target:.0%} test accuracy after each step, median of the runs")
 
 
 def gradient_scale(measured: pd.DataFrame) -> Figure:
@@ -173,3 +210,7 @@ def gradient_scale(measured: pd.DataFrame) -> Figure:
     ax.set_ylabel("factor on the gradient's norm")
     ax.legend()
     return style.title(figure, "M6a: gradients of every convolution of a ResNet-18")
+
+
+def _titled(figure: Figure, results: Results, key: str = "") -> Figure:
+    return style.title(figure, f"{results.experiment.id}: {results.experiment.question}", key)

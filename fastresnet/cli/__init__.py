@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from fastresnet import __version__
-from fastresnet.cli import data, study, training  # noqa: F401  # each adds its commands
+from fastresnet.cli import chapters, data, study, training  # noqa: F401  # each adds its commands
 from fastresnet.cli.options import app
 from fastresnet.errors import UserError
 

@@ -1,12 +1,9 @@
 """Studies: variants times seeds. Only runs without a record are trained, and only they load torch."""
 
+from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed
 from fastresnet.study.study import (
-    STUDIES,
     Study,
-    declare,
-    edition_parameters,
-    find_study,
     open_chapter,
     open_study,
     opened_editions,

@@ -1,0 +1,169 @@
+"""The commands of the groups chapter and book."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fastresnet.cli.options import Assignments, DataDir, Edition, Force, book_app, chapter_app, check_kept
+from fastresnet.errors import UserError
+
+
+@chapter_app.command("compare")
+def chapter_compare(one: Path, other: Path) -> None:
+    """Show what changed between two executed versions of a chapter."""
+    from fastresnet.book.comparison import compare
+
+    for line in compare(one, other):
+        print(line)
+
+
+@chapter_app.command("list")
+def chapter_list() -> None:
+    """List the chapters and their parameters, with the values of the quick edition."""
+    from fastresnet.book.notebooks import CHAPTERS, chapter_parameters
+
+    for chapter in CHAPTERS:
+        print(chapter)
+        for key, value in chapter_parameters(chapter, "quick", {}).items():
+            print(f"  {key} = {json.dumps(value)}")
+
+
+@chapter_app.command("run")
+def chapter_run(
+    name: str,
+    edition: Edition = "quick",
+    changes: Assignments = None,
+    file: Annotated[Path | None, typer.Option("-f", metavar="FILE.yml", help="More values, before those of -p.")] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", metavar="OUT.ipynb", help="A file or URL; default: _build/chapters/NAME-EDITION.ipynb.")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Factor on the training images and batch size of the runs to train; 0.1: a tenth.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be trained, and about how long.")] = False,
+    data_dir: DataDir = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the chapter, once its runs are trained.")] = None,
+    force: Force = False,
+) -> None:
+    """Run a chapter into a new notebook, after training those of its runs that have no record.
+
+    Experiments that the changes do not touch are shown as the book shows them, from their records.
+    """
+    from fastresnet.book import notebooks
+    from fastresnet.config.parsing import parse_assignments
+    from fastresnet.study.project import project_root
+
+    notebooks.chapter_file(name)
+    own = parse_assignments(changes or []) | ({} if scale is None else {"scale": scale})
+    parameters = notebooks.chapter_parameters(name, edition, own, file)
+    if data_dir and not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir}: no such folder")
+    place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
+    if not dry_run:
+        if not force:
+            check_kept("-o", place, file)
+        notebooks.check_request(name, place, parameters)
+    if parameters:
+        _train_planned(name, parameters, data_dir, dry_run=dry_run)
+    if dry_run:
+        return
+    done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
+    print(done)
+
+
+def _train_planned(name: str, parameters: dict[str, Any], data_dir: Path | None, *, dry_run: bool) -> None:
+    """Says which runs a chapter needs and about how long they take, and trains them."""
+    from fastresnet.study import open_chapter
+    from fastresnet.study.plan import plan
+
+    study = open_chapter(name, parameters, data_dir=data_dir)
+    planned = [(trainer, each) for trainer, each in plan(study) if each.missing]
+    print(
+        f"{name}: {len(study.experiments) - len(planned)} of {len(study.experiments)} experiments are recorded", file=sys.stderr
+    )
+    for _, each in planned:
+        cost = "no such run is recorded" if each.seconds is None else f"about {_duration(each.seconds)}"
+        print(
+            f"  {each.experiment}, {each.edition} edition: {len(each.missing)} of {each.runs} runs to train, {cost}",
+            file=sys.stderr,
+        )
+    if dry_run:
+        return
+    number, done, start = sum(len(each.missing) for _, each in planned), 0, time.monotonic()
+    for trainer, each in planned:
+        for run, record in trainer.train_missing(each.experiment, progress=sys.stderr.isatty()):
+            done += 1
+            left = _duration((time.monotonic() - start) / done * (number - done))
+            print(
+                f"[{done}/{number}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, about {left} left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+@chapter_app.command("sweep")
+def chapter_sweep(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One chapter or several.")],
+    edition: Edition = "quick",
+    changes: Assignments = None,
+    files: Annotated[
+        list[Path] | None, typer.Option("-f", metavar="FILE.yml", help="Values of a version, before those of -p; repeatable.")
+    ] = None,
+    folder: Annotated[
+        str | None, typer.Option("-o", metavar="FOLDER", help="Folder or URL for NAME-FILE.ipynb; default: _build/chapters.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
+    data_dir: DataDir = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for each version.")] = None,
+    force: Force = False,
+) -> None:
+    """Run chapters side by side, each once for every file of parameters."""
+    from fastresnet.book import notebooks
+    from fastresnet.config.parsing import parse_assignments
+    from fastresnet.records.folders import open_folder
+    from fastresnet.study.project import project_root
+
+    own = parse_assignments(changes or [])
+    opened = open_folder(folder or project_root() / "_build" / "chapters")
+    opened.check_writable()
+    if data_dir and not data_dir.is_dir():
+        raise UserError(f"--data-dir {data_dir}: no such folder")
+    versions = [
+        notebooks.Version(
+            name,
+            notebooks.chapter_parameters(name, edition, own, file),
+            opened.place(f"{notebooks.chapter_file(name).stem}-{file.stem if file else edition}.ipynb"),
+        )
+        for name in names
+        for file in files or (None,)
+    ]
+    outputs = [version.output for version in versions]
+    if len(set(outputs)) < len(outputs):
+        raise UserError("two versions would have one name; give the files of -f different names, and each chapter once")
+    for version in versions:
+        if not force:
+            check_kept("-o", version.output, *(files or ()))
+        notebooks.check_request(version.chapter, version.output, version.parameters)
+    for done in notebooks.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
+        print(done, flush=True)
+
+
+@book_app.command("build")
+def book_build(
+    lenient: Annotated[bool, typer.Option("--lenient", help="Let warnings of Jupyter Book pass.")] = False,
+) -> None:
+    """Run every chapter in the quick edition and render the book; print its place and the seconds of each step."""
+    from fastresnet.book.build import build_book
+
+    page, seconds = build_book(strict=not lenient)
+    for step, taken in seconds.items():
+        print(f"{step:32} {taken:6.1f} s")
+    print(page)

@@ -1,0 +1,92 @@
+"""What a chapter's module declares: its parameters in each edition, and the experiments that they make."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from fastresnet.config import RunConfig
+from fastresnet.config.datasets import SPECS
+from fastresnet.config.parsing import parse, read_yaml
+from fastresnet.errors import UserError
+from fastresnet.study.experiment import Experiment
+from fastresnet.study.project import parameter_file
+
+STUDIES = ("myrtle_notes", "fashionmnist_speed", "cifar10_accuracy", "frontier", "findings")
+"""Modules of `fastresnet.chapters` that declare a study, in the order of the book. They import this package, so it loads
+them by name."""
+
+
+def edition_parameters(name: str, edition: str) -> dict[str, Any]:
+    """The checked parameters of a study's edition. Raises UserError for an unknown study or edition, or a faulty file."""
+    find_study(name)
+    path = parameter_file(name, edition)
+    values = read_yaml(path)
+    checked, _ = declare(name, values, str(path))
+    return checked.model_dump(mode="json")
+
+
+def declare(
+    name: str, values: Mapping[str, Any], where: str, original: Mapping[str, Any] | None = None
+) -> tuple[Any, tuple[Experiment, ...]]:
+    """Checks a study's parameters and declares its experiments. Raises UserError, naming `where`, for values not allowed.
+
+    If values do not go together, the error names those that would do so with the `original` one instead.
+    """
+    study = find_study(name)
+    checked = parse(values, study.Parameters, where)
+    try:
+        experiments = study.experiments(checked)
+    except (ValidationError, UserError) as error:
+        lines = [line["msg"] for line in error.errors()] if isinstance(error, ValidationError) else [str(error)]
+        reasons = dict.fromkeys(line.removeprefix("Value error, ").removeprefix("changes: ") for line in lines)
+        guilty = [
+            f"{key}={values[key]}"
+            for key, value in (original or {}).items()
+            if values[key] != value and _go_together(study, {**values, key: value})
+        ]
+        named = ", ".join(guilty) or "these values do not go together"
+        raise UserError(f"{where}: {named}: {'; '.join(reasons)}") from error
+    seeds_of = getattr(checked, "seeds_of", {})
+    if unknown := set(seeds_of) - {each.id for each in experiments}:
+        raise UserError(
+            f"{where}: seeds_of: no experiment {min(unknown)!r}; allowed: {', '.join(each.id for each in experiments)}"
+        )
+    return checked, tuple(
+        replace(
+            each,
+            seeds=seeds_of.get(each.id, each.seeds),
+            variants={name: _scaled(config, checked.scale) for name, config in each.variants.items()},
+        )
+        for each in experiments
+    )
+
+
+def _scaled(config: RunConfig, scale: float) -> RunConfig:
+    """A configuration with a factor on its training images and batch size. Runs that time parts of their steps keep theirs."""
+    if scale == 1 or config.train.time_parts:
+        return config
+    images = config.data.train_images or SPECS[config.data.name].num_train
+    return config.with_changes(
+        {
+            "data.train_images": max(min(round(scale * images), SPECS[config.data.name].num_train), 1),
+            "data.batch_size": max(round(scale * config.data.batch_size), 2),
+        }
+    )
+
+
+def _go_together(study: Any, values: Mapping[str, Any]) -> bool:
+    try:
+        study.experiments(parse(values, study.Parameters, ""))
+    except ValueError:
+        return False
+    return True
+
+
+def find_study(name: str) -> Any:
+    """The module that declares a study: its `Parameters` and `experiments`. Raises UserError for an unknown name."""
+    if name not in STUDIES:
+        raise UserError(f"no study {name!r}; allowed: {', '.join(STUDIES)}")
+    return importlib.import_module(f"fastresnet.chapters.{name}")
