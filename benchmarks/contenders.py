@@ -1,12 +1,13 @@
 """The contenders for each target accuracy, and the number of epochs that each needs to reach it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.packages import Airbench, Fastai
 from benchmarks.programs import Ours, Program
 from fastresnet.config import DataConfig, MuonConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig, SpeedNetConfig
-from fastresnet.config.recipes import find_recipe
+from fastresnet.config.recipes import Recipe, find_recipe
 from fastresnet.config.recipes.base import Variant
 from fastresnet.config.schedules import Linear, OneCycle
 
@@ -35,13 +36,13 @@ class Contest:
     contenders: tuple[Contender, ...]
 
 
-def contests(names: tuple[str, ...], variant: Variant) -> tuple[Contest, ...]:
-    """The contests for the targets of some recipes; our contender is the recipe in the given variant."""
-    return tuple(_contest(name, variant) for name in names)
+def contests(names: tuple[str, ...], choose: Callable[[Recipe], Variant]) -> tuple[Contest, ...]:
+    """The contests for the targets of some recipes; our contender is the recipe in the variant that `choose` returns for it."""
+    return tuple(_contest(recipe, choose(recipe)) for recipe in map(find_recipe, names))
 
 
-def _contest(name: str, variant: Variant) -> Contest:
-    recipe = find_recipe(name)
+def _contest(recipe: Recipe, variant: Variant) -> Contest:
+    name = recipe.name
     config = recipe.config(variant)
     ours = Contender("ours", Ours(config), config.train.epochs, "the recipe")
     peers = _gpu_peers(name, config) if variant == "cuda" else _cpu_peers(name, config)

@@ -20,12 +20,13 @@ from torch import nn
 from benchmarks.contenders import Contender, Contest, contests
 from benchmarks.programs import Evaluation, Measured, Program, num_steps
 from fastresnet.compute.costs import energy_joules
-from fastresnet.compute.device import PRECISIONS, choose_device, recipe_variant
+from fastresnet.compute.device import PRECISIONS, choose_device
 from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.records.benchmark import Row
+from fastresnet.training.variants import choose_variant
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def run_suite(
         raise UserError(f"{name}: no contest {unknown[0]!r}; allowed: {', '.join(suite.contests)}")
     device = choose_device(suite.device)
     energy_joules(device)  # fails before any work if its package is missing
-    found = _against(peers, contests(only or suite.contests, recipe_variant(device)))
+    found = _against(peers, contests(only or suite.contests, lambda recipe: choose_variant(recipe, device).variant))
     chosen = [_without_missing(contest, device) for contest in found]
     programs = [contender.program for contest in chosen for contender in contest.contenders]
     datasets = {each: load_dataset(each, data_dir) for each in dict.fromkeys(program.dataset for program in programs)}

@@ -60,7 +60,7 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
             "--checkpoint and --save: both name run; allowed: a file each",
         ),
         (["train", "RUN", "--from", "run", "--record", "./run"], "--record and --from: both name run; allowed: a file each"),
-        (["tune", "fashion-80", "--storage", "RUN"], "run.yml: holds no search"),
+        (["tune", "fashion-80", "--variant", "cpu", "--storage", "RUN"], "run.yml: holds no search"),
         (["study", "export", "RUN.csv", "--results", "nowhere"], "nowhere: no such folder"),
         (["train", "nowhere.yml"], "nowhere.yml: cannot be read"),
         (["train", "RUN", "--record", "nowhere/record.json"], "must name a file in a folder that exists"),

@@ -1,11 +1,9 @@
 """Recipes: their variants for devices, and what is said of them."""
 
 import pytest
-import torch
 
 from fastresnet import report
 from fastresnet.chapters import frontier_page
-from fastresnet.compute.device import recipe_variant
 from fastresnet.config import recipes
 from fastresnet.errors import UserError
 from fastresnet.study import open_study
@@ -43,21 +41,6 @@ def test_variant_for_a_gpu_trains_the_same_network_on_the_same_images(name):
     assert (on_gpu.train.precision, on_gpu.train.micro_batch, on_gpu.train.cuda_graph) == ("bf16", None, True)
     assert on_gpu.train.fused_kernels
     assert not on_gpu.train.compile
-
-
-@pytest.mark.parametrize(
-    ("device", "capabilities", "variant"),
-    [
-        ("cpu", {"avx512_bf16": True}, "cpu-bf16"),
-        ("cpu", {"avx512_bf16": True, "amx_bf16": True}, "cpu-amx"),
-        ("cpu", {"avx512_bf16": False}, "cpu"),
-        ("mps", {"avx512_bf16": True}, "cpu"),
-        ("cuda", {}, "cuda"),
-    ],
-)
-def test_bf16_is_taken_only_where_the_processor_has_it(monkeypatch, device, capabilities, variant):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert recipe_variant(torch.device(device)) == variant
 
 
 def test_no_recipe_touches_the_test_set_before_its_end():

@@ -136,8 +136,7 @@ def test_chosen_experiment_brings_its_batch_sizes(shown, families):
 
 @pytest.mark.browser
 # 346: what the book leaves of a telephone's 380 pixels, and a margin
-@pytest.mark.parametrize(("width", "theme"), [(346, "light"), (1600, "dark")])
-@pytest.mark.parametrize("experiment", ["F6", "C11"])
+@pytest.mark.parametrize(("width", "theme", "experiment"), [(346, "light", "F6"), (1600, "dark", "C11")])
 def test_explorer_is_accessible_and_fits(shown, width, theme, experiment):
     page = shown(experiment, width=width, theme=theme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width

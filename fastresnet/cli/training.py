@@ -4,11 +4,11 @@ import os
 import sys
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
-from fastresnet.cli.options import Changes, DataDir, Device, Force, app, check_kept, check_output
+from fastresnet.cli.options import Changes, DataDir, Device, Force, VariantOf, app, check_kept, check_output
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
@@ -21,6 +21,7 @@ def train(
         str, typer.Argument(metavar="RECIPE|FILE.yml", help="A recipe, or a file with sections data, model and train.")
     ],
     changes: Changes = None,
+    variant: VariantOf = None,
     seed: int = 0,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Train N times, with seeds from --seed on.")] = 1,
     data_dir: DataDir = None,
@@ -50,20 +51,20 @@ def train(
             check_file(checkpoint)  # its folder need not exist yet
         check_output("record", record)
         check_output("save", save)
-    config = _run_config(what, changes or [], device)
-    images = config.data.name.partition(":")[2]
-    for name, file in () if force else outputs.items():
-        check_kept(f"--{name}", file, Path(what), Path(images) if images else None)
     from fastresnet import report
     from fastresnet.compute.processes import open_process_group
     from fastresnet.models.saved import load_model, save_model
     from fastresnet.records import store
     from fastresnet.training import runs
 
-    origin = load_model(start) if start else None
     records = []
     progress = sys.stderr.isatty()
     with open_process_group() as group:
+        config = _run_config(what, changes or [], device, variant, group)
+        images = config.data.name.partition(":")[2]
+        for name, file in () if force else outputs.items():
+            check_kept(f"--{name}", file, Path(what), Path(images) if images else None)
+        origin = load_model(start) if start else None
         for each in range(seed, seed + seeds):
             result = runs.train(
                 config,
@@ -93,26 +94,52 @@ def train(
         save_model(result.saved, save)
 
 
-def _run_config(what: str, changes: list[str], device: str | None) -> Any:
-    """The configuration of a recipe or of a YAML file, with `changes` applied."""
+def _run_config(what: str, changes: list[str], device: str | None, variant: str | None, group: Any) -> Any:
+    """The configuration of a recipe or of a YAML file, with `changes` applied. Says which variant of a recipe was chosen."""
     from fastresnet.config import RunConfig
     from fastresnet.config.parsing import load_yaml, parse_assignments
-    from fastresnet.config.recipes import RECIPES, find_recipe
+    from fastresnet.config.recipes import RECIPES
 
     if what.endswith((".yml", ".yaml")):
+        if variant:
+            raise UserError(f"--variant {variant}: only a recipe has variants, got {what}")
         config = load_yaml(Path(what), RunConfig)
     elif what in RECIPES:
-        from fastresnet.compute.device import choose_device, recipe_variant
-
-        config = find_recipe(what).config(recipe_variant(choose_device(device)))
+        config = RECIPES[what].config(_variant(RECIPES[what], device, variant, group))
     else:
         raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")
     return config.with_changes(parse_assignments(changes))
 
 
+def _variant(recipe: Any, device: str | None, wanted: str | None, group: Any) -> Any:
+    """The wanted variant of a recipe, or the one that the first process chooses and prints."""
+    from fastresnet.compute.device import choose_device
+    from fastresnet.config.recipes.base import Variant
+    from fastresnet.training.variants import choose_variant
+
+    if wanted in get_args(Variant):
+        return wanted
+    if wanted:
+        raise UserError(f"--variant {wanted}: no such variant; allowed: {', '.join(get_args(Variant))}")
+    choice = group.from_first(lambda: choose_variant(recipe, choose_device(device)))
+    if group.is_first:
+        print(f"fastresnet: {choice}", file=sys.stderr)
+    return choice.variant
+
+
 @app.command()
-def recipes() -> None:
+def recipes(
+    here: Annotated[bool, typer.Option("--here", help="Show the variant chosen on this machine, and why.")] = False,
+) -> None:
     """List the recipes, with their purpose and, in a checkout, their recorded results."""
+    if here:
+        from fastresnet.compute.device import choose_device
+        from fastresnet.config.recipes import RECIPES
+        from fastresnet.training.variants import choose_variant
+
+        for recipe in RECIPES.values():
+            print(choose_variant(recipe, choose_device()))
+        return
     from fastresnet.chapters.frontier import recorded_runs
     from fastresnet.config.recipes import RECIPES
     from fastresnet.report import describe_runs
@@ -152,14 +179,17 @@ def tune(
     trials: Annotated[int, typer.Option(min=1)] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per trial; those after the first may be pruned.")] = 2,
     changes: Changes = None,
+    variant: VariantOf = None,
     storage: Annotated[Path | None, typer.Option(help="Keep the search in this file; continue the one that it holds.")] = None,
     data_dir: DataDir = None,
     device: Device = None,
 ) -> None:
     """Search for better settings on images held out of the training set."""
     check_output("storage", storage)
-    config = _run_config(recipe, changes or [], device)
+    from fastresnet.compute.processes import ALONE
     from fastresnet.training.tuning import search
+
+    config = _run_config(recipe, changes or [], device, variant, ALONE)
 
     study = search(config, trials=trials, seeds=seeds, storage=storage, data_dir=data_dir, device=device)
     print(f"best mean accuracy on held-out images {study.best_value:.2%}, trial {study.best_trial.number} of {len(study.trials)}")

@@ -1,4 +1,4 @@
-"""Chooses the device, the recipe variant and the number of threads of a run, and moves tensors to a device."""
+"""Chooses the device and the number of threads of a run, and moves tensors to a device."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from fastresnet.compute.costs import autocast_slowdown
 from fastresnet.config import TrainConfig
-from fastresnet.config.recipes.base import Variant
 from fastresnet.errors import UserError
 
 _TRUSTED_CHANNELS = 8
+_NOISE = 1.2
+"""Slowdown of a single convolution up to which two precisions may be equally fast."""
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -78,28 +79,15 @@ def _torch_version() -> tuple[int, ...]:
     return tuple(map(int, torch.__version__.split(".")[:2]))
 
 
-def recipe_variant(device: torch.device) -> Variant:
-    """The recipe variant for a device, chosen by its type and, for a processor, by its native bf16 instructions."""
-    if device.type == "cuda":
-        return "cuda"
-    # without these instructions, bf16 is emulated, which is slower than fp32
-    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    if capabilities.get("amx_bf16"):
-        return "cpu-amx"
-    return "cpu-bf16" if capabilities.get("avx512_bf16") else "cpu"
-
-
 def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:
     """Warns if half precision is slower than single precision on a device. The warning gives the measured slowdown."""
     if config.precision == "fp32" or device.type == "mps":
-        return
-    if config.precision == "bf16" and recipe_variant(device) in ("cpu-bf16", "cpu-amx"):
         return
     # NVIDIA's GPUs compute natively in bf16 from Ampere on (compute capability 8), and in fp16 from earlier generations on
     if device.type == "cuda" and (config.precision == "fp16" or torch.cuda.get_device_capability(device)[0] >= 8):
         return
     slowdown = autocast_slowdown(device, PRECISIONS[config.precision])
-    if slowdown > 1:
+    if slowdown > _NOISE:
         warnings.warn(
             f"precision {config.precision} is slower than fp32 on this device: a 3x3 convolution took {slowdown:.1f} "
             "times as long just now; use fp32 unless you study half precision itself",

@@ -101,7 +101,6 @@ def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
         editions = opened_editions(name, place)
         ids = dict.fromkeys(experiment for study in editions for experiment in study.experiments)
         for experiment in ids:
-            recorded = [study.recorded(experiment) for study in editions if experiment in study.experiments]
-            found = next((each for each in recorded if each), None)
-            if found:
+            asked = (study for study in editions if experiment in study.experiments)
+            if found := next(filter(None, (study.recorded(experiment) for study in asked)), None):
                 yield name, found

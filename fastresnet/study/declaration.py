@@ -21,11 +21,9 @@ them by name."""
 
 def edition_parameters(name: str, edition: str) -> dict[str, Any]:
     """The checked parameters of a study's edition. Raises UserError for an unknown study or edition, or a faulty file."""
-    find_study(name)
+    declared = find_study(name).Parameters
     path = parameter_file(name, edition)
-    values = read_yaml(path)
-    checked, _ = declare(name, values, str(path))
-    return checked.model_dump(mode="json")
+    return parse(read_yaml(path), declared, str(path)).model_dump(mode="json")
 
 
 def declare(

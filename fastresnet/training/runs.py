@@ -15,7 +15,7 @@ from torch import nn
 
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
-from fastresnet.compute.device import choose_device, recipe_variant, trusted_threads, warn_if_autocast_is_slow
+from fastresnet.compute.device import choose_device, trusted_threads, warn_if_autocast_is_slow
 from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.compute.provenance import describe_machine, source_revision, versions
 from fastresnet.config import RunConfig
@@ -33,6 +33,7 @@ from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, S
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import Measured, measure_after, measure_before
 from fastresnet.training.progress import ProgressBar, Watcher
+from fastresnet.training.variants import choose_variant
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class _Run:
         if chosen.type == "cpu":
             keep_freed_memory()
         if isinstance(config, str):
-            config = find_recipe(config).config(recipe_variant(chosen))
+            recipe = find_recipe(config)
+            config = recipe.config(group.from_first(lambda: choose_variant(recipe, chosen).variant))
         reset_peak_memory(chosen)
         return cls(config, seed, chosen, group, Timer(chosen), started, source_revision())
 

@@ -5,7 +5,6 @@ explorer                # the last line of a cell shows it
 explorer.record         # the record of the chosen run
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import traitlets
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import read_record
-from fastresnet.study import STUDIES, open_study
-from fastresnet.study.project import EDITIONS, editions_of
+from fastresnet.study import STUDIES, opened_editions
 from fastresnet.widgets.base import Explorer, script
 
 
@@ -83,11 +81,10 @@ def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -
 
 def _editions() -> dict[tuple[str, str], str]:
     """The weakest edition that asks for a configuration, by chapter and configuration hash."""
-    return {(study, config): edition for edition in reversed(EDITIONS) for study, config in _asked_for(edition)}
-
-
-def _asked_for(edition: str) -> Iterator[tuple[str, str]]:
-    for name in STUDIES:
-        if edition in editions_of(name):
-            for experiment in open_study(name, edition=edition).experiments.values():
-                yield from ((name, config.hash) for config in experiment.variants.values())
+    return {
+        (study.name, config.hash): study.edition
+        for name in STUDIES
+        for study in opened_editions(name)  # the strongest first
+        for experiment in study.experiments.values()
+        for config in experiment.variants.values()
+    }

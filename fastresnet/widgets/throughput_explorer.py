@@ -19,8 +19,7 @@ from fastresnet.config.datasets import SPECS
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import read_record
-from fastresnet.study import STUDIES, Study, open_study
-from fastresnet.study.project import editions_of
+from fastresnet.study import STUDIES, opened_editions
 from fastresnet.widgets.base import Explorer, script
 
 FEWEST_TEST_IMAGES = 1000
@@ -37,11 +36,12 @@ class Family(NamedTuple):
     edition: str
     hardware: str
     series: str
+    question: str
 
     @property
     def id(self) -> str:
-        """The name of the family: its fields, joined by slashes."""
-        return "/".join(self)
+        """The name of the family: its fields but the question, joined by slashes."""
+        return "/".join(self[:-1])
 
 
 class ThroughputExplorer(Explorer):
@@ -106,20 +106,17 @@ def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
     """Runs by family and batch size, both in order. A record serves every experiment that asks for its run."""
     records = {(each.config_hash, each.seed): each for each in map(read_record, sorted(results.glob("*/*/*.json")))}
     families = {}
-    for study in _studies():
+    for study in (study for name in STUDIES for study in reversed(opened_editions(name))):
         for experiment in study.experiments:
             wanted = ((run.config.hash, run.seed) for run in study.runs(experiment))
             runs = [records[key] for key in wanted if key in records and records[key].outcome.status == "finished"]
             for hardware in dict.fromkeys(map(report.hardware, runs)):
                 series = _by_rest(run for run in runs if report.hardware(run) == hardware)
                 for rest, sizes in series.items():
-                    families[Family(study.name, experiment, study.edition, hardware, _series(rest, list(series)))] = sizes
+                    own = _series(rest, list(series))
+                    family = Family(study.name, experiment, study.edition, hardware, own, study.experiments[experiment].question)
+                    families[family] = sizes
     return families
-
-
-def _studies() -> Iterator[Study]:
-    for name in STUDIES:
-        yield from (open_study(name, edition=edition) for edition in editions_of(name))
 
 
 def _by_rest(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, ...]]]:
@@ -154,7 +151,6 @@ def _described(family: Family, sizes: Mapping[int, tuple[RunRecord, ...]]) -> di
     return {
         "id": family.id,
         **family._asdict(),
-        "question": open_study(family.study, edition=family.edition).experiment(family.experiment).question,
         "dataset": spec.title,
         "epoch_images": spec.num_train,
         "torch": sorted({record.versions["torch"] for records in sizes.values() for record in records}),

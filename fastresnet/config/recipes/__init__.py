@@ -3,7 +3,7 @@
     find_recipe("cifar10-94").config("cpu-bf16")
 
 A recipe has four variants: for any processor, for processors with native bf16 vectors, for processors with bf16 matrix units,
-and for GPUs. `compute.device.recipe_variant` chooses the variant for a device.
+and for GPUs. `training.variants.choose_variant` chooses the variant for a device.
 """
 
 import inspect
