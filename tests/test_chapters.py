@@ -1,7 +1,6 @@
 """A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
 
 import ast
-import json
 import os
 import signal
 import subprocess
@@ -10,15 +9,15 @@ import time
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 import torch
-import yaml
 
 from fastresnet.book import notebooks
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
 from fastresnet.config.parsing import parse_assignment
 from fastresnet.errors import UserError
-from fastresnet.study import STUDIES, find_study
+from fastresnet.study import STUDIES, edition_parameters, find_study, parameter_lines
 
 from .conftest import ROOT, command, command_here, refused
 
@@ -237,14 +236,20 @@ def test_no_cell_overwrites_a_parameter(name):
 def test_parameters_cell_is_the_quick_edition(name):
     notebook = nbformat.read(ROOT / "book" / f"{name}.ipynb", 4)
     (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    assert [line for line in cell.source.splitlines() if line != "# fmt: off"] == parameter_lines(name)
     names = {}
     exec(cell.source, names)
     del names["__builtins__"]
-    declaration = find_study(name).Parameters
-    quick = yaml.safe_load((ROOT / "params" / "quick" / f"{name}.yml").read_text())
-    assert list(names) == list(declaration.model_fields)
-    defaults = {key: field.get_default(call_default_factory=True) for key, field in declaration.model_fields.items()}
-    assert names == json.loads(json.dumps(defaults | quick))  # a notebook has lists where a declaration has tuples
+    assert names == edition_parameters(name, "quick")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_papermill_documents_every_parameter(name):
+    found = papermill.inspect_notebook(ROOT / "book" / f"{name}.ipynb")
+    assert list(found) == list(find_study(name).Parameters.model_fields)
+    for each in found.values():
+        assert each["inferred_type_name"] not in ("None", "")
+        assert each["help"]
 
 
 @pytest.mark.parametrize("assignment", ["f1_batch_sizes=[100000]", "test_images=20000", "device=cuda:99", "device=tpu"])

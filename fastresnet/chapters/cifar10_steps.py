@@ -54,40 +54,57 @@ class Parameters(ChapterParameters):
     timed_images: PositiveInt
     """Least number of training images of C11-time and C13-time, whose runs also have two batches at least."""
     c1_rates: Rates
+    """Constant learning rates of C1."""
     c1_epochs: Epochs
+    """Epochs of C1."""
     c2_train_images: Images
+    """Training images of C2 and C3; None takes all."""
     c2_batch_size: BatchSize
+    """Batch size of C2 and C3."""
     c2_epochs: Epochs
     """Epochs of C2 and C3."""
     c3_dropouts: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Some]
     """Dropout rates of C3, beside no dropout, which is C2."""
     c4_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
+    """Momenta of C4."""
     c4_lr: PositiveFloat
     """Learning rate of C2 to C4: C1's choice."""
     c5_rates: Rates
+    """Constant learning rates of C5."""
     c6_weight_decays: Annotated[tuple[NonNegativeFloat, ...], Some]
+    """Weight decays of C6."""
     constant_lr: PositiveFloat
     """Learning rate of C6 and of the constant schedule of C7: C5's choice."""
     c7_schedules: Annotated[tuple[Literal["constant", "plateau", "cyclic", "one-cycle"], ...], Some]
+    """Schedules of C7."""
     c7_max_lr: PositiveFloat
+    """Maximum learning rate of C7's cyclic and one-cycle schedules."""
     c8_max_rates: Rates
+    """Maximum learning rates of C8."""
     max_lr: PositiveFloat
     """Maximum learning rate of C9 to C11, and unit of N2's hand-made schedules: C8's choice."""
     c10_activations: Annotated[tuple[Activation, ...], Some]
+    """Activations of C10."""
     c11_batch_sizes: Annotated[tuple[BatchSize, ...], Some]
     """Batch sizes of C11; the others are compared with the first."""
     c12_batch_size: BatchSize
     """Batch size of C12, N2 and N3: C11's choice."""
     c12_max_rates: Rates
+    """Maximum learning rates of C12."""
     c13_architectures: Annotated[tuple[ArchitectureName, ...], Some]
+    """Networks of C13."""
     c13_max_lr: PositiveFloat
     """Maximum learning rate of C13 and N3: C12's choice."""
     c13_train_images: Images
+    """Training images of C13; None takes all."""
     c13_batch_size: BatchSize
+    """Batch size of C13."""
     c13_epochs: Epochs
+    """Epochs of C13."""
     n2_shapes: dict[str, Shape]
     """Hand-made schedules of N2: points (share of the run, share of `max_lr`) with straight lines between them."""
     n3_tail_rates: Rates
+    """Learning rates of N3's constant tails."""
     """Constant learning rates of N3 for the last quarter of one cycle."""
 
 

@@ -38,29 +38,43 @@ class Parameters(ChapterParameters):
     timed_images: PositiveInt
     """Least number of training images of a timed run, which also has two batches at least."""
     f1_batch_sizes: BatchSizes
+    """Batch sizes of F1."""
     f2_batch_sizes: BatchSizes
+    """Batch sizes of F2."""
     f3_workers: Workers
+    """Numbers of processes that load images in F3."""
     f4_image_sizes: Annotated[tuple[PositiveInt, ...], Some]
+    """Image sizes of F4, in pixels per side."""
     f4_workers: NonNegativeInt | None
     """Processes that load images in F4. None keeps all images in memory, and does not time the parts of the steps."""
     f4_train_images: PositiveInt | None
+    """Training images of F4; None takes all."""
     f4_epochs: Epochs
+    """Epochs of F4."""
     f4_timed_sizes: Annotated[tuple[PositiveInt, ...], Some]
     """Image sizes of F4-time, whose runs are a few steps."""
     f5_batch_sizes: BatchSizes
+    """Batch sizes of F5."""
     f6_batch_sizes: BatchSizes
+    """Batch sizes of F6."""
     f7_workers: Workers
+    """Numbers of processes that load images in F7."""
     f7_batch_size: BatchSize
     """Batch size of F7 and of the timed runs of F8: F6's choice."""
     f8_stem_channels: Annotated[tuple[PositiveInt, ...], Some]
     """Channels of the first stage in F8; the other stages have 2, 4 and 8 times as many."""
     f8_train_images: PositiveInt | None
+    """Training images of F8 and N1; None takes all."""
     f8_batch_size: BatchSize
+    """Batch size of F8 and N1."""
     f8_image_size: PositiveInt | None
+    """Image size of F8 and N1, in pixels per side; None takes the data set's own."""
     f8_epochs: Epochs
+    """Epochs of F8 and N1."""
     f6_rates: Annotated[tuple[PositiveFloat, ...], Some]
     """Learning rates of F6-rate, at the large batch, with F8's narrow network and scale."""
     n1_max_lr: PositiveFloat
+    """Maximum learning rate of N1's schedules."""
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:

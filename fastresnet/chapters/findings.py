@@ -13,9 +13,13 @@ class Parameters(ChapterParameters):
     """Scale of the runs of the report's two final models."""
 
     train_images: PositiveInt | None
+    """Training images; None takes all."""
     batch_size: BatchSize
+    """Batch size."""
     epochs: Epochs
+    """Epochs."""
     max_lr: PositiveFloat
+    """Maximum learning rate of the one-cycle schedule."""
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:

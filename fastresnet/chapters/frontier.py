@@ -86,8 +86,11 @@ class Parameters(EditionParameters):
     recipes: dict[RecipeName, Seeds]
     """Recipes to run, each with its seeds."""
     fashion_ablated: Ablated
+    """Recipe for FashionMNIST of which parts are taken away."""
     cifar10_ablated: Ablated
+    """Short recipe for CIFAR-10 of which parts are taken away."""
     long_ablated: Ablated
+    """Longer recipe for CIFAR-10 of which parts are taken away."""
     amx_ablated: Ablated | None = None
     """Ablations on a CPU with AMX, which multiplies matrices of bf16; None runs none."""
     ablation_seeds: Seeds

@@ -22,53 +22,83 @@ class Parameters(ChapterParameters):
     """Parameters of the myrtle chapter."""
 
     train_images: PositiveInt | None
-    """Training images of M2a and M8i, which train the original report's network. The next five parameters are theirs, too."""
+    """Training images of M2a and M8i, which train the original report's network; None takes all."""
     epochs: Epochs
+    """Epochs of M2a and M8i."""
     small_batch_size: BatchSize
+    """Smaller batch size of M2a."""
     small_batch_lr: PositiveFloat
+    """Learning rate of the smaller batch size of M2a."""
     large_batch_size: BatchSize
+    """Larger batch size of M2a, also that of M8i."""
     large_batch_lr: PositiveFloat
+    """Learning rate of the larger batch size of M2a."""
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
     """Channels of DAVIDnet's stem and layers, and of the ResNet that the ladder starts from."""
     images: PositiveInt | None
-    """Training images of all other experiments, which train DAVIDnet and its relatives. The next five parameters are theirs,
-    too."""
+    """Training images of all other experiments, which train DAVIDnet and its relatives; None takes all."""
     tested_images: PositiveInt | None
+    """Test images of these other experiments; None takes all."""
     batch_size: BatchSize
+    """Batch size of these other experiments."""
     run_epochs: Epochs
+    """Epochs of these other experiments."""
     max_lr: PositiveFloat
+    """Maximum learning rate of these other experiments."""
     weight_decay: NonNegativeFloat
+    """Weight decay of these other experiments."""
     timed_images: PositiveInt
     """Training images of runs that only time their steps."""
     m1b_workers: Annotated[tuple[NonNegativeInt, ...], Some]
+    """Numbers of processes that load images in M1b."""
     m2b_batch_sizes: tuple[BatchSize, BatchSize]
+    """The smaller and the larger batch size of M2b."""
     m2b_rates: Pair
+    """The lower and the higher learning rate of M2b."""
     m2c_rates: Rates
+    """Learning rates of M2c."""
     half: Literal["fp16", "bf16"]
     """Half precision of M3a."""
     cutout: PositiveInt
+    """Side in pixels of the square that cutout blanks, in M3b and M0."""
     m3b_epochs: tuple[Epochs, Epochs]
+    """Epochs of the shorter and of the longer runs of M3b."""
     m4d_residuals: Annotated[tuple[tuple[PositiveInt, ...], ...], Some]
+    """Layers that have a residual branch, for each network of M4d."""
     m5a_rates: Rates
+    """Learning rates of M5a."""
     m5a_weight_decays: Rates
+    """Weight decays of M5a."""
     m5a_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
+    """Momenta of M5a."""
     m6a_scales: Rates
     """Factors of M6a on the initial weights of all convolutions."""
     m6b_scales: Rates
+    """Factors of M6b on the initial weights."""
     m6b_weight_decay: PositiveFloat
+    """Weight decay of M6b."""
     m6b_lr: PositiveFloat
+    """Learning rate of M6b."""
     m6b_trust: PositiveFloat
-    """Trust coefficient of LARS."""
+    """Trust coefficient of LARS in M6b."""
     m6b_epochs: Epochs
+    """Epochs of M6b."""
     m7a_convolutions: PositiveInt
     """Convolutions per layer of M7a's network, which has three layers."""
     m7b_rates: Rates
+    """Learning rates of M7b."""
     m7c_lr: PositiveFloat
+    """Learning rate of M7c."""
     m7d_group_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Some]
+    """Images over which batch norm takes its statistics in M7d."""
     label_smoothing: Annotated[float, Field(gt=0, lt=1)]
+    """Label smoothing from M8c on."""
     ghost_size: Annotated[int, Field(ge=2)]
+    """Images over which batch norm takes its statistics from M8e on."""
     frozen_scale: PositiveFloat
+    """Constant scale of batch norm from M8f on."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)]
+    """Decay per step of the averaged weights from M8h on."""
 
     @model_validator(mode="after")
     def _two_sizes(self) -> "Parameters":

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fastresnet.config import Measure
 from fastresnet.config.base import Frozen
@@ -24,9 +24,12 @@ Seeds = Annotated[tuple[Seed, ...], Some, AfterValidator(_distinct)]
 
 
 class EditionParameters(Frozen):
-    """What every chapter's parameters say of its edition and of a re-run."""
+    """What every chapter's parameters say of its edition and of a re-run. The text below each is its comment in the notebook."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     edition: Literal["quick", "small", "cpu", "gpu"]
+    """Scale of the runs."""
     device: str | None = None
     """Device to train on; None takes the fastest there is."""
     scale: PositiveFloat = 1.0
@@ -39,10 +42,13 @@ class ChapterParameters(EditionParameters):
     """Scale of a chapter's runs. Each chapter adds the values that its experiments compare."""
 
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    """Number format of the training steps."""
     dataset: str
+    """Name of the data set."""
     test_images: PositiveInt | None = None
     """Test images to evaluate on; None takes the whole test set."""
     seeds: Seeds
+    """Seeds of every variant."""
     seeds_of: dict[str, Seeds] = Field(default_factory=dict)
     """Seeds by experiment id, for experiments that are run with other seeds than `seeds`."""
     measure: tuple[Measure, ...] = ()

@@ -1,6 +1,5 @@
 """The commands of the groups chapter and book."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -23,13 +22,14 @@ def chapter_compare(one: Path, other: Path) -> None:
 
 @chapter_app.command("list")
 def chapter_list() -> None:
-    """List the chapters and their parameters, with the values of the quick edition."""
-    from fastresnet.book.notebooks import CHAPTERS, chapter_parameters
+    """List the chapters and their parameters, with the values of the quick edition, types and meanings."""
+    from fastresnet.book.notebooks import CHAPTERS
+    from fastresnet.study import STUDIES, parameter_lines
 
     for chapter in CHAPTERS:
         print(chapter)
-        for key, value in chapter_parameters(chapter, "quick", {}).items():
-            print(f"  {key} = {json.dumps(value)}")
+        for line in parameter_lines(chapter) if chapter in STUDIES else ():
+            print(f"  {line}")
 
 
 @chapter_app.command("run")

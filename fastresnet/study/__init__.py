@@ -1,6 +1,6 @@
 """Studies: variants times seeds. Only runs without a record are trained, and only they load torch."""
 
-from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study
+from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study, parameter_lines
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed
 from fastresnet.study.study import (
     Study,
@@ -26,6 +26,7 @@ __all__ = [
     "open_chapter",
     "open_study",
     "opened_editions",
+    "parameter_lines",
     "record_failure",
     "train_all",
     "train_and_save",

@@ -1,6 +1,7 @@
 """What a chapter's module declares: its parameters in each edition, and the experiments that they make."""
 
 import importlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -88,3 +89,38 @@ def find_study(name: str) -> Any:
     if name not in STUDIES:
         raise UserError(f"no study {name!r}; allowed: {', '.join(STUDIES)}")
     return importlib.import_module(f"fastresnet.chapters.{name}")
+
+
+def parameter_lines(name: str) -> list[str]:
+    """The lines of a chapter's cell of parameters: name, value in the quick edition, type and meaning, as
+    `papermill --help-notebook` reads them. Raises UserError for an unknown name."""
+    declared = find_study(name).Parameters
+    schema = declared.model_json_schema()
+    values = edition_parameters(name, "quick")
+    lines = []
+    for key, field in declared.model_fields.items():
+        kind = _kind(schema["properties"][key], schema.get("$defs", {}))
+        meaning = " ".join((field.description or "").split()).partition(". ")[0].rstrip(".")
+        lines.append(f"{key} = {_literal(values[key])}  # type: {kind} {meaning}.")
+    return lines
+
+
+def _kind(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+    """The Python type of the values that a JSON schema allows, as a notebook has them."""
+    if "anyOf" in schema:
+        return "|".join(_kind(each, named) for each in schema["anyOf"])
+    if "$ref" in schema:
+        return _kind(named[schema["$ref"].rpartition("/")[2]], named)
+    kind = {"integer": "int", "number": "float", "string": "str", "boolean": "bool", "null": "None"}.get(schema["type"])
+    if schema["type"] == "array":
+        return f"list[{_kind(schema.get('items') or schema['prefixItems'][0], named)}]"
+    return kind or "dict"
+
+
+def _literal(value: Any) -> str:
+    """A value as Python source, with double quotes."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(key)}: {_literal(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
