@@ -217,6 +217,13 @@ def test_committed_chapter_is_clean(name):
         assert not any("epoch(" in line and line.lstrip().startswith("for ") for line in lines)
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_code_that_the_book_folds_is_folded_in_jupyterlab(name):
+    for cell in nbformat.read(ROOT / "book" / f"{name}.ipynb", 4).cells:
+        folded = {"hide-input", "remove-input"} & set(cell.metadata.get("tags", [])) and "parameters" not in cell.metadata.tags
+        assert cell.metadata.get("jupyter", {}).get("source_hidden", False) == bool(folded)
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_no_cell_overwrites_a_parameter(name):
     """Else its cells could not be run twice."""

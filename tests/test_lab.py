@@ -29,9 +29,9 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The address of a JupyterLab of its own with copies of the explorers' notebooks: call it with a notebook's name."""
+    """The address of a JupyterLab of its own with copies of notebooks: call it with a notebook's name."""
     tmp_path = tmp_path_factory.mktemp("lab")
-    for name in EXPLORERS:
+    for name in (*EXPLORERS, "myrtle_notes"):
         shutil.copy(ROOT / "book" / f"{name}.ipynb", tmp_path)
     port, token = free_port(), secrets.token_hex(16)
     own = {
@@ -58,7 +58,7 @@ def lab(tmp_path_factory):
         yield lambda name: f"{address}/lab/tree/{name}.ipynb?reset&token={token}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        server.wait(START_SECONDS)
         log.close()
 
 
@@ -153,3 +153,15 @@ def test_laboratory_trains_and_stops_while_other_cells_run(run_all):
     page.get_by_role("button", name="Stop", exact=True).click()
     runs.get_by_role("cell", name=re.compile(r"stopped after \d+ steps")).wait_for(timeout=60_000)
     assert not accessibility_findings(page, ".laboratory")
+
+
+@pytest.mark.browser
+def test_chapter_shows_its_text_as_the_book_does_and_folds_its_code(browser, lab):
+    page = browser.new_page(viewport={"width": 1400, "height": 1600})
+    page.goto(lab("myrtle_notes"))
+    page.get_by_text("| Idle").wait_for(timeout=60_000)  # a server whose kernel is still starting does not end
+    text = page.locator(".jp-MarkdownCell p", has_text="page2019train")
+    text.wait_for(timeout=60_000)
+    assert "{cite}" not in text.inner_text()
+    assert page.locator(".jp-CodeCell .jp-InputArea-editor").count() == 1  # the parameters
+    page.close()
