@@ -37,9 +37,9 @@ def html():
         return project_root() / "_build" / "html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
-        page, seconds = build.build_book()
-    assert set(seconds) == {*(f"chapter {name}" for name in CHAPTERS), "book"}
-    return page.parent
+        steps = dict(build.build_book(everything=True))
+    assert set(steps) == {*(f"chapter {name}" for name in CHAPTERS), "book"}
+    return build.book_page().parent
 
 
 class Links(HTMLParser):

@@ -176,7 +176,7 @@ def test_build_folder_that_leads_to_committed_files_is_not_emptied(checkout):
     (monkeyed / "page").touch()
     subprocess.run(["git", "add", "."], check=True)
     with pytest.raises(UserError, match="_build/html: leads to files of the checkout"):
-        build.build_book()
+        list(build.build_book())
     assert (monkeyed / "page").exists()
 
 

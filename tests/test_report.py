@@ -137,9 +137,12 @@ def test_finding_names_the_variants_with_the_highest_and_the_lowest_mean_and_cou
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75, 0.74)]
     c = [changed(record, accuracies=[None])]  # diverged: no accuracy to compare
     assert report.finding(results_of(a=a, b=b, c=c), "test_accuracy") == (
-        "The highest test accuracy is 73.00 % (*b*), the lowest 70.00 % (*a*), as means of 2 to 3 runs each."
+        "The highest test accuracy is 73.00 % (*b*), the lowest 70.00 % (*a*), as means of 2 to 3 runs each. "
+        "Every run of *c* diverged."
     )
-    assert report.finding(results_of(a=a, c=c), "test_accuracy") == ""
+    assert report.finding(results_of(a=a, c=c), "test_accuracy") == (
+        "The only accuracy is 70.00 % (*a*). Every run of *c* diverged."
+    )
 
 
 def test_claims_look_up_the_runs_that_they_compare(record):
@@ -210,7 +213,8 @@ def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record)
     whole = record.model_copy(update={"step_seconds": None})
     runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
     alone = answers.choice(results_of(chosen=runs), "chosen", "chosen best", figure=plt.figure)
-    assert (alone.here, alone.difference, alone.asked, alone.sentence) == ("chosen: 71.0 ± 1.0 %", "—", [], "")
+    assert (alone.here, alone.difference, alone.asked) == ("chosen: 71.0 ± 1.0 %", "—", [])
+    assert alone.sentence == "The only accuracy is 71.00 % (*chosen*)."
     others = answers.choice(results_of(a=runs, b=runs[:2]), "chosen", "chosen best", figure=plt.figure)
     assert others.asked == []
     assert others.sentence.startswith("The highest test accuracy is 71.00 % (*a*)")

@@ -1,59 +1,102 @@
-"""The book: every chapter run, checked, and rendered by Jupyter Book into `_build/html`."""
+"""The book: every chapter run, checked, and rendered by Jupyter Book into `_build/html`.
 
+What an earlier build made is kept as long as nothing that it was made from has changed: the chapter's notebook and parameters,
+the records, the code, and the packages.
+"""
+
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
 
-from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, run_chapter
+from fastresnet.book.notebooks import (
+    CHAPTERS,
+    ChapterFailed,
+    Version,
+    chapter_file,
+    chapter_parameters,
+    check_executed,
+    run_side_by_side,
+)
 from fastresnet.compute.surroundings import environment_of_its_own
 from fastresnet.errors import UserError
 from fastresnet.study.project import is_committed, live_results, project_root
 
 TIME_LIMIT_SECONDS = 600.0
 """Time limit per chapter. A chapter of the quick edition takes well under a minute."""
+_JOBS = 4
+"""Most chapters at a time: a kernel takes about a GiB of memory."""
 
 
-class Steps:
-    """Times the steps of a build: seconds by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Times the block as a step of this name."""
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
+def book_page() -> Path:
+    """The first page of the built book."""
+    return project_root() / "_build" / "html" / "index.html"
 
 
-def build_book(*, strict: bool = True) -> tuple[Path, dict[str, float]]:
-    """Runs all chapters in the quick edition and renders the book; returns its first page and the seconds of each step.
+def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tuple[str, float]]:
+    """Runs chapters in the quick edition, one per core, and renders the book; yields each step when it is done, with its seconds.
 
-    The runs of the quick edition are trained anew each time. With `strict` a warning fails the build. Raises ChapterFailed if a
-    chapter or the rendering fails. The page of an earlier build is then gone, so that it cannot pass for a new one.
+    A chapter is run only if something that it is made from has changed since it was, and the book rendered only if a page has;
+    with `everything`, both are always done. A chapter that is run trains its runs of the quick edition anew. With `strict` a
+    warning fails the build. Raises ChapterFailed if a chapter or the rendering fails. The page of an earlier build is then gone,
+    so that it cannot pass for a new one.
     """
     root = project_root()
     build = root / "_build"
-    for stale in (build / "html", build / "source", build / "chapters", live_results()):
-        if is_committed(stale):
-            raise UserError(f"{stale}: leads to files of the checkout, which a build would remove")
-        shutil.rmtree(stale, ignore_errors=True)
-    steps = Steps()
-    for name in CHAPTERS:
-        with steps.step(f"chapter {name}"):
-            parameters = chapter_parameters(name, "quick", {})
-            run_chapter(name, build / "chapters" / f"{name}.ipynb", parameters, time_limit=TIME_LIMIT_SECONDS)
-    source = stage(root, build)
-    with steps.step("book"):
+    html, source, chapters = (build / name for name in ("html", "source", "chapters"))
+    for place in (html, source, chapters, live_results()):
+        if is_committed(place):
+            raise UserError(f"{place}: leads to files of the checkout, which a build would remove")
+    common = _digest(each for folder in ("fastresnet", "params", "results") for each in (root / folder).rglob("*"))
+    made_from = {name: f"{common} {_digest([chapter_file(name)])}" for name in CHAPTERS}
+    stale = [name for name in CHAPTERS if everything or not _is_made(chapters / f"{name}.ipynb", made_from[name])]
+    if stale:
+        shutil.rmtree(html, ignore_errors=True)
+    for name in stale:
+        shutil.rmtree(live_results() / name, ignore_errors=True)
+    versions = [Version(name, chapter_parameters(name, "quick", {}), chapters / f"{name}.ipynb") for name in stale]
+    for file in map(Path, run_side_by_side(versions, jobs=min(os.cpu_count() or 1, _JOBS), time_limit=TIME_LIMIT_SECONDS)):
+        _note(file, made_from[file.stem])
+        yield f"chapter {file.stem}", nbformat.read(file, 4).metadata.papermill.duration
+    start = time.perf_counter()
+    shutil.rmtree(source, ignore_errors=True)
+    stage(root, build)
+    pages = f"{common} {_digest(source.rglob('*'))} {strict}"
+    if everything or not _is_made(html / "index.html", pages):
+        shutil.rmtree(html, ignore_errors=True)
         render(source, root, strict=strict)
-    return build / "html" / "index.html", steps.seconds
+        _note(html / "index.html", pages)
+        yield "book", time.perf_counter() - start
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """A digest of the names and contents of files, and of the packages that are installed."""
+    digest = hashlib.sha256(repr(sorted((each.name, each.version) for each in metadata.distributions())).encode())
+    for file in sorted(each for each in files if each.is_file() and each.suffix != ".pyc"):
+        digest.update(f"\0{file}\0".encode(errors="surrogateescape"))
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_made(file: Path, made_from: str) -> bool:
+    """Whether a file was made from what a digest stands for."""
+    note = _note_of(file)
+    return file.exists() and note.exists() and note.read_text() == made_from
+
+
+def _note(file: Path, made_from: str) -> None:
+    _note_of(file).write_text(made_from)
+
+
+def _note_of(file: Path) -> Path:
+    return file.with_name(f".{file.name}.made-from")
 
 
 def stage(root: Path, build: Path) -> Path:

@@ -23,7 +23,7 @@ from fastresnet.report.answers import (
     times,
 )
 from fastresnet.report.claims import fits_better, more_accurate, quicker
-from fastresnet.report.verdicts import Verdict, difference, exact, ratio
+from fastresnet.report.verdicts import Sample, Verdict, difference, exact, ratio
 from fastresnet.study import Results
 
 ACCURACY, FASTEST = "test_accuracy", "fastest_epoch_seconds"
@@ -114,12 +114,11 @@ def best_rate(m2c: Results) -> Answer:
     runs = myrtle_page.settings(m2c)
     best, largest = myrtle_page.best_rates(runs, ""), myrtle_page.largest_rates(runs, "", least=TRAINED)
     question = "Is the most accurate rate more than a fifth of the highest rate that trains?"
-    medians = [pd.Series(sample, dtype=float).median() for sample in (best, largest)]
-    said = f"The most accurate rate is {medians[0]:g}, the highest that still trains {medians[1]:g} (medians)."
+    said = f"The most accurate rate is {_median(best)}, the highest that still trains {_median(largest)} (medians)."
     return Answer(
         (m2c,),
         "plots",
-        f"best {medians[0]:g}, highest {medians[1]:g}",
+        f"best {_median(best)}, highest {_median(largest)}",
         "—",
         sentence(said, best, largest),
         (ratio(question, "It is {} the highest", best, largest, above=0.2),),
@@ -200,16 +199,18 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
         )
         for other, shares in pairs.items()
     )
+    known = {name: shares.dropna() for name, shares in pairs.items()}
     shown = [
         f"rate and {name}: {100 * shares['product'].mean():.0f} % by product, {100 * shares['ratio'].mean():.0f} % by ratio"
-        for name, shares in pairs.items()
+        for name, shares in known.items()
+        if len(shares)
     ]
     return Answer(
         (m5a, with_momentum),
         "plots",
-        "; ".join(shown),
+        "; ".join(shown) or "—",
         "—",
-        f"The variance of the accuracy is explained as follows. {'; '.join(shown)}.",
+        f"The variance of the accuracy is explained as follows. {'; '.join(shown)}." if shown else "",
         verdicts,
         partial(myrtle_figures.surfaces, m5a, decays, momenta),
         (myrtle_page.surface_table(decays, "lr", "weight_decay"), myrtle_page.surface_table(momenta, "lr", "momentum")),
@@ -300,14 +301,17 @@ def stable_rates(m7b: Results) -> Answer:
     runs = myrtle_page.settings(m7b)
     normed, without = (myrtle_page.largest_rates(runs, each, least=TRAINED) for each in ("batch norm", "no norm"))
     question = "Is the highest rate that trains more than five times as high with batch norm?"
-    medians = [pd.Series(sample, dtype=float).median() for sample in (normed, without)]
     table = runs.pivot_table("accuracy", "group", "lr", dropna=False).mul(100).rename(columns="{:g}".format)
     return Answer(
         (m7b,),
         "a stress test",
-        f"batch norm {medians[0]:g}, no norm {medians[1]:g}",
-        f"{medians[0] / medians[1]:.3g} times",
-        f"The highest rate that trains is {medians[0]:g} with batch norm and {medians[1]:g} without it (medians).",
+        f"batch norm {_median(normed)}, no norm {_median(without)}",
+        _times(pd.Series(normed, dtype=float).median(), pd.Series(without, dtype=float).median()),
+        sentence(
+            f"The highest rate that trains is {_median(normed)} with batch norm and {_median(without)} without it (medians).",
+            normed,
+            without,
+        ),
         (ratio(question, "It is {} as high", normed, without, above=5),),
         partial(myrtle_figures.rate_stress, m7b, runs),
         (table.style.format("{:.1f}", na_rep="diverged"),),
@@ -326,13 +330,15 @@ def curvatures(m7c: Results) -> Answer:
         for how, large in others.items()
     )
     spectra = myrtle_page.spectra(m7c)
-    means = [pd.Series(sample, dtype=float).mean() for sample in (calm, *others.values())]
+    samples = {"with batch norm": calm, **others}
+    means = {name: pd.Series(sample, dtype=float).mean() for name, sample in samples.items()}
+    said = ", ".join(f"{mean:.3g} {name}" for name, mean in means.items())
     return Answer(
         (m7c,),
         "10 to 100 times smaller",
-        f"{means[0]:.3g}; without {means[1]:.3g}; frozen {means[2]:.3g}",
-        f"{means[1] / means[0]:.2g} times",
-        f"The largest eigenvalue is {means[0]:.3g} with batch norm, {means[1]:.3g} without it, {means[2]:.3g} with it frozen.",
+        "; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
+        _times(means["without batch norm"], means["with batch norm"]),
+        sentence(f"The largest eigenvalue is {said}.", *samples.values()),
         verdicts,
         partial(myrtle_figures.eigenvalues, m7c, spectra),
         (spectra.pivot_table("value", "variant", "place", sort=False).style.format("{:.3g}"),),
@@ -397,11 +403,20 @@ def ladder(m0: Results) -> Answer:
         "297 s became 26 s",
         f"to {target:.0%}: {ours[0]} became {ours[1]}",
         times(after["seconds"].tolist(), before["seconds"].tolist()),
-        f"To {target:.0%}, *{first}* takes {ours[0]} and *{last}* {ours[1]}.",
+        sentence(f"To {target:.0%}, *{first}* takes {ours[0]} and *{last}* {ours[1]}.", before["seconds"], after["seconds"]),
         tuple(verdicts),
         partial(myrtle_figures.ladder, m0, steps, target),
         (steps.style.format(shown, na_rep="—"),),
     )
+
+
+def _median(sample: Sample) -> str:
+    median = pd.Series(sample, dtype=float).median()
+    return "none" if pd.isna(median) else f"{median:g}"
+
+
+def _times(one: float, other: float) -> str:
+    return "—" if pd.isna(one / other) else f"{one / other:.2g} times"
 
 
 def _sooner(results: Results, one: str, other: str) -> Verdict:

@@ -63,7 +63,7 @@ def _by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bo
     if values["variant"].nunique() > 3:  # more lines leave no room for a legend inside
         ax.figure.legend(loc="outside lower left", ncols=2)
     else:
-        ax.legend()
+        style.legend(ax)
     return ax
 
 
@@ -76,7 +76,7 @@ def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -
     ax.set_yscale("log")
     ax.set_xlabel("depth, in activations")
     ax.set_ylabel("of a channel's values")
-    ax.legend()
+    style.legend(ax)
     return ax
 
 
@@ -105,7 +105,7 @@ def eigenvalues(results: Results, spectra: pd.DataFrame) -> Figure:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("rank")
     ax.set_ylabel("size of the eigenvalue")
-    ax.legend()
+    style.legend(ax)
     return _titled(figure, results, "Dots: runs, hollow where negative; lines: means")
 
 
@@ -138,7 +138,7 @@ def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
     ax.set_xlabel("learning rate")
     ax.set_ylabel("test accuracy, %")
     if runs["group"].nunique() > 1:
-        ax.legend()
+        style.legend(ax)
     return _titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
 
 
@@ -192,7 +192,7 @@ def ladder(results: Results, steps: pd.DataFrame, target: float) -> Figure:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("share of the first step's cost")
-    ax.legend()
+    style.legend(ax)
     return style.title(figure, f"{results.experiment.id}: cost of {target:.0%} test accuracy after each step, median of the runs")
 
 
@@ -208,7 +208,7 @@ def gradient_scale(measured: pd.DataFrame) -> Figure:
     ax.set_yscale("log", base=2)
     ax.set_xlabel("factor r on the weights")
     ax.set_ylabel("factor on the gradient's norm")
-    ax.legend()
+    style.legend(ax)
     return style.title(figure, "M6a: gradients of every convolution of a ResNet-18")
 
 

@@ -58,13 +58,17 @@ def answer(study: Study, questions: Questions, experiment: str) -> Answer:
 
 
 def sentence(text: str, *samples: Sample) -> str:
-    """A sentence about some samples; empty if one of them is, since its variant was not run."""
-    return text if all(samples) else ""
+    """A sentence about some samples; empty if one of them has no value, since its variant was not run or diverged."""
+    return text if all(pd.Series(sample, dtype=float).notna().any() for sample in samples) else ""
 
 
 def percent(accuracies: Sample) -> str:
-    """Accuracies in [0, 1] as "75.4 ± 0.2 %", mean and standard deviation."""
-    return f"{spread(100 * pd.Series(accuracies, dtype=float), 1)} %"
+    """Accuracies in [0, 1] as "75.4 ± 0.2 %", mean and standard deviation; says how many runs have none, since they diverged."""
+    known = pd.Series(accuracies, dtype=float)
+    diverged = int(known.isna().sum())
+    if diverged == len(known):
+        return "diverged"
+    return f"{spread(100 * known, 1)} %" + f" ({diverged} of {len(known)} diverged)" * bool(diverged)
 
 
 def mean(accuracies: Sample) -> str:
@@ -90,7 +94,8 @@ def points(one: Sample, other: Sample) -> str:
 
 def to_report(ours: Sample, printed: float) -> str:
     """Mean of some accuracies minus the one that the report prints, as text in percentage points."""
-    return f"{points(ours, [printed])} to the report"
+    change = points(ours, [printed])
+    return change if change == "—" else f"{change} to the report"
 
 
 def times(one: Sample, other: Sample) -> str:

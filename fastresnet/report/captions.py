@@ -62,18 +62,23 @@ def _records(results: Results) -> list[RunRecord]:
 
 
 def finding(results: Results, column: Measure) -> str:
-    """The variants with the highest and the lowest mean of a column, as one sentence; "" for fewer than two."""
+    """The variants with the highest and the lowest mean of a column, in a sentence, and those of which every run diverged."""
     most, least, unit, scale = MEASURES[column]
-    runs = results.frame().dropna(subset=column).groupby("variant")[column]
-    means, fewest, largest = scale * runs.mean().astype(float), int(runs.count().min()), int(runs.count().max())
-    if len(means) < 2:
-        return ""
-    high, low = means.idxmax(), means.idxmin()
-    count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
-    return (
-        f"The {most} is {means[high]:.2f} {unit} (*{high}*), the {least} {means[low]:.2f} {unit} (*{low}*), "
-        f"as means of {count} run{'s' * (largest > 1)} each."
-    )
+    runs = results.frame().astype({column: float}).groupby("variant", sort=False)[column]
+    means, counts = (scale * runs.mean()).dropna(), runs.count()
+    diverged = ", ".join(f"*{variant}*" for variant in counts.index[counts == 0])
+    fewest, largest = (int(each) for each in (counts.where(counts > 0, counts.max()).min(), counts.max()))
+    said = [f"Every run of {diverged} diverged."] * bool(diverged)
+    if len(means) == 1:
+        said.insert(0, f"The only {most.split()[-1]} is {means.iloc[0]:.2f} {unit} (*{means.index[0]}*).")
+    elif len(means):
+        count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
+        said.insert(
+            0,
+            f"The {most} is {means.max():.2f} {unit} (*{means.idxmax()}*), the {least} {means.min():.2f} {unit} "
+            f"(*{means.idxmin()}*), as means of {count} run{'s' * (largest > 1)} each.",
+        )
+    return " ".join(said)
 
 
 def describe_run(record: RunRecord) -> str:

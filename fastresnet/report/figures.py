@@ -132,7 +132,7 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
-    ax.legend()
+    style.legend(ax)
     return ax
 
 
@@ -143,7 +143,7 @@ def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes) -> Axes:
     if any(row.train_accuracy is not None for row in rows):
         train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
         ax.plot(epochs, train, "ko", markersize=3.5, fillstyle="none", label="the report, training")
-    ax.legend()
+    style.legend(ax)
     return ax
 
 
@@ -151,7 +151,7 @@ def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
     """Test accuracy against seconds of training, evaluation not counted: means of the seeds, and their range."""
     epochs = results.epochs()
     epochs["elapsed"] = epochs.groupby(["variant", "seed"])["train_seconds"].cumsum()
-    evaluated = epochs.dropna(subset="test_accuracy")
+    evaluated = epochs.astype({"test_accuracy": float}).dropna(subset="test_accuracy")
     for variant, mark in zip(results.records, styles(), strict=False):
         rows = evaluated[evaluated["variant"] == variant].groupby("epoch")
         position, accuracy = rows["elapsed"].mean(), 100 * rows["test_accuracy"].agg(["mean", "min", "max"])
@@ -159,7 +159,7 @@ def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
         ax.fill_between(position, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
     ax.set_xlabel("seconds of training")
     ax.set_ylabel("test accuracy, %")
-    ax.legend()
+    style.legend(ax)
     return ax
 
 
@@ -230,7 +230,7 @@ def chain(steps: pd.DataFrame) -> Figure:
     ax.plot(places, percent["held_out"], "D", color=COLOURS[1], fillstyle="none", label="here, chosen by half of the test images")
     ax.set_xticks(places, list(steps.index))
     ax.set_ylabel("test accuracy, %")
-    ax.legend()
+    style.legend(ax)
     return style.title(
         figure,
         f"Accuracy after each step, {steps.index[0]} to {steps.index[-1]}",

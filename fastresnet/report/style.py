@@ -76,6 +76,12 @@ def panels(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Any]:
     return plt.subplots(rows, 1, figsize=(WIDTH, height), layout="constrained", **options)
 
 
+def legend(ax: Axes) -> None:
+    """Adds a legend to a panel in which something with a name is drawn."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
+
+
 def title(figure: Figure, text: str, key: str = "") -> Figure:
     """Sets a figure's title and, below the figure, the key to its marks, both at its left edge. Returns the figure."""
     figure.suptitle(fill(text, 60), x=0.01, ha="left")

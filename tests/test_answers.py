@@ -1,0 +1,130 @@
+"""Answers of every chapter to runs of other variants than the book's: a re-runner may ask for any that the parameters allow."""
+
+import re
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import pytest
+
+from fastresnet.chapters import cifar10_answers, fashionmnist_answers, findings_answers, myrtle_answers
+from fastresnet.errors import UserError
+from fastresnet.records.record import EpochRecord, Outcome, StepSeconds
+from fastresnet.records.store import read_record
+from fastresnet.report.page import Page
+from fastresnet.study import Results, declare, edition_parameters
+from fastresnet.study.project import committed_results
+
+QUESTIONS = {
+    "cifar10_accuracy": cifar10_answers.QUESTIONS,
+    "fashionmnist_speed": fashionmnist_answers.QUESTIONS,
+    "myrtle_notes": myrtle_answers.QUESTIONS,
+    "findings": {"final": (findings_answers.final_models, ("final",))},
+}
+MEASURED = {
+    "gradient-norm": {"gradient_norm": 1},
+    "channels": {"channel_mean": 54, "channel_std": 54, "constant_share": 54},
+    "eigenvalues": {"eigenvalues": 10, "eigenvalues_frozen": 10},
+    "recall": {"recall": 10},
+    "test-halves": {"test_halves": 2},
+}
+"""Length of what each measurement leaves in a record."""
+
+
+@pytest.fixture(scope="module")
+def record():
+    return read_record(next(committed_results().glob("myrtle_notes/M2a/*.json")))
+
+
+def one_of_each(value):
+    return value[:1] if isinstance(value, list) else value
+
+
+def others(value):
+    if isinstance(value, list):
+        return [others(each) for each in value]
+    return round(1.3 * value, 6) if isinstance(value, float) else value + 2 if type(value) is int else value
+
+
+def declared(name, change):
+    """A study's experiments with `change` applied to every parameter that allows it."""
+    values = edition_parameters(name, "quick")
+    for key, value in values.items():
+        if key not in ("seeds", "scale", "changed"):
+            try:
+                declare(name, changed := {**values, key: change(value)}, name)
+                values = changed
+            except UserError:
+                continue
+    return {each.id: each for each in declare(name, values, name)[1]}
+
+
+def made_up(record, config, seed, number, diverged):
+    """A record of a run that never was: the higher the number of its variant, the better and the slower."""
+    accuracy = None if diverged else min(0.3 + 0.02 * number + 0.001 * seed, 0.99)
+    epochs = tuple(
+        EpochRecord(
+            epoch=epoch,
+            lr=0.1,
+            train_loss=1.0,
+            train_accuracy=0.4,
+            test_loss=None if accuracy is None else 1.0,
+            test_accuracy=accuracy,
+            train_seconds=1.0 + number,
+            evaluate_seconds=0.1,
+            weight_norm=2.0 + number if "weight-norm" in config.train.measure else None,
+        )
+        for epoch in range(max(1, round(config.train.epochs)))
+    )
+    measured = {
+        key: tuple(0.5 / (1 + each) for each in range(length))
+        for name in config.train.measure
+        if not diverged or name in ("gradient-norm", "channels")  # which are measured before the first step
+        for key, length in MEASURED.get(name, {}).items()
+    }
+    parts = dict.fromkeys(StepSeconds.model_fields, 0.2 + 0.1 * number) if config.train.time_parts else None
+    return record.model_copy(
+        update={
+            "config": config,
+            "config_hash": config.hash,
+            "seed": seed,
+            "seconds": record.seconds.model_copy(update={"train": 1.0 + number}),
+            "outcome": Outcome(status="diverged" if diverged else "finished"),
+            "epochs": epochs,
+            "measured": measured,
+            "step_seconds": parts and StepSeconds(**parts),
+        }
+    )
+
+
+def study_of(record, name, experiments, seeds, diverged=()):
+    def best_recorded(experiment_id):
+        experiment = experiments[experiment_id]
+        records = {
+            variant: tuple(
+                made_up(record, config, seed, number, diverged == "all" or (diverged == "first" and number == 0))
+                for seed in seeds
+            )
+            for number, (variant, config) in enumerate(experiment.variants.items())
+        }
+        return Results(experiment, "cpu", records)
+
+    return SimpleNamespace(name=name, best_recorded=best_recorded)
+
+
+@pytest.mark.parametrize(("seeds", "diverged"), [((0,), "none"), ((0, 1, 2), "first"), ((0, 1), "all")])
+@pytest.mark.parametrize("change", [one_of_each, others])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_is_answered(record, name, change, seeds, diverged):
+    page = Page(study_of(record, name, declared(name, change), seeds, diverged), QUESTIONS[name])
+    for experiment in QUESTIONS[name]:
+        answer = page.answer(experiment)
+        told = " ".join((answer.sentence, answer.here, answer.difference, *map(str, answer.verdicts)))
+        assert not re.search(r"\b(nan|inf|None)\b|\[\]|\{", told), (experiment, told)
+        assert answer.sentence.endswith("."), (experiment, answer.sentence)
+        if answer.figure:
+            figure = answer.figure()
+            figure.canvas.draw()
+            plt.close(figure)
+        for table in answer.tables:
+            assert table.to_html() if hasattr(table, "to_html") else str(table), experiment
+    assert page.overview().data.count("<tr>") == 1 + len(QUESTIONS[name])
