@@ -40,7 +40,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C7", "Which schedule gets furthest?", _schedules),
         ("C8", "How high should one cycle go?", _maxima),
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
-        ("C9-epochs", "Had the report's schedule moved on once an epoch, where once a step was meant?", _moved_once_an_epoch),
+        ("C9-epochs", "Had the report's schedule moved on per epoch, where per step was meant?", _moved_once_an_epoch),
         ("C10", "Is there a better activation than ReLU?", _activations),
         ("C11", "Are smaller batches more accurate?", _batch_sizes),
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),
@@ -152,7 +152,7 @@ def _moved_once_an_epoch(parameters: Parameters) -> Variants:
         points=tuple((epoch / epochs, one_cycle(parameters.max_lr)(epoch, steps)) for epoch in range(epochs + 1))
     )
     slow = {"train.schedule": warm_up, "train.momentum": 0.94}  # within the warm-up, one cycle's momentum falls from 0.95 to 0.93
-    return {"once a step": meant, "once an epoch": meant.with_changes(slow)}
+    return {"moved per step": meant, "moved per epoch": meant.with_changes(slow)}
 
 
 def _activations(parameters: Parameters) -> Variants:

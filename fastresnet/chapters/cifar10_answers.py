@@ -112,7 +112,7 @@ def flips(c9: Results) -> Answer:
 
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:
     """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
-    slow = values(c9_epochs, "once an epoch", ACCURACY)
+    slow = values(c9_epochs, "moved per epoch", ACCURACY)
     printed = original.C9[-1].test_accuracy
     question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
     return Answer(

@@ -1,6 +1,6 @@
 """Experiments of the frontier chapter: whole runs of every recipe, ablations of some recipes, and growth of the cost."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -23,33 +23,48 @@ def _known(name: str) -> str:
 
 RecipeName = Annotated[str, AfterValidator(_known)]
 
-ABLATIONS: dict[str, dict[str, object]] = {
-    "recipe": {},
-    "learned first layer": {"model.whitened": False, "train.freeze": []},
-    "8 patch directions": {"model.patch_directions": 8},
-    "random start": {"model.identity_start": False},
-    "average pool at the end": {"model.final_pool": "average"},
-    "ReLU": {"model.activation": "relu"},
-    "full-size images": {"data.size_curriculum": []},
-    "nothing frozen": {"train.freeze": []},
-    "first group frozen late": {"train.freeze": [[0.15, 1], [0.75, 2]]},
-    "nothing pruned": {"data.prune": None},
-    "fewer pruned": {"data.prune": {"skip": 0.5}},
-    "one rate for all": {"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0},
-    "SGD for Muon": {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
-    "Lookahead": {"train.lookahead": 5},
-    "no label smoothing": {"train.label_smoothing": 0.0},
-    "alternating flip": {"data.flip": "alternating"},
-    "random flip": {"data.flip": "random"},
-    "crops": {"data.crop_padding": 2},
-    "one view": {"train.test_flip": False, "train.test_shift": 0},
-    "moved views too": {"train.test_shift": 1},
-    "one piece a step": {"train.micro_batch": None},
-    "not channels_last": {"train.channels_last": False},
-    "fp32": {"train.precision": "fp32"},
-    "gradients from products": {"train.matmul_gradients": True},
+
+class Ablation(NamedTuple):
+    """A change to a recipe for a row of an ablation table, and what it means in plain words."""
+
+    changes: dict[str, object]
+    meaning: str
+
+
+ABLATIONS = {
+    "recipe": Ablation({}, "The recipe as it is."),
+    "learned first layer": Ablation(
+        {"model.whitened": False, "train.freeze": []}, "The first layer is trained, not made of whitened patches."
+    ),
+    "8 patch directions": Ablation({"model.patch_directions": 8}, "The first layer has 8 whitened directions, not all."),
+    "random start": Ablation({"model.identity_start": False}, "Convolutions start at random, instead of passing their input on."),
+    "average pool at the end": Ablation({"model.final_pool": "average"}, "The last feature maps are averaged."),
+    "ReLU": Ablation({"model.activation": "relu"}, "ReLU instead of GELU."),
+    "full-size images": Ablation({"data.size_curriculum": []}, "Images have their full size from the start, instead of growing."),
+    "nothing frozen": Ablation({"train.freeze": []}, "No part is frozen during the run."),
+    "first group frozen late": Ablation(
+        {"train.freeze": [[0.15, 1], [0.75, 2]]}, "The first group, too, is frozen from 75 % of the run on."
+    ),
+    "nothing pruned": Ablation({"data.prune": None}, "Every image is used in every epoch; easy ones are not skipped."),
+    "fewer pruned": Ablation({"data.prune": {"skip": 0.5}}, "Half of the easy images are skipped."),
+    "one rate for all": Ablation({"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0}, "All have one rate."),
+    "SGD for Muon": Ablation(
+        {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
+        "SGD replaces Muon.",
+    ),
+    "Lookahead": Ablation({"train.lookahead": 5}, "Every 5 steps the weights are pulled back to a slow average of them."),
+    "no label smoothing": Ablation({"train.label_smoothing": 0.0}, "Labels are 0 or 1."),
+    "alternating flip": Ablation({"data.flip": "alternating"}, "Each image is mirrored in every other epoch."),
+    "random flip": Ablation({"data.flip": "random"}, "Each image is mirrored at random."),
+    "crops": Ablation({"data.crop_padding": 2}, "Images are padded by 2 pixels and cropped at random."),
+    "one view": Ablation({"train.test_flip": False, "train.test_shift": 0}, "Test views are not averaged."),
+    "moved views too": Ablation({"train.test_shift": 1}, "Test views are also moved by a pixel, not only mirrored."),
+    "one piece a step": Ablation({"train.micro_batch": None}, "A batch is computed whole, not in pieces."),
+    "not channels_last": Ablation({"train.channels_last": False}, "Tensors have their channels first in memory."),
+    "fp32": Ablation({"train.precision": "fp32"}, "Everything is computed in single precision."),
+    "gradients from products": Ablation({"train.matmul_gradients": True}, "Filter gradients are matrix products."),
 }
-"""Changes to the recipe for each row of the ablation table: most take one ingredient out, some put one in."""
+"""Rows of the ablation tables, by name: most take one ingredient out of the recipe, some put one in."""
 
 GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8)}
 """Factors on each quantity in the growth runs. Factor 1 stands only once, since it is the same run for all three."""
@@ -131,7 +146,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         Experiment(
             f"{name}-ablations",
             f"What is each ingredient worth {where}?",
-            {change: config(chosen.recipe).with_changes(ABLATIONS[change]) for change in chosen.changes},
+            {change: config(chosen.recipe).with_changes(ABLATIONS[change].changes) for change in chosen.changes},
             chosen.seeds or parameters.ablation_seeds,
         )
         for name, (where, chosen) in ablated.items()

@@ -120,7 +120,7 @@ def _timed(config: RunConfig, parameters: Parameters) -> RunConfig:
 
 
 def _repeated_norm(parameters: Parameters) -> dict[str, RunConfig]:
-    return {"once": base(parameters), "repeated": base(parameters, {"repeated_norm": True})}
+    return {"norm once": base(parameters), "norm repeated": base(parameters, {"repeated_norm": True})}
 
 
 def _loaders(parameters: Parameters, workers: tuple[int, ...], *, augmented: bool = False) -> dict[str, RunConfig]:

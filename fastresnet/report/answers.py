@@ -147,7 +147,7 @@ def duel(
 ) -> Answer:
     """The answer that compares two variants by their accuracy on the test set."""
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
-    said = sentence(f"*{one}* ends at {mean(ours)}, *{other}* at {mean(theirs)}.", ours, theirs)
+    said = sentence(f"Accuracy ends at {mean(ours)} with *{one}*, at {mean(theirs)} with *{other}*.", ours, theirs)
     here = beside(percent, {one: ours, other: theirs})
     return Answer((results,), original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)
 

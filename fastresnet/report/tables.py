@@ -44,18 +44,21 @@ def summary(results: Results) -> pd.DataFrame:
 
 
 def timed(results: Results, epoch_images: int) -> pd.DataFrame:
-    """One row per variant, for runs that timed the parts of their steps: milliseconds per image and part, steps timed, images per
-    second, and the seconds of an epoch of `epoch_images` at that rate. Figures are mean ± standard deviation."""
+    """One row per variant, for runs that timed the parts of their steps: the seconds of an epoch of `epoch_images` at the rate
+    measured, images per second, milliseconds per image and part, and the steps timed. Figures are mean ± standard deviation. A
+    part that takes no time in any variant is left out."""
+    parts_of = {variant: step_parts(records) for variant, records in results.records.items()}
+    means = pd.DataFrame({variant: 1e3 * parts.mean() for variant, parts in parts_of.items()})
+    shown = [str(part) for part in means.index[(means >= 0.005).any(axis=1)]]
     rows = {}
-    for variant, records in results.records.items():
-        parts = step_parts(records)
+    for variant, parts in parts_of.items():
         seconds = parts.sum(axis=1)
         rows[variant] = {
-            **{f"{part}, ms": spread(1e3 * parts[part], 2) for part in parts},
-            "steps": sum(steps_trained(record) for record in records),
-            "images per second": spread(1 / seconds, 0),
             "seconds per epoch, extrapolated": spread(epoch_images * seconds, 1),
-            "runs": len(records),
+            "images per second": spread(1 / seconds, 0),
+            **{f"{part}, ms": spread(1e3 * parts[part], 2) for part in shown},
+            "steps": sum(steps_trained(record) for record in results.records[variant]),
+            "runs": len(results.records[variant]),
         }
     return _table(rows)
 
