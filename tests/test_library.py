@@ -193,3 +193,41 @@ def test_batches_that_can_be_gone_through_only_once_are_refused():
 def test_torch_is_loaded_only_for_what_needs_it():
     code = "import sys, fastresnet as fr; fr.OneCycle(max_lr=0.1), fr.RunConfig(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4).long(), r"images float32 .* got uint8 \[4, 1, 28, 28\]"),
+        (torch.zeros(4, 1, 28, 28), torch.zeros(4), r"labels int64 \[N\], got .* and float32 \[4\]"),
+        (torch.zeros(4, 1, 28, 28), torch.zeros(3).long(), r"and int64 \[3\]"),
+        (torch.zeros(4, 1, 28, 28), torch.full((4,), 5), "train: labels from 5 to 5, but ResNet tells 5 classes apart"),
+        (torch.zeros(4, 3, 28, 28), torch.zeros(4).long(), r"train: ResNet cannot take images \[4, 3, 28, 28\]"),
+        ("images", "labels", "a pair of tensors .*, got str, str"),
+    ],
+)
+def test_batches_that_cannot_be_trained_on_are_refused_before_training(images, labels, message):
+    model = fr.resnet10(channels=(8, 8, 8, 8), in_channels=1, num_classes=5)
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(fr.UserError, match=message):
+        fr.fit(model, [(images, labels)], epochs=1)
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+    assert model.training
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (nn.Flatten(), "Flatten has no parameter to train"),
+        (nn.Conv2d(1, 10, 3), r"Conv2d must return logits \[N, classes\], got \[2, 10, 26, 26\]"),
+    ],
+)
+def test_module_that_is_no_classifier_is_refused(model, message):
+    with pytest.raises(fr.UserError, match=message):
+        fr.fit(model, [(torch.zeros(4, 1, 28, 28), torch.zeros(4).long())], epochs=1)
+
+
+def test_loader_without_batches_is_refused():
+    with pytest.raises(fr.UserError, match="test: there is no batch"):
+        batch = torch.zeros(4, 1, 28, 28), torch.zeros(4).long()
+        fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1), [batch], [], epochs=1)

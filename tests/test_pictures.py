@@ -103,6 +103,14 @@ def test_class_without_pictures_is_named(mine):
         load_dataset(f"folder:{mine}")
 
 
+def test_picture_beside_the_class_folders_is_named_and_other_files_are_skipped(mine):
+    (mine / "train" / "labels.csv").touch()
+    assert len(load_dataset(f"folder:{mine}").train) == 2
+    (mine / "train" / "stray.JPG").touch()
+    with pytest.raises(UserError, match=r"train/stray.JPG: a picture beside the folders of the classes"):
+        load_dataset(f"folder:{mine}")
+
+
 def test_folder_within_a_class_is_named(mine):
     (mine / "test" / "cats" / "kittens").mkdir()
     with pytest.raises(UserError, match="test/cats/kittens: a folder within a class"):

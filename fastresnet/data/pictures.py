@@ -37,7 +37,8 @@ def read_class_folders(
     """Reads the pictures SPLIT/CLASS/* of a folder: images uint8 [N, C, H, W] and labels int64 [N] of each split, and the names
     of the classes in alphabetical order.
 
-    Hidden folders and files, and those that systems and tools leave behind, are skipped. `mode` and `side` are those of
+    Hidden folders and files, those that systems and tools leave behind, and other files than pictures beside the folders of the
+    classes are skipped. `mode` and `side` are those of
     `read_pictures`. Raises UserError if a split lacks a class, or a class has no picture.
     """
     classes = {split: _class_folders(folder / split) for split in splits}
@@ -153,6 +154,8 @@ def _class_folders(split: Path) -> dict[str, Path]:
             if name in found:
                 raise UserError(f"{child}: the class {name} has two folders, whose names differ only in their Unicode form")
             found[name] = child
+        elif child.suffix.lower() in Image.registered_extensions():
+            raise UserError(f"{child}: a picture beside the folders of the classes, which no class has; move or remove it")
     if len(found) < 2:
         raise UserError(f"{split}: expected one folder per class, at least two; found {len(found)}")
     return found

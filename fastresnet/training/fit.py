@@ -13,8 +13,9 @@ from fastresnet.compute.device import choose_device, trusted_threads, warn_if_au
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed, generator_seed
-from fastresnet.data.batches import ImageBatches
+from fastresnet.data.batches import Batches, ImageBatches
 from fastresnet.data.loaders import as_batches
+from fastresnet.errors import UserError, first_line
 from fastresnet.models.protocols import Prepared
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.progress import Watcher
@@ -36,7 +37,8 @@ def fit(
     `train` and `test` come from `loaders`, or are other iterables of (images, labels) with a length, such as a DataLoader.
     `settings` are the fields of `TrainConfig`. `seed` seeds torch's generator, which dropout draws from. `device` is cuda, mps
     or cpu; None takes the device of the batches, else the fastest there is. `checkpoint` names a file that makes the run
-    resumable. `watch` follows the run and may end it. Raises UserError, before any training, for settings that are not allowed.
+    resumable. `watch` follows the run and may end it. Raises UserError, before any training, for settings that are not allowed,
+    and for first batches that are not images float32 and labels int64 [N], or that the network cannot take.
 
         >>> from fastresnet import OneCycle, loaders, resnet10
         >>> train, test = loaders("fashion-sample", batch_size=100)
@@ -51,12 +53,15 @@ def fit(
     if chosen.type == "cpu":
         keep_freed_memory()
     warn_if_autocast_is_slow(config, chosen)
+    model.to(chosen)
+    for name, each in (("train", batches), ("test", test_batches)):
+        if each is not None:
+            _check_first(name, each, model, chosen)
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
     with trusted_threads(model, chosen):
         if isinstance(model, Prepared) and isinstance(train, ImageBatches):
             with timer.phase("train"):
-                model.to(chosen)
                 model.prepare(train.first_images)
         identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}"
         place = Path(checkpoint) if checkpoint else None
@@ -64,3 +69,45 @@ def fit(
         return train_epochs(
             config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity, watchers=watchers
         )
+
+
+def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device) -> None:
+    """Raises UserError unless the first batch is what a step takes, and the network has logits for its labels."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"model: {type(model).__name__} has no parameter to train")
+    if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
+        images, labels = batches.first_images(2), batches.images.labels
+    else:
+        images, labels = _pair(name, next(iter(batches.epoch(0)), None))
+    training = model.training
+    try:
+        with torch.no_grad():
+            logits = model.eval()(images[:2].to(device))
+    except (RuntimeError, ValueError, TypeError) as error:
+        shape = list(images.shape)
+        raise UserError(f"{name}: {type(model).__name__} cannot take images {shape}: {first_line(error)}") from error
+    finally:
+        model.train(training)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(f"model: {type(model).__name__} must return logits [N, classes], got {found}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= logits.shape[1]:
+        raise UserError(f"{name}: labels from {low} to {high}, but {type(model).__name__} tells {logits.shape[1]} classes apart")
+
+
+def _pair(name: str, batch: Any) -> tuple[Tensor, Tensor]:
+    """The images and labels of somebody's batch. Raises UserError unless they are such."""
+    if batch is None:
+        raise UserError(f"{name}: there is no batch")
+    if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(each, Tensor) for each in batch):
+        found = ", ".join(type(each).__name__ for each in batch) if isinstance(batch, tuple | list) else type(batch).__name__
+        raise UserError(f"{name}: a batch must be a pair of tensors (images, labels), got {found}")
+    images, labels = batch
+    if images.dtype != torch.float32 or labels.dtype != torch.int64 or labels.shape != images.shape[:1] or not len(labels):
+        raise UserError(
+            f"{name}: a batch must be images float32 [N, ...] and labels int64 [N], got "
+            f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)} and "
+            f"{str(labels.dtype).removeprefix('torch.')} {list(labels.shape)}"
+        )
+    return images, labels
