@@ -23,9 +23,10 @@ def describe_row(row: Row) -> str:
     passed += "" if row.accuracy is None else f" ({row.accuracy:.2%} at their end on average)"
     batches = "" if row.outside_model is None else f"batches {row.outside_model:.1%} of the time, "
     energy = "" if row.joules is None else f", {row.joules:,.0f} J"
+    product = "" if row.share_of_product_peak is None else f", {row.share_of_product_peak:.0%} of the matrix-product peak"
     return (
         f"{row.contest:12} {row.contender:22} {seconds}{passed}; {row.images_per_second:,.0f} images/s, "
-        f"{row.gflops_per_second:.0f} GFLOP/s ({row.share_of_peak:.0%} of the convolution peak), "
+        f"{row.gflops_per_second:.0f} GFLOP/s ({row.share_of_peak:.0%} of the convolution peak{product}), "
         f"{batches}peak memory {row.peak_memory_bytes / 2**30:.2f} GiB{energy}"
     )
 

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 
 from benchmarks.contenders import Contender, Contest, contests
 from benchmarks.programs import Evaluation, Measured, Program, num_steps
-from fastresnet.compute.costs import energy_joules
+from fastresnet.compute.costs import energy_joules, synchronise
 from fastresnet.compute.device import PRECISIONS, choose_device
 from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
@@ -27,6 +28,15 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.records.benchmark import Row
 from fastresnet.training.variants import choose_variant
+
+
+class Peaks(NamedTuple):
+    """What a device computes at most in a precision, in operations per second."""
+
+    convolution: float
+    """Of a few 3x3 convolutions, forward and backward, in channels_last: the fastest."""
+    product: float
+    """Of a product of two large square matrices."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ def run_suite(
     chosen = [_without_missing(contest, device) for contest in found]
     programs = [contender.program for contest in chosen for contender in contest.contenders]
     datasets = {each: load_dataset(each, data_dir) for each in dict.fromkeys(program.dataset for program in programs)}
-    peaks = {each: convolution_peak(device, each) for each in dict.fromkeys(program.precision for program in programs)}
+    peaks = {each: measure_peaks(device, each) for each in dict.fromkeys(program.precision for program in programs)}
     for contest in chosen:
         dataset = datasets[contest.contenders[0].program.dataset]
         yield from _run_contest(contest, dataset, device, rounds, suite.limit, peaks)
@@ -110,7 +120,7 @@ def _without_missing(contest: Contest, device: torch.device) -> Contest:
 
 
 def _run_contest(
-    contest: Contest, dataset: Dataset, device: torch.device, rounds: int, limit: float, peaks: Mapping[Precision, float]
+    contest: Contest, dataset: Dataset, device: torch.device, rounds: int, limit: float, peaks: Mapping[Precision, Peaks]
 ) -> Iterator[Row]:
     steps: dict[str, int | None] = {}
     starts: dict[str, float] = {}
@@ -123,10 +133,9 @@ def _run_contest(
             measured[each.name].append(each.program.run(dataset, device, index, steps[each.name]))
     for each in contest.contenders:
         image_seconds = each.program.batch_seconds(dataset, device)
-        peak = peaks[each.program.precision]
         start = None if steps[each.name] is None else starts[each.name]
         rounds_of = _Rounds(each, tuple(measured[each.name]), start, image_seconds)
-        yield _row(contest, rounds_of, len(dataset.train), peak)
+        yield _row(contest, rounds_of, len(dataset.train), peaks[each.program.precision])
 
 
 def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: float) -> tuple[int | None, float]:
@@ -141,9 +150,24 @@ def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: 
     return (max(2, round(SECONDS_OF_STEPS / seconds_a_step)) if whole > limit else None), start
 
 
-def convolution_peak(device: torch.device, precision: Precision) -> float:
-    """Peak throughput in operations per second: the fastest of a few 3x3 convolutions, forward and backward, in channels_last."""
+def measure_peaks(device: torch.device, precision: Precision) -> Peaks:
+    """Measures both peaks, for about a second on a processor."""
     dtype = PRECISIONS[precision]
+    return Peaks(_convolution_peak(device, dtype), _product_peak(device, dtype))
+
+
+def _product_peak(device: torch.device, dtype: torch.dtype) -> float:
+    side = 8192 if device.type == "cuda" else 2048
+    matrix, best = torch.ones(side, side, device=device, dtype=dtype), 0.0
+    for _ in range(6):
+        start = time.perf_counter()
+        torch.mm(matrix, matrix)
+        synchronise(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - start))
+    return best
+
+
+def _convolution_peak(device: torch.device, dtype: torch.dtype) -> float:
     best = 0.0
     for channels, side, images in ((128, 16, 64), (256, 8, 128), (256, 7, 256)):
         images *= 16 if device.type == "cuda" else 1  # smaller ones would be done before the next call
@@ -157,8 +181,7 @@ def convolution_peak(device: torch.device, precision: Precision) -> float:
             start = time.perf_counter()
             out = layer(pixels)
             out.backward(out.detach())
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            synchronise(device)
             best = max(best, flops / (time.perf_counter() - start))
     return best
 
@@ -188,7 +211,7 @@ class _Rounds:
         return [] if epochs is None else [self.start + seconds / run.epochs * epochs for seconds, run in rounds]
 
 
-def _row(contest: Contest, rounds: _Rounds, num_images: int, peak: float) -> Row:
+def _row(contest: Contest, rounds: _Rounds, num_images: int, peaks: Peaks) -> Row:
     contender, runs, whole = rounds.contender, rounds.runs, rounds.start is None
     stepping = rounds.stepping()
     epoch_seconds = float(np.median([seconds / run.epochs for seconds, run in zip(stepping, runs, strict=True)]))
@@ -214,7 +237,8 @@ def _row(contest: Contest, rounds: _Rounds, num_images: int, peak: float) -> Row
         epochs_to_target=float(np.median([each.epochs for each in reached])) if reached else None,
         images_per_second=num_images / epoch_seconds,
         gflops_per_second=rate / 1e9,
-        share_of_peak=rate / peak,
+        share_of_peak=rate / peaks.convolution,
+        share_of_product_peak=rate / peaks.product,
         outside_model=share_outside,
         peak_memory_bytes=max(run.peak_memory_bytes for run in runs),
         joules=float(np.median(energies)) if energies else None,

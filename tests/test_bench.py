@@ -47,7 +47,7 @@ def rows():
     device, dataset = choose_device("cpu"), load_dataset("fashion-sample")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "SECONDS_OF_STEPS", 0.3)  # a real contest takes more
-        return list(suite._run_contest(contest, dataset, device, 2, 60.0, {"fp32": suite.convolution_peak(device, "fp32")}))
+        return list(suite._run_contest(contest, dataset, device, 2, 60.0, {"fp32": suite.measure_peaks(device, "fp32")}))
 
 
 @pytest.mark.parametrize("variant", ["cpu", "cpu-bf16", "cpu-amx", "cuda"])
@@ -98,11 +98,12 @@ def test_seconds_of_a_few_steps_are_their_start_and_the_recorded_epochs():
     # 1 s before the first step, and 2, 3 or 4 s for a tenth of an epoch
     runs = tuple(Measured(0.1, 1 + seconds, 3e9, 1, (Evaluation(0.1, 9.0, 0.0),), joules=None) for seconds in (2.0, 4.0, 3.0))
     rounds = suite._Rounds(contender, runs, start=1.0, image_seconds=0.001)
-    row = suite._row(Contest("fashion-80", 0.8, (contender,)), rounds, 6_000, peak=4e9)
+    row = suite._row(Contest("fashion-80", 0.8, (contender,)), rounds, 6_000, suite.Peaks(4e9, 8e9))
     assert row.epoch_seconds == pytest.approx(30)
     assert row.seconds == pytest.approx(301)
     assert row.images_per_second == pytest.approx(200)
     assert (row.gflops_per_second, row.share_of_peak) == (pytest.approx(1), pytest.approx(0.25))
+    assert row.share_of_product_peak == pytest.approx(0.125)
     assert row.outside_model == pytest.approx(0.2)
 
 

@@ -33,6 +33,8 @@ class Row(Frozen):
     gflops_per_second: float
     share_of_peak: float
     """Operations per second, as a share of those of the fastest convolution measured in the same process."""
+    share_of_product_peak: float | None = None
+    """The same as a share of those of a large matrix product; None in records from before this was measured."""
     outside_model: float | None
     """Share of the training seconds that making the batches takes by itself; None if unknown."""
     peak_memory_bytes: int
