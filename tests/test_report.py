@@ -137,11 +137,11 @@ def test_finding_names_the_variants_with_the_highest_and_the_lowest_mean_and_cou
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75, 0.74)]
     c = [changed(record, accuracies=[None])]  # diverged: no accuracy to compare
     assert report.finding(results_of(a=a, b=b, c=c), "test_accuracy") == (
-        "The highest test accuracy is 73.00 % (*b*), the lowest 70.00 % (*a*), as means of 2 to 3 runs each. "
-        "Every run of *c* diverged."
+        "The highest test accuracy is 73.00 % (“b”), the lowest 70.00 % (“a”), as means of 2 to 3 runs each. "
+        "Every run of “c” diverged."
     )
     assert report.finding(results_of(a=a, c=c), "test_accuracy") == (
-        "The only accuracy is 70.00 % (*a*). Every run of *c* diverged."
+        "The only accuracy is 70.00 % (“a”). Every run of “c” diverged."
     )
 
 
@@ -162,9 +162,9 @@ def test_claims_look_up_the_runs_that_they_compare(record):
 @pytest.mark.parametrize(
     ("margin", "question"),
     [
-        (0.0, "Is *b* more accurate than *a*?"),
-        (0.2, "Is *b* more than 20 points more accurate than *a*?"),
-        (-0.01, "Is *b* at most 1 point less accurate than *a*?"),
+        (0.0, "Is “b” more accurate than “a”?"),
+        (0.2, "Is “b” more than 20 points more accurate than “a”?"),
+        (-0.01, "Is “b” at most 1 point less accurate than “a”?"),
     ],
 )
 def test_question_says_how_much_more_accurate(record, margin, question):
@@ -206,7 +206,7 @@ def test_choice_is_held_against_the_best_of_the_others(record):
     answer = answers.choice(results_of(**runs), "chosen", "chosen best", figure=plt.figure)
     assert answer.here == "chosen: 71.0 ± 1.0 %; rival: 76.0 ± 1.0 %"
     assert (answer.difference, [verdict.outcome for verdict in answer.verdicts]) == ("-5.00 points", ["no"])
-    assert answer.sentence == "The report's choice, *chosen*, ends at 71.0 %, and the best other, *rival*, at 76.0 %."
+    assert answer.sentence == "The report's choice, “chosen”, ends at 71.0 %, and the best other, “rival”, at 76.0 %."
 
 
 def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record):
@@ -214,25 +214,24 @@ def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record)
     runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
     alone = answers.choice(results_of(chosen=runs), "chosen", "chosen best", figure=plt.figure)
     assert (alone.here, alone.difference, alone.asked) == ("chosen: 71.0 ± 1.0 %", "—", [])
-    assert alone.sentence == "The only accuracy is 71.00 % (*chosen*)."
+    assert alone.sentence == "The only accuracy is 71.00 % (“chosen”)."
     others = answers.choice(results_of(a=runs, b=runs[:2]), "chosen", "chosen best", figure=plt.figure)
     assert others.asked == []
-    assert others.sentence.startswith("The highest test accuracy is 71.00 % (*a*)")
+    assert others.sentence.startswith("The highest test accuracy is 71.00 % (“a”)")
 
 
 def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
     results = results_of(a=[changed(record, accuracies=[0.5])])
     verdict = verdicts.Verdict("Is it so?", "yes", "It is.", "n")
-    found = {"C1": Answer((results,), "<b>", "*a* 50 %", "+1", verdicts=(verdict, verdict))}
+    found = {"C1": Answer((results,), "<b>", "“a” 50 %", "+1", verdicts=(verdict, verdict))}
     (row,) = re.findall(r"<tr><td.*?</tr>", overview({"chapter": found}).data)
     cells = re.findall(r'<td data-label="([^"]+)">(.*?)</td>', row)
     assert cells == [
-        ("experiment", '<a href="chapter.html#C1">C1</a>'),
-        ("asked", "?"),
-        ("the report", "&lt;b&gt;"),
-        ("here", "a 50 %"),
+        ("experiment", '<a href="chapter.html#C1">C1</a> ?'),
+        ("published", "&lt;b&gt;"),
+        ("here", "“a” 50 %"),
         ("difference", "+1"),
-        ("verdict", "2 yes"),
+        ("verdicts", "<b>Yes:</b> Is it so?<br><b>Yes:</b> Is it so?"),
         ("images x epochs, seeds", "120 x 2, n = 1"),
     ]
 

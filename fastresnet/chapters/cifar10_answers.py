@@ -11,7 +11,7 @@ from fastresnet import report
 from fastresnet.report import figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import Answer, Questions, beside, choice, duel, mean, percent, points, sentence, to_report
 from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
-from fastresnet.report.verdicts import difference
+from fastresnet.report.verdicts import MIN_RUNS, difference
 from fastresnet.study import Results, Study
 
 ACCURACY = "test_accuracy"
@@ -102,7 +102,7 @@ def flips(c9: Results) -> Answer:
         (c9,),
         percent([printed]),
         percent(samples[2]),
-        to_report(samples[2], printed),
+        to_report(c9, samples[2], printed),
         sentence(said, *samples),
         (more_accurate(c9, flipped, plain), equally_accurate(c9, both, flipped, margin=0.005)),
         partial(figures.train_and_test, c9, original=original.C9),
@@ -119,7 +119,7 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
         (c9_epochs,),
         percent([printed]),
         percent(slow),
-        to_report(slow, printed),
+        to_report(c9_epochs, slow, printed),
         sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}, not to the report's {mean([printed])}.", slow),
         (difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),),
         partial(figures.train_and_test, c9_epochs, original=original.C9),
@@ -141,21 +141,22 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
     best = most_accurate(c11, besides=large)
     ours, theirs = (values(c11, variant, ACCURACY) for variant in (best, large))
     after_steps = [values(in_equal_steps, variant, ACCURACY) for variant in (large, *smaller[-1:])]
-    question = f"After as many steps, on more images, is *{large}* more accurate than *{smaller[-1] if smaller else ''}*?"
+    at_scale = dict(zip(c11.records, timed.records, strict=False))  # batches of the same place have the report's sizes there
+    question = f"After as many steps, on more images, is “{large}” more accurate than “{smaller[-1] if smaller else ''}”?"
     verdicts = (
         more_accurate(c11, best, large),
-        difference(question, f"*{large}* is {{}} {{more|less}} accurate", after_steps[0], after_steps[-1] if smaller else []),
-        quicker(timed, best, large, what="an epoch", column="fastest_epoch_seconds", at_most=1.1),
+        difference(question, f"“{large}” is {{}} {{more|less}} accurate", after_steps[0], after_steps[-1] if smaller else []),
+        quicker(timed, at_scale.get(best, best), at_scale[large], what="an epoch", column="fastest_epoch_seconds", at_most=1.1),
     )
     return Answer(
         (c11, in_equal_steps, timed),
         "smaller better, 10.76 for 11.05 s",
         beside(percent, {best: ours, large: theirs}),
         points(ours, theirs),
-        sentence(f"After equal epochs *{best}* ends at {mean(ours)} and *{large}* at {mean(theirs)}.", ours, theirs),
+        sentence(f"After equal epochs “{best}” ends at {mean(ours)} and “{large}” at {mean(theirs)}.", ours, theirs),
         verdicts,
         partial(_batch_figure, c11, in_equal_steps),
-        (_table(c11), report.summary(timed)),
+        (_table(c11), report.summary(timed).drop(columns="test accuracy, %")),  # these runs are a few steps
     )
 
 
@@ -173,7 +174,7 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     printed, _ = original.C13["base"]
     said = f"0.075 best, {percent([printed])}"
     answer = choice(c12, "maximum 0.075", said, figure=partial(figures.curves, c12), tables=[_table(c12)])
-    return replace(answer, difference=to_report(values(c12, "maximum 0.075", ACCURACY), printed))
+    return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
 
 def architectures(c13: Results, timed: Results) -> Answer:
@@ -184,13 +185,13 @@ def architectures(c13: Results, timed: Results) -> Answer:
     best = next((name for name in reversed(original.C13) if name in steps), "")
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
     printed = [original.C13[best][0]] if best else []
-    said = f"*{best}* ends at {mean(ours)} and *base* at {mean(base)}; the report prints {mean(printed)} and "
+    said = f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}; the report prints {mean(printed)} and "
     said += f"{mean([original.C13['base'][0]])}."
     return Answer(
         (c13, timed),
         beside(percent, {best: printed}),
         beside(percent, {best: ours}),
-        to_report(ours, printed[0]) if printed else "—",
+        to_report(c13, ours, printed[0]) if printed else "—",
         sentence(said, base, ours) if best != "base" else "",
         tuple(verdicts),
         partial(_architecture_figure, c13, timed),
@@ -233,9 +234,11 @@ def _duel(results: Results, one: str, other: str, printed: str) -> Answer:
 
 
 def _table(results: Results) -> pd.DataFrame:
-    """Training and test accuracy per variant, and how often single runs would have chosen it."""
-    chosen = selection.choices(results, "test_accuracy", best="highest")["chosen by single runs"]
-    return report.generalisation(results).join(chosen)
+    """Training and test accuracy per variant and, where variants have several runs, how often single runs would choose it."""
+    table = report.generalisation(results)
+    if len(results.seeds) < MIN_RUNS:
+        return table
+    return table.join(selection.choices(results, "test_accuracy", best="highest")["chosen by single runs"])
 
 
 QUESTIONS: Questions = {

@@ -112,7 +112,7 @@ def widths(f8: Results, timed: Results) -> Answer:
         beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
         times(*reached),
         sentence(said, *reached),
-        (quicker(f8, NARROW, WIDE, what="an epoch", column="epoch_seconds"), sooner),
+        (quicker(timed, NARROW, WIDE, what="an epoch"), sooner),
         partial(_width_figure, f8),
         (
             _seconds_table(f8),
@@ -129,7 +129,9 @@ def _width_figure(f8: Results) -> Figure:
     figures.accuracy_by_seconds(f8, below)
     for panel in (above, below):
         panel.axhline(100 * EASY, color=style.RULE, linewidth=1)
-    return style.title(figure, f"F8: {f8.experiment.question}", "Bands: range of the seeds; black: the report's narrow network")
+    return style.title(
+        figure, f"F8: {f8.experiment.question}", "Bands: range of the seeds; without colour: the report's narrow network"
+    )
 
 
 def _seconds_table(f8: Results) -> pd.DataFrame:

@@ -47,7 +47,7 @@ ABLATIONS = {
     ),
     "nothing pruned": Ablation({"data.prune": None}, "Every image is used in every epoch; easy ones are not skipped."),
     "fewer pruned": Ablation({"data.prune": {"skip": 0.5}}, "Half of the easy images are skipped."),
-    "one rate for all": Ablation({"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0}, "All have one rate."),
+    "one rate for all": Ablation({"train.bias_lr_factor": 1.0, "train.head_lr_factor": 1.0}, "All weights have one rate."),
     "SGD for Muon": Ablation(
         {"train.muon": None, "train.momentum": 0.9, "train.schedule": {"kind": "linear", "start_lr": 0.2}},
         "SGD replaces Muon.",

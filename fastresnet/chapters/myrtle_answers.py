@@ -34,7 +34,7 @@ _EPOCH = original.EPOCH_IMAGES["cifar10"]
 
 def norms_repeated(m1a: Results) -> Answer:
     """M1a: batch norm and ReLU once instead of twice cost less time and no accuracy."""
-    verdicts = (more_accurate(m1a, "norm once", "norm repeated", margin=-0.01), _sooner(m1a, "once", "repeated"))
+    verdicts = (more_accurate(m1a, "norm once", "norm repeated", margin=-0.01), _sooner(m1a, "norm once", "norm repeated"))
     table = _beside_seconds(m1a, original.M1A_SECONDS)
     return _duel(m1a, "norm once", "norm repeated", "356 s became 323 s", verdicts, tables=(table,))
 
@@ -62,12 +62,12 @@ def forgetting(m2b: Results) -> Answer:
     """M2b: at a high rate, a network trained with small batches forgets what it saw first."""
     small_low, small_high, _, large_high = m2b.records
     ratios = {variant: myrtle_page.forgetting(m2b, variant) for variant in m2b.records}
-    forgets = "Is the loss larger on the images seen first in the last epoch than on those seen last (*{}*)?"
+    forgets = "Is the loss larger on the images seen first in the last epoch than on those seen last (“{}”)?"
     verdicts = (
         ratio(forgets.format(small_high), "It is {} the other", ratios[small_high], 1.0, above=1),
         *(
             ratio(
-                f"By a larger factor than after *{other}*?",
+                f"By a larger factor than after “{other}”?",
                 "The factor is {} the other",
                 ratios[small_high],
                 ratios[other],
@@ -83,7 +83,7 @@ def forgetting(m2b: Results) -> Answer:
         beside(lambda sample: f"{pd.Series(sample).mean():.2f} times", {name: ratios[name] for name in (small_high, large_high)}),
         "—",
         sentence(
-            f"After *{small_high}* the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]
+            f"After “{small_high}” the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]
         ),
         verdicts,
         partial(myrtle_figures.recall, m2b),
@@ -387,7 +387,7 @@ def ladder(m0: Results) -> Answer:
     before, after = (myrtle_page.cost_to(m0, step, target) for step in (first, last))
     verdicts = [
         ratio(
-            f"To {target:.0%}, does *{last}* need fewer {what} than *{first}*?",
+            f"To {target:.0%}, does “{last}” need fewer {what} than “{first}”?",
             "It needs {} as many",
             after[what],
             before[what],
@@ -403,7 +403,11 @@ def ladder(m0: Results) -> Answer:
         "297 s became 26 s",
         f"to {target:.0%}: {ours[0]} became {ours[1]}",
         times(after["seconds"].tolist(), before["seconds"].tolist()),
-        sentence(f"To {target:.0%}, *{first}* takes {ours[0]} and *{last}* {ours[1]}.", before["seconds"], after["seconds"]),
+        sentence(
+            f"{target:.0%} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps.",
+            before["seconds"],
+            after["seconds"],
+        ),
         tuple(verdicts),
         partial(myrtle_figures.ladder, m0, steps, target),
         (steps.style.format(shown, na_rep="—"),),
@@ -416,7 +420,8 @@ def _median(sample: Sample) -> str:
 
 
 def _times(one: float, other: float) -> str:
-    return "—" if pd.isna(one / other) else f"{one / other:.2g} times"
+    times = one / other
+    return "—" if pd.isna(times) else f"{times:.{0 if times >= 10 else 1}f} times"
 
 
 def _sooner(results: Results, one: str, other: str) -> Verdict:

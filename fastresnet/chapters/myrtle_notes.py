@@ -42,7 +42,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("M4d", "Which layers should have a residual branch?", _residuals(parameters)),
         ("M5a", "Does accuracy depend on rate and weight decay by their product?", _rates_and_decays(parameters)),
         ("M5a-momentum", "Does it depend on rate and momentum by rate / (1 - momentum)?", _rates_and_momenta(parameters)),
-        ("M5b", "Is tuning worth less than architecture?", _tuned(parameters)),
+        ("M5b", "Is a better network, not tuned, ahead of a plain one at its best rate?", _tuned(parameters)),
         ("M6a", "Do the gradients before batch norm grow as the weights shrink?", _scaled(parameters)),
         ("M6b", "Does weight decay bring every start to the same norm of the weights?", _equilibria(parameters)),
         ("M7a", "Does a deep network without norm start out as nearly a constant?", _deep(parameters)),

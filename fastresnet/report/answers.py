@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from fastresnet.report.captions import finding
 from fastresnet.report.claims import more_accurate
+from fastresnet.report.original import EPOCH_IMAGES
 from fastresnet.report.tables import most_accurate, spread, values
 from fastresnet.report.verdicts import Sample, Verdict
 from fastresnet.study import Results, Study
@@ -82,8 +83,8 @@ def seconds(durations: Sample) -> str:
 
 
 def milliseconds(durations: Sample) -> str:
-    """Seconds as "2.31 ± 0.05 ms", mean and standard deviation."""
-    return f"{spread(1e3 * pd.Series(durations, dtype=float), 2)} ms"
+    """Seconds per image as "2.31 ± 0.05 ms per image", mean and standard deviation."""
+    return f"{spread(1e3 * pd.Series(durations, dtype=float), 2)} ms per image"
 
 
 def points(one: Sample, other: Sample) -> str:
@@ -92,10 +93,14 @@ def points(one: Sample, other: Sample) -> str:
     return "—" if pd.isna(change) else f"{100 * change:+.2f} points"
 
 
-def to_report(ours: Sample, printed: float) -> str:
-    """Mean of some accuracies minus the one that the report prints, as text in percentage points."""
-    change = points(ours, [printed])
-    return change if change == "—" else f"{change} to the report"
+def to_report(results: Results, ours: Sample, printed: float) -> str:
+    """How far the mean of some accuracies lies above or below the one that the report prints, as text in percentage points.
+    Runs on fewer images than the report's are not compared."""
+    records = [record for group in results.records.values() for record in group]
+    if any(record.data and record.data.train_images < EPOCH_IMAGES.get(record.config.data.name, 0) for record in records):
+        return "fewer images"
+    change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
+    return "—" if pd.isna(change) else f"{abs(change):.2f} points {'above' if change > 0 else 'below'} the report"
 
 
 def times(one: Sample, other: Sample) -> str:
@@ -122,7 +127,7 @@ def choice(
     at most one point less accurate. `verdicts` on further questions are added."""
     rival = most_accurate(results, besides=chosen)
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
-    said = f"The report's choice, *{chosen}*, ends at {mean(ours)}, and the best other, *{rival}*, at {mean(theirs)}."
+    said = f"The report's choice, “{chosen}”, ends at {mean(ours)}, and the best other, “{rival}”, at {mean(theirs)}."
     return Answer(
         (results,),
         original,
@@ -147,7 +152,7 @@ def duel(
 ) -> Answer:
     """The answer that compares two variants by their accuracy on the test set."""
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
-    said = sentence(f"Accuracy ends at {mean(ours)} with *{one}*, at {mean(theirs)} with *{other}*.", ours, theirs)
+    said = sentence(f"Accuracy ends at {mean(ours)} with “{one}”, at {mean(theirs)} with “{other}”.", ours, theirs)
     here = beside(percent, {one: ours, other: theirs})
     return Answer((results,), original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)
 
@@ -164,16 +169,10 @@ def timed(
 ) -> Answer:
     """The answer that compares two variants by the time that an image takes."""
     ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
-    said = f"An image takes {milliseconds(ours)} with *{one}* and {milliseconds(theirs)} with *{other}*."
+    said = f"It takes {milliseconds(ours)} with “{one}” and {milliseconds(theirs)} with “{other}”."
     here = beside(milliseconds, {one: ours, other: theirs})
     said = sentence(said, ours, theirs)
     return Answer((results,), original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
-
-
-def outcomes(verdicts: Sequence[Verdict]) -> str:
-    """The outcomes of some verdicts as text, with the count of each if there are several verdicts."""
-    counts = pd.Series([verdict.outcome for verdict in verdicts], dtype=object).value_counts(sort=False)
-    return ", ".join(f"{outcome}" if len(verdicts) == 1 else f"{count} {outcome}" for outcome, count in counts.items())
 
 
 def scale(results: Results) -> str:

@@ -25,7 +25,7 @@ def without_tags(markdown: str) -> str:
 
 def caption(results: Results) -> str:
     """The provenance of the runs shown, as one Markdown paragraph."""
-    return without_tags(f"*{provenance(results)}*")
+    return without_tags(f"“{provenance(results)}”")
 
 
 def provenance(results: Results) -> str:
@@ -66,17 +66,17 @@ def finding(results: Results, column: Measure) -> str:
     most, least, unit, scale = MEASURES[column]
     runs = results.frame().astype({column: float}).groupby("variant", sort=False)[column]
     means, counts = (scale * runs.mean()).dropna(), runs.count()
-    diverged = ", ".join(f"*{variant}*" for variant in counts.index[counts == 0])
+    diverged = ", ".join(f"“{variant}”" for variant in counts.index[counts == 0])
     fewest, largest = (int(each) for each in (counts.where(counts > 0, counts.max()).min(), counts.max()))
     said = [f"Every run of {diverged} diverged."] * bool(diverged)
     if len(means) == 1:
-        said.insert(0, f"The only {most.split()[-1]} is {means.iloc[0]:.2f} {unit} (*{means.index[0]}*).")
+        said.insert(0, f"The only {most.split()[-1]} is {means.iloc[0]:.2f} {unit} (“{means.index[0]}”).")
     elif len(means):
         count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
         said.insert(
             0,
-            f"The {most} is {means.max():.2f} {unit} (*{means.idxmax()}*), the {least} {means.min():.2f} {unit} "
-            f"(*{means.idxmin()}*), as means of {count} run{'s' * (largest > 1)} each.",
+            f"The {most} is {means.max():.2f} {unit} (“{means.idxmax()}”), the {least} {means.min():.2f} {unit} "
+            f"(“{means.idxmin()}”), as means of {count} run{'s' * (largest > 1)} each.",
         )
     return " ".join(said)
 

@@ -12,29 +12,29 @@ def more_accurate(results: Results, one: str, other: str, *, margin: float = 0.0
     points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
     how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin else "more"
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
-    found = f"*{one}* is {{}} {{more|less}} accurate"
-    return difference(f"Is *{one}* {how} accurate than *{other}*?", found, ours, theirs, above=margin)
+    found = f"“{one}” is {{}} {{more|less}} accurate"
+    return difference(f"Is “{one}” {how} accurate than “{other}”?", found, ours, theirs, above=margin)
 
 
 def equally_accurate(results: Results, one: str, other: str, *, margin: float) -> Verdict:
     """Tests whether two variants end within `margin` of each other, a fraction, on the test set."""
     points = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
-    found = f"*{one}* is {{}} {{more|less}} accurate"
-    return difference(f"Are *{one}* and *{other}* within {points}?", found, ours, theirs, within=margin)
+    found = f"“{one}” is {{}} {{more|less}} accurate"
+    return difference(f"Are “{one}” and “{other}” within {points}?", found, ours, theirs, within=margin)
 
 
 def fits_better(results: Results, one: str, other: str) -> Verdict:
     """Tests whether variant `one` ends with a higher accuracy on the training images than `other`."""
     ours, theirs = (values(results, variant, "train_accuracy") for variant in (one, other))
-    found = f"On these images *{one}* ends {{}} {{higher|lower}}"
-    return difference(f"Does *{one}* fit the training images better than *{other}*?", found, ours, theirs)
+    found = f"On these images “{one}” ends {{}} {{higher|lower}}"
+    return difference(f"Does “{one}” fit the training images better than “{other}”?", found, ours, theirs)
 
 
 def overfits(results: Results, variant: str, *, margin: float) -> Verdict:
     """Tests whether a variant's training accuracy ends above its test accuracy by more than `margin`, a fraction."""
     train, test = (values(results, variant, f"{part}_accuracy") for part in ("train", "test"))
-    question = f"Does training accuracy end more than {100 * margin:g} points above test accuracy (*{variant}*)?"
+    question = f"Does training accuracy end more than {100 * margin:g} points above test accuracy (“{variant}”)?"
     return difference(question, "It ends {} {above|below}", train, test, above=margin, paired=True)
 
 
@@ -46,8 +46,8 @@ def quicker(
     `what` takes the time; `column` names its seconds in `Results.frame()`."""
     ours, theirs = (values(results, variant, column) for variant in (one, other))
     question = (
-        f"Does {what} take less time with *{one}* than with *{other}*?"
+        f"Does {what} take less time with “{one}” than with “{other}”?"
         if at_most == 1
-        else f"Does {what} take at most {at_most:g} times as long with *{one}* as with *{other}*?"
+        else f"Does {what} take at most {at_most:g} times as long with “{one}” as with “{other}”?"
     )
     return ratio(question, "It takes {} as long", ours, theirs, below=at_most)

@@ -73,7 +73,9 @@ def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = ()) 
         original_epochs(original, ax)
     ax.get_legend().remove()
     figure.legend(loc="outside lower left", ncols=1)
-    return style.title(figure, _title(results), "Full lines: test; dashed: training" + "; black: the report" * bool(original))
+    return style.title(
+        figure, _title(results), "Full lines: test; dashed: training" + "; without colour: the report" * bool(original)
+    )
 
 
 def _title(results: Results) -> str:

@@ -12,7 +12,7 @@ from html import escape
 import matplotlib.pyplot as plt
 from IPython.display import HTML, Markdown, display
 
-from fastresnet.report.answers import Answer, Questions, answer, outcomes, scale
+from fastresnet.report.answers import Answer, Questions, answer, scale
 from fastresnet.report.captions import brief, provenance, without_tags
 from fastresnet.report.verdicts import VerdictList
 from fastresnet.study import Study
@@ -56,13 +56,17 @@ class Page:
 
 
 def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False) -> HTML:
-    """One row per answer, by chapter: experiment, question, the original's figure, ours, difference and verdict. Each row links
-    to its section, on this page if it is `here`."""
-    columns = ("experiment", "asked", "the report", "here", "difference", "verdict", "images x epochs, seeds")
+    """One row per answer, by chapter: experiment and its question, the original's figure, ours, difference, verdicts and scale.
+    Each row links to its section, on this page if it is `here`."""
+    columns = ("experiment", "published", "here", "difference", "verdicts", "images x epochs, seeds")
     rows = [
         (
-            f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a>',
-            *map(_plain, _row(found)),
+            f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a> '
+            f"{_plain(found.results[0].experiment.question)}",
+            *map(_plain, (found.original, found.here, found.difference)),
+            "<br>".join(f"<b>{each.outcome.capitalize()}:</b> {_plain(each.question)}" for each in found.asked)
+            or "not asked of these runs",
+            scale(found.results[0]),
         )
         for chapter, answers in chapters.items()
         for name, found in answers.items()
@@ -73,12 +77,6 @@ def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False
         for row in rows
     )
     return HTML(f'<table class="answers sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
-
-
-def _row(found: Answer) -> tuple[str, ...]:
-    first = found.results[0]
-    verdict = outcomes(found.asked) or "not asked of these runs"
-    return first.experiment.question, found.original, found.here, found.difference, verdict, scale(first)
 
 
 def _plain(markdown: str) -> str:

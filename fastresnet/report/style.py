@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -57,6 +58,7 @@ def use() -> None:
     description as metadata `alt`."""
     from IPython import get_ipython
 
+    pd.set_option("display.max_colwidth", None)  # a table's sentences are shown whole
     matplotlib.rcdefaults()
     matplotlib.rcParams.update(_SETTINGS)
     if shell := get_ipython():

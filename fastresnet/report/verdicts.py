@@ -193,6 +193,8 @@ class _Test:
             said = f"{found}{self.counts}: too few for an interval).{left_out}"
             return Verdict(question, "points to yes" if outcome == "yes" else "points to no", said, "")
         said = f"{found}; {self.counts}).{left_out}"
+        if outcome == "cannot tell" and (self.lower > 0 or self.upper < 0):
+            said += " The direction is clear, whether it is enough is not."
         if outcome == "cannot tell":
             said += f" {self._would_take(missed)}"
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
@@ -205,7 +207,8 @@ class _Test:
         runs = np.arange(min(self.runs) + 1, _MANY_RUNS + 1)
         widths = stats.t.ppf((1 + CONFIDENCE) / 2, samples * (runs - 1)) * self.spread * np.sqrt(samples / runs)
         enough = runs[widths < missed]
-        return f"It would take {f'about {enough[0]}' if enough.size else f'more than {_MANY_RUNS}'} runs of each to tell."
+        number = f"about {enough[0]}" if enough.size else f"more than {_MANY_RUNS}"
+        return f"It would take {number} runs{' of each' * (samples == 2)} to tell."
 
 
 def _compare(one: Sample, other: Sample | float, *, paired: bool = False, log: bool = False) -> _Test:
