@@ -124,7 +124,7 @@ def test_every_question_is_answered(record, name, change, seeds, diverged):
         assert found.sentence.endswith("."), (experiment, found.sentence)
         if found.figure:
             figure = found.figure()
-            figure.canvas.draw()
+            figure.draw_without_rendering()
             plt.close(figure)
         for table in found.tables:
             assert table.to_html() if hasattr(table, "to_html") else str(table), experiment
