@@ -32,9 +32,14 @@ def main(commands: typer.Typer | None = None) -> None:
     _open_streams()
     os.environ["PYTHONSAFEPATH"] = "1"  # else a calendar.py in the working folder replaces Python's in processes that are started
     # of the processes that torchrun starts on a machine, only the first prints: all meet the same errors
-    silent = os.environ.get("LOCAL_RANK", "0") != "0"
+    silent = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
     warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
+    warnings.filterwarnings("default", category=UserWarning)  # PYTHONWARNINGS could make errors of this package's own warnings
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        _stop("the working folder is gone; change to another", 1)
     try:
         code = (commands or app)(prog_name="fastresnet", standalone_mode=False)  # raises errors, returns the code of an exit
     except _ClickError as error:

@@ -46,7 +46,7 @@ def chapter_run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be trained, and about how long.")] = False,
     data_dir: DataDir = None,
-    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for the chapter, once its runs are trained.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, max=1e7, help="Seconds for the chapter, its runs trained.")] = None,
     force: Force = False,
 ) -> None:
     """Run a chapter into a new notebook, after training those of its runs that have no record.
@@ -58,7 +58,11 @@ def chapter_run(
     from fastresnet.study.project import project_root
 
     notebooks.chapter_file(name)
-    own = parse_assignments(changes or []) | ({} if scale is None else {"scale": scale})
+    own = parse_assignments(changes or [])
+    if scale is not None:
+        if "scale" in own:
+            raise UserError(f"--scale {scale:g}: comes twice, also as -p scale")
+        own["scale"] = scale
     parameters = notebooks.chapter_parameters(name, edition, own, file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
@@ -122,7 +126,7 @@ def chapter_sweep(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Versions at a time.")] = 2,
     data_dir: DataDir = None,
-    time_limit: Annotated[float | None, typer.Option(min=1, help="Seconds for each version.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=1, max=1e7, help="Seconds for each version.")] = None,
     force: Force = False,
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""

@@ -46,7 +46,8 @@ def train(
         raise UserError(f"--{next(iter(outputs))}: names the file of one run, got --seeds {seeds}; allowed: --seeds 1")
     for each in (seed, seed + seeds - 1):
         check_seed(each)
-    if os.environ.get("GROUP_RANK", "0") == "0":  # of the machines in a torchrun, only the first writes
+    launched = "TORCHELASTIC_RUN_ID" in os.environ
+    if not launched or os.environ.get("GROUP_RANK", "0") == "0":  # of the machines in a torchrun, only the first writes
         if checkpoint:
             check_file(checkpoint)  # its folder need not exist yet
         check_output("record", record)
@@ -57,7 +58,7 @@ def train(
     from fastresnet.records import store
     from fastresnet.training import runs
 
-    records = []
+    results = []
     progress = sys.stderr.isatty()
     with open_process_group() as group:
         config = _run_config(what, changes or [], device, variant, group)
@@ -76,22 +77,25 @@ def train(
                 progress=progress,
                 group=group,
             )
-            records.append(result.record)
-            if group.is_first:
-                print(report.describe_run(result.record) if seeds == 1 else report.describe_briefly(result.record), flush=True)
+            results.append(result)
+            if group.is_first and seeds > 1:
+                print(report.describe_briefly(result.record), flush=True)
     if not group.is_first:
         return
-    if record:
-        store.write_record(records[0], record)
+    records = [each.record for each in results]
+    diverged = [each.seed for each in records if each.outcome.status == "diverged"]
+    try:  # both outputs are tried, before anything is printed; the checkpoint goes once they are there
+        if record:
+            store.write_record(records[0], record)
+    finally:
+        if save and not diverged:
+            save_model(result.saved, save)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    if seeds > 1:
-        print(report.describe_runs(records))
-    if diverged := [each.seed for each in records if each.outcome.status == "diverged"]:
+    print(report.describe_run(records[0]) if seeds == 1 else report.describe_runs(records), flush=True)
+    if diverged:
         unsaved = "; the network is not saved" if save else ""
         raise RuntimeError(f"the loss stopped being a finite number, seed {', '.join(map(str, diverged))}{unsaved}")
-    if save:
-        save_model(result.saved, save)
 
 
 def _run_config(what: str, changes: list[str], device: str | None, variant: str | None, group: Any) -> Any:
@@ -105,6 +109,7 @@ def _run_config(what: str, changes: list[str], device: str | None, variant: str 
             raise UserError(f"--variant {variant}: only a recipe has variants, got {what}")
         config = load_yaml(Path(what), RunConfig)
     elif what in RECIPES:
+        RECIPES[what].config("cpu").with_changes(parse_assignments(changes))  # refuses before anything is timed
         config = RECIPES[what].config(_variant(RECIPES[what], device, variant, group))
     else:
         raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")

@@ -1,9 +1,14 @@
 """Base classes of all settings."""
 
+import math
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of things in a configuration: images, channels, epochs between evaluations."""
+LARGEST_FLOAT = 1e15
+"""Bound of the other numbers. Products and quotients of two of them are numbers in single precision."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -19,9 +24,24 @@ class Settings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _lists_are_tuples(cls, values: Any) -> Any:
-        return {key: _frozen(value) for key, value in values.items()} if isinstance(values, dict) else values
+        return {key: _frozen(value, key) for key, value in values.items()} if isinstance(values, dict) else values
 
 
-def _frozen(value: Any) -> Any:
-    """Converts a list to a tuple, and every list in it. A mapping is left alone: it becomes settings, which convert their own."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+def _frozen(value: Any, key: str) -> Any:
+    """Converts a list to a tuple, and every list in it. A mapping is left alone: it becomes settings, which convert their own.
+
+    Raises ValueError for a number of a size that torch cannot compute with.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(each, key) for each in value)
+    if isinstance(value, int) and abs(value) > LARGEST_COUNT:
+        raise ValueError(f"{key}: {_shortened(value)} is too large; allowed: whole numbers up to {LARGEST_COUNT}")
+    if isinstance(value, float) and value and math.isfinite(value) and not 1 / LARGEST_FLOAT < abs(value) < LARGEST_FLOAT:
+        raise ValueError(
+            f"{key}: {value:g} is out of range; allowed: 0, and sizes from {1 / LARGEST_FLOAT:g} to {LARGEST_FLOAT:g}"
+        )
+    return value
+
+
+def _shortened(number: int) -> str:
+    return str(number) if abs(number) < 10**20 else "a number of more than 20 digits"

@@ -60,13 +60,17 @@ def load_yaml(path: str | Path, model: type[Model]) -> Model:
     return parse(read_yaml(Path(path)), model, str(path))
 
 
+_NOT_YAML = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError)
+"""What PyYAML raises for a text that is not YAML: also errors of its own readers of tags, such as KeyError for `!!bool maybe`."""
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML mapping. Raises UserError that names the file and, for invalid YAML, the line."""
     try:
         values = _safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # bytes that are not UTF-8 are a ValueError
+    except _NOT_YAML as error:  # bytes that are not UTF-8 are a ValueError
         raise UserError(f"{path}: not valid YAML: {_reason(error)}") from error
     if not isinstance(values, dict):
         found = "nothing" if values is None else type(values).__name__
@@ -116,7 +120,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise UserError(f"-p {text}: has no value; allowed: {key}=null for none, {key}='\"\"' for an empty text")
     try:
         parsed = _safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except _NOT_YAML as error:
         raise UserError(f"-p {text}: the value is not valid YAML: {_reason(error)}") from error
     if "#" in value and "#" not in str(parsed):
         raise UserError(f"-p {text}: # begins a comment; put a text that has one in quotes of its own: {key}='\"...\"'")

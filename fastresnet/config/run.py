@@ -67,7 +67,7 @@ class DataConfig(Settings):
     test_batch_size: PositiveInt = 500
     loader: Literal["tensor", "worker"] = "tensor"
     """`tensor` keeps the whole set on the device and augments whole batches; `worker` is a DataLoader for single images."""
-    num_workers: NonNegativeInt = 0
+    num_workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Worker processes of the `worker` loader; 0 loads in the training process."""
     flip: Literal["none", "random", "alternating"] = "none"
     """How training images are mirrored. `alternating` mirrors each in every other epoch (Jordan, 2024); `tensor` loader only."""

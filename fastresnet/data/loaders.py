@@ -41,6 +41,8 @@ def loaders(
         >>> images.shape, labels.shape
         (torch.Size([100, 1, 28, 28]), torch.Size([100]))
     """
+    if "name" in settings:
+        raise UserError(f"loaders: name: the data set is the first argument, got name={settings['name']!r} as well")
     name = _name(data) if isinstance(data, str | Path) else GIVEN
     config, seed = parse({"name": name, **settings}, DataConfig, "loaders"), check_seed(seed)
     folder = Path(data_dir) if data_dir else None
@@ -59,6 +61,10 @@ def _name(place: str | Path) -> str:
 def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Tensor, Tensor]) -> Dataset:
     if isinstance(data, Dataset):
         return data
+    if not isinstance(data, tuple | list) or len(data) not in (2, 4):
+        raise UserError(
+            f"loaders: {type(data).__name__} is no data set; allowed: a name, a path, a Dataset, two ImageSets, four tensors"
+        )
     if len(data) == 4:
         classes = tuple(str(label) for label in range(max(int(labels.max()) for labels in data[1::2]) + 1))
         data = ImageSet(data[0], data[1], classes), ImageSet(data[2], data[3], classes)
@@ -76,7 +82,11 @@ class IterableBatches:
     prefetchable: bool = False
 
     def __post_init__(self) -> None:
-        if not hasattr(self.iterable, "__len__") or iter(self.iterable) is self.iterable:
+        try:
+            repeatable = len(self.iterable) >= 0 and iter(self.iterable) is not self.iterable
+        except TypeError:  # a DataLoader over an IterableDataset has a __len__ that raises
+            repeatable = False
+        if not repeatable:
             raise UserError(
                 f"batches: {type(self.iterable).__name__} has no length or can be gone through only once; "
                 "allowed: loaders(), a DataLoader, a list of (images, labels)"

@@ -25,8 +25,9 @@ Mode = Literal["L", "RGB"]
 MODES: Mapping[int, Mode] = {1: "L", 3: "RGB"}
 """How pictures are read for a network with so many input channels."""
 _MADE_BY_TOOLS = {
-    "#recycle", "$recycle.bin", "@eadir", "@recycle", "__macosx", "__pycache__", "lost+found", "system volume information",
-    "desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db",
+    "#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recently-snapshot", "@recycle", "@tmp", "__macosx", "__pycache__", "cvs",
+    "lost+found", "recycler", "system volume information", "~snapshot",
+    "desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", "icon\r", "picasa.ini", "thumbs.db", "thumbs.db:encryptable",
 }  # fmt: skip
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF that Pillow heeds for 8 bits only
 

@@ -125,7 +125,7 @@ def load_frame(folder: Place) -> pd.DataFrame:
     configuration as `data.*`, `model.*` and `train.*` columns.
 
     A copy of a record under another name, such as `… (conflicted copy).json`, is left out, with a warning. Raises UserError for
-    a local folder that does not exist. Behind most URLs, a missing folder looks like an empty one.
+    a folder that does not exist or holds no records.
 
         >>> load_frame("no-such-folder")
         Traceback (most recent call last):
@@ -145,6 +145,8 @@ def load_frame(folder: Place) -> pd.DataFrame:
             copies.append(opened.place(name))
         else:
             rows[run] = {"study": study, "experiment": experiment, "variant": variant, **_row(record)}
+    if not rows:
+        raise UserError(f"{folder}: holds no records; expected STUDY/EXPERIMENT/*.json")
     if copies:
         warnings.warn(f"{', '.join(map(str, copies))}: left out, since another file records the same run", stacklevel=2)
     return pd.DataFrame(rows.values())

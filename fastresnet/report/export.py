@@ -56,10 +56,7 @@ def _write_parquet(file: BinaryIO, place: Place | None) -> int:
 
 
 def _table(place: Place | None) -> pd.DataFrame:
-    frame = load_frame(place or committed_results())
-    if frame.empty:
-        raise UserError(f"{place}: holds no records")
-    return frame.apply(_one_type)
+    return load_frame(place or committed_results()).apply(_one_type)
 
 
 def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":

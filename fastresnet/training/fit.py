@@ -1,5 +1,6 @@
 """Trains any network on any batches in one call."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def fit(
         ('finished', 2)
     """
     config, seed = parse(settings, TrainConfig, "fit"), check_seed(seed)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model: must be a torch.nn.Module, got {model!r}")
     chosen = train.device if device is None and isinstance(train, ImageBatches) else choose_device(device)
     batches, test_batches = as_batches(train, chosen), None if test is None else as_batches(test, chosen)
     if chosen.type == "cpu":
@@ -63,12 +66,22 @@ def fit(
         if isinstance(model, Prepared) and isinstance(train, ImageBatches):
             with timer.phase("train"):
                 model.prepare(train.first_images)
-        identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}"
+        identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}-{_digest(model, batches)}"
         place = Path(checkpoint) if checkpoint else None
         watchers = [watch] if watch else []
         return train_epochs(
             config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity, watchers=watchers
         )
+
+
+def _digest(model: nn.Module, batches: Batches) -> str:
+    """A digest of what a checkpoint's state depends on besides the settings: shapes of the weights, number and first of the
+    batches."""
+    images = batches.first_images(2) if isinstance(batches, ImageBatches) else next(iter(batches.epoch(0)))[0]
+    shapes = [tuple(parameter.shape) for parameter in model.parameters()]
+    digest = hashlib.sha256(repr((len(batches), tuple(images.shape), shapes)).encode())
+    digest.update(images.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device) -> None:

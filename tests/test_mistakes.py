@@ -1,0 +1,149 @@
+"""Mistakes that people make on a command line, in a file or in Python: each gets one line before any work, and loses nothing."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+import fastresnet as fr
+from fastresnet.study.project import is_committed
+
+from .conftest import ROOT, command, command_here, refused
+
+TRAIN = ("train", "params/example.yml", "-p", "train.epochs=0.1")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        (
+            "data.batch_size=9223372036854775808",
+            "batch_size: 9223372036854775808 is too large; allowed: whole numbers up to 2147483",
+        ),
+        (f"data.image_size={10**30}", "image_size: a number of more than 20 digits is too large"),
+        (f"data.size_curriculum=[[0, {10**30}]]", "size_curriculum: a number of more than 20 digits is too large"),
+        ("data.num_workers=100000", "num_workers: Input should be less than or equal to 1024"),
+        ("train.weight_decay=1e308", "weight_decay: 1e+308 is out of range; allowed: 0, and sizes from 1e-15 to 1e+15"),
+        ("train.schedule={kind: one-cycle, max_lr: 1e308}", "max_lr: 1e+308 is out of range"),
+        ("train.schedule={kind: one-cycle, max_lr: 0.1, div_factor: 1e-300}", "div_factor: 1e-300 is out of range"),
+        ("data.flip=!!bool maybe", "-p data.flip=!!bool maybe: the value is not valid YAML"),
+        ("data.flip=!!timestamp abc", "-p data.flip=!!timestamp abc: the value is not valid YAML"),
+        ("data.flip=!!float ''", "the value is not valid YAML"),
+    ],
+)
+def test_numbers_and_tags_out_of_range_are_named(assignment, message):
+    assert message in refused(command_here(*TRAIN, "-p", assignment))
+
+
+@pytest.mark.parametrize("limit", ["inf", "1e400"])
+def test_time_limit_without_end_is_refused(limit, tmp_path):
+    line = refused(command_here("chapter", "run", "preface", "-o", tmp_path / "out.ipynb", "--time-limit", limit))
+    assert "--time-limit" in line
+
+
+def test_scale_given_twice_is_refused():
+    line = refused(command_here("chapter", "run", "findings", "-p", "scale=0.5", "--scale", "0.1", "--dry-run"))
+    assert "--scale 0.1: comes twice, also as -p scale" in line
+
+
+def test_rank_without_torchrun_hides_no_message():
+    done = command("train", "nothing", LOCAL_RANK="1", GROUP_RANK="1")
+    assert "neither a recipe nor a .yml file: 'nothing'" in refused(done)
+
+
+def test_working_folder_that_is_gone_is_one_line(tmp_path):
+    code = "import os, sys; os.rmdir(os.getcwd()); from fastresnet.cli import main; sys.argv[1:] = ['recipes']; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (1, "fastresnet: the working folder is gone; change to another\n")
+
+
+def test_warnings_made_errors_by_the_user_end_nothing(tmp_path):
+    done = command(*TRAIN, PYTHONWARNINGS="error", XDG_CACHE_HOME="/proc/nowhere")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_checkout_in_git_s_variables_protects_committed_files_all_the_same(tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert is_committed(ROOT / "README.md")
+
+
+def test_output_that_cannot_be_printed_leaves_record_and_network(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fastresnet", *TRAIN, "--record", tmp_path / "r.json", "--save", tmp_path / "m.pt"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m.pt", "r.json"]
+
+
+@pytest.mark.parametrize("lost", ["fastresnet.models.saved.save_model", "fastresnet.records.store.write_record"])
+def test_disk_that_is_full_for_one_output_leaves_the_others_and_the_checkpoint(lost, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out")
+
+    monkeypatch.setattr(lost, full)
+    outputs = {name: tmp_path / name for name in ("checkpoint", "record", "save")}
+    arguments = [each for name, file in outputs.items() for each in (f"--{name}", file)]
+    done = command_here("train", "params/example.yml", "-p", "data.train_images=256", "-p", "train.epochs=1.5", *arguments)
+    assert (done.returncode, done.stderr) == (1, "fastresnet: out: No space left on device\n")
+    assert outputs["checkpoint"].exists()
+    assert outputs["record" if "save" in lost else "save"].exists()
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield torch.zeros(1, 4, 4), 0
+
+
+@pytest.mark.parametrize("batches", [DataLoader(Endless()), "cifar10", 5])
+def test_batches_without_a_length_or_of_no_kind_are_refused(batches):
+    with pytest.raises(fr.UserError, match="batches|train"):
+        fr.fit(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), batches, epochs=1)
+
+
+def test_class_in_place_of_a_network_is_refused():
+    with pytest.raises(fr.UserError, match="model: must be a torch.nn.Module"):
+        fr.fit(nn.Flatten, [(torch.zeros(2, 4), torch.zeros(2).long())], epochs=1)
+
+
+def test_checkpoint_of_other_data_or_weights_is_refused(tmp_path):
+    def fit(scale, width=16, number=3):
+        torch.manual_seed(0)
+        batches = [(scale * torch.ones(2, 1, 4, 4), torch.tensor([0, 1]))] * number
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, 2))
+        return fr.fit(model, batches, epochs=2, checkpoint=tmp_path / "c.pt")
+
+    fit(1.0)
+    fit(1.0)
+    for other in ({"scale": 2.0}, {"scale": 1.0, "width": 8}, {"scale": 1.0, "number": 4}):
+        with pytest.raises(fr.UserError, match="a checkpoint of run"):
+            fit(**other)
+
+
+@pytest.mark.parametrize("data", [None, 5, (torch.zeros(1),)])
+def test_loaders_of_no_data_set_are_refused(data):
+    with pytest.raises(fr.UserError, match="is no data set; allowed: a name, a path"):
+        fr.loaders(data)
+
+
+def test_loaders_take_one_name():
+    with pytest.raises(fr.UserError, match="name: the data set is the first argument"):
+        fr.loaders("fashion-sample", name="cifar10")
+
+
+def test_folder_of_no_records_is_named(tmp_path):
+    with pytest.raises(fr.UserError, match=r"holds no records; expected STUDY/EXPERIMENT/\*\.json"):
+        fr.load_frame(tmp_path)
