@@ -112,8 +112,10 @@ def study_of(record, name, experiments, seeds, diverged=()):
     return SimpleNamespace(name=name, best_recorded=best_recorded)
 
 
-@pytest.mark.parametrize(("seeds", "diverged"), [((0,), "none"), ((0, 1, 2), "first"), ((0, 1), "all")])
-@pytest.mark.parametrize("change", [one_of_each, others])
+@pytest.mark.parametrize(
+    ("change", "seeds", "diverged"),
+    [(one_of_each, (0,), "none"), (others, (0, 1, 2), "first"), (one_of_each, (0, 1), "all")],
+)
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_is_answered(record, name, change, seeds, diverged):
     page = Page(study_of(record, name, declared(name, change), seeds, diverged), QUESTIONS[name])

@@ -29,7 +29,7 @@ TRAIN = ("train", "params/example.yml", "-p", "train.epochs=0.1")
         (f"data.image_size={10**30}", "image_size: a number of more than 20 digits is too large"),
         (f"data.size_curriculum=[[0, {10**30}]]", "size_curriculum: a number of more than 20 digits is too large"),
         ("data.num_workers=100000", "num_workers: Input should be less than or equal to 1024"),
-        ("train.weight_decay=1e308", "weight_decay: 1e+308 is out of range; allowed: 0, and sizes from 1e-15 to 1e+15"),
+        ("train.weight_decay=1e308", "weight_decay: 1e+308 is out of range; allowed: 0, and sizes from 1e-30 to 1e+30"),
         ("train.schedule={kind: one-cycle, max_lr: 1e308}", "max_lr: 1e+308 is out of range"),
         ("train.schedule={kind: one-cycle, max_lr: 0.1, div_factor: 1e-300}", "div_factor: 1e-300 is out of range"),
         ("data.flip=!!bool maybe", "-p data.flip=!!bool maybe: the value is not valid YAML"),

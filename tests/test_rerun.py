@@ -50,7 +50,7 @@ def test_value_that_the_quick_edition_has_is_a_change_all_the_same():
 def test_scale_counts_for_what_is_touched_or_for_all_if_nothing_is():
     whole, tenth = (shown("cifar10_accuracy", "C7", c7_max_lr=0.3, **more)[0].experiment("C7") for more in ({}, {"scale": 0.1}))
     for variant, config in whole.variants.items():
-        images, batch = config.data.train_images, config.data.batch_size
+        images, batch = config.data.train_images or 50_000, config.data.batch_size
         scaled = {"data.train_images": round(0.1 * images), "data.batch_size": round(0.1 * batch)}
         assert tenth.variants[variant].hash == config.with_changes(scaled).hash
     assert shown("cifar10_accuracy", "C1", c7_max_lr=0.3, scale=0.1)[1]

@@ -56,6 +56,8 @@ def main(commands: typer.Typer | None = None) -> None:
     except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
         _stop(str(error), 1)
     except OSError as error:  # for example a full disk, or a file where a folder should be
+        if error.filename is None and sys.stdout is sys.__stdout__:  # standard output, flushed again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         _stop(f"{error.filename or 'file system'}: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         code = _INTERRUPTED

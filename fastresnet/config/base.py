@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LARGEST_COUNT = 2**31 - 1
 """The largest number of things in a configuration: images, channels, epochs between evaluations."""
-LARGEST_FLOAT = 1e15
-"""Bound of the other numbers. Products and quotients of two of them are numbers in single precision."""
+LARGEST_FLOAT = 1e30
+"""Bound of the other numbers, which are then numbers in single precision as well."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -36,7 +36,7 @@ def _frozen(value: Any, key: str) -> Any:
         return tuple(_frozen(each, key) for each in value)
     if isinstance(value, int) and abs(value) > LARGEST_COUNT:
         raise ValueError(f"{key}: {_shortened(value)} is too large; allowed: whole numbers up to {LARGEST_COUNT}")
-    if isinstance(value, float) and value and math.isfinite(value) and not 1 / LARGEST_FLOAT < abs(value) < LARGEST_FLOAT:
+    if isinstance(value, float) and value and math.isfinite(value) and not 1 / LARGEST_FLOAT <= abs(value) <= LARGEST_FLOAT:
         raise ValueError(
             f"{key}: {value:g} is out of range; allowed: 0, and sizes from {1 / LARGEST_FLOAT:g} to {LARGEST_FLOAT:g}"
         )
