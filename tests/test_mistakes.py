@@ -147,3 +147,16 @@ def test_loaders_take_one_name():
 def test_folder_of_no_records_is_named(tmp_path):
     with pytest.raises(fr.UserError, match=r"holds no records; expected STUDY/EXPERIMENT/\*\.json"):
         fr.load_frame(tmp_path)
+
+
+def test_tensors_that_are_empty_or_arrays_are_no_data_set():
+    images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    for data in ((images.numpy(), labels, images, labels), (images[:0], labels[:0], images, labels)):
+        with pytest.raises(fr.UserError, match="four tensors must be torch.Tensors that are not empty"):
+            fr.loaders(data)
+
+
+@pytest.mark.parametrize("config", [{"train": {"epochs": 1}}, Path("run.yml"), None])
+def test_train_takes_a_configuration_or_a_recipe(config):
+    with pytest.raises(fr.UserError, match="config: must be a RunConfig or the name of a recipe"):
+        fr.train(config)

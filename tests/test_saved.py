@@ -65,6 +65,30 @@ def test_damaged_or_foreign_file_is_refused_by_name(saved, tmp_path):
         load_model(tmp_path / "none.pt")
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("class_names", 5),
+        ("class_names", ["a"]),
+        ("image_shape", [1]),
+        ("mean", []),
+        ("mean", ["x"]),
+        ("mean", [0.1, 0.2, 0.3]),
+        ("std", [0.0]),
+        ("weights", None),
+    ],
+)
+def test_network_with_a_damaged_part_is_refused_before_it_predicts(saved, tmp_path, field, value):
+    state = torch.load(saved[1], weights_only=True)
+    if field == "weights":
+        next(iter(state["weights"].values())).fill_(torch.nan)
+    else:
+        state[field] = value
+    torch.save(state, tmp_path / "damaged.pt")
+    with pytest.raises(UserError, match="damaged.pt: damaged: "):
+        load_model(tmp_path / "damaged.pt")
+
+
 def test_disk_without_room_is_an_error_that_names_the_file(saved, tmp_path):
     path = tmp_path / "model.pt"
     with no_more_than(64), pytest.raises(OSError, match="File too large") as raised:

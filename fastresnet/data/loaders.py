@@ -66,6 +66,8 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
             f"loaders: {type(data).__name__} is no data set; allowed: a name, a path, a Dataset, two ImageSets, four tensors"
         )
     if len(data) == 4:
+        if not all(isinstance(each, Tensor) and len(each) for each in data):
+            raise UserError("loaders: four tensors must be torch.Tensors that are not empty: images and labels, twice")
         classes = tuple(str(label) for label in range(max(int(labels.max()) for labels in data[1::2]) + 1))
         data = ImageSet(data[0], data[1], classes), ImageSet(data[2], data[3], classes)
     return from_tensors(GIVEN, *data)

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from fastresnet.config import RunConfig
+from fastresnet.config.base import Frozen
 from fastresnet.config.parsing import parse
 from fastresnet.data.pictures import MODES, Mode, as_pixels, read_picture
 from fastresnet.errors import UserError, first_line
@@ -133,14 +135,25 @@ def load_model(path: str | Path) -> SavedModel:
         model.load_state_dict(state["weights"])
     except (AttributeError, RuntimeError, TypeError) as error:
         raise UserError(f"{path}: its weights do not fit its configuration: {first_line(error)}") from error
-    return SavedModel(
-        config,
-        model.eval(),
-        tuple(state["class_names"]),
-        tuple(state["image_shape"]),
-        tuple(state["mean"]),
-        tuple(state["std"]),
-    )
+    try:
+        facts = parse({name: state[name] for name in _Facts.model_fields}, _Facts, str(path))
+    except UserError as error:
+        raise UserError(f"{path}: damaged: {str(error).removeprefix(f'{path}: ')}") from error
+    channels, classes = config.model.in_channels, config.model.num_classes
+    if (len(facts.mean), len(facts.std), facts.image_shape[0], len(facts.class_names)) != (channels,) * 3 + (classes,):
+        raise UserError(f"{path}: damaged: its statistics or classes do not fit its network")
+    if not all(weight.isfinite().all() for weight in model.state_dict().values()):
+        raise UserError(f"{path}: damaged: its weights are not all finite numbers")
+    return SavedModel(config, model.eval(), facts.class_names, facts.image_shape, facts.mean, facts.std)
+
+
+class _Facts(Frozen):
+    """What a saved network knows of its training images."""
+
+    class_names: tuple[str, ...]
+    image_shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
 
 
 def transfer(model: nn.Module, start: nn.Module) -> None:

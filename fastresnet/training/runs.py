@@ -120,6 +120,8 @@ class _Run:
     @classmethod
     def begin(cls, config: RunConfig | str, seed: int, device: str | None, group: ProcessGroup) -> "_Run":
         started, seed = datetime.now(UTC), check_seed(seed)
+        if not isinstance(config, RunConfig | str):
+            raise UserError(f"config: must be a RunConfig or the name of a recipe, got {type(config).__name__}")
         chosen = group.own_device(choose_device(device))
         if chosen.type == "cpu":
             keep_freed_memory()
