@@ -114,7 +114,7 @@ def study_of(record, name, experiments, seeds, diverged=()):
 
 @pytest.mark.parametrize(
     ("change", "seeds", "diverged"),
-    [(one_of_each, (0,), "none"), (others, (0, 1, 2), "first"), (one_of_each, (0, 1), "all")],
+    [(one_of_each, (0,), "none"), pytest.param(others, (0, 1, 2), "first", marks=pytest.mark.slow), (one_of_each, (0, 1), "all")],
 )
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_is_answered(record, name, change, seeds, diverged):

@@ -207,6 +207,10 @@ def test_unknown_suite_contest_or_peer_is_refused():
     ):
         with pytest.raises(UserError, match=message):
             next(suite.run_suite(suite_name, **named))
+
+
+@pytest.mark.slow
+def test_command_that_names_an_unknown_peer_gets_one_line():
     arguments = ("cpu-quick", "--only", "cifar10-94", "--peer", "fastai")
     message = refused(subprocess.run([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True))
     assert re.search("cifar10-94: no peer 'fastai'; allowed: .*airbench94 with Muon", message)

@@ -139,7 +139,7 @@ DTYPES_OF_PRODUCTS = [torch.float32, torch.bfloat16] if DEVICE == "cuda" else [t
 
 
 @pytest.mark.parametrize("dtype", DTYPES_OF_PRODUCTS, ids=str)
-@pytest.mark.parametrize("channels", [28, 32])
+@pytest.mark.parametrize("channels", [28, pytest.param(32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("in_channels", "out_channels", "height", "width"), [(24, 40, 4, 4), (3, 40, 3, 5), (28, 128, 3, 1)])
 def test_narrow_convolution_and_its_gradients_are_those_of_torch(in_channels, out_channels, height, width, channels, dtype):
     torch.manual_seed(0)

@@ -335,6 +335,7 @@ def test_truncated_shard_gives_one_line_and_exit_code_2(shards):
     assert "test-00000-of-00001.parquet: truncated or altered" in line
 
 
+@pytest.mark.slow
 def test_full_data_sets_are_the_published_ones(real_data, tmp_path, cache):
     for name, counts in (("fashion-mnist", (60_000, 10_000)), ("cifar10", (50_000, 10_000))):
         dataset = load_dataset(name, real_data)
