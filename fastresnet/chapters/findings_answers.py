@@ -32,7 +32,9 @@ def final_models(final: Results) -> Answer:
     fast, accurate = (values(final, name, "test_accuracy") for name in ("fast", "accurate"))
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}; the report prints "
-    said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}."
+    images = max(record.data.train_images for group in final.records.values() for record in group if record.data)
+    said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}. Here they train on {images:,} images, there on "
+    said += f"{original.EPOCH_IMAGES['cifar10']:,}."
     return Answer(
         (final,),
         beside(percent, printed),

@@ -1,6 +1,7 @@
 """Shows committed benchmarks on a page: recipes beside their peers. Free of torch."""
 
 import json
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Any
@@ -72,7 +73,7 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
         ours = _ours(rows)
         found += [
             {
-                "machine": machine["gpu"] or machine["processor"],
+                "machine": _brief(machine["gpu"] or machine["processor"]),
                 "to": f"{100 * row.target:g} % ({row.contest})",
                 "peer": row.contender,
                 "peer, s": _with_interval(row),
@@ -83,7 +84,13 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
             for row in rows
             if not row.contender.startswith("ours") and (times := _times(row, ours[row.contest]))
         ]
-    return pd.DataFrame(found).set_index("machine").rename_axis(index=None, columns="machine")
+    ordered = pd.DataFrame(found).sort_values(["to", "peer", "machine"], kind="stable")
+    return ordered.set_index("machine").rename_axis(index=None, columns="machine")
+
+
+def _brief(machine: str) -> str:
+    """A machine's name without marks and words that all of a maker's names have."""
+    return re.sub(r"\(R\)|\bIntel\b|\bProcessor\b|\bNVIDIA\b", "", machine).replace("  ", " ").strip()
 
 
 def details(records: Iterable[str]) -> str:
