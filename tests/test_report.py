@@ -190,6 +190,7 @@ def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
         }
         return results_of(**{f"{number} images": [run] for number, run in runs.items()})
 
+    assert re.fullmatch(r"\*X, cpu edition: .*\*", report.caption(sizes(1024, 900)))
     assert "trained on 900 or 1,024 training images" in report.caption(sizes(1024, 900))
     assert "trained on 64 to 10,192 training images" in report.caption(sizes(1024, 10192, 64, 2048))
 

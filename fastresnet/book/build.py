@@ -54,7 +54,9 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
     for place in (html, source, chapters, live_results()):
         if is_committed(place):
             raise UserError(f"{place}: leads to files of the checkout, which a build would remove")
-    common = _digest(each for folder in ("fastresnet", "params", "results") for each in (root / folder).rglob("*"))
+    packages = sorted((each.name, each.version) for each in metadata.distributions())
+    files = _digest(each for folder in ("fastresnet", "params", "results") for each in (root / folder).rglob("*"))
+    common = hashlib.sha256(f"{packages} {files}".encode()).hexdigest()
     made_from = {name: f"{common} {_digest([chapter_file(name)])}" for name in CHAPTERS}
     stale = [name for name in CHAPTERS if everything or not _is_made(chapters / f"{name}.ipynb", made_from[name])]
     if stale:
@@ -77,8 +79,8 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """A digest of the names and contents of files, and of the packages that are installed."""
-    digest = hashlib.sha256(repr(sorted((each.name, each.version) for each in metadata.distributions())).encode())
+    """A digest of the names and contents of files."""
+    digest = hashlib.sha256()
     for file in sorted(each for each in files if each.is_file() and each.suffix != ".pyc"):
         digest.update(f"\0{file}\0".encode(errors="surrogateescape"))
         digest.update(file.read_bytes())

@@ -40,7 +40,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C7", "Which schedule gets furthest?", _schedules),
         ("C8", "How high should one cycle go?", _maxima),
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
-        ("C9-epochs", "Had the report's schedule moved on per epoch, where per step was meant?", _moved_once_an_epoch),
+        ("C9-epochs", "What if the report's schedule moved on once per epoch, not once per step?", _moved_once_an_epoch),
         ("C10", "Is there a better activation than ReLU?", _activations),
         ("C11", "Are smaller batches more accurate?", _batch_sizes),
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),

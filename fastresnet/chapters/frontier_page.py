@@ -170,7 +170,7 @@ def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
-    """One row per change of the recipe: what it is, accuracy, its difference from the recipe's with a 95 % interval, and seconds.
+    """One row per change of the recipe: accuracy, its difference from the recipe's with a 95 % interval, cost, and what it means.
 
     Differences are paired by seed. The first variant is the unchanged recipe.
     """
@@ -180,12 +180,12 @@ def ablation_table(results: Results) -> pd.DataFrame:
         accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
         train = pd.Series([record.seconds.train for record in records])
         rows[name] = {
-            "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
             "test accuracy, %": spread(100 * accuracy, 2),
             "change, points": "" if name == recipe else _paired_interval(records, baseline),
             "training, s": spread(train, 2 if train.median() < 10 else 0),
             "TFLOP": teraflop(records[0].training_flops),
             "runs": len(records),
+            "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 

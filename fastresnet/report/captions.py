@@ -25,7 +25,7 @@ def without_tags(markdown: str) -> str:
 
 def caption(results: Results) -> str:
     """The provenance of the runs shown, as one Markdown paragraph."""
-    return without_tags(f"“{provenance(results)}”")
+    return without_tags(f"*{provenance(results)}*")
 
 
 def provenance(results: Results) -> str:
