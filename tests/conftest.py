@@ -11,6 +11,7 @@ import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -30,6 +31,13 @@ if not torch.cuda.is_available():
 def _cache_of_its_own(tmp_path_factory):
     """Keeps decoded data and checkpoints of the tests out of the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_its_own():
+    """A command that a test runs in this process changes the environment, for the processes that it starts."""
+    with patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
@@ -147,8 +155,8 @@ def command_here(*arguments):
     """What `command` answers, from this process, which need not load torch anew."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
-        patch.setattr("sys.argv", ["fastresnet", *map(str, arguments)])
+    with pytest.MonkeyPatch.context() as patched, warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
+        patched.setattr("sys.argv", ["fastresnet", *map(str, arguments)])
         try:
             main()
         except SystemExit as end:
