@@ -46,6 +46,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),
         ("C11-time", "How long is an epoch at each batch size?", _timed_batch_sizes),
         ("C12", "How high should one cycle go with the smaller batch?", _maxima_in_small_batches),
+        ("C12-precision", "Does the precision of the arithmetic matter?", _maxima_in_precisions),
         ("C13", "What does each change of the architecture buy, and at what price?", _architectures),
         ("C13-time", "How long is an epoch of each architecture?", _timed_architectures),
         ("N2", "Is a schedule made by hand better than one cycle?", _schedules_by_hand),
@@ -178,6 +179,15 @@ def _timed_batch_sizes(parameters: Parameters) -> Variants:
 
 def _maxima_in_small_batches(parameters: Parameters) -> Variants:
     return _at_maxima(small_batches(parameters), parameters.c12_max_rates)
+
+
+def _maxima_in_precisions(parameters: Parameters) -> Variants:
+    """The variants of C12, each in every precision."""
+    return {
+        f"{name}, {precision}": config.with_changes({"train.precision": precision})
+        for name, config in _maxima_in_small_batches(parameters).items()
+        for precision in parameters.c12_precisions
+    }
 
 
 def _architectures(parameters: Parameters) -> Variants:

@@ -5,10 +5,10 @@ Each configuration is the one before it plus the choice that its name tells.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
-from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import Activation, ResNetConfig
 from fastresnet.config.schedules import Fraction, LearningRate, OneCycle
 
@@ -40,6 +40,12 @@ ArchitectureName = Literal[
 Rates = Annotated[tuple[PositiveFloat, ...], Some]
 Images = PositiveInt | None
 Shape = Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
+
+
+def _different(precisions: tuple[Precision, Precision]) -> tuple[Precision, Precision]:
+    if len(set(precisions)) < 2:
+        raise ValueError(f"the two must differ, got {list(precisions)}")
+    return precisions
 
 
 class Parameters(ChapterParameters):
@@ -91,6 +97,8 @@ class Parameters(ChapterParameters):
     """Batch size of C12, N2 and N3: C11's choice."""
     c12_max_rates: Rates
     """Maximum learning rates of C12."""
+    c12_precisions: Annotated[tuple[Precision, Precision], AfterValidator(_different)]
+    """The two precisions that C12-precision compares."""
     c13_architectures: Annotated[tuple[ArchitectureName, ...], Some]
     """Networks of C13."""
     c13_max_lr: PositiveFloat

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from fastresnet.config import Measure
+from fastresnet.config import Measure, Precision
 from fastresnet.config.base import Frozen
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.seeds import Seed
@@ -41,7 +41,7 @@ class EditionParameters(Frozen):
 class ChapterParameters(EditionParameters):
     """Scale of a chapter's runs. Each chapter adds the values that its experiments compare."""
 
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """Number format of the training steps."""
     dataset: str
     """Name of the data set."""
