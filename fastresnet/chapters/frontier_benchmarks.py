@@ -66,7 +66,8 @@ def table(record: str) -> pd.DataFrame:
 
 
 def peers(records: Iterable[str]) -> pd.DataFrame:
-    """One row per peer of some committed benchmarks whose time to the target is known: that time, ours, and their ratio."""
+    """By target and peer, and by machine: how many times as long as our recipe the peer takes, in each of some committed
+    benchmarks that knows its time."""
     found = []
     for record in records:
         rows, machine = _rows(record), _record(record)["machine"]
@@ -74,18 +75,16 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
         found += [
             {
                 "machine": _brief(machine["gpu"] or machine["processor"]),
-                "to": f"{100 * row.target:g} % ({row.contest})",
-                "peer": row.contender,
-                "peer, s": _with_interval(row),
-                "ours, s": _with_interval(ours[row.contest]),
-                "times as long": times,
-                "how": f"{'whole runs' if row.whole_runs else 'steps'}, n = {row.rounds}",
+                "peer": f"{100 * row.target:g} % ({row.contest}): {row.contender}",
+                "times as long": f"{times} ({'whole runs' if row.whole_runs else 'steps'}, n = {row.rounds})".replace(
+                    " ", "\N{NO-BREAK SPACE}"
+                ),
             }
             for row in rows
             if not row.contender.startswith("ours") and (times := _times(row, ours[row.contest]))
         ]
-    ordered = pd.DataFrame(found).sort_values(["to", "peer", "machine"], kind="stable")
-    return ordered.set_index("machine").rename_axis(index=None, columns="machine")
+    table = pd.DataFrame(found).groupby(["peer", "machine"])["times as long"].agg("; ".join).unstack("machine").fillna("—")
+    return table.rename_axis(index=None, columns="peer")
 
 
 def _brief(machine: str) -> str:

@@ -1,5 +1,6 @@
 """Figures of the frontier chapter: results in, matplotlib axes out."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,8 +14,8 @@ from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, INK, RULE
 from fastresnet.study import Results
 
-_ROOM = 2.0
-"""Smallest ratio of the costs of two published results that are both named."""
+_LINE = 9.5
+"""Points between the names of published results above each other."""
 
 
 def frontier(
@@ -28,7 +29,8 @@ def frontier(
     names: Literal["left", "right"] = "left",
 ) -> Axes:
     """Test error against cost, both on logarithmic axes: a mark per run of ours, and a dot per published result, whose cost is
-    its field `published_cost`. The `names` of ours stand left or right of their marks, those of others above them."""
+    its field `published_cost`. The `names` of ours stand left or right of their marks. Those of others hang on lines above their
+    dots, to the other side."""
     for (name, found), mark in zip(results.items(), styles(), strict=False):
         records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
@@ -36,25 +38,27 @@ def frontier(
         edge, shift, side = (min(costs), -6, "right") if names == "left" else (max(costs), 6, "left")
         _name(ax, name, (edge, sum(errors) / len(errors)), (shift, -3), ha=side, color=mark["color"])
     places = [(getattr(point, published_cost), 100 * (1 - point.accuracy), point.name.split(" (")[0]) for point in published]
-    named = 0.0
-    for value, error, name in sorted(place for place in places if place[0] is not None):
+    # of those with about equal errors, the one whose name passes over all others has the longest line
+    levels: Counter[int] = Counter()
+    to_the_right = names == "left"
+    for value, error, name in sorted((place for place in places if place[0] is not None), reverse=to_the_right):
+        levels[round(error)] += 1
         ax.plot(value, error, ".", color=INK, markersize=5)
-        if value > _ROOM * named:  # a name between its neighbours' would hide them
-            # upwards, because many have the same error at nearly the same cost
-            _name(ax, name, (value, error), (0, 4), ha="left", color=INK, rotation=55)
-            named = value
+        side, line = "left" if to_the_right else "right", {"arrowstyle": "-", "color": INK, "linewidth": 0.5}
+        line |= {"relpos": (0 if to_the_right else 1, 0), "shrinkA": 0, "shrinkB": 0}
+        _name(ax, name, (value, error), (0, _LINE * levels[round(error)]), ha=side, color=INK, arrowprops=line)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(ScalarFormatter())
-    ax.margins(x=0.22, y=0.12)
+    ax.margins(x=0.45, y=0.12)
     ax.set_xlabel(label)
     ax.set_ylabel("test error, %")
     return ax
 
 
-def _name(ax: Axes, name: str, at: tuple[float, float], shift: tuple[int, int], **options: Any) -> None:
-    ax.annotate(name, at, shift, textcoords="offset points", fontsize=7.5, va="bottom", rotation_mode="anchor", **options)
+def _name(ax: Axes, name: str, at: tuple[float, float], shift: tuple[float, float], **options: Any) -> None:
+    ax.annotate(name, at, shift, textcoords="offset points", fontsize=7.5, va="bottom", **options)
 
 
 def growth(measured: pd.DataFrame, ax: Axes) -> Axes:

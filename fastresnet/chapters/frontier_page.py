@@ -184,7 +184,6 @@ def ablation_table(results: Results) -> pd.DataFrame:
             "change, points": "" if name == recipe else _paired_interval(records, baseline),
             "training, s": spread(train, 2 if train.median() < 10 else 0),
             "TFLOP": teraflop(records[0].training_flops),
-            "runs": len(records),
             "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")

@@ -67,8 +67,8 @@ def forgetting(m2b: Results) -> Answer:
         ratio(forgets.format(small_high), "It is {} the other", ratios[small_high], 1.0, above=1),
         *(
             ratio(
-                f"By a larger factor than after “{other}”?",
-                "The factor is {} the other",
+                f"Is the loss on the first images, over that on the last, larger after “{small_high}” than after “{other}”?",
+                "That quotient is {} the other",
                 ratios[small_high],
                 ratios[other],
                 above=1,
@@ -200,17 +200,18 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
         for other, shares in pairs.items()
     )
     known = {name: shares.dropna() for name, shares in pairs.items()}
-    shown = [
-        f"rate and {name}: {100 * shares['product'].mean():.0f} % by product, {100 * shares['ratio'].mean():.0f} % by ratio"
+    means = {
+        name: [f"{100 * shares[part].mean():.0f} %" for part in ("product", "ratio")]
         for name, shares in known.items()
         if len(shares)
-    ]
+    }
+    shown = [f"rate times {name} explains {by_product}, their ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()]
     return Answer(
         (m5a, with_momentum),
         "plots",
-        "; ".join(shown) or "—",
+        "; ".join(f"{name}: product {by_product}, ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()) or "—",
         "—",
-        f"The variance of the accuracy is explained as follows. {'; '.join(shown)}." if shown else "",
+        f"Of the accuracy's variance between cells, {'; '.join(shown)}." if shown else "",
         verdicts,
         partial(myrtle_figures.surfaces, m5a, decays, momenta),
         (myrtle_page.surface_table(decays, "lr", "weight_decay"), myrtle_page.surface_table(momenta, "lr", "momentum")),

@@ -104,7 +104,7 @@ def eigenvalues(results: Results, spectra: pd.DataFrame) -> Figure:
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("rank")
-    ax.set_ylabel("size of the eigenvalue")
+    ax.set_ylabel("absolute value of the eigenvalue")
     style.legend(ax)
     return _titled(figure, results, "Dots: runs, hollow where negative; lines: means")
 
@@ -147,11 +147,11 @@ def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Ax
     of constant product. A cell whose runs all diverged has no colour."""
     cells = (100 * runs.groupby([y, x])["accuracy"].mean()).unstack()
     xs, ys = np.log2(cells.columns.to_numpy(float)), np.log2(cells.index.to_numpy(float))
-    drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="cividis")
+    drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="Blues")
     middle, lift = sum(drawn.get_clim()) / 2, _LIFT * np.diff(_edges(ys))[0]
     for row, column in np.ndindex(cells.shape):
         value = cells.iat[row, column]
-        colour = "black" if value > middle else "white"
+        colour = "white" if value > middle else "black"
         text = "diverged" if np.isnan(value) else f"{value:.0f}"
         ax.text(
             xs[column], ys[row] + lift, text, ha="center", va="center", fontsize=8, color="black" if np.isnan(value) else colour
