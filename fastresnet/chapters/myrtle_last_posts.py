@@ -1,0 +1,256 @@
+"""Answers on posts 5 to 8 of "How to train your ResNet": settings, weight decay, batch norm, tricks; and on the whole series."""
+
+from functools import partial
+
+import pandas as pd
+
+from fastresnet import report
+from fastresnet.chapters import myrtle_figures, myrtle_page
+from fastresnet.chapters.myrtle_shapes import (
+    ACCURACY,
+    TRAINED,
+    by_accuracy,
+    by_time,
+    median_of,
+    sooner,
+    times_as,
+)
+from fastresnet.report import figures, original, values
+from fastresnet.report.answers import Answer, beside, mean, percent, points, seconds, sentence, times
+from fastresnet.report.claims import more_accurate
+from fastresnet.report.verdicts import difference, exact, ratio
+from fastresnet.study import Results
+
+
+def products(m5a: Results, with_momentum: Results) -> Answer:
+    """M5a: accuracy depends on the product of rate and weight decay, and on rate over one minus momentum."""
+    decays, momenta = (myrtle_page.settings(results) for results in (m5a, with_momentum))
+    pairs = {
+        "weight decay": myrtle_page.explained(decays, "lr", "weight_decay"),
+        "1 / (1 - momentum)": myrtle_page.explained(momenta, "lr", "gain"),
+    }
+    verdicts = tuple(
+        difference(
+            f"Does rate times {other} explain more of the accuracy's variance than their ratio?",
+            "It explains {} {more|less}",
+            shares["product"].tolist(),
+            shares["ratio"].tolist(),
+            paired=True,
+        )
+        for other, shares in pairs.items()
+    )
+    known = {name: shares.dropna() for name, shares in pairs.items()}
+    means = {
+        name: [f"{100 * shares[part].mean():.0f} %" for part in ("product", "ratio")]
+        for name, shares in known.items()
+        if len(shares)
+    }
+    shown = [f"rate times {name} explains {by_product}, their ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()]
+    return Answer(
+        (m5a, with_momentum),
+        "plots",
+        "; ".join(f"{name}: product {by_product}, ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()) or "—",
+        "—",
+        f"Of the accuracy's variance between cells, {'; '.join(shown)}." if shown else "",
+        verdicts,
+        partial(myrtle_figures.surfaces, m5a, decays, momenta),
+        (myrtle_page.surface_table(decays, "lr", "weight_decay"), myrtle_page.surface_table(momenta, "lr", "momentum")),
+    )
+
+
+def tuning(m5b: Results) -> Answer:
+    """M5b: a better network, untuned, is more accurate than a plain one at its best rate."""
+    *_, better = m5b.records
+    tuned = report.most_accurate(m5b, besides=better)
+    verdicts = (more_accurate(m5b, better, tuned),)
+    return by_accuracy(m5b, better, tuned, "in words", verdicts, figure=partial(figures.dots, m5b), tables=(report.summary(m5b),))
+
+
+def gradient_scales(m6a: Results) -> Answer:
+    """M6a: scaling the weights before batch norm by r scales their gradient by 1/r."""
+    products = myrtle_page.gradients_times_scale(m6a)
+    measured = [value for sample in products.values() for value in sample]
+    question = "In single precision, with batch norm's epsilon: is the gradient times r the same within a hundredth?"
+    found = "The largest relative difference is {}."
+    verdict = exact(question, found, measured, [1.0] * len(measured), tolerance=0.01)
+    table = {name: {"r times the gradient": report.spread(pd.Series(sample), 3)} for name, sample in products.items()}
+    return Answer(
+        (m6a,),
+        "exact",
+        f"{min(measured):.3f} to {max(measured):.3f}",
+        "—",
+        f"Relative to the unscaled network, the gradient times r lies between {min(measured):.3f} and {max(measured):.3f}.",
+        (verdict,),
+        None,
+        (pd.DataFrame.from_dict(table, orient="index").rename_axis(columns="variant"),),
+    )
+
+
+def equilibria(m6b: Results) -> Answer:
+    """M6b: with weight decay the weights' norm settles at one value, wherever it began."""
+    decaying, free = (myrtle_page.norm_ratios(m6b, decaying=each) for each in (True, False))
+    verdicts = (
+        ratio(
+            "With decay, do the norms end within a factor of 1.25?", "The largest is {} the smallest", decaying, 1.0, below=1.25
+        ),
+        ratio("Do they end further apart without decay?", "The factor is {} the one with decay", free, decaying, above=1),
+    )
+    ends = [pd.Series(sample, dtype=float).mean() for sample in (decaying, free)]
+    return Answer(
+        (m6b,),
+        "in words",
+        f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}",
+        "—",
+        f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times.",
+        verdicts,
+        partial(myrtle_figures.weight_norms, m6b),
+        (report.summary(m6b),),
+    )
+
+
+def constants(m7a: Results) -> Answer:
+    """M7a: without batch norm a deep network computes a constant."""
+    normed, without = (myrtle_page.measured_at(m7a, each, "constant_share", -2) for each in ("batch norm", "no norm"))
+    verdicts = (
+        difference(
+            "Without batch norm, are more than nine tenths of the last activation a constant?",
+            "The share is {} {above|below} nine tenths",
+            without,
+            0.9,
+        ),
+        difference("Is less of it a constant with batch norm?", "Without it the share is {} {larger|smaller}", without, normed),
+    )
+    shares = myrtle_page.measured(m7a, "constant_share")
+    last = shares["place"].max()
+    at = [1, 10, 20, 30, 40, 50, last - 1, last]  # the one before the last is judged
+    table = shares[shares["place"].isin(at)].pivot_table("value", "variant", "place").style.format("{:.3f}")
+    return Answer(
+        (m7a,),
+        "about constant by layer 50",
+        beside(percent, {"no norm": without, "batch norm": normed}),
+        points(without, normed),
+        sentence(
+            f"Without batch norm {mean(without)} of the last activation are a constant, with it {mean(normed)}.", without, normed
+        ),
+        verdicts,
+        partial(myrtle_figures.constants, m7a),
+        (table,),
+    )
+
+
+def stable_rates(m7b: Results) -> Answer:
+    """M7b: with batch norm a network trains at rates at which it diverges without it."""
+    runs = myrtle_page.settings(m7b)
+    normed, without = (myrtle_page.largest_rates(runs, each, least=TRAINED) for each in ("batch norm", "no norm"))
+    question = "Is the highest rate that trains more than five times as high with batch norm?"
+    table = runs.pivot_table("accuracy", "group", "lr", dropna=False).mul(100).rename(columns="{:g}".format)
+    return Answer(
+        (m7b,),
+        "a stress test",
+        f"batch norm {median_of(normed)}, no norm {median_of(without)}",
+        times_as(pd.Series(normed, dtype=float).median(), pd.Series(without, dtype=float).median()),
+        sentence(
+            f"The highest rate that trains is {median_of(normed)} with batch norm and {median_of(without)} without it (medians).",
+            normed,
+            without,
+        ),
+        (ratio(question, "It is {} as high", normed, without, above=5),),
+        partial(myrtle_figures.rate_stress, m7b, runs),
+        (table.style.format("{:.1f}", na_rep="diverged"),),
+    )
+
+
+def curvatures(m7c: Results) -> Answer:
+    """M7c: the leading eigenvalues of the Hessian are ten to a hundred times smaller with batch norm."""
+    calm = myrtle_page.measured_at(m7c, "batch norm", "eigenvalues", 0)
+    others = {
+        "without batch norm": myrtle_page.measured_at(m7c, "no norm", "eigenvalues", 0),
+        "with it frozen": myrtle_page.measured_at(m7c, "batch norm", "eigenvalues_frozen", 0),
+    }
+    verdicts = tuple(
+        ratio(f"Is the largest eigenvalue more than ten times as large {how}?", "It is {} as large", large, calm, above=10)
+        for how, large in others.items()
+    )
+    spectra = myrtle_page.spectra(m7c)
+    samples = {"with batch norm": calm, **others}
+    means = {name: pd.Series(sample, dtype=float).mean() for name, sample in samples.items()}
+    said = ", ".join(f"{mean:.3g} {name}" for name, mean in means.items())
+    return Answer(
+        (m7c,),
+        "10 to 100 times smaller",
+        "; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
+        times_as(means["without batch norm"], means["with batch norm"]),
+        sentence(f"The largest eigenvalue is {said}.", *samples.values()),
+        verdicts,
+        partial(myrtle_figures.eigenvalues, m7c, spectra),
+        (spectra.pivot_table("value", "variant", "place", sort=False).style.format("{:.3g}"),),
+    )
+
+
+def price_of_norm(m7d: Results) -> Answer:
+    """M7d: batch norm is slow and fails for small batches."""
+    whole, *_, smallest, without = m7d.records
+    verdicts = (sooner(m7d, without, whole), more_accurate(m7d, whole, smallest, margin=0.01))
+    return by_accuracy(m7d, whole, smallest, "in words", verdicts, tables=(report.generalisation(m7d),))
+
+
+def augmentation(m8a: Results) -> Answer:
+    """M8a: augmenting batches on the device is faster than augmenting images in other processes."""
+    before, after = m8a.records
+    return by_time(m8a, after, before, "75 s became 70 s", (sooner(m8a, after, before),))
+
+
+def pool_first(m8b: Results) -> Answer:
+    """M8b: pooling before batch norm is faster, and about as accurate."""
+    before, after = m8b.records
+    verdicts = (sooner(m8b, after, before), more_accurate(m8b, after, before, margin=-0.01))
+    return by_accuracy(m8b, after, before, "70 s became 64 s", verdicts)
+
+
+def trick(results: Results, *, published: str) -> Answer:
+    """M8c to M8h: with the trick, the network is more accurate after the same epochs."""
+    before, after = results.records
+    return by_accuracy(results, after, before, published, (more_accurate(results, after, before),))
+
+
+def flip_averaging(m8i: Results) -> Answer:
+    """M8i: averaging over an image and its mirror image raises the accuracy of the same networks."""
+    plain, averaged = (values(m8i, variant, ACCURACY) for variant in ("plain", "flip averaged"))
+    question = "Does averaging over the flip raise the accuracy of the same networks?"
+    verdicts = (difference(question, "It is {} {higher|lower}", averaged, plain, paired=True),)
+    return by_accuracy(m8i, "flip averaged", "plain", "33.5 s became 26 s", verdicts, figure=partial(figures.dots, m8i))
+
+
+def ladder(m0: Results) -> Answer:
+    """M0: every post shortens the way to one accuracy."""
+    target = myrtle_page.common_target(m0)
+    steps = myrtle_page.ladder(m0, target, original.M0_SECONDS)
+    first, *_, last = m0.records
+    before, after = (myrtle_page.cost_to(m0, step, target) for step in (first, last))
+    verdicts = [
+        ratio(
+            f"To {target:.0%}, does “{last}” need fewer {what} than “{first}”?",
+            "It needs {} as many",
+            after[what],
+            before[what],
+            below=1,
+        )
+        for what in ("epochs", "seconds", "TFLOP")
+    ]
+    verdicts.append(ratio("A tenth of the seconds?", "It needs {} as many", after["seconds"], before["seconds"], below=0.1))
+    ours = [seconds(sample["seconds"].dropna().tolist()) for sample in (before, after)]
+    shown = {"epochs": "{:.0f}", "seconds": "{:.1f}", "TFLOP": "{:.3f}", "published seconds": "{:.1f}"}
+    return Answer(
+        (m0,),
+        "297 s became 26 s",
+        f"to {target:.0%}: {ours[0]} became {ours[1]}",
+        times(after["seconds"].tolist(), before["seconds"].tolist()),
+        sentence(
+            f"{target:.0%} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps.",
+            before["seconds"],
+            after["seconds"],
+        ),
+        tuple(verdicts),
+        partial(myrtle_figures.ladder, m0, steps, target),
+        (steps.style.format(shown, na_rep="—"),),
+    )
