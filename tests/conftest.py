@@ -11,7 +11,6 @@ import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -34,10 +33,10 @@ def _cache_of_its_own(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _environment_of_its_own():
-    """A command that a test runs in this process changes the environment, for the processes that it starts."""
-    with patch.dict(os.environ):
-        yield
+def _safe_path_of_its_own():
+    """A command that a test runs in this process sets this variable, for the processes that it starts."""
+    yield
+    os.environ.pop("PYTHONSAFEPATH", None)
 
 
 @pytest.fixture
@@ -155,8 +154,8 @@ def command_here(*arguments):
     """What `command` answers, from this process, which need not load torch anew."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patched, warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
-        patched.setattr("sys.argv", ["fastresnet", *map(str, arguments)])
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
+        patch.setattr("sys.argv", ["fastresnet", *map(str, arguments)])
         try:
             main()
         except SystemExit as end:
