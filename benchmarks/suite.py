@@ -19,6 +19,7 @@ from scipy import stats
 from torch import nn
 
 from benchmarks.contenders import Contender, Contest, contests
+from benchmarks.parts import step_parts
 from benchmarks.programs import Evaluation, Measured, Program, num_steps
 from fastresnet.compute.costs import energy_joules, synchronise
 from fastresnet.compute.device import PRECISIONS, choose_device
@@ -26,7 +27,7 @@ from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
-from fastresnet.records.benchmark import Row
+from fastresnet.records.benchmark import Row, StepPart
 from fastresnet.training.variants import choose_variant
 
 
@@ -59,6 +60,8 @@ WARM_UP_STEPS = {"cpu": 2, "cuda": 12}
 """Steps before timing. A GPU needs more: it searches for kernels at every new image size, of which a run has several."""
 SECONDS_OF_STEPS = 6.0
 """Seconds per round for a contender timed over a few steps; it takes two steps at least."""
+SECONDS_OF_PARTS = 10.0
+"""Seconds of our recipe's steps that are profiled, on a processor."""
 
 
 def run_suite(
@@ -135,7 +138,15 @@ def _run_contest(
         image_seconds = each.program.batch_seconds(dataset, device)
         start = None if steps[each.name] is None else starts[each.name]
         rounds_of = _Rounds(each, tuple(measured[each.name]), start, image_seconds)
-        yield _row(contest, rounds_of, len(dataset.train), peaks[each.program.precision])
+        row = _row(contest, rounds_of, len(dataset.train), peaks[each.program.precision])
+        if each is contest.contenders[0] and device.type == "cpu":
+            row = row.model_copy(update={"parts": _parts(each.program, dataset, row.epoch_seconds)})
+        yield row
+
+
+def _parts(program: Program, dataset: Dataset, epoch_seconds: float) -> tuple[StepPart, ...]:
+    steps, seconds_a_run = num_steps(program, dataset), epoch_seconds * program.epochs
+    return step_parts(program, dataset, max(2, math.ceil(steps * min(1.0, SECONDS_OF_PARTS / seconds_a_run))))
 
 
 def _few_steps(program: Program, dataset: Dataset, device: torch.device, limit: float) -> tuple[int | None, float]:

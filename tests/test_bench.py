@@ -10,17 +10,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import programs, report, suite
+from benchmarks import parts, programs, report, suite
 from benchmarks.contenders import Contender, Contest, airbench_muon, contests, tutorial
 from benchmarks.packages import Airbench, Fastai, parse_airbench
 from benchmarks.programs import Evaluation, Measured, Ours, evaluations, num_steps
+from fastresnet.compute.costs import training_flops_per_image
 from fastresnet.compute.device import choose_device
 from fastresnet.config import RunConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.recipes import find_recipe
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
+from fastresnet.models.resnet import resnet18
 from fastresnet.records.benchmark import Row
 from fastresnet.study.project import committed_results
 from fastresnet.training.runs import train
@@ -48,6 +51,22 @@ def rows():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "SECONDS_OF_STEPS", 0.3)  # a real contest takes more
         return list(suite._run_contest(contest, dataset, device, 2, 60.0, {"fp32": suite.measure_peaks(device, "fp32")}))
+
+
+def test_parts_of_a_step_make_up_its_time_and_its_operations(rows):
+    ours, *peers = rows
+    assert not any(peer.parts for peer in peers)
+    assert sum(part.share for part in ours.parts) == pytest.approx(1)
+    assert {"batch norm", "optimiser", "matrix products"} < {part.name for part in ours.parts}
+    assert any(re.fullmatch(r"convolution \d+ to \d+, 3x3, at \d+x\d+", part.name) for part in ours.parts)
+
+
+def test_operations_of_a_step_are_counted_whole():
+    model, images = resnet18(channels=(16, 16, 16, 16), seed=0), torch.randn(4, 3, 96, 96)
+    with torch.profiler.profile(record_shapes=True, with_flops=True) as profile:
+        model(images).sum().backward()
+    counted = sum(parts._flops(event) for event in profile.events())
+    assert counted == pytest.approx(4 * training_flops_per_image(model, (3, 96, 96)), rel=0.01)
 
 
 @pytest.mark.parametrize("variant", ["cpu", "cpu-bf16", "cpu-amx", "cuda"])

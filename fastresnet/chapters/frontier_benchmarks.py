@@ -1,6 +1,7 @@
 """Shows committed benchmarks on a page: recipes beside their peers. Free of torch."""
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from html import escape
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fastresnet.errors import UserError
-from fastresnet.records.benchmark import Row
+from fastresnet.records.benchmark import Row, StepPart
 from fastresnet.study.project import committed_results
 
 _UNKNOWN = "not recorded"
@@ -85,6 +86,22 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
         ]
     table = pd.DataFrame(found).groupby(["peer", "machine"])["times as long"].agg("; ".join).unstack("machine").fillna("—")
     return table.rename_axis(index=None, columns="peer")
+
+
+def parts(record: str, recipe: str) -> pd.DataFrame:
+    """One row per part of a recipe's training steps in a committed benchmark: its share of the time, and its operations per
+    second, also as a share of those of a large matrix product. The last row is of all parts."""
+    own = _ours(_rows(record))[recipe]
+    product = own.gflops_per_second / (own.share_of_product_peak or math.nan)
+    rows = {
+        part.name: {
+            "of the time": f"{part.share:.1%}",
+            "GFLOP/s": "—" if part.gflops_per_second is None else f"{part.gflops_per_second:.0f}",
+            "of the matrix-product peak": "—" if part.gflops_per_second is None else f"{part.gflops_per_second / product:.0%}",
+        }
+        for part in (*own.parts, StepPart(name="all parts", share=1.0, gflops_per_second=own.gflops_per_second))
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="part")
 
 
 def _brief(machine: str) -> str:

@@ -3,6 +3,16 @@
 from fastresnet.config.base import Frozen
 
 
+class StepPart(Frozen):
+    """A part of the training steps of a contender."""
+
+    name: str
+    share: float
+    """Share of the seconds of the steps."""
+    gflops_per_second: float | None
+    """None for parts whose operations are not counted."""
+
+
 class Row(Frozen):
     """Measurements of one contender in one contest. Times are in seconds, accuracies and shares in [0, 1]."""
 
@@ -37,6 +47,8 @@ class Row(Frozen):
     """The same as a share of those of a large matrix product; None in records from before this was measured."""
     outside_model: float | None
     """Share of the training seconds that making the batches takes by itself; None if unknown."""
+    parts: tuple[StepPart, ...] = ()
+    """Where our recipe's steps spend their time, largest first; empty for peers, and in records from before this was measured."""
     peak_memory_bytes: int
     joules: float | None = None
     """Energy of the GPU per whole run, median over the runs."""
