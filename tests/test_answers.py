@@ -15,6 +15,8 @@ from fastresnet.report.page import Page
 from fastresnet.study import Results, declare, edition_parameters, open_study
 from fastresnet.study.project import committed_results
 
+from .conftest import ROOT
+
 QUESTIONS = {
     "cifar10_accuracy": cifar10_answers.QUESTIONS,
     "fashionmnist_speed": fashionmnist_answers.QUESTIONS,
@@ -140,3 +142,9 @@ def test_every_verdict_of_the_book_has_runs_to_compare(name):
     for experiment in QUESTIONS[name]:
         for verdict in answer(study, QUESTIONS[name], experiment).verdicts:
             assert verdict.outcome != "not asked", (experiment, verdict.question)
+
+
+def test_readme_says_what_was_found_at_the_reports_scale():
+    found = findings_answers.steps_at_scale(findings_answers.all_answers())
+    rows = [f"| {step} | {' | '.join(row)} |" for step, row in found.iterrows()]
+    assert rows == re.findall(r"^\| [CFNM]\d.* \|$", (ROOT / "README.md").read_text(), re.MULTILINE), "\n".join(rows)

@@ -1,5 +1,6 @@
 """The answers to all questions of the report, and how far its two final models get."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import pandas as pd
@@ -7,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fastresnet.chapters import cifar10_answers, fashionmnist_answers, myrtle_answers
 from fastresnet.report import beside_original, figures, original, style, values
-from fastresnet.report.answers import Answer, Questions, answer, beside, mean, percent, points, sentence
+from fastresnet.report.answers import Answer, Questions, answer, at_the_reports_scale, beside, mean, percent, sentence, to_report
 from fastresnet.report.claims import more_accurate
 from fastresnet.study import Results, open_study
 
@@ -27,19 +28,35 @@ def all_answers() -> dict[str, dict[str, Answer]]:
     }
 
 
+def steps_at_scale(answers: Mapping[str, Mapping[str, Answer]]) -> pd.DataFrame:
+    """One row per question whose runs trained on as many images as the report's: the report's figure, ours and the seeds."""
+    rows = {
+        f"{name}: {found.results[0].experiment.question}": {
+            "the report": found.original,
+            "here": found.here,
+            "seeds": str(len(found.results[0].seeds)),
+        }
+        for chapter in answers.values()
+        for name, found in chapter.items()
+        if at_the_reports_scale(found.results[0])
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def final_models(final: Results) -> Answer:
     """How accurate the report's two final models become."""
     fast, accurate = (values(final, name, "test_accuracy") for name in ("fast", "accurate"))
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}; the report prints "
     images = max(record.data.train_images for group in final.records.values() for record in group if record.data)
-    said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}. Here they train on {images:,} images, there on "
-    said += f"{original.EPOCH_IMAGES['cifar10']:,}."
+    said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}."
+    if not at_the_reports_scale(final):
+        said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     return Answer(
         (final,),
         beside(percent, printed),
         beside(percent, {"fast": fast, "accurate": accurate}),
-        f"{points(fast, printed['fast'])}; {points(accurate, printed['accurate'])}",
+        f"{to_report(final, fast, *printed['fast'])}; {to_report(final, accurate, *printed['accurate'])}",
         sentence(said, fast, accurate),
         (more_accurate(final, "accurate", "fast"),),
         partial(_final_figure, final),

@@ -96,11 +96,16 @@ def points(one: Sample, other: Sample) -> str:
 def to_report(results: Results, ours: Sample, printed: float) -> str:
     """How far the mean of some accuracies lies above or below the one that the report prints, as text in percentage points.
     Runs on fewer images than the report's are not compared."""
-    records = [record for group in results.records.values() for record in group]
-    if any(record.data and record.data.train_images < EPOCH_IMAGES.get(record.config.data.name, 0) for record in records):
+    if not at_the_reports_scale(results):
         return "fewer images"
     change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
     return "—" if pd.isna(change) else f"{abs(change):.2f} points {'above' if change > 0 else 'below'} the report"
+
+
+def at_the_reports_scale(results: Results) -> bool:
+    """Whether all runs trained on the report's images, and on as many."""
+    records = [record for group in results.records.values() for record in group]
+    return all(record.data and record.data.train_images == EPOCH_IMAGES.get(record.config.data.name) for record in records)
 
 
 def times(one: Sample, other: Sample) -> str:
