@@ -188,7 +188,7 @@ def precisions(c12: Results) -> Answer:
     return Answer(
         (c12,),
         "trained in fp16",
-        beside(percent, samples),
+        beside(mean, samples),
         points(samples[other], samples[one]),
         sentence(f"{said}{mean(samples[other])}.", *samples.values()),
         (
