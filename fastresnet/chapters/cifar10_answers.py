@@ -12,7 +12,7 @@ from fastresnet.report import figures, most_accurate, original, selection, style
 from fastresnet.report.answers import Answer, Questions, beside, choice, duel, mean, percent, points, sentence, to_report
 from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
 from fastresnet.report.verdicts import MIN_RUNS, difference
-from fastresnet.study import Results, Study
+from fastresnet.study import Results
 
 ACCURACY = "test_accuracy"
 
@@ -289,36 +289,3 @@ QUESTIONS: Questions = {
     "N2": (schedules_by_hand, ("N2",)),
     "N3": (tails, ("N3",)),
 }
-
-CHAIN = {
-    "C1": ("rate 0.15", None),
-    "C4": ("momentum 0.5", None),
-    "C5": ("rate 0.04", None),
-    "C6": ("weight decay 0.015", 0.70),  # "barely 70 %"
-    "C7": ("one-cycle", None),
-    "C8": ("maximum 0.1", 0.77),  # "most end near 77 %"
-    "C9": ("flips in training", original.C9[-1].test_accuracy),
-    "C10": ("relu", None),
-    "C11": ("batch 1125", None),
-    "C12": ("maximum 0.075", original.C13["base"][0]),
-    "C13": ("3x3 stem, no pool", original.C13["3x3 stem, no pool"][0]),
-}
-"""By step: the variant that the report chose, and the accuracy that it prints, if any."""
-
-
-def chain(study: Study) -> pd.DataFrame:
-    """One row per step from C1 to C13, with accuracies in [0, 1]: `report` (as printed), `here`, `low` and `high` (mean, lowest
-    and highest of our runs with the report's choice), and `held_out` (the variant that is best on half of the test images, on
-    the other half). NaN if nothing is printed or recorded."""
-    rows = {}
-    for step, (chosen, printed) in CHAIN.items():
-        results = study.recorded(step)
-        ours = pd.Series(values(results, chosen, ACCURACY) if results else [], dtype=float)
-        rows[step] = {
-            "report": printed,
-            "here": ours.mean(),
-            "low": ours.min(),
-            "high": ours.max(),
-            "held_out": selection.held_out(results) if results else None,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)

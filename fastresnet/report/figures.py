@@ -221,7 +221,7 @@ def accuracy_against_seconds(
 
 
 def chain(steps: pd.DataFrame) -> Figure:
-    """Accuracy after each step of a chain, from rows of `cifar10_answers.chain`: the original's, ours with its choices, and ours
+    """Accuracy after each step of a chain, from rows of `cifar10_chain.chain`: the original's, ours with its choices, and ours
     with choices by held-out images."""
     figure, ax = style.panels(3.8)
     steps = steps.dropna(how="all")
