@@ -89,7 +89,7 @@ def test_findings_say_what_the_records_hold(results, frame):
     assert frontier_page.recipes_finding({}, "cifar10") == ""
     medians = frontier_page.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
     ratio = medians["images", 16] / medians["images", 1]
-    assert f"{ratio:.1f} times with 16 times the images" in frontier_page.growth_finding(results["growth"])
+    assert f"{ratio:.1f} times as long with 16 times the images" in frontier_page.growth_finding(results["growth"])
 
 
 def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(results):
@@ -103,7 +103,7 @@ def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(
     elsewhere = tuple(record.model_copy(update={"machine": machine}) for record in last)
     two = {"cifar10-83": results["cifar10-83"], "cifar10-95": replace(results["cifar10-95"], records={"recipe": elsewhere})}
     assert "; cifar10-95 on &lt;another>, 2 threads;" in frontier_page.recipes_caption(two)
-    assert "times the seconds, but on another machine, " in frontier_page.recipes_finding(two, "cifar10")
+    assert "times the seconds, these on another machine " in frontier_page.recipes_finding(two, "cifar10")
     alike = two | {"cifar10-95": results["cifar10-95"]}
     assert "another machine" not in frontier_page.recipes_finding(alike, "cifar10")
 
@@ -126,7 +126,7 @@ def test_published_points_are_those_of_their_data_set():
 
 def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
     table = frontier_page.beside_report(results)
-    assert table.loc["cifar10, fast", ["the report, %", "s on one RTX 2060", "recipe"]].tolist() == ["83.06", "262", "cifar10-83"]
+    assert table.loc["cifar10, fast", ["the report, %", "the report, s", "recipe"]].tolist() == ["83.06", "262", "cifar10-83"]
     measured = [record.test_accuracy for record in results["cifar10-83"].records["recipe"]]
     assert table.loc["cifar10, fast", "here, %"].startswith(f"{100 * sum(measured) / len(measured):.2f} ± ")
 
@@ -211,7 +211,7 @@ def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(re
     assert drawn == pytest.approx(sorted(frontier_page.total_seconds(record) for record in runs))
     assert [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "s"] == [16.44, 80.2, 262, 412]
     counts = ", ".join(str(sum(map(len, found.records.values()))) for _, found in finals.values())
-    assert f"Ours: {counts} runs" in frontier_page.report_finals_caption(results)
+    assert f"Ours, from the top: {counts} runs" in frontier_page.report_finals_caption(results)
     plt.close()
 
 

@@ -134,3 +134,13 @@ def test_verdicts_whose_variants_were_not_run_are_not_shown():
     asked, not_asked = difference("Higher?", "It is {}", HIGH, LOW), difference("Lower?", "It is {}", [], LOW)
     shown = verdicts.VerdictList((asked, not_asked))._repr_markdown_()
     assert shown == "- Higher? **Yes.** It is 10.0 points (8.9 to 11.1; n = 3)."
+
+
+def test_bound_that_decides_is_not_rounded_to_the_limit():
+    verdict = ratio("?", "It takes {} as long", [1.057, 1.07, 1.083], [1.0, 1.0, 1.0], below=1.1)
+    assert verdict.outcome == "cannot tell"
+    assert verdict.found.startswith("It takes 1.07 times as long (1.038 to 1.103; n = 3)")
+
+
+def test_large_ratios_have_no_more_digits_than_mean_something():
+    assert ratio("?", "It is {} as high", [40.0, 50.0, 2000.0], [1.0, 1.1, 0.9], above=5).found.startswith("It is 159 times")

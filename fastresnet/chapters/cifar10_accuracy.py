@@ -33,7 +33,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     asked = (
         ("C1", "Which constant rate is best?", _rates),
         ("C2", "Does the network over-fit in a long run?", _long_run),
-        ("C3", "Does dropout help against it?", _dropouts),
+        ("C3", "Does dropout help against over-fitting?", _dropouts),
         ("C4", "How much momentum?", _momenta),
         ("C5", "Which constant rate is best with momentum?", _rates_with_momentum),
         ("C6", "How much weight decay?", _weight_decays),

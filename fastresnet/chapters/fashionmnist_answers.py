@@ -30,6 +30,7 @@ EASY = 0.80
 """The accuracy that the report wants to reach as fast as possible."""
 PRINTED = {WIDE: original.F8_FULL, NARROW: original.F8_HALF}
 """The report's epochs of F8, by variant."""
+EPOCH = original.EPOCH_IMAGES["fashion-mnist"]
 
 
 def batch_sizes(f1: Results) -> Answer:
@@ -112,12 +113,12 @@ def widths(f8: Results, timed: Results) -> Answer:
         beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
         times(*reached),
         sentence(said, *reached),
-        (quicker(timed, NARROW, WIDE, what="an epoch"), sooner),
+        (quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
         partial(_width_figure, f8),
         (
             _seconds_table(f8),
             report.epochs_beside_original(f8, PRINTED),
-            report.timed(timed, original.EPOCH_IMAGES["fashion-mnist"]),
+            report.timed(timed, EPOCH).style.set_caption("A few steps timed at the report's scale"),
         ),
     )
 
@@ -168,7 +169,7 @@ def _nearly_quickest(results: Results, chosen: str, printed: str) -> Answer:
 
 def _timed(results: Results, one: str, other: str, printed: str, *verdicts: Verdict) -> Answer:
     """Two variants by the time that an image takes, at the report's own scale."""
-    tables = (report.timed(results, original.EPOCH_IMAGES["fashion-mnist"]),)
+    tables = (report.timed(results, EPOCH),)
     return timed(results, one, other, printed, verdicts, figure=partial(figures.parts, results), tables=tables)
 
 

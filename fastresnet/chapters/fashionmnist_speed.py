@@ -81,7 +81,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     """F1 to F8, each starting from the choice of the one before it, and N1, a schedule for the final model."""
     asked = (
         ("F1", "Which batch size makes an epoch shortest?", _batch_sizes(parameters, parameters.f1_batch_sizes)),
-        ("F2", "And which one near 128?", _batch_sizes(parameters, parameters.f2_batch_sizes)),
+        ("F2", "Which batch size near 128 makes an epoch shortest?", _batch_sizes(parameters, parameters.f2_batch_sizes)),
         ("F3", "How many processes should load images?", _workers(parameters)),
         ("F4", "To which size should images be enlarged?", _image_sizes(parameters)),
         ("F4-time", "How long is an epoch at each image size?", _timed_image_sizes(parameters)),

@@ -63,7 +63,7 @@ def table(record: str) -> pd.DataFrame:
         .set_index("target")
         .rename_axis(index=None, columns="target")
     )
-    return found if any(row.joules for row in rows) else found.drop(columns="energy, J")
+    return found.loc[:, (found != "—").any()]
 
 
 def peers(records: Iterable[str]) -> pd.DataFrame:

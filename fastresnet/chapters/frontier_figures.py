@@ -11,7 +11,7 @@ from matplotlib.ticker import ScalarFormatter
 from fastresnet.chapters.frontier_page import Published, total_seconds
 from fastresnet.records.record import RunRecord
 from fastresnet.report.figures import styles
-from fastresnet.report.style import COLOURS, INK, RULE
+from fastresnet.report.style import COLOURS, INK, RULE, text_colour
 from fastresnet.study import Results
 
 _LINE = 9.5
@@ -36,7 +36,7 @@ def frontier(
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
         ax.plot(costs, errors, mark["marker"], color=mark["color"], alpha=0.7, markersize=6, label=name)
         edge, shift, side = (min(costs), -6, "right") if names == "left" else (max(costs), 6, "left")
-        _name(ax, name, (edge, sum(errors) / len(errors)), (shift, -3), ha=side, color=mark["color"])
+        _name(ax, name, (edge, sum(errors) / len(errors)), (shift, -3), ha=side, color=text_colour(mark["color"]))
     places = [(getattr(point, published_cost), 100 * (1 - point.accuracy), point.name.split(" (")[0]) for point in published]
     # of those with about equal errors, the one whose name passes over all others has the longest line
     levels: Counter[int] = Counter()
@@ -69,7 +69,7 @@ def growth(measured: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(runs.groupby("factor")["epoch_seconds"].mean(), mark["linestyle"], color=mark["color"], label=what)
     once = measured.loc[measured["factor"] == 1, "epoch_seconds"].mean()
     factors = sorted(measured["factor"].unique())
-    for power, name in ((1, "the factor"), (2, "its square")):
+    for power, name in ((1, "as the factor"), (2, "as its square")):
         reached = [factor for factor in factors if factor**power <= 64]
         ax.plot(reached, [once * factor**power for factor in reached], color=RULE, linewidth=0.8)
         ax.annotate(name, (reached[-1], once * reached[-1] ** power), (3, 0), textcoords="offset points", fontsize=8)

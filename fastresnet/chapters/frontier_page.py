@@ -146,10 +146,9 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
     ]
     machines = _by_machine({name: results[name] for name in (first.name, last.name)})
     return (
-        f"**Finding.** {' and '.join(reached).replace('%', ' %')}: {last.seconds / first.seconds:.0f} times the seconds"
-        f"{', but on another machine' * (len(machines) > 1)}, "
-        f"{last.flops / first.flops:.0f} times the operations (means of accuracy, medians of seconds, {first.runs:.0f} and "
-        f"{last.runs:.0f} runs)."
+        f"**Finding.** {' and '.join(reached).replace('%', ' %')}. That is {last.flops / first.flops:.0f} times the operations "
+        f"and {last.seconds / first.seconds:.0f} times the seconds{', these on another machine' * (len(machines) > 1)} (means of "
+        f"accuracy, medians of seconds; {first.runs:.0f} and {last.runs:.0f} runs)."
     )
 
 
@@ -236,12 +235,13 @@ def report_finals_caption(results: Mapping[str, Results]) -> str:
         (point, [record for records in found.records.values() for record in records])
         for point, found in report_finals(results).values()
     ]
-    machines = dict.fromkeys(hardware(record) for _, records in rows for record in records)
+    machines = _by_machine({recipe: results[recipe] for recipe in REPORT_FINALS.values()})
     cards = dict.fromkeys(point.hardware for point, _ in rows)
+    where = "; ".join(f"{', '.join(names)} on {machine}" for machine, names in machines.items())
     return (
-        f"*Ours: {', '.join(str(len(records)) for _, records in rows)} runs, in this order, on {' or '.join(machines)}; training "
-        f"and the one evaluation at its end. The report: one run each, on one {' or '.join(cards)}, as printed. Ours are other "
-        "networks and another optimiser, each made for its accuracy.*"
+        f"*Ours, from the top: {', '.join(str(len(records)) for _, records in rows)} runs, training and the one evaluation at "
+        f"its end; {where}. The report: one run each, on one {' or '.join(cards)}, as printed. Ours are other networks and "
+        "another optimiser, each made for its accuracy.*"
     )
 
 
@@ -254,10 +254,10 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
         seconds = pd.Series([total_seconds(record) for record in records])
         rows[f"{points[name].dataset}, {name.removeprefix('original report, ')}"] = {
             "the report, %": f"{100 * points[name].accuracy:.2f}",
-            f"s on one {points[name].hardware}": f"{points[name].seconds:.0f}",
+            "the report, s": f"{points[name].seconds:.0f}",
             "recipe": recipe,
             "here, %": spread(100 * pd.Series([record.test_accuracy for record in records], dtype=float), 2),
-            "s with evaluation": spread(seconds, 1),
+            "here, s": spread(seconds, 2 if seconds.median() < 10 else 0),
             "runs": len(records),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="final model")
@@ -293,5 +293,7 @@ def growth_finding(results: Results) -> str:
     medians = growth(results).groupby(["what", "factor"], sort=False)["epoch_seconds"].median()
     once = medians.xs(1, level="factor").iloc[0]
     largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
-    parts = [f"{medians[what, factor] / once:.1f} times with {factor} times the {what}" for what, factor in largest.items()]
-    return f"**Finding.** Seconds per epoch are {', '.join(parts)} (medians)."
+    parts = [
+        f"{medians[what, factor] / once:.1f} times as long with {factor} times the {what}" for what, factor in largest.items()
+    ]
+    return f"**Finding.** An epoch takes {', '.join(parts)} (medians)."

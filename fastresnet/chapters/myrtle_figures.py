@@ -45,7 +45,7 @@ def constants(results: Results) -> Figure:
     means, deviations = (myrtle_page.measured(results, f"channel_{name}") for name in ("mean", "std"))
     channels_by_depth(means, deviations, above)
     constant_share_by_depth(myrtle_page.measured(results, "constant_share"), below)
-    return _titled(figure, results, "Mean of the seeds")
+    return _titled(figure, results, "Lines: mean of the seeds; bands: their range")
 
 
 def _by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
@@ -75,7 +75,7 @@ def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -
             ax.plot(part.groupby("place")["value"].mean(), dash, color=colour, label=f"{variant}, {name}")
     ax.set_yscale("log")
     ax.set_xlabel("depth, in activations")
-    ax.set_ylabel("of a channel's values")
+    ax.set_ylabel("mean or deviation of a channel")
     style.legend(ax)
     return ax
 

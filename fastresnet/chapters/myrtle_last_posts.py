@@ -1,6 +1,7 @@
 """Answers on posts 5 to 8 of "How to train your ResNet": settings, weight decay, batch norm, tricks; and on the whole series."""
 
 from functools import partial
+from statistics import fmean
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from fastresnet.chapters.myrtle_shapes import (
     median_of,
     sooner,
     times_as,
+    with_fastest_epoch,
 )
 from fastresnet.report import figures, original, values
 from fastresnet.report.answers import Answer, beside, mean, percent, points, seconds, sentence, times
@@ -93,7 +95,7 @@ def equilibria(m6b: Results) -> Answer:
         ratio(
             "With decay, do the norms end within a factor of 1.25?", "The largest is {} the smallest", decaying, 1.0, below=1.25
         ),
-        ratio("Do they end further apart without decay?", "The factor is {} the one with decay", free, decaying, above=1),
+        ratio("Do the norms end further apart without decay?", "The factor is {} the one with decay", free, decaying, above=1),
     )
     ends = [pd.Series(sample, dtype=float).mean() for sample in (decaying, free)]
     return Answer(
@@ -124,6 +126,7 @@ def constants(m7a: Results) -> Answer:
     last = shares["place"].max()
     at = [1, 10, 20, 30, 40, 50, last - 1, last]  # the one before the last is judged
     table = shares[shares["place"].isin(at)].pivot_table("value", "variant", "place").style.format("{:.3f}")
+    table = table.set_caption("Constant share after so many activations")
     return Answer(
         (m7a,),
         "about constant by layer 50",
@@ -165,13 +168,14 @@ def curvatures(m7c: Results) -> Answer:
     calm = myrtle_page.measured_at(m7c, "batch norm", "eigenvalues", 0)
     others = {
         "without batch norm": myrtle_page.measured_at(m7c, "no norm", "eigenvalues", 0),
-        "with it frozen": myrtle_page.measured_at(m7c, "batch norm", "eigenvalues_frozen", 0),
+        "with batch norm frozen": myrtle_page.measured_at(m7c, "batch norm", "eigenvalues_frozen", 0),
     }
     verdicts = tuple(
         ratio(f"Is the largest eigenvalue more than ten times as large {how}?", "It is {} as large", large, calm, above=10)
         for how, large in others.items()
     )
     spectra = myrtle_page.spectra(m7c)
+    absolute = spectra.assign(value=spectra["value"].abs()).pivot_table("value", "variant", "place", sort=False)
     samples = {"with batch norm": calm, **others}
     means = {name: pd.Series(sample, dtype=float).mean() for name, sample in samples.items()}
     said = ", ".join(f"{mean:.3g} {name}" for name, mean in means.items())
@@ -183,7 +187,7 @@ def curvatures(m7c: Results) -> Answer:
         sentence(f"The largest eigenvalue is {said}.", *samples.values()),
         verdicts,
         partial(myrtle_figures.eigenvalues, m7c, spectra),
-        (spectra.pivot_table("value", "variant", "place", sort=False).style.format("{:.3g}"),),
+        (absolute.style.format("{:.3g}").set_caption("Mean absolute value of the leading eigenvalues, by rank"),),
     )
 
 
@@ -191,7 +195,7 @@ def price_of_norm(m7d: Results) -> Answer:
     """M7d: batch norm is slow and fails for small batches."""
     whole, *_, smallest, without = m7d.records
     verdicts = (sooner(m7d, without, whole), more_accurate(m7d, whole, smallest, margin=0.01))
-    return by_accuracy(m7d, whole, smallest, "in words", verdicts, tables=(report.generalisation(m7d),))
+    return by_accuracy(m7d, whole, smallest, "in words", verdicts, tables=(with_fastest_epoch(report.generalisation(m7d), m7d),))
 
 
 def augmentation(m8a: Results) -> Answer:
@@ -237,8 +241,12 @@ def ladder(m0: Results) -> Answer:
         )
         for what in ("epochs", "seconds", "TFLOP")
     ]
-    verdicts.append(ratio("A tenth of the seconds?", "It needs {} as many", after["seconds"], before["seconds"], below=0.1))
+    tenth = f"To {target:.0%}, does “{last}” need less than a tenth of the seconds?"
+    verdicts.append(ratio(tenth, "It needs {} as many", after["seconds"], before["seconds"], below=0.1))
     ours = [seconds(sample["seconds"].dropna().tolist()) for sample in (before, after)]
+    costs = {step: myrtle_page.cost_to(m0, step, target)["seconds"].dropna().tolist() for step in m0.records}
+    soonest = min((step for step in costs if costs[step]), key=lambda step: fmean(costs[step]), default=first)
+    least = seconds(costs[soonest])
     shown = {"epochs": "{:.0f}", "seconds": "{:.1f}", "TFLOP": "{:.3f}", "published seconds": "{:.1f}"}
     return Answer(
         (m0,),
@@ -246,7 +254,8 @@ def ladder(m0: Results) -> Answer:
         f"to {target:.0%}: {ours[0]} became {ours[1]}",
         times(after["seconds"].tolist(), before["seconds"].tolist()),
         sentence(
-            f"{target:.0%} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps.",
+            f"{target:.0%} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps; it takes least after "
+            f"“{soonest}”, {least}.",
             before["seconds"],
             after["seconds"],
         ),

@@ -36,8 +36,13 @@ def sooner(results: Results, one: str, other: str) -> Verdict:
 
 
 def beside_seconds(results: Results, printed: dict[str, float]) -> pd.DataFrame:
-    """Training seconds beside those that the posts print, and the seconds of the fastest epoch, by which verdicts judge."""
+    """Training seconds beside those that the posts print, and those of the fastest epoch."""
     table = report.beside_original(results, "train_seconds", {name: f"{cost:.0f}" for name, cost in printed.items()}, unit="s")
+    return with_fastest_epoch(table, results)
+
+
+def with_fastest_epoch(table: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """A table by variant, with a column for the seconds of the fastest epoch, by which verdicts judge."""
     fastest = {variant: report.spread(pd.Series(values(results, variant, FASTEST)), 2) for variant in results.records}
     return table.join(pd.Series(fastest, name="fastest epoch, s"))
 
@@ -67,7 +72,7 @@ def by_accuracy(
         published,
         verdicts,
         figure=figure or partial(figures.accuracy_and_seconds, results),
-        tables=tables or (report.summary(results),),
+        tables=tables or (with_fastest_epoch(report.summary(results), results),),
     )
 
 

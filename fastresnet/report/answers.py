@@ -73,8 +73,9 @@ def percent(accuracies: Sample) -> str:
 
 
 def mean(accuracies: Sample) -> str:
-    """Mean of accuracies in [0, 1] as "75.5 %"."""
-    return f"{100 * pd.Series(accuracies, dtype=float).mean():.1f} %"
+    """Mean of accuracies in [0, 1] as "75.5 %"; "diverged" if none has a value."""
+    known = pd.Series(accuracies, dtype=float).dropna()
+    return f"{100 * known.mean():.1f} %" if len(known) else "diverged"
 
 
 def seconds(durations: Sample) -> str:

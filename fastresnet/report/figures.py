@@ -114,7 +114,7 @@ def _name_lines(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
             place - lift,
             f"{variant}  {value:.1f}",
             transform=ax.get_yaxis_transform(),
-            color=colour,
+            color=style.text_colour(colour),
             va="center",
             fontsize="small",
         )

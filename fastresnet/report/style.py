@@ -9,9 +9,11 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -71,6 +73,14 @@ def _drawn(figure: Figure) -> tuple[str, dict[str, Any]]:
     from IPython.core.pylabtools import print_figure
 
     return print_figure(figure, "svg", metadata={"Date": None}), {"alt": describe(figure)}
+
+
+def text_colour(colour: str) -> tuple[float, ...]:
+    """A colour, darkened where needed so that text in it can be read on white: a contrast of about 4.5 to 1."""
+    shade = np.array(to_rgb(colour))
+    while shade**2.2 @ (0.2126, 0.7152, 0.0722) > 0.18:  # relative luminance
+        shade = 0.95 * shade
+    return tuple(shade.tolist())
 
 
 def panels(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Any]:

@@ -82,7 +82,11 @@ def difference(
         limit = f"within ±{100 * within:g} points"
     low, high = 100 * test.lower, 100 * test.upper
     return test.verdict(
-        question, outcome, _in_points(found, test), f"asked: {limit}; 95 % interval {low:+.2f} to {high:+.2f} points", missed
+        question,
+        outcome,
+        _in_points(found, test, within or above),
+        f"asked: {limit}; 95 % interval {low:+.2f} to {high:+.2f} points",
+        missed,
     )
 
 
@@ -100,8 +104,9 @@ def ratio(
     judge = test.below if below else test.above
     outcome, missed = judge(math.log(limit), matters=matters)
     times, low, high = np.exp([test.difference, test.lower, test.upper])
-    shown = f" ({low:.2f} to {high:.2f}" if low < high else " (the same in every run"
-    said = found.replace("{}", f"{times:.2f} times") + (shown if min(test.runs) >= MIN_RUNS else " (")
+    digits = _digits(2, limit, low, high)
+    shown = f" ({_times(low, digits)} to {_times(high, digits)}" if low < high else " (the same in every run"
+    said = found.replace("{}", f"{_times(times)} times") + (shown if min(test.runs) >= MIN_RUNS else " (")
     asked = f"asked: {'below' if below else 'above'} {limit:g}" + f", {SMALLEST_RATIO:g} would matter" * bool(matters)
     return test.verdict(question, outcome, said, f"{asked}; 95 % interval {low:.3f} to {high:.3f}", missed)
 
@@ -111,8 +116,9 @@ def exact(question: str, found: str, measured: Sample, expected: Sample, *, tole
 
     `found` says what was measured, with `{}` for the largest relative error."""
     error = float(np.max(np.abs(np.asarray(measured) / np.asarray(expected) - 1)))
+    shown = f"{error:.1e}" if error else "0"
     statistics = f"Asked: a relative error of at most {tolerance:.0e}, over {len(measured)} values."
-    return Verdict(question, "yes" if error <= tolerance else "no", found.replace("{}", f"{error:.1e}"), statistics)
+    return Verdict(question, "yes" if error <= tolerance else "no", found.replace("{}", shown), statistics)
 
 
 def interval(one: Sample, other: Sample) -> tuple[float, float, float] | None:
@@ -121,11 +127,30 @@ def interval(one: Sample, other: Sample) -> tuple[float, float, float] | None:
     return (test.difference, test.lower, test.upper) if min(test.runs) >= MIN_RUNS else None
 
 
-def _in_points(found: str, test: "_Test") -> str:
-    """The sentence of a difference in percentage points, up to its interval, both told in the direction of the difference."""
+def _times(ratio: float, digits: int = 2) -> str:
+    """A ratio with so many decimals, or with fewer if it is large."""
+    return f"{ratio:,.{digits if ratio < 10 else int(ratio < 100)}f}" if math.isfinite(ratio) else "—"
+
+
+def _digits(digits: int, limit: float, *bounds: float) -> int:
+    """So many decimals, or more if a bound would otherwise be rounded to the limit that it is judged by, unless that is zero."""
+    while limit and digits < 4 and any(round(bound, digits) == round(limit, digits) != bound for bound in bounds):
+        digits += 1
+    return digits
+
+
+def _in_points(found: str, test: "_Test", limit: float) -> str:
+    """The sentence of a difference in percentage points, up to its interval, both told in the direction of the difference. The
+    difference is judged by a limit, a fraction."""
     sign = -100.0 if test.difference < 0 else 100.0
     low, high = sorted((sign * test.lower, sign * test.upper))
-    digits = 2 if 0 < high - low < 1 else 1
+    digits = (
+        _digits(2 if 0 < high - low < 1 else 1, 100 * abs(limit), abs(low), abs(high))
+        if limit
+        else 2
+        if 0 < high - low < 1
+        else 1
+    )
     words = re.search(r"\{(\w+)\|(\w+)\}", found)
     this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
     said = re.sub(r"\{\w+\|\w+\}", this, found).replace("{}", f"{sign * test.difference:.{digits}f} points")
