@@ -51,7 +51,9 @@ def frontier(
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(ScalarFormatter())
-    ax.margins(x=0.45, y=0.12)
+    ax.margins(x=0.35, y=0.12)
+    if not to_the_right:
+        ax.set_xlim(left=ax.get_xlim()[0] / 8)  # room for the longest name
     ax.set_xlabel(label)
     ax.set_ylabel("test error, %")
     return ax
