@@ -54,7 +54,9 @@ ABLATIONS = {
     ),
     "Lookahead": Ablation({"train.lookahead": 5}, "Every 5 steps the weights are pulled back to a slow average of them."),
     "no label smoothing": Ablation({"train.label_smoothing": 0.0}, "Labels are 0 or 1."),
-    "alternating flip": Ablation({"data.flip": "alternating"}, "Each image is mirrored in every other epoch."),
+    "alternating flip": Ablation(
+        {"data.flip": "alternating"}, "Half of the images are mirrored, and the other half in the next epoch."
+    ),
     "random flip": Ablation({"data.flip": "random"}, "Each image is mirrored at random."),
     "crops": Ablation({"data.crop_padding": 2}, "Images are padded by 2 pixels and cropped at random."),
     "one view": Ablation({"train.test_flip": False, "train.test_shift": 0}, "Test views are not averaged."),

@@ -1,6 +1,7 @@
 """Tables and sentences of the frontier chapter: the cost of an accuracy, and the worth of each ingredient of a recipe."""
 
 from collections.abc import Mapping
+from statistics import median
 from typing import NamedTuple
 
 import pandas as pd
@@ -174,6 +175,7 @@ def ablation_table(results: Results) -> pd.DataFrame:
     Differences are paired by seed. The first variant is the unchanged recipe.
     """
     (recipe, baseline), *_ = results.records.items()
+    digits = 2 if median(record.seconds.train for record in baseline) < 10 else 1
     rows = {}
     for name, records in results.records.items():
         accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
@@ -181,7 +183,7 @@ def ablation_table(results: Results) -> pd.DataFrame:
         rows[name] = {
             "test accuracy, %": spread(100 * accuracy, 2),
             "change, points": "" if name == recipe else _paired_interval(records, baseline),
-            "training, s": spread(train, 2 if train.median() < 10 else 0),
+            "training, s": spread(train, digits),
             "TFLOP": teraflop(records[0].training_flops),
             "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
         }

@@ -136,7 +136,7 @@ def hardware(record: RunRecord) -> str:
 
 def teraflop(operations: float) -> str:
     """A number of operations in units of 1e12: to three significant digits, or to a whole number from 1,000 on."""
-    return f"{operations / 1e12:.3g}" if operations < 1e15 else f"{operations / 1e12:,.0f}"
+    return f"{operations / 1e12:#.3g}".rstrip(".") if operations < 0.9995e15 else f"{operations / 1e12:,.0f}"
 
 
 def _unique(values: Iterable[str]) -> list[str]:
