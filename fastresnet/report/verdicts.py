@@ -81,13 +81,8 @@ def difference(
         outcome, missed = test.inside(within)
         limit = f"within ±{100 * within:g} points"
     low, high = 100 * test.lower, 100 * test.upper
-    return test.verdict(
-        question,
-        outcome,
-        _in_points(found, test, within or above),
-        f"asked: {limit}; 95 % interval {low:+.2f} to {high:+.2f} points",
-        missed,
-    )
+    said = _in_points(found, test, within or above)
+    return test.verdict(question, outcome, said, f"asked: {limit}; 95 % interval {low:+.2f} to {high:+.2f} points", missed)
 
 
 def ratio(
@@ -144,13 +139,7 @@ def _in_points(found: str, test: "_Test", limit: float) -> str:
     difference is judged by a limit, a fraction."""
     sign = -100.0 if test.difference < 0 else 100.0
     low, high = sorted((sign * test.lower, sign * test.upper))
-    digits = (
-        _digits(2 if 0 < high - low < 1 else 1, 100 * abs(limit), abs(low), abs(high))
-        if limit
-        else 2
-        if 0 < high - low < 1
-        else 1
-    )
+    digits = _digits(2 if 0 < high - low < 1 else 1, 100 * abs(limit), abs(low), abs(high))
     words = re.search(r"\{(\w+)\|(\w+)\}", found)
     this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
     said = re.sub(r"\{\w+\|\w+\}", this, found).replace("{}", f"{sign * test.difference:.{digits}f} points")
