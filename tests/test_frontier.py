@@ -137,11 +137,22 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
         table = frontier_benchmarks.table(record)
         assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1"}
         peers = frontier_benchmarks.peers([record]).squeeze("columns")
-        assert sum(peer.endswith(": original report") for peer in peers.index) == 2  # where its epochs are known
+        known = 1 if record == "cpu-quick-avx2" else 2  # where its epochs are
+        assert sum(peer.endswith(": original report") for peer in peers.index) == known
         muon = table.loc["cifar10-94, 94.00%"].set_index("contender").loc["airbench94 with Muon"]
         assert peers["94 % (cifar10-94): airbench94 with Muon"].split() == [muon["times ours"], "(steps,", "n", "=", "3)"]
         assert not [peer for peer in peers.index if ": ours" in peer]
     assert "AMX" in frontier_benchmarks.caption("cpu-quick-amx")
+
+
+def test_parts_of_a_step_are_shown_with_their_speed():
+    table = frontier_benchmarks.parts("cpu-quick", "cifar10-94")
+    *parts, whole = table["of the time"].str.rstrip("%").astype(float)
+    assert whole == 100
+    assert sum(parts) == pytest.approx(100, abs=1)
+    assert table.loc["batch norm", "GFLOP/s"] == "—"
+    convolutions = table[table.index.str.startswith("convolution")]["of the time"].str.rstrip("%").astype(float).sum()
+    assert f"Convolutions take {convolutions:.0f} %" in frontier_benchmarks.parts_finding("cpu-quick", "cifar10-94")
 
 
 def test_peers_of_a_run_that_never_got_there_have_upper_bounds():
@@ -177,9 +188,10 @@ def test_strong_peer_run_whole_has_its_ratio_and_the_range_of_both_rounds():
 
 
 def test_time_for_epochs_that_nobody_recorded_is_not_shown():
-    table = frontier_benchmarks.table("cpu-quick").set_index("contender")
+    table = frontier_benchmarks.table("cpu-quick-avx2").set_index("contender")
     assert table.loc["tutorial", "seconds"].tolist()[0] == "epochs not recorded"
-    assert "80 % (fashion-80): tutorial" not in frontier_benchmarks.peers(["cpu-quick"]).index
+    assert table.loc["original report", "seconds"].tolist()[1] == "epochs not recorded"  # the report's were too few
+    assert "80 % (fashion-80): tutorial" not in frontier_benchmarks.peers(["cpu-quick-avx2"]).index
     whole = frontier_benchmarks.table("cpu-full-fashion-80").set_index("contender")
     assert whole.loc["tutorial", ["seconds", "epochs"]].tolist() == ["148 (142 to 154)", "1"]
 
