@@ -35,28 +35,18 @@ def write_export(path: Path, place: Place | None = None) -> int:
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path}: must name a file in a folder that exists")
     check_file(path)
-    write = {".xlsx": _write_workbook, ".csv": _write_csv, ".parquet": _write_parquet}[path.suffix]
     content = io.BytesIO()  # in memory first: a workbook cut short by a full disk raises again when it is garbage-collected
     with replacing(path) as partial:
-        count = write(content, place)
+        count = _write_workbook(content, place) if path.suffix == ".xlsx" else _write_table(content, place, path.suffix)
         partial.write_bytes(content.getbuffer())
     return count
 
 
-def _write_csv(file: BinaryIO, place: Place | None) -> int:
-    frame = _table(place)
-    frame.to_csv(file, index=False)
+def _write_table(file: BinaryIO, place: Place | None, suffix: str) -> int:
+    frame = load_frame(place or committed_results()).apply(_one_type)
+    write = frame.to_csv if suffix == ".csv" else frame.to_parquet
+    write(file, index=False)
     return len(frame)
-
-
-def _write_parquet(file: BinaryIO, place: Place | None) -> int:
-    frame = _table(place)
-    frame.to_parquet(file, index=False)
-    return len(frame)
-
-
-def _table(place: Place | None) -> pd.DataFrame:
-    return load_frame(place or committed_results()).apply(_one_type)
 
 
 def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
