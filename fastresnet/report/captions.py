@@ -33,9 +33,9 @@ def provenance(results: Results) -> str:
     records = _records(results)
     return (
         f"{results.experiment.id}, {results.edition} edition: {records[0].config.data.name}, trained on {_scale(results)}; "
-        f"{_join(_unique(hardware(record) for record in records))}; "
-        f"torch {_join(_unique(record.versions['torch'] for record in records))}; "
-        f"revision {_join(_unique(record.source_revision for record in records))}."
+        f"{_any_of(hardware(record) for record in records)}; "
+        f"torch {_any_of(record.versions['torch'] for record in records)}; "
+        f"revision {_any_of(record.source_revision for record in records)}."
     )
 
 
@@ -123,8 +123,8 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {trained} s of training and "
         f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "
-        f"{records[0].config.train.precision} on {_join(_unique(hardware(record) for record in records))}, "
-        f"torch {_join(_unique(record.versions['torch'] for record in records))}."
+        f"{records[0].config.train.precision} on {_any_of(hardware(record) for record in records)}, "
+        f"torch {_any_of(record.versions['torch'] for record in records)}."
     )
 
 
@@ -139,15 +139,11 @@ def teraflop(operations: float) -> str:
     return f"{operations / 1e12:#.3g}".rstrip(".") if operations < 0.9995e15 else f"{operations / 1e12:,.0f}"
 
 
-def _unique(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(values))
-
-
-def _join(values: Sequence[str]) -> str:
-    return " or ".join(values)
+def _any_of(values: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(values))
 
 
 def _numbers(values: Iterable[float]) -> str:
     """Up to three numbers one by one; of more, the smallest and the largest."""
     ordered = [f"{value:,}" if isinstance(value, int) else f"{value:.3g}" for value in sorted(values)]
-    return _join(ordered) if len(ordered) <= 3 else f"{ordered[0]} to {ordered[-1]}"
+    return " or ".join(ordered) if len(ordered) <= 3 else f"{ordered[0]} to {ordered[-1]}"
