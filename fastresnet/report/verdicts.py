@@ -11,7 +11,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -180,11 +180,8 @@ class _Test:
 
     def below(self, limit: float, *, matters: float) -> tuple[Outcome, float]:
         """Whether the interval lies below a limit, like `above`."""
-        return self._turned.above(-limit, matters=matters)
-
-    @property
-    def _turned(self) -> "_Test":
-        return _Test(self.name, self.runs, self.dropped, -self.difference, -self.upper, -self.lower, self.p, self.spread)
+        turned = replace(self, difference=-self.difference, lower=-self.upper, upper=-self.lower)
+        return turned.above(-limit, matters=matters)
 
     def inside(self, margin: float) -> tuple[Outcome, float]:
         """Whether the interval lies within a margin either way, and the half-width of an interval that would decide it."""
