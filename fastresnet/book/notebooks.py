@@ -102,7 +102,7 @@ def run_chapter(
         os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _limit(time_limit) as limit, own_kernel() as options:
+        with _limit(time_limit) as expired, own_kernel() as options:
             papermill.execute_notebook(
                 _literal(source),
                 _literal(partial),
@@ -118,7 +118,7 @@ def run_chapter(
         check_executed(partial, parameters)
     except BaseException as error:
         remains = f"; as far as it got: {_kept(partial, folder, failed)}" if partial.exists() else ""
-        if limit.expired:
+        if expired.is_set():
             raise ChapterFailed(f"{name}: not done after {time_limit:g} s, stopped{remains}") from None
         if isinstance(error, PapermillException | ChapterFailed | RuntimeError):
             raise ChapterFailed(f"{name}: {_last_line(error)}{remains}") from error
@@ -240,17 +240,14 @@ def _last_line(error: BaseException) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-class _Limit:
-    expired = False
-
-
 @contextmanager
-def _limit(seconds: float | None) -> Iterator[_Limit]:
-    """Interrupts the main thread after a time, and turns SIGTERM into an interruption, so that kernels are shut down."""
-    limit = _Limit()
+def _limit(seconds: float | None) -> Iterator[threading.Event]:
+    """Interrupts the main thread after a time, and turns SIGTERM into an interruption, so that kernels are shut down. Yields an
+    event that is set once the time is over."""
+    expired = threading.Event()
 
     def expire() -> None:
-        limit.expired = True
+        expired.set()
         os.kill(os.getpid(), signal.SIGINT)
 
     def terminate(*_: object) -> None:
@@ -264,7 +261,7 @@ def _limit(seconds: float | None) -> Iterator[_Limit]:
         timer.daemon = True
         timer.start()
     try:
-        yield limit
+        yield expired
     finally:
         if timer:
             timer.cancel()
