@@ -7,6 +7,7 @@ import torch
 
 from fastresnet.compute.processes import ProcessGroup
 from fastresnet.errors import UserError, first_line
+from fastresnet.records.folders import LocalFolder
 from fastresnet.records.torch_files import read_state, write_state
 
 
@@ -23,7 +24,8 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, group: Proc
 
     Raises UserError if the file is damaged, or belongs to another run than `identity` names.
     """
-    content = group.from_first(lambda: _content(path))
+    # gone if another process has just finished the same run
+    content = group.from_first(lambda: LocalFolder(path.parent).get(path.name))
     if content is None:
         return None
     try:
@@ -34,10 +36,3 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, group: Proc
     if found != identity:
         raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
     return state
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:  # another process may have just finished the same run
-        return None
