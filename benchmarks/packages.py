@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import io
 import math
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -160,7 +159,6 @@ def parse_airbench(printed: str) -> tuple[float, float, float]:
 @contextlib.contextmanager
 def _airbench_folder(dataset: Dataset) -> Iterator[None]:
     """Context with a working directory that has the images in the files where airbench looks for them."""
-    here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         (files := Path(folder) / "cifar10").mkdir()
         for name, images in (("train", dataset.train), ("test", dataset.test)):
@@ -170,11 +168,8 @@ def _airbench_folder(dataset: Dataset) -> Iterator[None]:
                 "classes": list(images.class_names),
             }
             torch.save(content, files / f"{name}.pt")
-        os.chdir(folder)
-        try:
+        with contextlib.chdir(folder):
             yield
-        finally:
-            os.chdir(here)
 
 
 @contextlib.contextmanager
