@@ -50,8 +50,7 @@ class ImageSet:
             return self
         if num_images > len(self):
             raise UserError(f"asked for {num_images} images; allowed: at most {len(self)}")
-        kept = torch.sort(self._by_class_rank()[:num_images]).values
-        return ImageSet(self.images[kept], self.labels[kept], self.class_names)
+        return self._chosen(self._by_class_rank()[:num_images])
 
     def hold_out(self, num_images: int) -> tuple["ImageSet", "ImageSet"]:
         """Splits off a stratified validation set: (the rest, the held-out `num_images`).
@@ -62,8 +61,11 @@ class ImageSet:
             raise UserError(f"validation_images: asked for {num_images} of {len(self)}; allowed: fewer")
         order = self._by_class_rank()
         # `subset` keeps the first ranks, so the last ones are held out
-        rest, held_out = (torch.sort(part).values for part in (order[:-num_images], order[-num_images:]))
-        return tuple(ImageSet(self.images[part], self.labels[part], self.class_names) for part in (rest, held_out))  # type: ignore[return-value]
+        return self._chosen(order[:-num_images]), self._chosen(order[-num_images:])
+
+    def _chosen(self, indices: Tensor) -> "ImageSet":
+        indices = torch.sort(indices).values
+        return ImageSet(self.images[indices], self.labels[indices], self.class_names)
 
     def _by_class_rank(self) -> Tensor:
         """Indices of the images, ordered so that every prefix holds the classes in proportion."""

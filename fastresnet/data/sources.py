@@ -227,11 +227,7 @@ def _checked(spec: DatasetSpec, arrays: dict[str, formats.Arrays], description: 
 def _from_folder(name: str, folder: Path, channels: int | None, image_size: int | None, progress: bool) -> Dataset:
     mode = MODES.get(channels) if channels else None
     arrays, class_names = read_class_folders(folder, SPLITS, mode, image_size, progress=progress)
-    train, test = (
-        ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names)
-        for images, labels in (arrays[split] for split in SPLITS)
-    )
-    return from_tensors(name, train, test, "image folder")
+    return _measured(name, arrays, class_names, "image folder")
 
 
 def _from_npz(name: str, path: Path) -> Dataset:
@@ -239,12 +235,15 @@ def _from_npz(name: str, path: Path) -> Dataset:
     num_classes = int(max(labels.max() for _, labels in arrays.values())) + 1
     if num_classes > sum(len(labels) for _, labels in arrays.values()):
         raise UserError(f"{path}: labels must count classes from 0; the largest, {num_classes - 1}, exceeds the number of images")
-    class_names = tuple(map(str, range(num_classes)))
+    return _measured(name, arrays, tuple(map(str, range(num_classes))), "tensor file")
+
+
+def _measured(name: str, arrays: Mapping[str, formats.Arrays], class_names: tuple[str, ...], source: str) -> Dataset:
     train, test = (
         ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names)
         for images, labels in (arrays[split] for split in SPLITS)
     )
-    return from_tensors(name, train, test, "tensor file")
+    return from_tensors(name, train, test, source)
 
 
 def _write_npz(path: Path, dataset: Dataset) -> None:
