@@ -86,9 +86,9 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[nn.Parameter], lr: float = 1.0, *, momentum: float = 0.6, iterations: int = 3, fused: bool = False
+        self, params: Iterable[nn.Parameter], *, momentum: float = 0.6, iterations: int = 3, fused: bool = False
     ) -> None:
-        super().__init__(params, {"lr": lr, "factor": 1.0, "momentum": momentum, "iterations": iterations})
+        super().__init__(params, {"lr": 1.0, "factor": 1.0, "momentum": momentum, "iterations": iterations})
         kernels = importlib.import_module("fastresnet.compute.kernels.triton_muon") if fused else None
         self._step: Callable[..., None]
         self._step, self._orthogonal = (kernels.muon_step, _orthogonal) if kernels else (_muon_step, orthogonalise)
@@ -137,10 +137,8 @@ class Lars(torch.optim.Optimizer):
     """SGD with momentum that first scales each layer's gradient plus weight decay (You et al., 2017). The factor is `trust`
     times the norm of the layer's weights over the sum of the norms of its gradient and of its weight decay."""
 
-    def __init__(
-        self, params: Iterable[nn.Parameter], lr: float = 1.0, *, trust: float, momentum: float, weight_decay: float
-    ) -> None:
-        defaults = {"lr": lr, "factor": 1.0, "trust": trust, "momentum": momentum, "weight_decay": weight_decay}
+    def __init__(self, params: Iterable[nn.Parameter], *, trust: float, momentum: float, weight_decay: float) -> None:
+        defaults = {"lr": 1.0, "factor": 1.0, "trust": trust, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
     @torch.no_grad()
