@@ -23,9 +23,9 @@ from .schedule_cases import LOSSES, SCHEDULES
 TOTAL_STEPS = 40
 
 
-def torch_values(make_scheduler, lr):
+def torch_values(make_scheduler):
     """Learning rate and momentum of every step, as torch sets them."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=0.9)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.9)
     scheduler = make_scheduler(optimizer)
     values = []
     for _ in range(TOTAL_STEPS):
@@ -36,16 +36,12 @@ def torch_values(make_scheduler, lr):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "make_scheduler", "lr"),
+    ("schedule", "make_scheduler"),
     [
-        (Constant(lr=0.1), lambda o: lr_scheduler.ConstantLR(o, factor=1.0), 0.1),
-        (
-            MultiStep(lr=0.1, milestones=(0.5, 0.75), factor=0.2),
-            lambda o: lr_scheduler.MultiStepLR(o, [20, 30], gamma=0.2),
-            0.1,
-        ),
-        (Linear(start_lr=0.1, end_lr=0.02), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.2, total_iters=TOTAL_STEPS), 0.1),
-        (Cosine(lr=0.1, end_lr=0.01), lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL_STEPS, eta_min=0.01), 0.1),
+        (Constant(lr=0.1), lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
+        (MultiStep(lr=0.1, milestones=(0.5, 0.75), factor=0.2), lambda o: lr_scheduler.MultiStepLR(o, [20, 30], gamma=0.2)),
+        (Linear(start_lr=0.1, end_lr=0.02), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.2, total_iters=TOTAL_STEPS)),
+        (Cosine(lr=0.1, end_lr=0.01), lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL_STEPS, eta_min=0.01)),
         (
             PiecewiseLinear(points=((0, 0.02), (0.5, 0.1), (1, 0.05))),
             lambda o: lr_scheduler.SequentialLR(
@@ -53,12 +49,10 @@ def torch_values(make_scheduler, lr):
                 [lr_scheduler.LinearLR(o, 0.2, 1.0, total_iters=20), lr_scheduler.LinearLR(o, 1.0, 0.5, total_iters=20)],
                 milestones=[20],
             ),
-            0.1,
         ),
         (
             OneCycle(max_lr=0.1, momentum_range=(0.85, 0.95)),
             lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=TOTAL_STEPS + 1),
-            0.1,
         ),
         (
             OneCycle(max_lr=0.3, warmup=0.25, anneal="linear", div_factor=10, final_div_factor=100),
@@ -72,36 +66,31 @@ def torch_values(make_scheduler, lr):
                 final_div_factor=100,
                 cycle_momentum=False,
             ),
-            0.1,
         ),
         (
             Cyclic(min_lr=0.01, max_lr=0.1, num_cycles=2, momentum_range=(0.8, 0.9)),
             lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=TOTAL_STEPS // 4),
-            0.1,
         ),
         (
             Cyclic(min_lr=0.01, max_lr=0.1, num_cycles=4, mode="triangular2", momentum_range=(0.8, 0.9)),
             lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=TOTAL_STEPS // 8, mode="triangular2"),
-            0.1,
         ),
-        (Exponential(lr=0.1, end_lr=0.001), lambda o: lr_scheduler.ExponentialLR(o, 0.01 ** (1 / TOTAL_STEPS)), 0.1),
+        (Exponential(lr=0.1, end_lr=0.001), lambda o: lr_scheduler.ExponentialLR(o, 0.01 ** (1 / TOTAL_STEPS))),
         (
             CosineRestarts(lr=0.1, end_lr=0.01, num_cycles=4),
             lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, TOTAL_STEPS // 4, eta_min=0.01),
-            0.1,
         ),
         (
             CosineRestarts(lr=0.1, num_cycles=2, cycle_factor=3),
             lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, TOTAL_STEPS // 4, T_mult=3),
-            0.1,
         ),
     ],
     ids=lambda value: type(value).__name__ if hasattr(value, "kind") else "",
 )
-def test_schedule_equals_torch(schedule, make_scheduler, lr):
+def test_schedule_equals_torch(schedule, make_scheduler):
     # OneCycleLR refuses a step past its total, so torch gets one step more than is compared
     total = TOTAL_STEPS + 1 if isinstance(schedule, OneCycle) else TOTAL_STEPS
-    for step, (lr_wanted, momentum_wanted) in enumerate(torch_values(make_scheduler, lr)):
+    for step, (lr_wanted, momentum_wanted) in enumerate(torch_values(make_scheduler)):
         assert schedule(step, total) == pytest.approx(lr_wanted, abs=1e-12), step
         momentum = schedule.momentum(step, total)
         if momentum is not None:
