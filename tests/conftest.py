@@ -165,6 +165,16 @@ def command_here(*arguments):
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
 @contextmanager
 def no_more_than(size):
     """No file may grow beyond so many bytes: the system then answers as a full disk does."""

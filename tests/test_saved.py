@@ -11,7 +11,7 @@ from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model, save_model
 from fastresnet.training.runs import train
 
-from .conftest import command, command_here, no_more_than, refused
+from .conftest import Bomb, command, command_here, no_more_than, refused
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,8 @@ def test_loaded_network_gives_the_logits_of_the_trained_one(saved):
 
 
 def test_file_that_would_run_code_is_refused_and_runs_none(tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "ran"), "w"))
-
     path = tmp_path / "evil.pt"
-    torch.save({"format": 1, "weights": Evil()}, path, pickle_module=pickle)
+    torch.save({"format": 1, "weights": Bomb(tmp_path / "ran")}, path, pickle_module=pickle)
     with pytest.raises(UserError, match="evil.pt: not a model that fastresnet saved"):
         load_model(path)
     assert not (tmp_path / "ran").exists()

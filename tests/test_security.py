@@ -17,17 +17,9 @@ from fastresnet.study import Experiment, Results
 from fastresnet.training.runs import train
 from fastresnet.widgets import RunExplorer
 
+from .conftest import Bomb
+
 ATTACK = "<img src=x onerror=attacked=1><script>attacked=1</script>"
-
-
-class Bomb:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), "w")
 
 
 def test_yaml_makes_no_objects(tmp_path):

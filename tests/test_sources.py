@@ -23,7 +23,7 @@ from fastresnet.data.sources import load_dataset, verify
 from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
 
-from .conftest import command_here, refused
+from .conftest import Bomb, command_here, refused
 
 CIFAR10 = import_torchvision("datasets").CIFAR10
 CIFAR_COUNTS = {"train": 100, "test": 20}
@@ -254,11 +254,7 @@ def test_damaged_cache_is_made_anew(shards, cache):
 
 
 def test_pickle_of_unknown_content_is_never_opened(batches, tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "exploded"), "w"))
-
-    (batches / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Bomb()))
+    (batches / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     with pytest.raises(UserError, match="data_batch_1: truncated or altered: its md5"):
         load_dataset("cifar10", batches)
     assert not (tmp_path / "exploded").exists()

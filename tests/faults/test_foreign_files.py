@@ -14,6 +14,8 @@ from fastresnet.records.torch_files import read_state
 from fastresnet.training.loop import _Loop
 from fastresnet.training.runs import train
 
+from ..conftest import Bomb
+
 REFUSED = "One line that names the file and the way out, and no code from it is run"
 
 
@@ -25,16 +27,6 @@ def state(tiny, tmp_path, monkeypatch):
         patch.setattr(_Loop, "restore", lambda *_: None)
         train(tiny, checkpoint=path)
     return read_state(path.read_bytes()), path
-
-
-class Bomb:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return open, (str(self.file), "w")
 
 
 def refused(call, path):
