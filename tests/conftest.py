@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from fastresnet.cli import main
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant
+from fastresnet.records.record import Outcome
+from fastresnet.training.runs import failed_record
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
@@ -47,6 +50,13 @@ def tiny():
         model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1),
         train=TrainConfig(epochs=2, schedule=Constant(lr=0.05)),
     )
+
+
+@pytest.fixture
+def record(tiny):
+    """A record of a finished run, made without a training."""
+    failed = failed_record(tiny, 0, "?", "cpu", datetime.now(UTC))
+    return failed.model_copy(update={"outcome": Outcome(status="finished")})
 
 
 @pytest.fixture

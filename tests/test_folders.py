@@ -4,7 +4,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
@@ -16,10 +15,8 @@ from fastresnet.book import notebooks
 from fastresnet.errors import UserError
 from fastresnet.records import folders
 from fastresnet.records.folders import LocalFolder, RemoteFolder, open_folder, split_place
-from fastresnet.records.record import Outcome
 from fastresnet.records.store import Store, load_frame
 from fastresnet.study import Experiment, Study
-from fastresnet.training.runs import failed_record
 
 from .conftest import command, command_here, refused
 
@@ -56,12 +53,6 @@ def place(request, tmp_path):
         "memory": f"memory://{tmp_path}",
         "s3": f"s3://records{tmp_path}",
     }[request.param]
-
-
-@pytest.fixture
-def record(tiny):
-    failed = failed_record(tiny, 0, "?", "cpu", datetime.now(UTC))
-    return failed.model_copy(update={"outcome": Outcome(status="finished")})
 
 
 def test_records_are_kept_and_found(place, record):
@@ -120,8 +111,6 @@ def test_what_was_there_stays_until_the_new_is_whole(place, monkeypatch):
 
 @pytest.mark.usefixtures("server")
 def test_what_others_write_is_seen_at_once(tmp_path):
-    import s3fs
-
     folder = open_folder(f"s3://records{tmp_path}")
     folder.write("a.json", b"")
     assert folder.names("*") == ["a.json"]

@@ -1,7 +1,6 @@
 """Records are found by what names them, and only those that are asked for are read."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -12,13 +11,6 @@ from fastresnet.records.store import RECORDS, Store, read_record
 from fastresnet.study import STUDIES, open_study
 from fastresnet.study.project import committed_results, editions_of
 from fastresnet.study.status import status
-from fastresnet.training.runs import failed_record
-
-
-@pytest.fixture
-def record(tiny):
-    failed = failed_record(tiny, 0, "?", "cpu", datetime.now(UTC))
-    return failed.model_copy(update={"outcome": Outcome(status="finished")})
 
 
 @pytest.fixture
