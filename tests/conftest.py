@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -146,6 +147,13 @@ def accessibility_findings(page, context=None, impacts=("minor", "moderate", "se
 
     found = Axe().run(page, context=context).response["violations"]
     return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in impacts]
+
+
+def free_port():
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def command(*arguments, cwd=ROOT, **environment):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from fastresnet.study import Experiment, Study
 from fastresnet.study.cluster.clusters import ClusterLost, open_cluster
 from fastresnet.study.cluster.slurm import SlurmConfig
 
-from .conftest import ROOT, command, refused
+from .conftest import ROOT, command, free_port, refused
 
 pytestmark = pytest.mark.slow
 
@@ -34,12 +33,6 @@ def running(*commands, cwd, **environment):
         for process in reversed(processes):
             process.terminate()
             process.wait(20)
-
-
-def free_port():
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return chosen.getsockname()[1]
 
 
 def study_run(address, folder, **environment):

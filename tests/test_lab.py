@@ -5,7 +5,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,18 +12,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from .conftest import ROOT, accessibility_findings
+from .conftest import ROOT, accessibility_findings, free_port
 
 pytestmark = pytest.mark.slow
 
 START_SECONDS = 60
 """Within which a JupyterLab answers, on a machine that is busy."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
