@@ -22,6 +22,8 @@ from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant
 from fastresnet.records.record import Outcome
+from fastresnet.records.store import Store
+from fastresnet.study import Experiment, Study
 from fastresnet.training.runs import failed_record
 
 ROOT = Path(__file__).parents[1]
@@ -181,6 +183,11 @@ def command_here(*arguments):
         finally:
             signal.signal(signal.SIGTERM, before)
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def study_of(folder, seeds=(0,), **variants):
+    """A study of one experiment, A, whose records are kept in a folder or at a URL."""
+    return Study("trial", "cpu", {"A": Experiment("A", "?", variants, seeds)}, Store([folder]))
 
 
 class Bomb:

@@ -10,12 +10,10 @@ import psutil
 import pytest
 
 from fastresnet.config.parsing import load_yaml
-from fastresnet.records.store import Store
-from fastresnet.study import Experiment, Study
 from fastresnet.study.cluster.clusters import ClusterLost, open_cluster
 from fastresnet.study.cluster.slurm import SlurmConfig
 
-from .conftest import ROOT, command, free_port, refused
+from .conftest import ROOT, command, free_port, refused, study_of
 
 pytestmark = pytest.mark.slow
 
@@ -90,8 +88,7 @@ def test_encrypted_cluster_trains_for_those_with_a_key_and_refuses_others(tmp_pa
 
 def test_lost_scheduler_ends_the_study_with_its_finished_runs_kept(tiny, tmp_path):
     address = f"tcp://127.0.0.1:{free_port()}"
-    experiment = Experiment("A", "?", {"one": tiny}, (0, 1, 2))
-    study = Study("trial", "cpu", {"A": experiment}, Store([tmp_path / "records"]))
+    study = study_of(tmp_path / "records", (0, 1, 2), one=tiny)
     scheduler = ("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
     with running(scheduler, ("worker", address, "--nthreads", "1", "--no-dashboard"), cwd=tmp_path) as processes:
         trained = study.train_missing(dask=address)

@@ -16,9 +16,8 @@ from fastresnet.errors import UserError
 from fastresnet.records import folders
 from fastresnet.records.folders import LocalFolder, RemoteFolder, open_folder, split_place
 from fastresnet.records.store import Store, load_frame
-from fastresnet.study import Experiment, Study
 
-from .conftest import command, command_here, refused
+from .conftest import command, command_here, refused, study_of
 
 DUMMY = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1"}
 """What moto, which checks none, is shown for credentials."""
@@ -74,7 +73,7 @@ def test_records_are_kept_and_found(place, record):
 
 def test_a_study_trains_what_is_missing(place, tiny):
     short = tiny.with_changes({"train.epochs": 1})
-    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": short}, (0, 1))}, Store([place]))
+    study = study_of(place, (0, 1), one=short)
     assert len(list(study.train_missing())) == 2
     assert list(study.train_missing()) == []
     assert len(study.recorded("A").records["one"]) == 2

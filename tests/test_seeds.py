@@ -11,12 +11,10 @@ from fastresnet.book.notebooks import chapter_parameters
 from fastresnet.config.seeds import LARGEST_SEED, generator_seed
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
-from fastresnet.records.store import Store
-from fastresnet.study import Experiment, Study
 from fastresnet.training.runs import train
 from fastresnet.widgets import RunExplorer
 
-from .conftest import command_here, refused
+from .conftest import command_here, refused, study_of
 
 OF_A_DATE = 20261128124731
 
@@ -24,7 +22,7 @@ OF_A_DATE = 20261128124731
 @pytest.mark.parametrize(("seed", "loader"), [(OF_A_DATE, "tensor"), (LARGEST_SEED, "worker")])
 def test_large_seed_is_trained_with_and_recorded(tiny, tmp_path, seed, loader):
     config = tiny.with_changes({"train.epochs": 1, "data.loader": loader, "data.crop_padding": 2})
-    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": config}, (seed,))}, Store([tmp_path]))
+    study = study_of(tmp_path, (seed,), one=config)
     ((_, record),) = study.train_missing()
     assert (record.seed, record.outcome.status) == (seed, "finished")
     assert study.recorded("A").seeds == (seed,)

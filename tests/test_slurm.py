@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,10 @@ import yaml
 
 from fastresnet.config.parsing import load_yaml
 from fastresnet.errors import UserError
-from fastresnet.records.store import Store
-from fastresnet.study import Experiment, Study
 from fastresnet.study.cluster import ClusterLost
 from fastresnet.study.cluster.slurm import SlurmConfig
 
-from .conftest import command, refused
+from .conftest import command, refused, study_of
 
 pytestmark = pytest.mark.slow
 
@@ -102,8 +101,7 @@ def jobs(state: str) -> list[str]:
 
 @pytest.fixture
 def study(tiny, tmp_path):
-    variants = {"one": tiny, "two": tiny.with_changes({"train.momentum": 0.5})}
-    return Study("trial", "cpu", {"A": Experiment("A", "?", variants, (0,))}, Store([tmp_path / "records"]))
+    return study_of(tmp_path / "records", one=tiny, two=tiny.with_changes({"train.momentum": 0.5}))
 
 
 @pytest.fixture
@@ -160,8 +158,6 @@ def test_file_for_slurm_is_checked(write):
 
 
 def test_study_on_a_gpu_needs_jobs_with_one(study, write):
-    from dataclasses import replace
-
     with pytest.raises(UserError, match=r"slurm\.yml: gpu: the study's device is cuda; allowed: true"):
         list(replace(study, device="cuda").train_missing(dask=str(write())))
 
@@ -170,7 +166,7 @@ def test_study_on_a_gpu_needs_jobs_with_one(study, write):
 @pytest.mark.usefixtures("slurm")
 def test_cancelled_job_is_asked_for_anew_and_its_run_done_again(tiny, write, tmp_path):
     long = tiny.with_changes({"train.epochs": 16})
-    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"long": long}, (3,))}, Store([tmp_path / "records"]))
+    study = study_of(tmp_path / "records", (3,), long=long)
     checkpoints = Path(os.environ["XDG_CACHE_HOME"]) / "fastresnet" / "checkpoints"
 
     def cancel_in_mid_run():

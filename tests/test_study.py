@@ -18,7 +18,7 @@ from fastresnet.study.status import status
 from fastresnet.study.trial import record_killed
 from fastresnet.training.runs import train
 
-from .conftest import ROOT, command
+from .conftest import ROOT, command, study_of
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_failed_run_leaves_the_record_of_another_process_alone(study, monkeypatc
 
 def test_diverged_run_is_recorded_and_not_tried_again(tiny, tmp_path):
     wild = tiny.with_changes({"train.schedule": {"kind": "constant", "lr": 1e30}})
-    study = Study("trial", "cpu", {"A": Experiment("A", "?", {"wild": wild}, (0,))}, Store([tmp_path]))
+    study = study_of(tmp_path, wild=wild)
     assert [record.outcome.status for _, record in study.train_missing()] == ["diverged"]
     assert study.missing() == []
     assert status([study])[0]["diverged"] == 1

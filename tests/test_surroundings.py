@@ -25,9 +25,9 @@ from fastresnet.compute.provenance import source_revision
 from fastresnet.data import batches
 from fastresnet.errors import MachineFault
 from fastresnet.records.folders import usable_cache
-from fastresnet.records.store import Store
-from fastresnet.study import Experiment, Study
 from fastresnet.training.runs import train
+
+from .conftest import study_of
 
 TOO_LONG = "x" * 300
 """A folder of this name can be neither made nor looked into, even by the superuser."""
@@ -37,12 +37,6 @@ TOO_LONG = "x" * 300
 def loading(tiny):
     """A run whose images are loaded by a process of their own."""
     return tiny.with_changes({"data.loader": "worker", "data.num_workers": 1, "train.epochs": 1})
-
-
-@pytest.fixture
-def study_of(tmp_path):
-    """Makes a study of one run, which keeps its records in `tmp_path`."""
-    return lambda config: Study("trial", "cpu", {"A": Experiment("A", "?", {"one": config}, (0,))}, Store([tmp_path]))
 
 
 def test_recipes_are_printed_on_an_ascii_terminal_with_standard_error_closed(monkeypatch):
@@ -73,15 +67,15 @@ def test_processes_import_nothing_from_the_working_folder(tmp_path):
     assert done.stdout == "mine\n", done.stderr
 
 
-def test_study_trains_without_checkpoints_where_the_cache_cannot_be_used(tiny, study_of, monkeypatch, tmp_path):
+def test_study_trains_without_checkpoints_where_the_cache_cannot_be_used(tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / TOO_LONG))
     with pytest.warns(UserWarning, match="checkpoints: cannot be used .*: a run that is interrupted has to begin again"):
-        ((_, record),) = study_of(tiny).train_missing()
+        ((_, record),) = study_of(tmp_path, one=tiny).train_missing()
     assert record.outcome.status == "finished"
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), MachineFault("no shared memory")])
-def test_fault_of_the_surroundings_ends_a_study_and_is_not_recorded(tiny, study_of, fault, monkeypatch, tmp_path):
+def test_fault_of_the_surroundings_ends_a_study_and_is_not_recorded(tiny, fault, monkeypatch, tmp_path):
     from fastresnet.training import runs
 
     def failing(*_, **__):
@@ -89,7 +83,7 @@ def test_fault_of_the_surroundings_ends_a_study_and_is_not_recorded(tiny, study_
 
     monkeypatch.setattr(runs, "train_epochs", failing)
     with pytest.raises(type(fault)):
-        list(study_of(tiny).train_missing())
+        list(study_of(tmp_path, one=tiny).train_missing())
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -100,13 +94,13 @@ def test_user_without_a_home_does_without_a_cache(monkeypatch):
         assert usable_cache("checkpoints", "") is None
 
 
-def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeypatch, study_of, tiny):
+def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeypatch, tiny, tmp_path):
     def unavailable(*_, **__):
         raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
 
     monkeypatch.setattr(socket, "create_server", unavailable)
     with pytest.raises(MachineFault, match="loopback \\(Cannot assign"):
-        list(study_of(tiny).train_missing(dask="local"))
+        list(study_of(tmp_path, one=tiny).train_missing(dask="local"))
 
 
 def test_revision_is_this_checkout_s_also_within_a_hook_of_another(monkeypatch, tmp_path):

@@ -7,10 +7,11 @@ import pytest
 import torch
 import yaml
 
-from fastresnet.records.store import Store, read_record
-from fastresnet.study import Experiment, RunFailed, Study
+from fastresnet.records.store import read_record
+from fastresnet.study import RunFailed
 from fastresnet.training import runs
 
+from ..conftest import study_of
 from .processes import run
 from .test_killed import RUN
 
@@ -64,7 +65,7 @@ def test_failed_run_is_recorded_with_its_batch_size(attempts, tiny, tmp_path, mo
         def out_of_memory(*_, error=error, **__):
             raise error
 
-        study = Study("trial", "cpu", {"A": Experiment("A", "?", {"one": tiny}, (0,))}, Store([folder]))
+        study = study_of(folder, one=tiny)
         with attempts.attempt(repr(error)), monkeypatch.context() as patch:
             patch.setattr(runs, "train_epochs", out_of_memory)
             with pytest.raises(RunFailed, match="A one seed 0 failed: .*out of memory with data.batch_size 32"):
