@@ -20,10 +20,10 @@ from .conftest import ROOT
 EXAMPLES = sorted({home for home in fr._HOME.values() if home.partition(".")[0] in ("data", "models", "training", "records")})
 
 
-def some_images(count, classes=3, side=16):
+def some_images(count):
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(count) % classes
-    images = torch.randint(0, 60, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(count) % 3
+    images = torch.randint(0, 60, (count, 3, 16, 16), generator=generator, dtype=torch.uint8)
     images[torch.arange(count), labels] += 120  # the brightest channel is the class
     return images, labels
 

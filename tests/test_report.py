@@ -30,13 +30,13 @@ def record():
     return train(config).record
 
 
-def changed(record, *, accuracies, train_accuracy=0.5, seed=0):
+def changed(record, *, accuracies, train_accuracy=0.5):
     """A record with other test accuracies, one an epoch."""
     epochs = [
         record.epochs[0].model_copy(update={"epoch": number, "test_accuracy": accuracy, "train_accuracy": train_accuracy})
         for number, accuracy in enumerate(accuracies, 1)
     ]
-    return record.model_copy(update={"epochs": tuple(epochs), "seed": seed})
+    return record.model_copy(update={"epochs": tuple(epochs)})
 
 
 def results_of(**variants):

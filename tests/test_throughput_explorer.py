@@ -23,10 +23,9 @@ def families():
 
 @pytest.fixture
 def shown(show):
-    def open_explorer(experiment="F6", **look):
-        return show(ThroughputExplorer(committed_results(), experiment), ".throughput-explorer circle", **look)
-
-    return open_explorer
+    return lambda experiment="F6", **look: show(
+        ThroughputExplorer(committed_results(), experiment), ".throughput-explorer circle", **look
+    )
 
 
 def reading(page, name):
