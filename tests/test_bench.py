@@ -23,6 +23,7 @@ from fastresnet.config.models import ResNetConfig
 from fastresnet.config.recipes import find_recipe
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
+from fastresnet.models.build import build_model
 from fastresnet.models.resnet import resnet18
 from fastresnet.records.benchmark import Row
 from fastresnet.study.project import committed_results
@@ -190,9 +191,6 @@ def test_interval_of_the_median_covers_it():
 
 def test_strong_peer_has_the_published_shape():
     """0.236 GFLOP forward an image (Jordan, 2024), so three times that for a step, less the first layer's."""
-    from fastresnet.compute.costs import training_flops_per_image
-    from fastresnet.models.build import build_model
-
     flops = training_flops_per_image(build_model(airbench_muon("bf16").model, 0), (3, 32, 32))
     assert 0.68e9 < flops < 0.72e9
 

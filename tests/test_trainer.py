@@ -62,9 +62,7 @@ def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
     config = TINY.with_changes(changes)
     whole = train(config, seed=3)
     checkpoint = tmp_path / "run.pt"
-    from fastresnet.training import loop as trainer
-
-    save = trainer._Loop.save
+    save = _Loop.save
 
     def save_and_stop(loop, *arguments):
         save(loop, *arguments)
@@ -72,7 +70,7 @@ def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
             raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Loop, "save", save_and_stop)
+        patch.setattr(_Loop, "save", save_and_stop)
         with pytest.raises(Stopped):
             train(config, seed=3, checkpoint=checkpoint)
     torch.rand(7)  # whatever else drew random numbers in between
@@ -169,11 +167,6 @@ def test_average_follows_its_formula():
 
     first, second = weights(1, None), weights(2, None)
     torch.testing.assert_close(weights(2, 0.75), 0.75 * first + 0.25 * second)
-
-
-def test_unusable_device_is_refused():
-    with pytest.raises(UserError, match="allowed: .*cpu"):
-        choose_device("tpu")
 
 
 def test_curriculum_too_small_for_the_network_is_refused_before_training():
