@@ -268,19 +268,8 @@ def test_renamed_record_does_not_serve(study, tiny, tmp_path):
 
 @pytest.mark.slow
 def test_killed_study_continues_from_its_checkpoint(tmp_path):
-    arguments = [
-        "study",
-        "run",
-        "fashionmnist_speed",
-        "--only",
-        "F8",
-        "--results",
-        tmp_path / "results",
-        "-p",
-        "f8_epochs=6",
-        "-p",
-        "f8_stem_channels=[16]",
-    ]
+    arguments = ["study", "run", "fashionmnist_speed", "--only", "F8", "--results", tmp_path / "results"]
+    arguments += ["-p", "f8_epochs=6", "-p", "f8_stem_channels=[16]"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = subprocess.Popen(
         [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
