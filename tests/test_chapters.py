@@ -15,7 +15,6 @@ import torch
 
 from fastresnet.book import notebooks
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
-from fastresnet.config.parsing import parse_assignment
 from fastresnet.errors import UserError
 from fastresnet.study import STUDIES, edition_parameters, find_study, parameter_lines
 
@@ -169,20 +168,6 @@ def test_exactly_one_parameters_cell_is_allowed(tmp_path, num_cells):
     nbformat.write(notebook, tmp_path / "n.ipynb")
     with pytest.raises(UserError, match=f"{num_cells} cells are tagged 'parameters', exactly one"):
         check_source(tmp_path / "n.ipynb", {"a": 1})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("a=1", 1), ("a=true", True), ("a=5e-4", 5e-4), ("a=1e-3", 1e-3), ("a=[1, 2]", [1, 2]), ("a=null", None), ("a=x=y", "x=y")],
-)
-def test_assignments_are_read_as_yaml(text, expected):
-    assert parse_assignment(text) == ("a", expected)
-
-
-@pytest.mark.parametrize("text", ["a", "=1", "a b=1", "a=["])
-def test_wrong_assignments_are_refused(text):
-    with pytest.raises(UserError, match="-p "):
-        parse_assignment(text)
 
 
 def test_later_parameters_win(tmp_path):

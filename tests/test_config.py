@@ -52,16 +52,9 @@ def test_step_with_a_momentum_that_changes_cannot_be_recorded():
         RunConfig().with_changes({"train.schedule": schedule, "train.cuda_graph": True})
 
 
-def test_yaml_errors_name_the_file(tmp_path):
-    file = tmp_path / "run.yml"
+def test_yaml_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"run\.yml: cannot be read: No such file"):
-        load_yaml(file, RunConfig)
-    file.write_text("train: [")
-    with pytest.raises(UserError, match=r"run\.yml: not valid YAML: .*line 1"):
-        load_yaml(file, RunConfig)
-    file.write_text("- 1")
-    with pytest.raises(UserError, match=r"run\.yml: expected a mapping"):
-        load_yaml(file, RunConfig)
+        load_yaml(tmp_path / "run.yml", RunConfig)
 
 
 def test_yaml_gives_the_configuration_it_spells(tmp_path):

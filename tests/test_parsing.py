@@ -72,6 +72,7 @@ def test_version_1_1_numbers_never_become_another_number(tmp_path, text):
         ("a: 1\nnull: 3\n", "line 2: a key is not a text"),
         ("a:\n\tb: 1\n", r"line 2: found character '\\t' that cannot start any token"),
         ("a: 1\n---\na: 2\n", "line 2: but found another document"),
+        ("train: [", "line 1"),
         ("a: 1\n  b: 2\n", "line 2: mapping values are not allowed here"),
         ("caf\xe9: 1\n".encode("latin-1"), "'utf-8' codec can't decode byte 0xe9 in position 3"),
         ("a: 1\n".encode("utf-16"), "'utf-8' codec can't decode byte 0xff in position 0"),
@@ -125,6 +126,9 @@ def test_committed_parameters_mean_the_same_to_every_reader_of_yaml(file):
         ("lr", "-p lr: expected KEY=VALUE"),
         ("lr==1", "-p lr==1: expected KEY=VALUE, with one = and no space before it"),
         ("lr =1", "-p lr =1: expected KEY=VALUE"),
+        ("=1", "-p =1: expected KEY=VALUE"),
+        ("a b=1", "-p a b=1: expected KEY=VALUE"),
+        ("a=[", "-p a=[: the value is not valid YAML"),
         ("lr=", "-p lr=: has no value; allowed: lr=null"),
         ("lr= ", "has no value"),
         ("lr={a: 1, a: 2}", "the value is not valid YAML: line 1: the key 'a' comes twice"),
@@ -135,6 +139,14 @@ def test_assignment_is_refused_for_what_is_wrong_with_it(text, message):
     with pytest.raises(UserError) as refusal:
         parse_assignment(text)
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a=1", 1), ("a=true", True), ("a=5e-4", 5e-4), ("a=1e-3", 1e-3), ("a=[1, 2]", [1, 2]), ("a=null", None), ("a=x=y", "x=y")],
+)
+def test_assignments_are_read_as_yaml(text, expected):
+    assert parse_assignment(text) == ("a", expected)
 
 
 def test_sharp_within_a_word_or_in_quotes_is_no_comment():
