@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastresnet.cli.options import (
-    AsJson,
-    Assignments,
-    DataDir,
-    Device,
-    Edition,
-    Force,
-    check_kept,
-    print_table,
-    study_app,
-)
+from fastresnet.cli.options import AsJson, Assignments, DataDir, Device, Edition, Force, check_kept, print_table, study_app
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 

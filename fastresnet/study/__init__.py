@@ -2,14 +2,7 @@
 
 from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study, parameter_lines
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed
-from fastresnet.study.study import (
-    Study,
-    open_chapter,
-    open_study,
-    opened_editions,
-    train_all,
-    unanswered,
-)
+from fastresnet.study.study import Study, open_chapter, open_study, opened_editions, train_all, unanswered
 from fastresnet.study.trial import RunFailed, record_failure, train_and_save
 
 __all__ = [

@@ -21,14 +21,7 @@ from fastresnet.records.store import Key, Store
 from fastresnet.study.cluster import train_with_dask
 from fastresnet.study.declaration import declare, edition_parameters, find_study
 from fastresnet.study.experiment import Experiment, Results, Run
-from fastresnet.study.project import (
-    EDITIONS,
-    committed_results,
-    editions_of,
-    live_results,
-    own_results,
-    project_root,
-)
+from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, project_root
 from fastresnet.study.trial import RunFailed, train_and_save
 
 _DECLARED = "cpu"
