@@ -165,7 +165,7 @@ def test_unknown_variant_is_refused(c13):
         ArchitecturePicker(c13).compared = "nothing"
 
 
-def test_experiment_that_varies_the_training_is_refused(c13):
+def test_experiment_that_varies_the_training_is_refused():
     with pytest.raises(UserError, match="C11: its variants differ in more than the network"):
         ArchitecturePicker(open_study("cifar10_accuracy", edition="small").recorded("C11"))
     frontier = open_study("frontier", edition="cpu")

@@ -43,8 +43,8 @@ def test_first_images_are_of_the_size_that_is_trained_on(image_size):
 
 
 def test_pixels_are_normalised_by_the_data_sets_statistics():
-    dataset = from_tensors("mine", *(load_dataset("cifar10-standin").__getattribute__(split) for split in ("train", "test")))
-    train, _ = batches_of(train_images=None, dataset=dataset)
+    sample = load_dataset("cifar10-standin")
+    train, _ = batches_of(train_images=None, dataset=from_tensors("mine", sample.train, sample.test))
     images, _ = gathered(train)
     torch.testing.assert_close(images.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(images.std(dim=(0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)

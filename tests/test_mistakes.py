@@ -64,7 +64,7 @@ def test_working_folder_that_is_gone_is_one_line(tmp_path):
     assert (done.returncode, done.stderr) == (1, "fastresnet: the working folder is gone; change to another\n")
 
 
-def test_warnings_made_errors_by_the_user_end_nothing(tmp_path):
+def test_warnings_made_errors_by_the_user_end_nothing():
     done = command(*TRAIN, PYTHONWARNINGS="error", XDG_CACHE_HOME="/proc/nowhere")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

@@ -21,7 +21,7 @@ FashionMNIST = import_torchvision("datasets").FashionMNIST
 
 
 @pytest.fixture
-def server(fashion, batches, monkeypatch, tmp_path):  # noqa: F811
+def server(fashion, batches, monkeypatch):  # noqa: F811
     """A server of both data sets' packed files, with a list of those it was asked for; `cut` answers are cut short."""
     raw = fashion / "FashionMNIST" / "raw"
     files = {file.name: file.read_bytes() for file in (pack(batches), *raw.iterdir())}

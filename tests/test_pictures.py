@@ -27,6 +27,7 @@ from .test_sources import write_shard
 SIDE = 8
 GREY = Image.new("L", (SIDE, SIDE), 100)
 COLOUR = Image.new("RGB", (SIDE, SIDE), (200, 100, 0))
+SIXTEEN_BITS = np.array([[0, 0x12FF], [0x8000, 65_535]], np.uint16)
 
 
 @pytest.fixture
@@ -187,18 +188,14 @@ def test_picture_resized_for_training_is_answered_alike(mine, network):
     torch.testing.assert_close(answer, network.predict(trained_on)[0], atol=0.01, rtol=0)
 
 
-def sixteen_bits():
-    return np.array([[0, 0x12FF], [0x8000, 65_535]], np.uint16)
-
-
 @pytest.mark.parametrize(
     "content",
     [
-        encoded(Image.fromarray(sixteen_bits())),
-        encoded(Image.fromarray(sixteen_bits()), "TIFF"),
-        encoded(Image.fromarray(sixteen_bits().astype(np.int32)), "TIFF"),
-        b"P5 2 2 65535\n" + sixteen_bits().astype(">u2").tobytes(),
-        encoded(Image.fromarray(65_535 - sixteen_bits()), "TIFF", tiffinfo={262: 0}),
+        encoded(Image.fromarray(SIXTEEN_BITS)),
+        encoded(Image.fromarray(SIXTEEN_BITS), "TIFF"),
+        encoded(Image.fromarray(SIXTEEN_BITS.astype(np.int32)), "TIFF"),
+        b"P5 2 2 65535\n" + SIXTEEN_BITS.astype(">u2").tobytes(),
+        encoded(Image.fromarray(65_535 - SIXTEEN_BITS), "TIFF", tiffinfo={262: 0}),
     ],
     ids=["PNG", "TIFF", "32-bit TIFF", "PGM", "TIFF in which white is zero"],
 )

@@ -28,7 +28,7 @@ def test_every_evaluated_run_is_a_point(explorer):
     assert {run["edition"] for run in explorer.runs} <= {"quick", "small", "cpu", "gpu", "of its own"}
 
 
-def test_chosen_run_is_its_record(explorer):
+def test_chosen_run_is_its_record():
     fresh = RunExplorer(committed_results())
     assert fresh.record is None
     run = fresh.runs[7]
