@@ -179,7 +179,7 @@ def maxima_in_small_batches(c12: Results) -> Answer:
 
 def precisions(c12: Results) -> Answer:
     """C12-precision: whether runs in half precision, as the report's, end as accurate as runs in single precision."""
-    one, other = dict.fromkeys(str(record.config.train.precision) for group in c12.records.values() for record in group)
+    one, other = dict.fromkeys(str(record.config.train.precision) for record in c12.all_records)
     samples = {
         precision: [value for name in c12.records if name.endswith(f", {precision}") for value in values(c12, name, ACCURACY)]
         for precision in (one, other)

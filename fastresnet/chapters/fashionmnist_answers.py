@@ -101,7 +101,7 @@ def widths(f8: Results, timed: Results) -> Answer:
         "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
     )
     printed = [[original.seconds_to(PRINTED[variant], EASY) or 0.0] for variant in (NARROW, WIDE)]
-    images = max(record.data.train_images for group in f8.records.values() for record in group if record.data)
+    images = max(record.data.train_images for record in f8.all_records if record.data)
     said = (
         f"The narrow network reaches 80 % after {seconds(reached[0])}, the wide one after {seconds(reached[1])}, with {images:,} "
         f"images per epoch. In the report it was {seconds(printed[0])} and {seconds(printed[1])}, with "

@@ -48,7 +48,7 @@ def final_models(final: Results) -> Answer:
     fast, accurate = (values(final, name, "test_accuracy") for name in ("fast", "accurate"))
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}; the report prints "
-    images = max(record.data.train_images for group in final.records.values() for record in group if record.data)
+    images = max(record.data.train_images for record in final.all_records if record.data)
     said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}."
     if not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."

@@ -32,7 +32,7 @@ def frontier(
     its field `published_cost`. The `names` of ours stand left or right of their marks. Those of others hang on lines above their
     dots, to the other side."""
     for (name, found), mark in zip(results.items(), styles(), strict=False):
-        records = [record for group in found.records.values() for record in group if record.test_accuracy is not None]
+        records = [record for record in found.all_records if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
         ax.plot(costs, errors, mark["marker"], color=mark["color"], alpha=0.7, markersize=6, label=name)
         edge, shift, side = (min(costs), -6, "right") if names == "left" else (max(costs), 6, "left")
@@ -89,7 +89,7 @@ def beside_report(finals: Mapping[str, tuple[Published, Results]], ax: Axes) -> 
     """Seconds of the report's final models (hollow squares) and of the recipes for the same accuracies (a dot per run, a bar at
     the mean). There is one row per accuracy, on a logarithmic axis, with the seconds beside the marks."""
     for position, (published, found) in enumerate(finals.values()):
-        seconds = [total_seconds(record) for records in found.records.values() for record in records]
+        seconds = [total_seconds(record) for record in found.all_records]
         theirs, mean = published.seconds or float("nan"), sum(seconds) / len(seconds)
         ax.plot([mean, theirs], [position] * 2, color=RULE, linewidth=1, zorder=1)
         ax.plot(seconds, [position] * len(seconds), "o", color=COLOURS[0], alpha=0.5, markersize=7)

@@ -103,7 +103,7 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
 def recipes_caption(results: Mapping[str, Results]) -> str:
     """Edition, machines, versions and revisions behind the recipes' rows, as one Markdown paragraph."""
     recipes = recipes_in(results)
-    records = [record for found in recipes.values() for group in found.records.values() for record in group]
+    records = [record for found in recipes.values() for record in found.all_records]
     editions = dict.fromkeys(found.edition for found in recipes.values())
     versions = dict.fromkeys(record.versions["torch"] for record in records)
     revisions = dict.fromkeys(record.source_revision for record in records)
@@ -118,7 +118,7 @@ def _by_machine(recipes: Mapping[str, Results]) -> dict[str, list[str]]:
     """By description of a machine: the names of the recipes that were run on it."""
     machines: dict[str, list[str]] = {}
     for name, found in recipes.items():
-        for machine in dict.fromkeys(hardware(record) for group in found.records.values() for record in group):
+        for machine in dict.fromkeys(hardware(record) for record in found.all_records):
             machines.setdefault(machine, []).append(name)
     return machines
 
@@ -135,8 +135,7 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
             "flops": record.training_flops,
         }
         for name, found in recipes_in(results, dataset).items()
-        for records in found.records.values()
-        for record in records
+        for record in found.all_records
     ).groupby("recipe", sort=False)
     table = runs.agg({"accuracy": "mean", "seconds": ["median", "count"], "flops": "mean"}).set_axis(
         ["accuracy", "seconds", "runs", "flops"], axis="columns"
@@ -160,7 +159,7 @@ def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
             difference(
                 f"Does {name} reach {100 * RECIPES[name].target:g} % on average?",
                 "Its mean is {} {above|below}",
-                [record.test_accuracy or 0.0 for records in found.records.values() for record in records],
+                [record.test_accuracy or 0.0 for record in found.all_records],
                 RECIPES[name].target,
                 matters=0.0,
             )
@@ -222,7 +221,7 @@ def recipes_sentence(results: Mapping[str, Results], recipe: str) -> str:
     """How soon and how far a recipe gets beside the report's final model for its accuracy, as one sentence."""
     (name,) = (name for name, each in REPORT_FINALS.items() if each == recipe)
     point = next(point for point in PUBLISHED if point.name == name)
-    records = [record for group in results[recipe].records.values() for record in group]
+    records = results[recipe].all_records
     accuracy = pd.Series([record.test_accuracy for record in records], dtype=float).mean()
     seconds = pd.Series([total_seconds(record) for record in records]).mean()
     return (
@@ -233,10 +232,7 @@ def recipes_sentence(results: Mapping[str, Results], recipe: str) -> str:
 
 def report_finals_caption(results: Mapping[str, Results]) -> str:
     """Runs and hardware behind the comparison with the report, as one Markdown paragraph."""
-    rows = [
-        (point, [record for records in found.records.values() for record in records])
-        for point, found in report_finals(results).values()
-    ]
+    rows = [(point, found.all_records) for point, found in report_finals(results).values()]
     machines = _by_machine({recipe: results[recipe] for recipe in REPORT_FINALS.values()})
     cards = dict.fromkeys(point.hardware for point, _ in rows)
     where = "; ".join(f"{', '.join(names)} on {machine}" for machine, names in machines.items())
@@ -252,7 +248,7 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
     points = {point.name: point for point in PUBLISHED}
     rows = {}
     for name, recipe in REPORT_FINALS.items():
-        records = [record for group in results[recipe].records.values() for record in group]
+        records = results[recipe].all_records
         seconds = pd.Series([total_seconds(record) for record in records])
         rows[f"{points[name].dataset}, {name.removeprefix('original report, ')}"] = {
             "the report, %": f"{100 * points[name].accuracy:.2f}",

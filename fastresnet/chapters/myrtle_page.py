@@ -152,7 +152,7 @@ def spectra(results: Results) -> pd.DataFrame:
 
 def common_target(results: Results) -> float:
     """The highest whole per cent of test accuracy, as a fraction, that every run reaches at some time."""
-    best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for runs in results.records.values() for record in runs)
+    best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for record in results.all_records)
     return math.floor(round(100 * min(best), 6)) / 100  # 100 * 0.29 is a little less than 29
 
 

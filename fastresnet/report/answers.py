@@ -44,7 +44,7 @@ class Answer:
     @property
     def sentence(self) -> str:
         """The summary, or else which variants are the best and the worst."""
-        timed = all(record.step_seconds for group in self.results[0].records.values() for record in group)
+        timed = all(record.step_seconds for record in self.results[0].all_records)
         return self.summary or finding(self.results[0], "image_seconds" if timed else "test_accuracy")
 
 
@@ -105,7 +105,7 @@ def to_report(results: Results, ours: Sample, printed: float) -> str:
 
 def at_the_reports_scale(results: Results) -> bool:
     """Whether all runs trained on the report's images, and on as many."""
-    records = [record for group in results.records.values() for record in group]
+    records = results.all_records
     return all(record.data and record.data.train_images == EPOCH_IMAGES.get(record.config.data.name) for record in records)
 
 
@@ -183,7 +183,7 @@ def timed(
 
 def scale(results: Results) -> str:
     """Training images, epochs and number of seeds, as "50,000 x 20, n = 3"; the largest if variants differ."""
-    records = [record for group in results.records.values() for record in group]
+    records = results.all_records
     images = max(record.data.train_images for record in records if record.data)
     epochs = max(record.config.train.epochs for record in records)
     return f"{images:,} x {epochs:g}, n = {len(results.seeds)}"

@@ -30,7 +30,7 @@ def caption(results: Results) -> str:
 
 def provenance(results: Results) -> str:
     """Edition, scale, hardware, versions and revision of the runs shown, as one sentence."""
-    records = _records(results)
+    records = results.all_records
     return (
         f"{results.experiment.id}, {results.edition} edition: {records[0].config.data.name}, trained on {_scale(results)}; "
         f"{_any_of(hardware(record) for record in records)}; "
@@ -45,7 +45,7 @@ def brief(results: Results) -> str:
 
 
 def _scale(results: Results) -> str:
-    records = _records(results)
+    records = results.all_records
     seeds, wanted = len(results.seeds), len(results.experiment.seeds)
     recorded = f"{seeds} seed{'s' * (seeds != 1)}" if seeds == wanted else f"{seeds} of {wanted} seeds"
     images = {record.data.train_images for record in records if record.data}
@@ -55,10 +55,6 @@ def _scale(results: Results) -> str:
         f"{_numbers(images)} training images, {_numbers(epochs)} epoch{'s' * (epochs != {1})}, "
         f"{_numbers(tested)} test images, {recorded} per variant"
     )
-
-
-def _records(results: Results) -> list[RunRecord]:
-    return [record for group in results.records.values() for record in group]
 
 
 def finding(results: Results, column: Measure) -> str:

@@ -45,6 +45,11 @@ class Results:
     records: Mapping[str, tuple[RunRecord, ...]]
 
     @property
+    def all_records(self) -> list[RunRecord]:
+        """The records of all variants, one variant after another."""
+        return [record for records in self.records.values() for record in records]
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that are recorded; the experiment may ask for more."""
         return tuple(record.seed for record in next(iter(self.records.values())))
