@@ -67,6 +67,8 @@ def _with_parents(event: FunctionEvent) -> Iterator[FunctionEvent]:
 
 def _flops(event: FunctionEvent) -> float:
     """Floating-point operations of an event without its children. The profiler counts all but the gradients of convolutions."""
+    if event.cpu_parent and event.cpu_parent.name == event.name:  # under autocast, an operation is seen twice
+        return 0.0
     if event.name != "aten::convolution_backward":
         return float(event.flops or 0)
     shapes: Any = event.input_shapes

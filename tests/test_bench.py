@@ -62,9 +62,13 @@ def test_parts_of_a_step_make_up_its_time_and_its_operations(rows):
     assert any(re.fullmatch(r"convolution \d+ to \d+, 3x3, at \d+x\d+", part.name) for part in ours.parts)
 
 
-def test_operations_of_a_step_are_counted_whole():
+@pytest.mark.parametrize("autocast", [False, True])
+def test_operations_of_a_step_are_counted_whole(autocast):
     model, images = resnet18(channels=(16, 16, 16, 16), seed=0), torch.randn(4, 3, 96, 96)
-    with torch.profiler.profile(record_shapes=True, with_flops=True) as profile:
+    with (
+        torch.profiler.profile(record_shapes=True, with_flops=True) as profile,
+        torch.autocast("cpu", torch.bfloat16, enabled=autocast),
+    ):
         model(images).sum().backward()
     counted = sum(parts._flops(event) for event in profile.events())
     assert counted == pytest.approx(4 * training_flops_per_image(model, (3, 96, 96)), rel=0.01)
