@@ -224,6 +224,18 @@ def test_figures_are_dark_on_the_dark_page_and_light_on_paper(browser, served):
 
 
 @pytest.mark.browser
+def test_tables_fit_a_telephone_with_each_cell_named(browser, served):
+    page = browser.new_page(viewport={"width": 380, "height": 900})
+    page.goto(f"{served}/book/fashionmnist_speed.html", wait_until="networkidle")
+    tables = page.locator(".cell_output table.dataframe:not(:has(thead tr + tr))")
+    hidden = "all => all.map(({ parentElement: box }) => box.scrollWidth - box.clientWidth)"
+    assert set(tables.evaluate_all(hidden)) == {0}
+    label = page.locator("table.dataframe.cards td").first.evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert label == '"seconds per epoch, extrapolated: "'
+    page.close()
+
+
+@pytest.mark.browser
 def test_formulas_are_set_without_a_script(browser, served):
     page = browser.new_page(java_script_enabled=False)
     page.goto(f"{served}/book/myrtle_notes.html")

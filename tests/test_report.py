@@ -226,14 +226,13 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
     verdict = verdicts.Verdict("Is it so?", "yes", "It is.", "n")
     found = {"C1": Answer((results,), "<b>", "“a” 50 %", "+1", verdicts=(verdict, verdict))}
     (row,) = re.findall(r"<tr><td.*?</tr>", overview({"chapter": found}).data)
-    cells = re.findall(r'<td data-label="([^"]+)">(.*?)</td>', row)
-    assert cells == [
-        ("experiment", '<a href="chapter.html#C1">C1</a> ?'),
-        ("published", "&lt;b&gt;"),
-        ("here", "“a” 50 %"),
-        ("difference", "+1"),
-        ("verdicts", "<b>Yes:</b> Is it so?<br><b>Yes:</b> Is it so?"),
-        ("images x epochs, seeds", "120 x 2, n = 1"),
+    assert re.findall("<td>(.*?)</td>", row) == [
+        '<a href="chapter.html#C1">C1</a> ?',
+        "&lt;b&gt;",
+        "“a” 50 %",
+        "+1",
+        "<b>Yes:</b> Is it so?<br><b>Yes:</b> Is it so?",
+        "120 x 2, n = 1",
     ]
 
 

@@ -14,3 +14,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   }
 }
+
+// On a telephone, a table that is too wide for it becomes one card per row, in which each cell says what it is.
+for (const table of document.querySelectorAll("div.cell_output table:is(.answers, .dataframe)")) {
+  if (table.tHead.rows.length > 1) continue;
+  for (const { cells } of table.tBodies[0].rows)
+    for (const cell of cells) cell.dataset.label = table.tHead.rows[0].cells[cell.cellIndex].textContent;
+  const box = table.parentElement;
+  new ResizeObserver(() => {
+    table.classList.remove("cards");
+    table.classList.toggle("cards", innerWidth <= 760 && (table.matches(".answers") || box.scrollWidth > box.clientWidth));
+  }).observe(box);
+}

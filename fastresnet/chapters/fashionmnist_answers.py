@@ -46,8 +46,8 @@ def fine_batch_sizes(f2: Results) -> Answer:
 
 def workers(f3: Results) -> Answer:
     """F3: in the report, one worker process gained time, and more did not."""
-    answer = _nearly_quickest(f3, "1 workers", "0 to 1 faster, then flat")
-    return replace(answer, verdicts=(quicker(f3, "1 workers", "0 workers"), *answer.verdicts))
+    answer = _nearly_quickest(f3, "1 worker", "0 to 1 faster, then flat")
+    return replace(answer, verdicts=(quicker(f3, "1 worker", "0 workers"), *answer.verdicts))
 
 
 def image_sizes(f4: Results, timed: Results) -> Answer:

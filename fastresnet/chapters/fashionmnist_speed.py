@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
+from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some, workers_name
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant, Linear, OneCycle, Schedule
@@ -152,7 +152,7 @@ def _batch_sizes(parameters: Parameters, sizes: Iterable[int]) -> Variants:
 
 
 def _workers(parameters: Parameters) -> Variants:
-    return {f"{workers} workers": _timed(parameters, 96, 155, workers) for workers in parameters.f3_workers}
+    return {workers_name(workers): _timed(parameters, 96, 155, workers) for workers in parameters.f3_workers}
 
 
 def _image_sizes(parameters: Parameters) -> Variants:
@@ -191,7 +191,7 @@ def _rates(parameters: Parameters) -> Variants:
 
 def _half_workers(parameters: Parameters) -> Variants:
     return {
-        f"{workers} workers": _timed(parameters, 48, parameters.f7_batch_size, workers, parameters.half)
+        workers_name(workers): _timed(parameters, 48, parameters.f7_batch_size, workers, parameters.half)
         for workers in parameters.f7_workers
     }
 

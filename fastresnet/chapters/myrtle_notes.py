@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import product
 
 from fastresnet.chapters.myrtle_steps import Changes, Parameters, backbones, base, ladder, small
+from fastresnet.chapters.parameters import workers_name
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant, OneCycle, Schedule
@@ -129,7 +130,7 @@ def _loaders(parameters: Parameters, workers: tuple[int, ...], *, augmented: boo
     if augmented:
         tensor = tensor.with_changes({"data.cutout": parameters.cutout})
     loaded = {
-        f"{number} workers": tensor.with_changes({"data.loader": "worker", "data.num_workers": number}) for number in workers
+        workers_name(number): tensor.with_changes({"data.loader": "worker", "data.num_workers": number}) for number in workers
     }
     return {**loaded, "tensors": tensor}
 

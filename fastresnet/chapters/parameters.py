@@ -61,3 +61,8 @@ class ChapterParameters(EditionParameters):
         """The channels and classes of the data set, as a network's configuration names them; empty for an unknown data set."""
         spec = SPECS.get(self.dataset)
         return {"in_channels": spec.channels, "num_classes": spec.num_classes} if spec else {}
+
+
+def workers_name(number: int) -> str:
+    """Name of the variant that prepares its batches in so many other processes."""
+    return f"{number} worker{'' if number == 1 else 's'}"

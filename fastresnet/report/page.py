@@ -72,10 +72,7 @@ def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False
         for name, found in answers.items()
     ]
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td data-label="{column}">{cell}</td>' for column, cell in zip(columns, row, strict=True)) + "</tr>"
-        for row in rows
-    )
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return HTML(f'<table class="answers sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
