@@ -29,7 +29,7 @@ from fastresnet.records.atomic import replacing
 from fastresnet.records.folders import cache_folder
 
 SPLITS = ("train", "test")
-_BUILT_IN = {"fashion-sample": ("inside the package", read_sample), "cifar10-standin": ("drawn by a formula", draw_standin)}
+_BUILT_IN = {"fashion-sample": ("the package", read_sample), "cifar10-standin": ("a formula", draw_standin)}
 
 
 class NotHere(UserError):

@@ -87,8 +87,7 @@ def describe_run(record: RunRecord) -> str:
         f"{record.training_flops / max(seconds.train, 1e-9) / 1e9:.0f} GFLOP/s), evaluation {seconds.evaluate:.1f} s, "
         f"data {seconds.prepare:.1f} s, network {seconds.build:.1f} s",
         f"peak memory {record.peak_memory_bytes / 2**30:.2f} GiB, {record.parameters:,} parameters",
-        f"on {record.machine.gpu or record.machine.processor}, {record.machine.threads} threads, "
-        f"torch {record.versions['torch']}, data from {record.data.source if record.data else '-'}",
+        f"on {hardware(record)}, torch {record.versions['torch']}, data from {record.data.source if record.data else '-'}",
     ]
     return "\n".join(lines)
 
