@@ -7,7 +7,8 @@
     result = fr.fit(model, train, test, epochs=10, schedule=fr.OneCycle(max_lr=0.4), momentum=0.9, weight_decay=5e-4)
     print(result.test_accuracy, result.seconds.train)
 
-A name is imported when it is first used, so that what needs no torch does not wait for it.
+A name is imported when it is first used, so that what needs no torch does not wait for it. The examples in the docstrings need
+`import fastresnet as fr` and `import torch` before them.
 """
 
 import importlib

@@ -5,6 +5,12 @@ class UserError(ValueError):
     """A request that cannot be served: its message says what was wrong, where, and what is allowed.
 
     The command line prints the message on one line and exits with code 2.
+
+    >>> try:
+    ...     fr.resnet18(stem="5x5/1")
+    ... except fr.UserError as error:
+    ...     print(error)
+    resnet18: stem: Input should be '7x7/2' or '3x3/1', got '5x5/1'
     """
 
 

@@ -1,7 +1,6 @@
 """What `import fastresnet` offers, as somebody uses it who has read the README alone."""
 
 import doctest
-import importlib
 import re
 import subprocess
 import sys
@@ -16,8 +15,6 @@ from fastresnet.data.vision import import_torchvision
 from fastresnet.training.optim import make_optimizers
 
 from .conftest import ROOT
-
-EXAMPLES = sorted({home for home in fr._HOME.values() if home.partition(".")[0] in ("data", "models", "training", "records")})
 
 
 def some_images(count):
@@ -42,15 +39,12 @@ def test_example_of_the_readme_trains_as_it_is_written(monkeypatch, capsys):
     assert seconds > 0
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_of_docstrings_do_what_they_say(name):
-    module = importlib.import_module(f"fastresnet.{name}")
-    assert doctest.testmod(module, extraglobs={"torch": torch}).failed == 0
-
-
-def test_public_functions_have_an_example():
-    for name in ("evaluate", "fit", "loaders", "resnet18", "train"):
-        assert ">>>" in getattr(fr, name).__doc__, name
+@pytest.mark.parametrize("name", fr.__all__)
+def test_every_public_name_has_an_example_that_does_what_it_says(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    test = doctest.DocTestParser().get_doctest(getattr(fr, name).__doc__, {"fr": fr, "torch": torch}, name, None, None)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_network_and_batches_of_somebody_else_are_trained():

@@ -147,6 +147,8 @@ def test_loaders_take_one_name():
 def test_folder_of_no_records_is_named(tmp_path):
     with pytest.raises(fr.UserError, match=r"holds no records; expected STUDY/EXPERIMENT/\*\.json"):
         fr.load_frame(tmp_path)
+    with pytest.raises(fr.UserError, match="elsewhere: no such folder of records"):
+        fr.load_frame(tmp_path / "elsewhere")
 
 
 def test_tensors_that_are_empty_or_arrays_are_no_data_set():

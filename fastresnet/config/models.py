@@ -15,7 +15,12 @@ FUSED_ACTIVATIONS = ("gelu", "relu")
 
 
 class ResNetConfig(Settings):
-    """Configuration of a ResNet, with the options that the original report tried. The defaults are torchvision's `resnet18`."""
+    """Configuration of a ResNet, with the options that the original report tried. The defaults are torchvision's `resnet18`.
+
+    >>> config = fr.ResNetConfig(channels=(32, 64, 128, 256), stem="3x3/1", stem_pool="none")
+    >>> fr.build_model(config, seed=0)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
 
     kind: Literal["resnet"] = "resnet"
     depth: Literal[10, 18, 34] = 18
@@ -44,6 +49,10 @@ class SpeedNetConfig(Settings):
     """Configuration of a small network that learns fast: whitened patches, groups that halve the image, a linear head.
 
     Its parts come from Page and Jordan (2018 to 2024). Each can be switched off to measure its effect.
+
+    >>> config = fr.SpeedNetConfig(widths=(32, 64, 64), convolutions=(1, 2, 3), whitened=False)
+    >>> fr.build_model(config, seed=0)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
 
     kind: Literal["speednet"] = "speednet"
@@ -97,7 +106,11 @@ class SpeedNetConfig(Settings):
 
 
 class NormConfig(Settings):
-    """Options of the batch norm after every convolution of a `davidnet`. The defaults are plain batch norm."""
+    """Configuration of the batch norm after every convolution of a `davidnet`. The defaults are plain batch norm.
+
+    >>> fr.DavidNetConfig(norm=fr.NormConfig(group_size=32)).norm.group_size
+    32
+    """
 
     kind: Literal["batch", "none"] = "batch"
     """With `none`, there is no norm and the convolutions have a bias instead."""
@@ -122,7 +135,12 @@ class NormConfig(Settings):
 
 class DavidNetConfig(Settings):
     """Configuration of Page's DAVIDnet (2018) and of its variants. It has a stem, layers that each halve the image, some with a
-    residual branch of two convolutions, a global pool and a scaled head. The defaults are the network that he trained in 79 s."""
+    residual branch of two convolutions, a global pool and a scaled head. The defaults are the network that he trained in 79 s.
+
+    >>> config = fr.DavidNetConfig(widths=(32, 64, 128, 256), activation="celu")
+    >>> fr.build_model(config, seed=0)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
 
     kind: Literal["davidnet"] = "davidnet"
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=2)] = (64, 128, 256, 512)

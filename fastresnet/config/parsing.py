@@ -56,7 +56,13 @@ _Loader.add_constructor(f"{_TAG}int", _Loader.construct_integer)
 
 
 def load_yaml(path: str | Path, model: type[Model]) -> Model:
-    """Reads a YAML file into a checked model. Raises UserError that names the file, the key and what is allowed."""
+    """Reads a YAML file as checked settings of the class `model`. Raises UserError that names file, key and what is allowed.
+
+    >>> from pathlib import Path
+    >>> _ = Path("run.yml").write_text("train: {epochs: 5}")
+    >>> fr.load_yaml("run.yml", fr.RunConfig).train.epochs
+    5.0
+    """
     return parse(read_yaml(Path(path)), model, str(path))
 
 

@@ -30,11 +30,16 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 
 class PruneConfig(Settings):
-    """Soft pruning of easy images, whose last loss is below the mean loss (after InfoBatch, Qin et al., 2024).
+    """Configuration of soft pruning, which skips easy images at random (after InfoBatch, Qin et al., 2024).
+
+    An image is easy if its last loss is below the mean loss.
 
     Unlike InfoBatch, it does not increase the weight of the easy images that it keeps. An epoch still has the usual number of
     images: after a pass that skips easy images, another pass begins, in which hard images come again. The epoch's training loss
     and accuracy count them each time.
+
+    >>> fr.DataConfig(prune=fr.PruneConfig(skip=0.3)).prune
+    PruneConfig(skip=0.3, start=1)
     """
 
     skip: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -47,6 +52,10 @@ class DataConfig(Settings):
     """Configuration of the images: data set, subsets, loader, batches and augmentation.
 
     Augmentations act on images of the original size, before `image_size` resizes them.
+
+    >>> data = fr.DataConfig(name="cifar10", batch_size=512, flip="random", crop_padding=4)
+    >>> fr.RunConfig(data=data).data.batch_size
+    512
     """
 
     name: str = "cifar10"
@@ -102,9 +111,13 @@ class DataConfig(Settings):
 
 
 class MuonConfig(Settings):
-    """Muon for the convolutions (Jordan, 2024): the update is the semi-orthogonal matrix nearest to the gradient with momentum.
+    """Configuration of Muon, an optimiser for the convolutions (Jordan, 2024).
 
-    Muon uses the schedule's learning rate. It keeps weights at the norm of an orthogonal matrix, so they have no weight decay.
+    Its update is the semi-orthogonal matrix nearest to the gradient with momentum. It uses the schedule's learning rate. It keeps
+    weights at the norm of an orthogonal matrix, so they have no weight decay.
+
+    >>> fr.TrainConfig(muon=fr.MuonConfig(iterations=5)).muon
+    MuonConfig(momentum=0.6, iterations=5)
     """
 
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.6
@@ -113,7 +126,13 @@ class MuonConfig(Settings):
 
 
 class LarsConfig(Settings):
-    """LARS for the convolutions (You et al., 2017): the size of each layer's step is proportional to the norm of its weights."""
+    """Configuration of LARS, an optimiser for the convolutions (You et al., 2017).
+
+    The size of each layer's step is proportional to the norm of its weights.
+
+    >>> fr.TrainConfig(lars=fr.LarsConfig(trust=0.002)).lars
+    LarsConfig(trust=0.002)
+    """
 
     trust: PositiveFloat = 0.001
     """Trust coefficient: size of a step over the norm of the weights, for a learning rate of 1 and without momentum."""
@@ -123,7 +142,12 @@ Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "re
 
 
 class TrainConfig(Settings):
-    """Configuration of training and evaluation: optimisers, schedule, precision, kernels and test-time augmentation."""
+    """Configuration of training and evaluation: optimisers, schedule, precision, kernels and test-time augmentation.
+
+    >>> train = fr.TrainConfig(epochs=5, schedule=fr.OneCycle(max_lr=0.4), momentum=0.9)
+    >>> fr.RunConfig(train=train).train.schedule.max_lr
+    0.4
+    """
 
     epochs: Annotated[float, Field(gt=0)] = 10.0
     """Number of epochs, which may be fractional: 0.5 trains on half of the batches of one epoch."""
@@ -207,7 +231,15 @@ _OF_THE_SCHEDULE = {"train.lr": "lr", "train.learning_rate": "lr", "train.max_lr
 
 
 class RunConfig(Settings):
-    """Everything that the result of a run depends on, except its seed and the machine."""
+    """Configuration of a run: everything that its result depends on, except the seed and the machine.
+
+    >>> config = fr.RunConfig(model={"depth": 34}, train={"epochs": 5})
+    >>> print(config.with_changes({"train.momentum": 0.9}).to_yaml())
+    data: {}
+    model: {depth: 34}
+    train: {epochs: 5.0, momentum: 0.9}
+    <BLANKLINE>
+    """
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ResNetConfig()

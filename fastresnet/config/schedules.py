@@ -31,7 +31,11 @@ class _Schedule(Settings):
 
 
 class Constant(_Schedule):
-    """The same learning rate throughout."""
+    """A schedule with the same learning rate throughout.
+
+    >>> fr.Constant(lr=0.1)(step=50, total_steps=100)
+    0.1
+    """
 
     kind: Literal["constant"] = "constant"
     lr: PositiveFloat
@@ -41,7 +45,12 @@ class Constant(_Schedule):
 
 
 class MultiStep(_Schedule):
-    """Multiplies `lr` by `factor` at each milestone, a fraction of the run. In torch: MultiStepLR."""
+    """A schedule that multiplies `lr` by `factor` at each milestone, a fraction of the run. In torch: MultiStepLR.
+
+    >>> schedule = fr.MultiStep(lr=0.4, milestones=(0.5, 0.75), factor=0.5)
+    >>> [schedule(step, 100) for step in (0, 50, 75)]
+    [0.4, 0.2, 0.1]
+    """
 
     kind: Literal["multi-step"] = "multi-step"
     lr: PositiveFloat
@@ -54,7 +63,12 @@ class MultiStep(_Schedule):
 
 
 class Linear(_Schedule):
-    """Changes the learning rate linearly from `start_lr` to `end_lr`. In torch: LinearLR."""
+    """A schedule that changes the learning rate linearly from `start_lr` to `end_lr`. In torch: LinearLR.
+
+    >>> schedule = fr.Linear(start_lr=0.4)
+    >>> [schedule(step, 100) for step in (0, 50, 100)]
+    [0.4, 0.2, 0.0]
+    """
 
     kind: Literal["linear"] = "linear"
     start_lr: LearningRate
@@ -65,7 +79,12 @@ class Linear(_Schedule):
 
 
 class Exponential(_Schedule):
-    """Exponential decay from `lr` to `end_lr`. In torch: ExponentialLR, whose gamma is the factor per step."""
+    """A schedule that decays exponentially from `lr` to `end_lr`. In torch: ExponentialLR, whose gamma is the factor per step.
+
+    >>> schedule = fr.Exponential(lr=1.0, end_lr=0.01)
+    >>> [schedule(step, 100) for step in (0, 50, 100)]
+    [1.0, 0.1, 0.01]
+    """
 
     kind: Literal["exponential"] = "exponential"
     lr: PositiveFloat
@@ -76,7 +95,12 @@ class Exponential(_Schedule):
 
 
 class PiecewiseLinear(_Schedule):
-    """Linear interpolation between the given `points`, each (fraction of the run, learning rate)."""
+    """A schedule that interpolates linearly between `points`, each (fraction of the run, learning rate).
+
+    >>> schedule = fr.PiecewiseLinear(points=((0, 0), (0.2, 0.4), (1, 0)))
+    >>> [schedule(step, 100) for step in (0, 10, 20, 100)]
+    [0.0, 0.2, 0.4, 0.0]
+    """
 
     kind: Literal["piecewise-linear"] = "piecewise-linear"
     points: Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
@@ -99,7 +123,13 @@ class PiecewiseLinear(_Schedule):
 
 
 class Cosine(_Schedule):
-    """Half a cosine from `lr` down to `end_lr`. In torch: CosineAnnealingLR, where T_max is the number of steps."""
+    """A schedule that falls along half a cosine from `lr` to `end_lr`. In torch: CosineAnnealingLR, where T_max is the number of
+    steps.
+
+    >>> schedule = fr.Cosine(lr=0.4)
+    >>> [schedule(step, 100) for step in (0, 50, 100)]
+    [0.4, 0.2, 0.0]
+    """
 
     kind: Literal["cosine"] = "cosine"
     lr: PositiveFloat
@@ -110,10 +140,14 @@ class Cosine(_Schedule):
 
 
 class CosineRestarts(_Schedule):
-    """`num_cycles` half cosines from `lr` down to `end_lr`, each `cycle_factor` times as long as the one before it.
+    """A schedule of `num_cycles` half cosines from `lr` to `end_lr`, each `cycle_factor` times as long as the one before it.
 
     From Loshchilov and Hutter, 2017. In torch: CosineAnnealingWarmRestarts, where T_mult is `cycle_factor` and T_0 is the
     length of the first cycle in whole steps.
+
+    >>> schedule = fr.CosineRestarts(lr=0.4, num_cycles=2)
+    >>> [schedule(step, 100) for step in (0, 25, 50, 75, 100)]
+    [0.4, 0.2, 0.4, 0.2, 0.0]
     """
 
     kind: Literal["cosine-restarts"] = "cosine-restarts"
@@ -134,9 +168,14 @@ class CosineRestarts(_Schedule):
 
 
 class OneCycle(_Schedule):
-    """Rises to `max_lr`, then falls almost to zero (Smith and Topin, 2017). In torch: OneCycleLR.
+    """A schedule that rises to `max_lr`, then falls almost to zero (Smith and Topin, 2017). In torch: OneCycleLR.
 
+    It starts at `max_lr / div_factor`, rises for the share `warmup` of the run, and ends at its start over `final_div_factor`.
     `momentum_range` (low, high) moves the momentum opposite to the learning rate. It is off by default, unlike in torch.
+
+    >>> schedule = fr.OneCycle(max_lr=0.5)
+    >>> [round(schedule(step, 100), 6) for step in (0, 29, 99)]
+    [0.02, 0.5, 2e-06]
     """
 
     kind: Literal["one-cycle"] = "one-cycle"
@@ -167,9 +206,13 @@ class OneCycle(_Schedule):
 
 
 class OneCycleTail(OneCycle):
-    """`OneCycle` up to `tail_start`, a fraction of the run, and from there on the constant `tail_lr`.
+    """A `OneCycle` schedule up to `tail_start`, a fraction of the run, and from there on the constant `tail_lr`.
 
     The original report used it for a slightly higher learning rate in the last quarter of a run.
+
+    >>> schedule = fr.OneCycleTail(max_lr=0.5, tail_lr=0.01)
+    >>> [schedule(step, 100) for step in (29, 75, 99)]
+    [0.5, 0.01, 0.01]
     """
 
     kind: Literal["one-cycle-tail"] = "one-cycle-tail"  # type: ignore[assignment]
@@ -183,9 +226,13 @@ class OneCycleTail(OneCycle):
 
 
 class Cyclic(_Schedule):
-    """`num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). In torch: CyclicLR, with the same modes.
+    """A schedule of `num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). In torch: CyclicLR, with the same modes.
 
     In mode "triangular2" each triangle is half as high as the one before it.
+
+    >>> schedule = fr.Cyclic(min_lr=0.1, max_lr=0.5, num_cycles=2)
+    >>> [schedule(step, 100) for step in (0, 25, 50, 75, 100)]
+    [0.1, 0.5, 0.1, 0.5, 0.1]
     """
 
     kind: Literal["cyclic"] = "cyclic"
@@ -211,9 +258,13 @@ class Cyclic(_Schedule):
 
 
 class Plateau(_Schedule):
-    """Multiplies `lr` by `factor` whenever the training loss has not improved for more than `patience` epochs.
+    """A schedule that multiplies `lr` by `factor` whenever the training loss has not improved for more than `patience` epochs.
 
     In torch: ReduceLROnPlateau. A schedule that watched the test loss instead would tune on the test set.
+
+    >>> schedule = fr.Plateau(lr=0.1, factor=0.5, patience=1)
+    >>> schedule(step=40, total_steps=100, epoch_losses=[0.7, 0.6, 0.6, 0.6])
+    0.05
     """
 
     kind: Literal["plateau"] = "plateau"

@@ -13,7 +13,14 @@ from fastresnet.errors import UserError
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one split: `images` uint8 [N, C, H, W], `labels` int64 [N] in [0, len(class_names))."""
+    """Labelled images of one split: `images` uint8 [N, C, H, W], `labels` int64 [N] in [0, len(class_names)).
+
+    Raises UserError for other tensors.
+
+    >>> images, labels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    >>> fr.ImageSet(images, labels, class_names=("cat", "dog"))
+    ImageSet(4 images [3, 32, 32], 2 classes)
+    """
 
     images: Tensor
     labels: Tensor
@@ -78,7 +85,12 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test split, the training set's channel statistics for pixels in [0, 1], and the source of the data."""
+    """A data set: both splits, the training set's channel statistics for pixels in [0, 1], and the source of the data.
+
+    >>> dataset = fr.load_dataset("fashion-sample")
+    >>> len(dataset.train), len(dataset.test), dataset.mean, dataset.train.class_names[0]
+    (4000, 1000, (0.286,), 'T-shirt/top')
+    """
 
     name: str
     train: ImageSet
@@ -92,6 +104,11 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
     """A data set of the caller's own tensors, with statistics measured on the training images.
 
     Raises UserError if the two splits differ in shape or classes.
+
+    >>> images, labels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+    >>> pets = fr.ImageSet(images, labels, class_names=("cat", "dog"))
+    >>> fr.from_tensors("pets", train=pets, test=pets).mean
+    (0.0, 0.0, 0.0)
     """
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(f"{name}: train and test differ: images {list(train.images.shape[1:])} and {list(test.images.shape[1:])}")

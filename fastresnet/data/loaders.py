@@ -26,7 +26,7 @@ Source = str | Path | Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor
 def loaders(
     data: Source, *, seed: int = 0, device: str | None = None, data_dir: str | Path | None = None, **settings: Any
 ) -> tuple[ImageBatches, ImageBatches]:
-    """Batches for training and for testing.
+    """Batches of a data set for training and for testing.
 
     `data` is a name of `fastresnet data list`; a folder of images (train/CLASS/*.png and test/CLASS/*.png); a file .npz of
     tensors; a `Dataset`; an `ImageSet` for training and one for testing; or four tensors, images uint8 [N, C, H, W] and labels
@@ -36,10 +36,10 @@ def loaders(
     yields the next epoch. Order and augmentation depend on `seed` and the epoch alone. Raises UserError for settings that are
     not allowed or do not fit the data.
 
-        >>> train, test = loaders("fashion-sample", batch_size=100, flip="random")
-        >>> images, labels = next(iter(train))
-        >>> images.shape, labels.shape
-        (torch.Size([100, 1, 28, 28]), torch.Size([100]))
+    >>> train, test = fr.loaders("fashion-sample", batch_size=100, flip="random")
+    >>> images, labels = next(iter(train))
+    >>> images.shape, labels.shape
+    (torch.Size([100, 1, 28, 28]), torch.Size([100]))
     """
     if "name" in settings:
         raise UserError(f"loaders: name: the data set is the first argument, got name={settings['name']!r} as well")

@@ -15,7 +15,12 @@ _WHITENING_IMAGES = 5_000
 
 
 class DavidNet(nn.Module):
-    """A stem, layers that each halve the image, a global pool and a scaled linear head without bias."""
+    """Page's DAVIDnet (2018): a stem, layers that each halve the image, a global pool and a scaled linear head without bias.
+
+    >>> model = fr.DavidNet(fr.DavidNetConfig(num_classes=100))
+    >>> model(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 100])
+    """
 
     def __init__(self, config: DavidNetConfig) -> None:
         super().__init__()

@@ -49,7 +49,12 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A stem, four stages of basic blocks, a global average pool, dropout and a linear classifier."""
+    """A ResNet: a stem, four stages of basic blocks, a global average pool, dropout and a linear classifier.
+
+    >>> model = fr.ResNet(fr.ResNetConfig(num_classes=100))
+    >>> model(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 100])
+    """
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -92,7 +97,12 @@ class ResNet(nn.Module):
 
 
 def resnet10(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
-    """A ResNet with ten weighted layers. Arguments and errors are those of `resnet18`."""
+    """A freshly initialised ResNet with ten weighted layers. Arguments and errors are those of `resnet18`.
+
+    >>> model = fr.resnet10(channels=(8, 16, 32, 64), in_channels=1, seed=0)
+    >>> model(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
+    """
     return _resnet(10, num_classes, seed, options)
 
 
@@ -101,15 +111,20 @@ def resnet18(num_classes: int = 10, *, seed: int | None = None, **options: Any) 
 
     Equal seeds give equal weights; None uses torch's global generator. Raises UserError for an option that is not allowed.
 
-        >>> model = resnet18(channels=(32, 64, 128, 256), stem="3x3/1", stem_pool="none", seed=0)
-        >>> model(torch.zeros(2, 3, 32, 32)).shape
-        torch.Size([2, 10])
+    >>> model = fr.resnet18(channels=(32, 64, 128, 256), stem="3x3/1", stem_pool="none", seed=0)
+    >>> model(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
     return _resnet(18, num_classes, seed, options)
 
 
 def resnet34(num_classes: int = 10, *, seed: int | None = None, **options: Any) -> ResNet:
-    """A ResNet with 34 weighted layers. Arguments and errors are those of `resnet18`."""
+    """A freshly initialised ResNet with 34 weighted layers. Arguments and errors are those of `resnet18`.
+
+    >>> model = fr.resnet34(num_classes=100, seed=0)
+    >>> model(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 100])
+    """
     return _resnet(34, num_classes, seed, options)
 
 

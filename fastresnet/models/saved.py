@@ -29,7 +29,15 @@ _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "wei
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A network in evaluation mode, with the shape [C, H, W], channel statistics and classes of its training images."""
+    """A trained network that classifies images: in evaluation mode, with the shape [C, H, W], channel statistics and classes of
+    its training images.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> saved = fr.train(config).saved
+    >>> saved.predict(torch.zeros(2, 1, 28, 28, dtype=torch.uint8)).shape
+    torch.Size([2, 10])
+    """
 
     config: RunConfig
     model: nn.Module
@@ -100,7 +108,13 @@ class SavedModel:
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:
-    """Writes a network, such as `train(...).saved`, to a file atomically and returns its path."""
+    """Writes a network, such as `train(...).saved`, to a file atomically and returns its path.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> print(fr.save_model(fr.train(config).saved, "model.pt"))
+    model.pt
+    """
     path = Path(path)
     state = {
         "format": _FORMAT,
@@ -116,7 +130,13 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
 
 
 def load_model(path: str | Path) -> SavedModel:
-    """Reads a saved network onto the CPU. Raises UserError that names the file if it does not hold a whole network."""
+    """Reads a saved network onto the CPU. Raises UserError that names the file if it does not hold a whole network.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> fr.load_model(fr.save_model(fr.train(config).saved, "model.pt"))
+    SavedModel(resnet, 10 classes, images [1, 28, 28])
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")

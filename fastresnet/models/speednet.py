@@ -16,7 +16,13 @@ from fastresnet.models.whitening import whitening_filters
 
 
 class SpeedNet(nn.Module):
-    """A patch layer, groups of convolutions that each halve the image, a global pool and a linear head without bias."""
+    """A small network that learns fast: a patch layer, groups of convolutions that each halve the image, a global pool and a
+    linear head without bias.
+
+    >>> model = fr.SpeedNet(fr.SpeedNetConfig(num_classes=100))
+    >>> model(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 100])
+    """
 
     def __init__(self, config: SpeedNetConfig) -> None:
         super().__init__()

@@ -13,9 +13,15 @@ class EpochRecord(Frozen):
     """Results of one epoch. Accuracies are in [0, 1], losses in nats.
 
     A loss that is not finite is None. The test results of an epoch that was not evaluated are None.
+
+    >>> batch = torch.zeros(8, 1, 28, 28), torch.arange(8)
+    >>> result = fr.fit(fr.resnet10(in_channels=1), [batch], epochs=2)
+    >>> result.epochs[-1].lr, result.epochs[-1].test_accuracy
+    (0.1, None)
     """
 
     epoch: int
+    """Counted from 1."""
     lr: float
     """Learning rate of the epoch's last step."""
     train_loss: float | None
@@ -79,7 +85,14 @@ class Outcome(Frozen):
 
 
 class RunRecord(Frozen):
-    """The record of one run, which `config.hash` and `seed` identify."""
+    """The record of one run, which `config.hash` and `seed` identify.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> record = fr.train(config).record
+    >>> record.outcome.status, record.seed, record.config_hash == config.hash
+    ('finished', 0, True)
+    """
 
     schema_version: Literal[1] = 1
     config_hash: str

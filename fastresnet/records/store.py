@@ -21,9 +21,16 @@ _NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 
 
 class Store:
-    """Folders of records, each at STUDY/EXPERIMENT/VARIANT-HASH-seedN.json. New records go into the first folder.
+    """Finds and keeps records in folders, each at STUDY/EXPERIMENT/VARIANT-HASH-seedN.json. New ones go into the first folder.
 
     A folder is a path or a URL.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> store = fr.Store(["records"])
+    >>> _ = store.save(fr.train(config).record, "mine", experiment="first", variant="plain")
+    >>> store.find(config.hash, seed=0).outcome.status
+    'finished'
     """
 
     def __init__(self, folders: Sequence[Place]) -> None:
@@ -127,9 +134,11 @@ def load_frame(folder: Place) -> pd.DataFrame:
     A copy of a record under another name, such as `… (conflicted copy).json`, is left out, with a warning. Raises UserError for
     a folder that does not exist or holds no records.
 
-        >>> load_frame("no-such-folder")
-        Traceback (most recent call last):
-        fastresnet.errors.UserError: no-such-folder: no such folder of records
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> _ = fr.Store(["records"]).save(fr.train(config).record, "mine", "first", "plain")
+    >>> fr.load_frame("records")[["experiment", "variant", "outcome"]].values.tolist()
+    [['first', 'plain', 'finished']]
     """
     opened = open_folder(folder)
     rows: dict[tuple[str, str, Key], dict[str, object]] = {}

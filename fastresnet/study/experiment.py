@@ -12,7 +12,13 @@ from fastresnet.records.store import Key
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question and its variants: named configurations, each trained with every seed."""
+    """A question and its variants: named configurations, each trained with every seed.
+
+    >>> variants = {f"{depth} layers": fr.RunConfig(model={"depth": depth}) for depth in (18, 34)}
+    >>> depth = fr.Experiment("depth", "Do more layers help?", variants, seeds=(0, 1, 2))
+    >>> len(fr.Study("mine", "cpu", {"depth": depth}, fr.Store(["records"])).missing())
+    6
+    """
 
     id: str
     question: str
@@ -38,7 +44,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment with its records by variant. Every variant has the same seeds; both are in the order declared."""
+    """Results of an experiment: its records by variant. Every variant has the same seeds; both are in the order declared.
+
+    >>> results = fr.open_study("fashionmnist_speed", edition="small").recorded("F8")
+    >>> results.frame().columns[:4].tolist()
+    ['variant', 'seed', 'outcome', 'test_accuracy']
+    """
 
     experiment: Experiment
     edition: str

@@ -32,7 +32,15 @@ _NOT_CHANGES = ("device", "scale", "changed", "edition")
 
 @dataclass(frozen=True)
 class Study:
-    """The experiments of a chapter under given parameters, and the store of their records."""
+    """Experiments and the store of their records: those of a chapter, from `open_study`, or others.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> first = fr.Experiment("first", "Does it run?", {"plain": config}, seeds=(0,))
+    >>> study = fr.Study("mine", "cpu", {"first": first}, fr.Store(["records"]))
+    >>> study.run("first").seeds
+    (0,)
+    """
 
     name: str
     edition: str
@@ -214,11 +222,15 @@ def open_study(
     results: Place | None = None,
     data_dir: Path | None = None,
 ) -> Study:
-    """Opens a study with an edition's parameters, some of them replaced by `parameters`.
+    """Opens the study of a chapter with an edition's parameters, some of them replaced by `parameters`.
 
     Records are looked for, and new ones kept, in `results` alone, a folder or a URL. Without it, they are looked for and kept
     in the committed record; new records of the quick edition and of changed parameters are kept in the build folder. Raises
-    UserError for an unknown study, edition or parameter, or a value that is not allowed.
+    UserError for an unknown study, edition or parameter, a value that is not allowed, or outside a checkout.
+
+    >>> study = fr.open_study("findings", parameters={"epochs": 2})
+    >>> study.experiment("final").question
+    "How far do the report's two final models get?"
     """
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}

@@ -39,10 +39,10 @@ def evaluate(
     mirror image, and `test_shift` adds views moved diagonally by that many pixels. Only a share `test_share` of each batch, its
     least confident images, gets these views. Each process of a group scores its own batches; all return the common score.
 
-        >>> from fastresnet import loaders, resnet10
-        >>> _, test = loaders("fashion-sample")
-        >>> 0 <= evaluate(resnet10(in_channels=1), test).accuracy <= 1
-        True
+    >>> _, test = fr.loaders("fashion-sample", test_images=100)
+    >>> score = fr.evaluate(fr.resnet10(in_channels=1), test)
+    >>> 0 <= score.accuracy <= 1
+    True
     """
     model.eval()
     batches = as_batches(batches, next((weight.device for weight in model.parameters()), torch.device("cpu")))

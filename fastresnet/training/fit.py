@@ -41,12 +41,11 @@ def fit(
     resumable. `watch` follows the run and may end it. Raises UserError, before any training, for settings that are not allowed,
     and for first batches that are not images float32 and labels int64 [N], or that the network cannot take.
 
-        >>> from fastresnet import OneCycle, loaders, resnet10
-        >>> train, test = loaders("fashion-sample", batch_size=100)
-        >>> model = resnet10(channels=(8, 16, 32, 64), in_channels=1)
-        >>> result = fit(model, train, test, epochs=2, schedule=OneCycle(max_lr=0.2), momentum=0.9)
-        >>> result.outcome.status, len(result.epochs)
-        ('finished', 2)
+    >>> train, test = fr.loaders("fashion-sample", train_images=500, test_images=100, batch_size=100)
+    >>> model = fr.resnet10(channels=(8, 16, 32, 64), in_channels=1)
+    >>> result = fr.fit(model, train, test, epochs=2, schedule=fr.OneCycle(max_lr=0.2), momentum=0.9)
+    >>> result.outcome.status, len(result.epochs)
+    ('finished', 2)
     """
     config, seed = parse(settings, TrainConfig, "fit"), check_seed(seed)
     if not isinstance(model, nn.Module):

@@ -31,7 +31,13 @@ from fastresnet.training.step import Steps
 
 @dataclass(frozen=True)
 class FitResult:
-    """Result of training: its epochs, its outcome, and the network that was evaluated (with EMA, the averaged weights)."""
+    """Result of training: its epochs, its outcome, and the network that was evaluated (with EMA, the averaged weights).
+
+    >>> batch = torch.zeros(8, 1, 28, 28), torch.arange(8)
+    >>> result = fr.fit(fr.resnet10(in_channels=1), [batch], epochs=2)
+    >>> result.outcome.status, len(result.epochs), result.test_accuracy
+    ('finished', 2, None)
+    """
 
     epochs: tuple[EpochRecord, ...]
     outcome: Outcome

@@ -22,7 +22,16 @@ _SECONDS_BETWEEN_LOSSES = 1.0
 
 @dataclass(frozen=True)
 class TakenStep:
-    """A training step that has just been taken."""
+    """A training step that has just been taken, as a `Watcher` is told of it.
+
+    >>> class Rates(fr.Watcher):
+    ...     def step_done(self, step):
+    ...         print(step.number, step.total, step.lr)
+    >>> batch = torch.zeros(8, 1, 28, 28), torch.arange(8)
+    >>> _ = fr.fit(fr.resnet10(in_channels=1), [batch], epochs=2, watch=Rates())
+    1 2 0.1
+    2 2 0.1
+    """
 
     number: int
     """Counted from 1."""
@@ -37,7 +46,16 @@ class TakenStep:
 
 class Watcher:
     """Follows a run: a subclass overrides what it wants to know of. An exception that it raises ends the run and leaves the call
-    that trains."""
+    that trains.
+
+    >>> class Printed(fr.Watcher):
+    ...     def epoch_done(self, epoch):
+    ...         print(epoch.epoch, epoch.test_accuracy)
+    >>> batch = torch.zeros(8, 1, 28, 28), torch.arange(8)
+    >>> _ = fr.fit(fr.resnet10(in_channels=1), [batch], epochs=2, watch=Printed())
+    1 None
+    2 None
+    """
 
     def resumed(self, epochs: Sequence[EpochRecord], step: int) -> None:
         """Called once if the run continues from a checkpoint, after so many epochs and steps."""

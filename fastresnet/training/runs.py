@@ -38,7 +38,14 @@ from fastresnet.training.variants import choose_variant
 
 @dataclass(frozen=True)
 class RunResult:
-    """Result of a run: its record, the trained network on the device it was trained on, and that network ready to be saved."""
+    """Result of a run: its record, the trained network on the device it was trained on, and that network ready to be saved.
+
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> result = fr.train(config)
+    >>> result.record.outcome.status, result.saved
+    ('finished', SavedModel(resnet, 10 classes, images [1, 28, 28]))
+    """
 
     record: RunRecord
     model: nn.Module
@@ -69,9 +76,10 @@ def train(
     the run and may end it. `group` joins the calls in several processes into one run. Raises UserError, before any training, if
     the configuration does not fit the data or the device, and OutOfMemory if a batch does not fit into memory.
 
-        >>> config = RunConfig(data={"name": "fashion-sample"}, model={"in_channels": 1}, train={"epochs": 0.1})
-        >>> train(config).record.outcome.status
-        'finished'
+    >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
+    >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
+    >>> fr.train(config).record.outcome.status
+    'finished'
     """
     run = _Run.begin(config, seed, device, group)
     config = run.config
