@@ -111,6 +111,7 @@ def _flips(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def scheduled(config: RunConfig, schedule: Schedule, changes: Changes | None = None) -> RunConfig:
+    """A configuration with another schedule, and with other changes if there are any."""
     return config.with_changes({"train.schedule": schedule, **(changes or {})})
 
 

@@ -110,6 +110,7 @@ def statistics(  # type: ignore[no-untyped-def]
 
 @triton.jit(do_not_specialize=["programs"])
 def add_up(partial, sums, channels, programs, PROGRAMS: tl.constexpr, CHANNELS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Writes both sums of `partial`, each over all programs, to `sums`, fp32 [2, channels]."""
     channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     for which in tl.static_range(2):
         total = _sum_of_partial(partial, which, channels, programs, PROGRAMS, CHANNELS)
@@ -121,6 +122,7 @@ def norm_and_activate(  # type: ignore[no-untyped-def]
     x, residual, mean, rstd, bias, out, rows, height, width, channels,
     ACTIVATION: tl.constexpr, POOL: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
 ):  # fmt: skip
+    """Pools x if POOL, normalises it with `mean`, `rstd` and `bias`, adds any residual, and writes the activation to `out`."""
     channel = tl.arange(0, CHANNELS)[None, :]
     known = channel < channels
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
