@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import fastresnet as fr
 from fastresnet.data.vision import import_torchvision
+from fastresnet.models.whitening import whitening_filters
 from fastresnet.training.optim import make_optimizers
 
 from .conftest import ROOT
@@ -177,6 +178,30 @@ def test_every_parameter_is_in_one_group_of_an_optimiser(settings):
 def test_unfit_settings_are_refused_before_training(settings, message):
     with pytest.raises(fr.UserError, match=message):
         fr.fit(nn.Linear(2, 2), [(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64))], **settings)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Flatten(), nn.Linear(768, 3)),
+        fr.resnet10(3, channels=(8, 8, 8, 8)),
+        fr.SpeedNet(fr.SpeedNetConfig(widths=(8, 16), num_classes=3, activation="silu")),
+    ],
+    ids=["plain", "resnet", "silu"],
+)
+def test_kernels_that_a_network_does_not_have_are_refused(model):
+    images, labels = some_images(4)
+    with pytest.raises(fr.UserError, match=r"fused_kernels: .* allowed: a SpeedNet with gelu or relu"):
+        fr.fit(model, [(images.float(), labels)], epochs=1, fused_kernels=True)
+
+
+def test_whitened_network_is_prepared_from_the_first_images_of_any_batches():
+    pixels, labels = some_images(90)
+    images = (pixels.float() - 60) / 40
+    model = fr.SpeedNet(fr.SpeedNetConfig(widths=(8, 16), num_classes=3, whitening_images=50))
+    fr.fit(model, [(images[start : start + 30], labels[start : start + 30]) for start in (0, 30, 60)], epochs=1)
+    half = len(model.stem.weight) // 2
+    assert torch.equal(model.stem.weight[:half], whitening_filters(images[:50], model.config.patch)[:half])
 
 
 def test_batches_that_can_be_gone_through_only_once_are_refused():

@@ -101,6 +101,15 @@ class IterableBatches:
         """Batches of one epoch."""
         yield from self.iterable
 
+    def first_images(self, num_images: int) -> Tensor:
+        """Images of the first batches, as they come: float32 [at most num_images, C, H, W]."""
+        found: list[Tensor] = []
+        for images, _ in self.iterable:
+            found.append(images)
+            if sum(map(len, found)) >= num_images:
+                break
+        return torch.cat(found)[:num_images].to(self.device)
+
     def note_losses(self, epoch: int, losses: Tensor) -> None:
         """Does nothing, since these batches do not depend on losses."""
 

@@ -38,8 +38,9 @@ def fit(
     `train` and `test` come from `loaders`, or are other iterables of (images, labels) with a length, such as a DataLoader.
     `settings` are the fields of `TrainConfig`. `seed` seeds torch's generator, which dropout draws from. `device` is cuda, mps
     or cpu; None takes the device of the batches, else the fastest there is. `checkpoint` names a file that makes the run
-    resumable. `watch` follows the run and may end it. Raises UserError, before any training, for settings that are not allowed,
-    and for first batches that are not images float32 and labels int64 [N], or that the network cannot take.
+    resumable. `watch` follows the run and may end it. A whitened network gets its first filters from the first images of `train`.
+    Raises UserError, before any training, for settings that are not allowed, and for first batches that are not images float32
+    and labels int64 [N], or that the network cannot take.
 
     >>> train, test = fr.loaders("fashion-sample", train_images=500, test_images=100, batch_size=100)
     >>> model = fr.resnet10(channels=(8, 16, 32, 64), in_channels=1)
@@ -62,9 +63,9 @@ def fit(
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
     with trusted_threads(model, chosen):
-        if isinstance(model, Prepared) and isinstance(train, ImageBatches):
+        if isinstance(model, Prepared):
             with timer.phase("train"):
-                model.prepare(train.first_images)
+                model.prepare(batches.first_images)
         identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}-{_digest(model, batches)}"
         place = Path(checkpoint) if checkpoint else None
         watchers = [watch] if watch else []

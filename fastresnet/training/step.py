@@ -30,8 +30,10 @@ from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.compute.kernels.convolution import take_gradients_from_products
 from fastresnet.compute.processes import ProcessGroup, accumulate
 from fastresnet.config import TrainConfig
+from fastresnet.config.models import FUSED_ACTIVATIONS
 from fastresnet.errors import UserError
 from fastresnet.models.protocols import HasParts
+from fastresnet.models.speednet import SpeedNet
 from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers, set_rates
 
 
@@ -42,14 +44,17 @@ class Steps:
         """`total` is the number of steps in the run."""
         self.config, self.model, self.total, self.group = config, model, total, group
         self.parts = Timer(device, STEP_PARTS, enabled=config.time_parts)
+        if config.fused_kernels and not (isinstance(model, SpeedNet) and model.config.activation in FUSED_ACTIVATIONS):
+            allowed = f"a SpeedNet with {' or '.join(FUSED_ACTIVATIONS)}"
+            raise UserError(f"fused_kernels: {type(model).__name__} has layers without such kernels; allowed: {allowed}")
+        if config.freeze and not isinstance(model, HasParts):
+            raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         # like Module.to(memory_format=...), which fails on weights of five dimensions
         model.to(device)._apply(lambda weight: weight.to(memory_format=self._layout) if weight.ndim == 4 else weight)
         self._fused = _fused_layers() if config.fused_kernels and device.type == "cuda" else None
         if self._fused:
             self._fused.fuse(model)
-        if config.freeze and not isinstance(model, HasParts):
-            raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
         if config.matmul_gradients and device.type == "cpu":
             take_gradients_from_products(model)
         graphed = config.cuda_graph and device.type == "cuda" and group.size == 1
