@@ -1,9 +1,12 @@
 """What `import fastresnet` offers, as somebody uses it who has read the README alone."""
 
 import doctest
+import inspect
 import re
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -207,6 +210,67 @@ def test_whitened_network_is_prepared_from_the_first_images_of_any_batches():
 def test_batches_that_can_be_gone_through_only_once_are_refused():
     with pytest.raises(fr.UserError, match="generator has no length or can be gone through only once"):
         fr.fit(nn.Linear(2, 2), (pair for pair in [()]), epochs=1)
+
+
+def network(config):
+    return fr.SavedModel(config, fr.build_model(config.model, 0), (), (1, 28, 28), (0.5,), (0.5,))
+
+
+def kept(run, checkpoint):
+    run(checkpoint=checkpoint)
+    return Path(checkpoint).is_file()
+
+
+PATHS = {
+    "SavedModel.predict_files.files": lambda path, record: [
+        str(error) for _, error in network(record.config).predict_files([path])
+    ],
+    "SavedModel.read_image.path": lambda path, record: network(record.config).read_image(path),
+    "Store.__init__.folders": lambda path, record: fr.Store(path).save(record, "study", "experiment", "variant"),
+    "Study.__init__.data_dir": lambda path, _: fr.Study(
+        "study", "cpu", {"A": fr.Experiment("A", "?", {"": fr.RunConfig()}, (0,))}, fr.Store([path]), data_dir=path
+    ).run("A"),
+    "fit.checkpoint": lambda path, record: kept(
+        partial(fr.fit, network(record.config).model, [(torch.zeros(4, 1, 28, 28), torch.arange(4))], epochs=2), path
+    ),
+    "load_dataset.data_dir": lambda path, _: fr.load_dataset("cifar10", path),
+    "load_frame.folder": lambda path, _: fr.load_frame(path),
+    "load_model.path": lambda path, _: fr.load_model(path),
+    "load_yaml.path": lambda path, _: fr.load_yaml(path, fr.RunConfig),
+    "loaders.data": lambda path, _: fr.loaders(path),
+    "loaders.data_dir": lambda path, _: fr.loaders("cifar10", data_dir=path),
+    "open_study.data_dir": lambda path, _: fr.open_study("cifar10_accuracy", results=path, data_dir=path).run("C1"),
+    "open_study.results": lambda path, _: len(fr.open_study("cifar10_accuracy", results=path).missing("C1")),
+    "save_model.path": lambda path, record: fr.save_model(network(record.config), path),
+    "train.checkpoint": lambda path, record: kept(partial(fr.train, record.config), path),
+    "train.data_dir": lambda path, _: fr.train(fr.RunConfig(), data_dir=path),
+}
+"""Uses of every public parameter that takes a path: an answer that is the same for a text and for a Path."""
+
+
+@pytest.mark.parametrize("use", PATHS.values(), ids=PATHS)
+def test_path_is_taken_as_a_text_too(use, record, tmp_path):
+    answers = []
+    for kind in (str, Path):
+        try:
+            answers.append(use(kind(tmp_path / "place"), record))
+        except fr.UserError as error:
+            answers.append(str(error))
+    assert answers[0] == answers[1]
+
+
+def test_every_parameter_that_takes_a_path_is_tried():
+    functions = {}
+    for name in fr.__all__:
+        each = getattr(fr, name)
+        members = {"": each} if inspect.isfunction(each) else vars(each) if inspect.isclass(each) else {}
+        functions |= {f"{name}.{key}".strip("."): member for key, member in members.items() if inspect.isfunction(member)}
+    assert PATHS.keys() == {
+        f"{name}.{key}"
+        for name, function in functions.items()
+        for key, annotation in function.__annotations__.items()
+        if "Path" in str(annotation) and key != "return" and "._" not in name.replace("__init__", "")
+    }
 
 
 def test_torch_is_loaded_only_for_what_needs_it():

@@ -45,8 +45,7 @@ def loaders(
         raise UserError(f"loaders: name: the data set is the first argument, got name={settings['name']!r} as well")
     name = _name(data) if isinstance(data, str | Path) else GIVEN
     config, seed = parse({"name": name, **settings}, DataConfig, "loaders"), check_seed(seed)
-    folder = Path(data_dir) if data_dir else None
-    dataset = load_dataset(name, folder, image_size=config.image_size) if isinstance(data, str | Path) else _given(data)
+    dataset = load_dataset(name, data_dir, image_size=config.image_size) if isinstance(data, str | Path) else _given(data)
     return make_batches(config, dataset, choose_device(device), seed)
 
 

@@ -52,17 +52,17 @@ class Source:
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def data_folders(data_dir: Path | None) -> list[Path]:
+def data_folders(data_dir: str | Path | None) -> list[Path]:
     """The local folders to search, from first to last. Raises UserError if the requested folder does not exist."""
-    asked_for = data_dir or (Path(os.environ["FASTRESNET_DATA"]) if os.environ.get("FASTRESNET_DATA") else None)
-    if asked_for and not asked_for.is_dir():
+    asked_for = data_dir or os.environ.get("FASTRESNET_DATA")
+    if asked_for and not Path(asked_for).is_dir():
         raise UserError(f"{asked_for}: no such folder; --data-dir or FASTRESNET_DATA must name one that exists")
-    return [folder for folder in (asked_for, cache_folder() / "data") if folder]
+    return [Path(folder) for folder in (asked_for, cache_folder() / "data") if folder]
 
 
 def load_dataset(
     name: str,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     *,
     channels: int | None = None,
     image_size: int | None = None,

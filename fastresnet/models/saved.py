@@ -64,7 +64,7 @@ class SavedModel:
         return self._classify(self._prepare(images))
 
     @torch.inference_mode()
-    def predict_files(self, files: Sequence[Path], batch_size: int = 64) -> Iterator[tuple[Path, Tensor | UserError]]:
+    def predict_files(self, files: Sequence[str | Path], batch_size: int = 64) -> Iterator[tuple[str | Path, Tensor | UserError]]:
         """Yields each image file with its probabilities [classes], or with the UserError that says why it has none.
 
         A batch is read and classified at a time, so that memory does not grow with the number of files. Raises UserError if the
@@ -79,16 +79,16 @@ class SavedModel:
             for file, each in zip(batch, read, strict=True):
                 yield file, each if isinstance(each, UserError) else next(probabilities)
 
-    def read_image(self, path: Path) -> Tensor:
+    def read_image(self, path: str | Path) -> Tensor:
         """Reads an image file as uint8 [1, C, H, W], grey or RGB as the network requires. Raises UserError if it is no image."""
-        return torch.from_numpy(as_pixels(read_picture(path, self._mode())))[None]
+        return torch.from_numpy(as_pixels(read_picture(Path(path), self._mode())))[None]
 
     def _mode(self) -> Mode:
         if (channels := self.image_shape[0]) not in MODES:
             raise UserError(f"the network takes images of {channels} channels; image files have 1 or 3")
         return MODES[channels]
 
-    def _try_to_read(self, file: Path) -> Tensor | UserError:
+    def _try_to_read(self, file: str | Path) -> Tensor | UserError:
         try:
             return self._prepare(self.read_image(file))
         except UserError as error:

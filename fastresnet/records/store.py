@@ -23,7 +23,7 @@ _NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 class Store:
     """Finds and keeps records in folders, each at STUDY/EXPERIMENT/VARIANT-HASH-seedN.json. New ones go into the first folder.
 
-    A folder is a path or a URL.
+    A folder is a path or a URL; there may be one or several.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
@@ -33,8 +33,8 @@ class Store:
     'finished'
     """
 
-    def __init__(self, folders: Sequence[Place]) -> None:
-        self.folders = tuple(dict.fromkeys(folders))
+    def __init__(self, folders: Place | Sequence[Place]) -> None:
+        self.folders: tuple[Place, ...] = tuple(dict.fromkeys([folders] if isinstance(folders, str | Path) else folders))
 
     def find(self, config_hash: str, seed: int) -> RunRecord | None:
         """The record of one run that finished or diverged; None if there is none. Raises UserError like `find_all`."""

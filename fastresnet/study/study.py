@@ -46,7 +46,7 @@ class Study:
     edition: str
     experiments: Mapping[str, Experiment]
     store: Store
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
     device: str | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     """The parameters that are not the edition's own, device and scale aside."""
@@ -188,7 +188,7 @@ def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
 def train_all(
     runs: Sequence[Run],
     store: Store,
-    data_dir: Path | None,
+    data_dir: str | Path | None,
     device: str | None,
     *,
     progress: bool = False,
@@ -220,7 +220,7 @@ def open_study(
     edition: str = "quick",
     parameters: Mapping[str, Any] | None = None,
     results: Place | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
 ) -> Study:
     """Opens the study of a chapter with an edition's parameters, some of them replaced by `parameters`.
 

@@ -19,7 +19,7 @@ class RunFailed(RuntimeError):
     """A run ended in an exception. The message names the run, the reason, and the place of the record."""
 
 
-def train_and_save(run: Run, store: Store, data_dir: Path | None, device: str | None, *, progress: bool) -> RunRecord:
+def train_and_save(run: Run, store: Store, data_dir: str | Path | None, device: str | None, *, progress: bool) -> RunRecord:
     """Trains one run from its checkpoint, if it has one, and saves its record.
 
     A run that raises is recorded as failed and raises RunFailed. Nothing is recorded of a configuration that cannot be used,
@@ -57,7 +57,7 @@ def record_failure(run: Run, store: Store, reason: str, device: str | None, star
     return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; {where}")
 
 
-def train_trial(run: Run, folders: tuple[Place, ...], data_dir: Path | None, device: str | None) -> RunRecord:
+def train_trial(run: Run, folders: tuple[Place, ...], data_dir: str | Path | None, device: str | None) -> RunRecord:
     """Trains a run and saves its record, or returns the record that a worker saved before it was lost.
 
     Raises the errors of `train_and_save`.

@@ -83,7 +83,7 @@ def train(
     """
     run = _Run.begin(config, seed, device, group)
     config = run.config
-    dataset, batches, test_batches = run.load(dataset, Path(data_dir) if data_dir else None, progress)
+    dataset, batches, test_batches = run.load(dataset, data_dir, progress)
     warn_if_autocast_is_slow(config.train, run.device)
     model = run.build(start)
     total_images = round(config.train.epochs * batches.num_images)
@@ -139,7 +139,9 @@ class _Run:
         reset_peak_memory(chosen)
         return cls(config, seed, chosen, group, Timer(chosen), started, source_revision())
 
-    def load(self, dataset: Dataset | None, data_dir: Path | None, progress: bool) -> tuple[Dataset, ImageBatches, ImageBatches]:
+    def load(
+        self, dataset: Dataset | None, data_dir: str | Path | None, progress: bool
+    ) -> tuple[Dataset, ImageBatches, ImageBatches]:
         """Loads the data set and returns it with its batches for training and for testing."""
         name = self.config.data.name
         if dataset is None and name == GIVEN:
