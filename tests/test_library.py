@@ -91,6 +91,20 @@ def test_loaders_take_images_from_anywhere(kind, tmp_path):
     assert result.test_accuracy is not None
 
 
+def test_names_of_classes_are_equal_in_any_sequence():
+    train, test = (fr.ImageSet(*some_images(6), kind(("red", "green", "blue"))) for kind in (list, tuple))
+    assert fr.from_tensors("mine", train, test).train.class_names == ("red", "green", "blue")
+
+
+def test_device_may_be_one_of_torch(tiny):
+    cpu = torch.device("cpu")
+    batches, _ = fr.loaders("fashion-sample", train_images=40, test_images=10, device=cpu)
+    assert fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1), batches, epochs=1, device=cpu).outcome.status == "finished"
+    assert fr.train(tiny, device=cpu).record.machine.device == "cpu"
+    with pytest.raises(fr.UserError, match="cannot use 'cuda:99' here; allowed: .*cpu"):
+        fr.loaders("fashion-sample", device=torch.device("cuda:99"))
+
+
 def test_data_set_of_ones_own_is_trained_on_under_no_other_name():
     train, test = (fr.ImageSet(*some_images(count), ("red", "green", "blue")) for count in (30, 12))
     config = fr.RunConfig(

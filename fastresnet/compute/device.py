@@ -17,7 +17,7 @@ _SLOWER = 2.0
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def choose_device(name: str | None = None) -> torch.device:
+def choose_device(name: str | torch.device | None = None) -> torch.device:
     """The named device, or the first available of cuda, mps and cpu. Raises UserError if torch cannot use the named one."""
     counts = {
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
@@ -28,8 +28,8 @@ def choose_device(name: str | None = None) -> torch.device:
     if name is None:
         return torch.device(available[0])
     allowed = [each for kind in available for each in (kind, *(f"{kind}:{index}" for index in range(counts[kind])))]
-    if name not in allowed:
-        raise UserError(f"device: torch {torch.__version__} cannot use {name!r} here; allowed: {', '.join(allowed)}")
+    if str(name) not in allowed:
+        raise UserError(f"device: torch {torch.__version__} cannot use {str(name)!r} here; allowed: {', '.join(allowed)}")
     return torch.device(name)
 
 

@@ -27,6 +27,7 @@ class ImageSet:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(self.class_names))  # so that a list of the same names is equal
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise UserError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:

@@ -24,7 +24,12 @@ Source = str | Path | Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor
 
 
 def loaders(
-    data: Source, *, seed: int = 0, device: str | None = None, data_dir: str | Path | None = None, **settings: Any
+    data: Source,
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    data_dir: str | Path | None = None,
+    **settings: Any,
 ) -> tuple[ImageBatches, ImageBatches]:
     """Batches of a data set for training and for testing.
 

@@ -28,7 +28,7 @@ def fit(
     test: Iterable[tuple[Tensor, Tensor]] | None = None,
     *,
     seed: int = 0,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
     watch: Watcher | None = None,
     **settings: Any,

@@ -62,7 +62,7 @@ def train(
     dataset: Dataset | None = None,
     start: SavedModel | None = None,
     data_dir: str | Path | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = False,
     watch: Watcher | None = None,
@@ -126,7 +126,7 @@ class _Run:
     """Revision of the source when the run began: somebody may commit or edit while it goes on."""
 
     @classmethod
-    def begin(cls, config: RunConfig | str, seed: int, device: str | None, group: ProcessGroup) -> "_Run":
+    def begin(cls, config: RunConfig | str, seed: int, device: str | torch.device | None, group: ProcessGroup) -> "_Run":
         started, seed = datetime.now(UTC), check_seed(seed)
         if not isinstance(config, RunConfig | str):
             raise UserError(f"config: must be a RunConfig or the name of a recipe, got {type(config).__name__}")
