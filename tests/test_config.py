@@ -8,7 +8,7 @@ from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.parsing import load_yaml, parse
 from fastresnet.config.recipes import RECIPES
-from fastresnet.config.schedules import OneCycle
+from fastresnet.config.schedules import Constant, Linear, OneCycle, PiecewiseLinear
 from fastresnet.errors import UserError
 from fastresnet.records.store import read_record
 
@@ -30,6 +30,7 @@ from .conftest import ROOT
         ({"train": {"cuda_graph": True, "lars": {"trust": 0.02}}}, r"cuda_graph: a step cannot be recorded with lars"),
         ({"train": {"compile": True, "fused_kernels": True}}, "fused_kernels: torch.compile makes kernels of its own"),
         ({"train": {"compile": True, "matmul_gradients": True}}, "matmul_gradients: not tried with torch.compile"),
+        ({"train": {"lr": 0.2}}, r"train: lr: a learning rate .* schedule=Constant\(lr=0\.2\).* {kind: constant, lr: 0\.2}$"),
         ({"train": {"fused_kernels": True}}, r"train\.fused_kernels: there are some for a speednet with gelu or relu alone"),
         ({"train": {"cuda_graph": True, "time_parts": True}}, r"cuda_graph: a step cannot be recorded with time_parts"),
         ({"model": {"depth": 19}}, r"model\.depth: Input should be 10, 18 or 34, got 19"),
@@ -77,6 +78,22 @@ def test_changes_derive_a_checked_copy():
     for path in ("epochs", "train.epoch", "nothing.epochs"):
         with pytest.raises(UserError, match="unknown key"):
             config.with_changes({path: 3})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "keys"),
+    [
+        (Constant(lr=0.1), "train.schedule.lr"),
+        (OneCycle(max_lr=0.1), "train.schedule.max_lr"),
+        (Linear(start_lr=0.1), "train.schedule.start_lr, train.schedule.end_lr"),
+        (PiecewiseLinear(points=((0, 0.1), (1, 0))), "train.schedule.points"),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+@pytest.mark.parametrize("key", ["train.lr", "train.learning_rate", "train.max_lr"])
+def test_rate_outside_the_schedule_is_told_its_key_in_it(schedule, keys, key):
+    with pytest.raises(UserError, match=f"^{key}: a learning rate belongs to its schedule; allowed: {keys}$"):
+        RunConfig(train=TrainConfig(schedule=schedule)).with_changes({key: 0.2})
 
 
 def test_hash_tells_configurations_apart_and_survives_json():

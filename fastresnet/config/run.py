@@ -138,6 +138,8 @@ class LarsConfig(Settings):
     """Trust coefficient: size of a step over the norm of the weights, for a learning rate of 1 and without momentum."""
 
 
+_RATES = ("lr", "learning_rate", "max_lr")
+"""Keys that users look for in `TrainConfig`, although a learning rate belongs to the schedule."""
 Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall", "test-halves"]
 
 
@@ -202,6 +204,16 @@ class TrainConfig(Settings):
     measure: tuple[Measure, ...] = ()
     """Additional measurements to store in the record: see `fastresnet.training.measuring`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_in_the_schedule(cls, values: Any) -> Any:
+        for key in _RATES:
+            if isinstance(values, dict) and key in values:
+                lr = values[key]
+                allowed = f"schedule=Constant(lr={lr}), OneCycle(max_lr={lr}) or another; in YAML: {{kind: constant, lr: {lr}}}"
+                raise ValueError(f"{key}: a learning rate belongs to its schedule; allowed: {allowed}")
+        return values
+
     @model_validator(mode="after")
     def _possible(self) -> "TrainConfig":
         if self.nesterov and self.momentum == 0:
@@ -224,10 +236,6 @@ class TrainConfig(Settings):
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self
-
-
-_OF_THE_SCHEDULE = {"train.lr": "lr", "train.learning_rate": "lr", "train.max_lr": "max_lr"}
-"""Keys that users look for in `TrainConfig`, with the keys of the schedule that they mean."""
 
 
 class RunConfig(Settings):
@@ -283,10 +291,10 @@ class RunConfig(Settings):
             if not key or section not in values:
                 hint = nearest(path, known)
                 raise UserError(f"{path}: unknown key{hint}; allowed: SECTION.KEY with a section of {', '.join(values)}")
-            if path in _OF_THE_SCHEDULE:
-                raise UserError(
-                    f"{path}: a learning rate belongs to its schedule; allowed: train.schedule.{_OF_THE_SCHEDULE[path]}"
-                )
+            if path.removeprefix("train.") in _RATES:
+                fields = (name for name in type(self.train.schedule).model_fields if name.endswith(("lr", "points")))
+                allowed = ", ".join(f"train.schedule.{name}" for name in fields)
+                raise UserError(f"{path}: a learning rate belongs to its schedule; allowed: {allowed}")
             inner = values[section]
             for step in between:
                 if step not in inner:
