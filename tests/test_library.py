@@ -105,6 +105,17 @@ def test_device_may_be_one_of_torch(tiny):
         fr.loaders("fashion-sample", device=torch.device("cuda:99"))
 
 
+def test_objects_are_shown_on_one_short_line(record):
+    batches = fr.loaders("fashion-sample", train_images=90, batch_size=40)[0]
+    experiment = fr.Experiment("A", "Is it short?", {"narrow": record.config, "wide": record.config}, (0, 1, 2))
+    store = fr.Store(["here", Path("there")])
+    assert repr(batches) == "TensorBatches(3 batches, 90 images, on cpu)"
+    assert repr(experiment) == "Experiment(A: 'Is it short?', 2 variants, 3 seeds)"
+    assert repr(fr.Results(experiment, "cpu", {"narrow": (record,)})) == "Results(A, cpu edition, 1 variants, 1 seeds)"
+    assert repr(store) == "Store(here, there)"
+    assert repr(fr.Study("my", "cpu", {"A": experiment}, store)) == "Study(my, cpu edition, 1 experiments, Store(here, there))"
+
+
 def test_data_set_of_ones_own_is_trained_on_under_no_other_name():
     train, test = (fr.ImageSet(*some_images(count), ("red", "green", "blue")) for count in (30, 12))
     config = fr.RunConfig(

@@ -109,6 +109,9 @@ class ImageBatches:
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
         self._resize = import_torchvision("transforms.v2.functional").resize
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} batches, {self.num_images:,} images, on {self.device})"
+
     def __len__(self) -> int:
         return -(-self.num_images // self.batch_size)
 

@@ -36,6 +36,9 @@ class Store:
     def __init__(self, folders: Place | Sequence[Place]) -> None:
         self.folders: tuple[Place, ...] = tuple(dict.fromkeys([folders] if isinstance(folders, str | Path) else folders))
 
+    def __repr__(self) -> str:
+        return f"Store({', '.join(map(str, self.folders))})"
+
     def find(self, config_hash: str, seed: int) -> RunRecord | None:
         """The record of one run that finished or diverged; None if there is none. Raises UserError like `find_all`."""
         return self.find_all([(config_hash, seed)]).get((config_hash, seed))

@@ -25,6 +25,9 @@ class Experiment:
     variants: Mapping[str, RunConfig]
     seeds: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"Experiment({self.id}: {self.question!r}, {len(self.variants)} variants, {len(self.seeds)} seeds)"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -54,6 +57,9 @@ class Results:
     experiment: Experiment
     edition: str
     records: Mapping[str, tuple[RunRecord, ...]]
+
+    def __repr__(self) -> str:
+        return f"Results({self.experiment.id}, {self.edition} edition, {len(self.records)} variants, {len(self.seeds)} seeds)"
 
     @property
     def all_records(self) -> list[RunRecord]:

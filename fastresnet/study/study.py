@@ -52,6 +52,9 @@ class Study:
     """The parameters that are not the edition's own, device and scale aside."""
     scale: float = 1.0
 
+    def __repr__(self) -> str:
+        return f"Study({self.name}, {self.edition} edition, {len(self.experiments)} experiments, {self.store!r})"
+
     def experiment(self, experiment_id: str) -> Experiment:
         """An experiment by its id. Raises UserError for an unknown one."""
         if experiment_id not in self.experiments:
