@@ -9,6 +9,7 @@ from PIL import Image
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model, save_model
+from fastresnet.training.fit import fit
 from fastresnet.training.runs import train
 
 from .conftest import Bomb, command, command_here, no_more_than, refused
@@ -91,6 +92,26 @@ def test_disk_without_room_is_an_error_that_names_the_file(saved, tmp_path):
         save_model(saved[0].saved, path)
     assert raised.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_network_of_a_run_that_diverged_is_not_kept(tiny, tmp_path):
+    diverging = {"train.schedule": {"kind": "constant", "lr": 1e30}}
+    result = train(tiny.with_changes(diverging))
+    with pytest.raises(UserError, match=r"saved: the run diverged \(the loss was not finite in epoch 1\)"):
+        save_model(result.saved, tmp_path / "model.pt")
+    (tmp_path / "run.yml").write_text(tiny.with_changes(diverging).to_yaml())
+    done = command_here("train", tmp_path / "run.yml", "--save", tmp_path / "model.pt")
+    assert done.returncode == 1
+    assert "the loss stopped being a finite number, seed 0; the network is not saved" in done.stderr
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_what_train_did_not_make_is_not_saved(tmp_path):
+    model = torch.nn.Linear(4, 2)
+    fitted = fit(model, [(torch.zeros(2, 4), torch.arange(2))], epochs=1)
+    for other in (model, fitted, tmp_path):
+        with pytest.raises(UserError, match=rf"a SavedModel, such as train\(\.\.\.\)\.saved, got {type(other).__name__}; torch"):
+            save_model(other, tmp_path / "model.pt")
 
 
 def test_predict_names_the_class_of_image_files(saved, tmp_path):

@@ -115,6 +115,11 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
     >>> print(fr.save_model(fr.train(config).saved, "model.pt"))
     model.pt
     """
+    if not isinstance(saved, SavedModel):
+        raise UserError(
+            f"save_model: must be a SavedModel, such as train(...).saved, got {type(saved).__name__}; torch.save keeps the "
+            "state_dict() of any other network"
+        )
     path = Path(path)
     state = {
         "format": _FORMAT,

@@ -49,7 +49,14 @@ class RunResult:
 
     record: RunRecord
     model: nn.Module
-    saved: SavedModel
+    _saved: SavedModel
+
+    @property
+    def saved(self) -> SavedModel:
+        """The network as `save_model` takes it, which can predict. Raises UserError if the run diverged."""
+        if self.record.outcome.status == "diverged":
+            raise UserError(f"saved: the run diverged ({self.record.outcome.reason}), so that its network predicts nothing")
+        return self._saved
 
     def __repr__(self) -> str:
         return f"RunResult({self.record!r})"
