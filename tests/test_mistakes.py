@@ -133,10 +133,18 @@ def test_checkpoint_of_other_data_or_weights_is_refused(tmp_path):
             fit(**other)
 
 
-@pytest.mark.parametrize("data", [None, 5, (torch.zeros(1),)])
+IMAGES, LABELS = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+ONE_SET = fr.ImageSet(IMAGES, LABELS, ("even", "odd"))
+
+
+@pytest.mark.parametrize("data", [None, 5, (torch.zeros(1),), (IMAGES, LABELS), ONE_SET], ids=lambda data: type(data).__name__)
 def test_loaders_of_no_data_set_are_refused(data):
-    with pytest.raises(fr.UserError, match="is no data set; allowed: a name, a path"):
+    with pytest.raises(fr.UserError, match=r"is no data set; allowed: a name, a path.*\(of one, hold_out\(\) makes two\)"):
         fr.loaders(data)
+
+
+def test_loaders_take_the_two_sets_that_one_is_split_into():
+    assert [batches.num_images for batches in fr.loaders(ONE_SET.hold_out(2), batch_size=2)] == [2, 2]
 
 
 def test_loaders_take_one_name():
@@ -152,8 +160,7 @@ def test_folder_of_no_records_is_named(tmp_path):
 
 
 def test_tensors_that_are_empty_or_arrays_are_no_data_set():
-    images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
-    for data in ((images.numpy(), labels, images, labels), (images[:0], labels[:0], images, labels)):
+    for data in ((IMAGES.numpy(), LABELS, IMAGES, LABELS), (IMAGES[:0], LABELS[:0], IMAGES, LABELS)):
         with pytest.raises(fr.UserError, match="four tensors must be torch.Tensors that are not empty"):
             fr.loaders(data)
 

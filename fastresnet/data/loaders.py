@@ -34,8 +34,8 @@ def loaders(
     """Batches of a data set for training and for testing.
 
     `data` is a name of `fastresnet data list`; a folder of images (train/CLASS/*.png and test/CLASS/*.png); a file .npz of
-    tensors; a `Dataset`; an `ImageSet` for training and one for testing; or four tensors, images uint8 [N, C, H, W] and labels
-    int64 [N] of both. `settings` are those of `DataConfig`.
+    tensors; a `Dataset`; an `ImageSet` for training and one for testing (of one, `ImageSet.hold_out` makes two); or four tensors,
+    images uint8 [N, C, H, W] and labels int64 [N] of both. `settings` are those of `DataConfig`.
 
     Iterating over one yields an epoch of pairs of normalised images float32 [B, C, H, W] and labels int64 [B]; iterating again
     yields the next epoch. Order and augmentation depend on `seed` and the epoch alone. Raises UserError for settings that are
@@ -65,15 +65,16 @@ def _name(place: str | Path) -> str:
 def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Tensor, Tensor]) -> Dataset:
     if isinstance(data, Dataset):
         return data
-    if not isinstance(data, tuple | list) or len(data) not in (2, 4):
-        raise UserError(
-            f"loaders: {type(data).__name__} is no data set; allowed: a name, a path, a Dataset, two ImageSets, four tensors"
-        )
-    if len(data) == 4:
+    if isinstance(data, tuple | list) and len(data) == 4:
         if not all(isinstance(each, Tensor) and len(each) for each in data):
             raise UserError("loaders: four tensors must be torch.Tensors that are not empty: images and labels, twice")
         classes = tuple(str(label) for label in range(max(int(labels.max()) for labels in data[1::2]) + 1))
         data = ImageSet(data[0], data[1], classes), ImageSet(data[2], data[3], classes)
+    if not isinstance(data, tuple | list) or [isinstance(each, ImageSet) for each in data] != [True, True]:
+        raise UserError(
+            f"loaders: {type(data).__name__} is no data set; allowed: a name, a path, a Dataset, four tensors, two ImageSets "
+            "(of one, hold_out() makes two)"
+        )
     return from_tensors(GIVEN, *data)
 
 
