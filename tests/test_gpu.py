@@ -2,12 +2,18 @@
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 from fastresnet.config import DataConfig
 from fastresnet.config.recipes import find_recipe
+from fastresnet.config.schedules import OneCycle
 from fastresnet.data.batches import make_batches
+from fastresnet.data.loaders import loaders
 from fastresnet.data.sources import load_dataset
+from fastresnet.data.vision import import_torchvision
+from fastresnet.models.resnet import resnet10
 from fastresnet.training import loop, optim
+from fastresnet.training.fit import fit
 from fastresnet.training.runs import train
 
 pytestmark = [
@@ -22,6 +28,22 @@ def test_every_precision_learns_on_the_gpu(tiny, precision):
     assert record.outcome.status == "finished"
     assert record.epochs[-1].train_loss < record.epochs[0].train_loss
     assert record.machine.gpu
+
+
+@pytest.mark.parametrize("whose", ["ours", "others'"])
+def test_fit_trains_any_network_on_any_batches_in_bf16(whose):
+    if whose == "ours":
+        model = resnet10(channels=(16, 32, 64, 128), in_channels=1)
+        batches, tested = loaders("fashion-sample", batch_size=100, train_images=1_000, test_images=100, device="cuda")
+    else:
+        model, sample = import_torchvision("models").resnet18(num_classes=10), load_dataset("fashion-sample").train.subset(1_000)
+        images = TensorDataset(sample.images.float().expand(-1, 3, -1, -1) / 255, sample.labels)
+        batches, tested = DataLoader(images, batch_size=100, shuffle=True, pin_memory=True), DataLoader(images, batch_size=500)
+    result = fit(model, batches, tested, epochs=6, schedule=OneCycle(max_lr=0.1), momentum=0.9, precision="bf16", device="cuda")
+    assert result.outcome.status == "finished"
+    assert all(weight.is_cuda and weight.dtype == torch.float32 for weight in model.parameters())
+    assert result.epochs[-1].train_loss < result.epochs[0].train_loss / 1.5
+    assert result.test_accuracy > 0.5
 
 
 def test_batches_are_the_same_on_every_device():
