@@ -5,6 +5,7 @@ import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -126,7 +127,7 @@ def test_bars_of_the_parts_are_as_long_as_an_image_takes(record):
 def test_training_and_test_curves_are_drawn_apart(record):
     figure, ax = plt.subplots()
     figures.train_and_test_accuracy(results_of(a=[changed(record, accuracies=[0.5, 0.6], train_accuracy=0.9)]), ax)
-    test, training = ax.get_lines()
+    training, test = ax.get_lines()
     assert list(test.get_ydata()) == pytest.approx([50, 60])
     assert list(training.get_ydata()) == pytest.approx([90, 90])
     plt.close(figure)
@@ -207,7 +208,32 @@ def test_choice_is_held_against_the_best_of_the_others(record):
     answer = answers.choice(results_of(**runs), "chosen", "chosen best", figure=plt.figure)
     assert answer.here == "chosen: 71.0 ± 1.0 %; rival: 76.0 ± 1.0 %"
     assert (answer.difference, [verdict.outcome for verdict in answer.verdicts]) == ("-5.00 points", ["no"])
-    assert answer.sentence == "The report's choice, “chosen”, ends at 71.0 %, and the best other, “rival”, at 76.0 %."
+    assert answer.sentence == (
+        "“rival” did best, with 76.0 %. The report's choice, “chosen”, ends at 71.0 %, more than a point below it."
+    )
+    best = answers.choice(results_of(**runs), "rival", "rival best", figure=plt.figure)
+    assert best.sentence == "The report's choice, “rival”, did best here, too: 76.0 %. Next is “chosen” with 71.0 %."
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ((0.70, 0.71, 0.72), (0.60, 0.61, 0.62), "“a” is more accurate: 71.0 %, against 61.0 % with “b”."),
+        ((0.60, 0.61, 0.62), (0.70, 0.71, 0.72), "“a” is less accurate: 61.0 %, against 71.0 % with “b”."),
+        ((0.61, 0.61, 0.611), (0.61, 0.61, 0.611), "“a” is no more accurate: 61.0 %, against 61.0 % with “b”."),
+        (
+            (0.5, 0.6, 0.7),
+            (0.5, 0.6, 0.65),
+            "These runs cannot tell whether “a” is more accurate: 60.0 %, against 58.3 % with “b”.",
+        ),
+        ((0.7,), (0.6,), "So far “a” is more accurate: 70.0 %, against 60.0 % with “b”."),
+    ],
+)
+def test_duel_begins_with_the_answer(record, ours, theirs, said):
+    results = results_of(
+        a=[changed(record, accuracies=[each]) for each in ours], b=[changed(record, accuracies=[each]) for each in theirs]
+    )
+    assert answers.duel(results, "a", "b", "-", (), figure=plt.figure, tables=()).sentence == said
 
 
 def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record):
@@ -231,7 +257,7 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
         "&lt;b&gt;",
         "“a” 50 %",
         "+1",
-        "<b>Yes:</b> Is it so?<br><b>Yes:</b> Is it so?",
+        ", ".join(['<span class="yes" title="Is it so? It is.">yes</span>'] * 2),
         "120 x 2, n = 1",
     ]
 
@@ -239,15 +265,16 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
 def test_page_shows_an_experiment_in_one_shape(record, monkeypatch):
     results = results_of(a=[changed(record, accuracies=[0.5])], b=[changed(record, accuracies=[0.6])])
     verdict = claims.more_accurate(results, "b", "a")
-    answered = Answer((results,), "-", "-", "-", "It is <b>so</b>.", (verdict,), lambda: plt.figure(), ("a table",))
+    long = pd.DataFrame({"epoch": range(page.LONG + 1)})
+    answered = Answer((results,), "-", "-", "-", "It is <b>so</b>.", (verdict,), lambda: plt.figure(), (long[1:], long))
     shown = []
     monkeypatch.setattr(page, "display", shown.append)
     page.Page(SimpleNamespace(best_recorded=lambda _: results), {"X": (lambda _: answered, ("X",))}).show("X")
-    anchor, sentence, figure, table, verdict_list, fold = shown
+    anchor, sentence, figure, table, folded, verdict_list, fold = shown
     assert 'id="X"' in anchor.data
     assert sentence.data.startswith("**In short.** It is &lt;b>so&lt;/b>.\n\n*cpu edition: 120 training images")
     assert isinstance(figure, Figure)
-    assert table == "a table"
+    assert (len(table), "<summary>Table of 13 rows</summary>" in folded.data) == (12, True)
     assert "**Points to yes.**" in verdict_list._repr_markdown_()
     assert "<summary>Runs and statistics</summary>" in fold.data
     assert f"revision {record.source_revision}" in fold.data

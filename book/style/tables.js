@@ -9,8 +9,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of table.tHead.rows[0].cells) other.ariaSort = null;
       heading.ariaSort = way > 0 ? "ascending" : "descending";
       const text = (row) => row.cells[heading.cellIndex].textContent;
+      const order = (one, other) => parseFloat(one) - parseFloat(other) || one.localeCompare(other, "en", { numeric: true });
       const body = table.tBodies[0];
-      body.append(...[...body.rows].sort((one, other) => way * text(one).localeCompare(text(other), "en", { numeric: true })));
+      body.append(...[...body.rows].sort((one, other) => way * order(text(one), text(other))));
     });
   }
 }

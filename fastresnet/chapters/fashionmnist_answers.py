@@ -125,14 +125,12 @@ def widths(f8: Results, timed: Results) -> Answer:
 
 def _width_figure(f8: Results) -> Figure:
     figure, (above, below) = style.panels(5.8, 2, sharey=True)
-    figures.accuracy_by_epoch(f8, above)
-    figures.original_epochs(original.F8_HALF, above)
-    figures.accuracy_by_seconds(f8, below)
+    ours, theirs = figures.accuracy_by_epoch(f8, above), figures.original_epochs(original.F8_HALF, above)
+    figures.name_lines(above, {**ours, "the report, narrow": theirs["the report"]})
+    figures.name_lines(below, figures.accuracy_by_seconds(f8, below))
     for panel in (above, below):
         panel.axhline(100 * EASY, color=style.RULE, linewidth=1)
-    return style.title(
-        figure, f"F8: {f8.experiment.question}", "Bands: range of the seeds; without colour: the report's narrow network"
-    )
+    return style.title(figure, f"F8: {f8.experiment.question}", "Bands: range of the seeds")
 
 
 def _seconds_table(f8: Results) -> pd.DataFrame:

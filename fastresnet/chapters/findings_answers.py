@@ -66,8 +66,8 @@ def final_models(final: Results) -> Answer:
 
 def _final_figure(final: Results) -> Figure:
     figure, (above, below) = style.panels(5.8, 2, sharey=True)
-    figures.accuracy_by_epoch(final, above)
-    figures.accuracy_by_seconds(final, below)
+    figures.name_lines(above, figures.accuracy_by_epoch(final, above))
+    figures.name_lines(below, figures.accuracy_by_seconds(final, below))
     return style.title(figure, "The report's two final models", "Lines: mean of the seeds; bands: their range")
 
 

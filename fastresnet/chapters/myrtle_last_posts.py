@@ -1,5 +1,6 @@
 """Answers on posts 5 to 8 of "How to train your ResNet": settings, weight decay, batch norm, tricks; and on the whole series."""
 
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
@@ -222,7 +223,9 @@ def flip_averaging(m8i: Results) -> Answer:
     plain, averaged = (values(m8i, variant, ACCURACY) for variant in ("plain", "flip averaged"))
     question = "Does averaging over the flip raise the accuracy of the same networks?"
     verdicts = (difference(question, "It is {} {higher|lower}", averaged, plain, paired=True),)
-    return by_accuracy(m8i, "flip averaged", "plain", "33.5 s became 26 s", verdicts, figure=partial(figures.dots, m8i))
+    answer = by_accuracy(m8i, "flip averaged", "plain", "33.5 s became 26 s", verdicts, figure=partial(figures.dots, m8i))
+    said = f"The same networks name {mean(averaged)} of the test images with the average of both views, {mean(plain)} without it."
+    return replace(answer, summary=sentence(said, plain, averaged))
 
 
 def ladder(m0: Results) -> Answer:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.report import figures, original, values
-from fastresnet.report.answers import Answer, duel, timed
+from fastresnet.report.answers import Answer, Table, duel, timed
 from fastresnet.report.claims import quicker
 from fastresnet.report.verdicts import Sample, Verdict
 from fastresnet.study import Results
@@ -62,7 +62,7 @@ def by_accuracy(
     verdicts: tuple[Verdict, ...],
     *,
     figure: partial[Figure] | None = None,
-    tables: tuple[object, ...] = (),
+    tables: tuple[Table, ...] = (),
 ) -> Answer:
     """Two variants by their accuracy, and by their seconds where the figure shows these."""
     return duel(
@@ -77,7 +77,7 @@ def by_accuracy(
 
 
 def by_time(
-    results: Results, one: str, other: str, published: str, verdicts: tuple[Verdict, ...], *, tables: tuple[object, ...] = ()
+    results: Results, one: str, other: str, published: str, verdicts: tuple[Verdict, ...], *, tables: tuple[Table, ...] = ()
 ) -> Answer:
     """Two variants by the time that an image takes."""
     tables = tables or (report.timed(results, EPOCH),)

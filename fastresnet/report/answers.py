@@ -5,17 +5,21 @@ A section of a chapter shows an answer. The table of a chapter, and that of the 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 
 from fastresnet.report.captions import finding
-from fastresnet.report.claims import more_accurate
+from fastresnet.report.claims import more_accurate, quicker
 from fastresnet.report.original import EPOCH_IMAGES
 from fastresnet.report.tables import most_accurate, spread, values
 from fastresnet.report.verdicts import Sample, Verdict
 from fastresnet.study import Results, Study
+
+Table: TypeAlias = pd.DataFrame | Styler
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Answer:
     verdicts: tuple[Verdict, ...] = ()
     figure: Callable[[], Figure] | None = None
     """Draws the figure."""
-    tables: Sequence[object] = field(default_factory=tuple)
+    tables: Sequence[Table] = field(default_factory=tuple)
 
     @property
     def asked(self) -> list[Verdict]:
@@ -100,7 +104,7 @@ def to_report(results: Results, ours: Sample, printed: float) -> str:
     if not at_the_reports_scale(results):
         return "fewer images"
     change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
-    return "—" if pd.isna(change) else f"{abs(change):.2f} points {'above' if change > 0 else 'below'} the report"
+    return "—" if pd.isna(change) else f"{change:+.2f} points against the report"
 
 
 def at_the_reports_scale(results: Results) -> bool:
@@ -127,20 +131,29 @@ def choice(
     verdicts: Iterable[Verdict] = (),
     *,
     figure: Callable[[], Figure],
-    tables: Sequence[object] = (),
+    tables: Sequence[Table] = (),
 ) -> Answer:
     """The answer on how the variant that the original chose compares with the best of the others on the test set: whether it is
     at most one point less accurate. `verdicts` on further questions are added."""
     rival = most_accurate(results, besides=chosen)
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
-    said = f"The report's choice, “{chosen}”, ends at {mean(ours)}, and the best other, “{rival}”, at {mean(theirs)}."
+    close = more_accurate(results, chosen, rival, margin=-0.01)
+    if pd.Series(ours, dtype=float).mean() >= pd.Series(theirs, dtype=float).mean():
+        said = f"The report's choice, “{chosen}”, did best here, too: {mean(ours)}. Next is “{rival}” with {mean(theirs)}."
+    else:
+        judged = {
+            "yes": "within a point of it",
+            "points to yes": "within a point of it",
+            "cannot tell": "and these runs cannot tell whether that is within a point",
+        }.get(close.outcome, "more than a point below it")
+        said = f"“{rival}” did best, with {mean(theirs)}. The report's choice, “{chosen}”, ends at {mean(ours)}, {judged}."
     return Answer(
         (results,),
         original,
         beside(percent, {chosen: ours, rival: theirs}),
         points(ours, theirs),
         sentence(said, ours, theirs),
-        (more_accurate(results, chosen, rival, margin=-0.01), *verdicts),
+        (close, *verdicts),
         figure,
         tables,
     )
@@ -154,11 +167,13 @@ def duel(
     verdicts: Sequence[Verdict],
     *,
     figure: Callable[[], Figure],
-    tables: Sequence[object],
+    tables: Sequence[Table],
 ) -> Answer:
     """The answer that compares two variants by their accuracy on the test set."""
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
-    said = sentence(f"Accuracy ends at {mean(ours)} with “{one}”, at {mean(theirs)} with “{other}”.", ours, theirs)
+    turned = more_accurate(results, other, one)
+    said = _answering(more_accurate(results, one, other), turned, f"“{one}”", "more accurate", "less accurate")
+    said = sentence(f"{said}: {mean(ours)}, against {mean(theirs)} with “{other}”.", ours, theirs)
     here = beside(percent, {one: ours, other: theirs})
     return Answer((results,), original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)
 
@@ -171,14 +186,27 @@ def timed(
     verdicts: Sequence[Verdict],
     *,
     figure: Callable[[], Figure],
-    tables: Sequence[object],
+    tables: Sequence[Table],
 ) -> Answer:
     """The answer that compares two variants by the time that an image takes."""
     ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
-    said = f"It takes {milliseconds(ours)} with “{one}” and {milliseconds(theirs)} with “{other}”."
+    said = _answering(quicker(results, one, other), quicker(results, other, one), f"“{one}”", "faster", "slower")
+    said = sentence(f"{said}: {milliseconds(ours)}, against {milliseconds(theirs)} with “{other}”.", ours, theirs)
     here = beside(milliseconds, {one: ours, other: theirs})
-    said = sentence(said, ours, theirs)
     return Answer((results,), original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
+
+
+def _answering(asked: Verdict, turned: Verdict, subject: str, more: str, less: str) -> str:
+    """The beginning of a sentence that answers whether a subject is `more` of something, or `less`, which the `turned` verdict
+    says."""
+    match asked.outcome:
+        case "yes":
+            return f"{subject} is {more}"
+        case "cannot tell":
+            return f"These runs cannot tell whether {subject} is {more}"
+        case "points to yes" | "points to no":
+            return f"So far {subject} is {more if asked.outcome == 'points to yes' else f'no {more}'}"
+    return f"{subject} is {less if turned.outcome == 'yes' else f'no {more}'}"
 
 
 def scale(results: Results) -> str:

@@ -31,13 +31,15 @@ def styles() -> itertools.cycle:
     )
 
 
-def curves(results: Results, *, target: float | None = None) -> Figure:
-    """Test accuracy by epoch: per variant a line of the means of the seeds, named at its end, and a band of their range. A grey
-    line shows a target."""
+def curves(results: Results, **marks: float) -> Figure:
+    """Test accuracy by epoch: per variant a line of the means of the seeds, named at its end, and a band of their range. Grey
+    lines show the accuracies in `marks`, fractions by name."""
     figure, ax = style.panels(3.4)
-    _name_lines(ax, accuracy_by_epoch(results, ax))
-    if target is not None:
-        ax.axhline(100 * target, color=RULE, linewidth=1)
+    ends = accuracy_by_epoch(results, ax)
+    for name, accuracy in marks.items():
+        ax.axhline(100 * accuracy, color=RULE, linewidth=1)
+        ends[name] = 100 * accuracy, RULE
+    name_lines(ax, ends)
     return style.title(figure, _title(results), "Lines: mean of the seeds; bands: their range" if len(results.seeds) > 1 else "")
 
 
@@ -60,38 +62,36 @@ def accuracy_and_seconds(
 
 def parts(results: Results) -> Figure:
     """Where the time of an image goes in a training step: a stacked bar per variant."""
-    figure, ax = style.panels(1.2 + 0.3 * len(results.records))
+    figure, ax = style.panels(max(1.9, 1.2 + 0.3 * len(results.records)))
     step_parts(results, ax)
     return style.title(figure, _title(results))
 
 
 def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = ()) -> Figure:
     """Test and training accuracy by epoch, and the original's if it prints them."""
-    figure, ax = style.panels(4.0)
-    train_and_test_accuracy(results, ax)
-    if original:
-        original_epochs(original, ax)
-    ax.get_legend().remove()
-    figure.legend(loc="outside lower left", ncols=1)
-    return style.title(
-        figure, _title(results), "Full lines: test; dashed: training" + "; without colour: the report" * bool(original)
-    )
+    figure, ax = style.panels(3.6)
+    name_lines(ax, {**train_and_test_accuracy(results, ax), **original_epochs(original, ax)})
+    key = "Full lines: test; dashed: training"
+    return style.title(figure, _title(results), key + "; black: the report, with rings for training" * bool(original))
 
 
 def _title(results: Results) -> str:
     return f"{results.experiment.id}: {results.experiment.question}"
 
 
-def accuracy_by_epoch(results: Results, ax: Axes) -> dict[str, tuple[float, str]]:
-    """Test accuracy against epochs: the mean of the seeds as a line, their range as a band. Returns each line's last value and
-    colour."""
-    ends = {}
+Ends = dict[str, tuple[float, str]]
+"""By line: its last value and its colour."""
+
+
+def accuracy_by_epoch(results: Results, ax: Axes) -> Ends:
+    """Test accuracy against epochs: the mean of the seeds as a line, their range as a band."""
+    ends: Ends = {}
     evaluated = results.epochs().dropna(subset="test_accuracy")
     for variant, mark in zip(results.records, styles(), strict=False):
         accuracy = 100 * evaluated[evaluated["variant"] == variant].groupby("epoch")["test_accuracy"].agg(["mean", "min", "max"])
         if accuracy.empty:  # every run diverged
             continue
-        ax.plot(accuracy["mean"], label=variant, markersize=4, **mark)
+        ax.plot(accuracy["mean"], markersize=4, **mark)
         ax.fill_between(accuracy.index, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
         ends[variant] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -100,7 +100,7 @@ def accuracy_by_epoch(results: Results, ax: Axes) -> dict[str, tuple[float, str]
     return ends
 
 
-def _name_lines(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
+def name_lines(ax: Axes, ends: Ends) -> None:
     """Writes each line's name and last value beside its end, far enough apart to be read."""
     low, high = ax.get_ylim()
     places: list[float] = []
@@ -120,49 +120,51 @@ def _name_lines(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
         )
 
 
-def train_and_test_accuracy(results: Results, ax: Axes) -> Axes:
-    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range.
-
-    The legend names the variants; the caller explains the dashes."""
+def train_and_test_accuracy(results: Results, ax: Axes) -> Ends:
+    """Test accuracy against epochs as full lines, training accuracy as dashed ones: means of the seeds, and their range. Returns
+    the ends of the full lines."""
     epochs = results.epochs()
-    for variant, mark in zip(results.records, styles(), strict=False):
+    ends: Ends = {}
+    for place, (variant, mark) in enumerate(zip(results.records, styles(), strict=False)):
         runs = epochs[epochs["variant"] == variant]
-        for column, label, dash in (("test_accuracy", variant, "-"), ("train_accuracy", None, "--")):
+        width = max(2.5 - 0.5 * place, 1)  # a line under another one shows at its edges
+        for column, dash in (("train_accuracy", "--"), ("test_accuracy", "-")):
             rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
-            ax.plot(rows["mean"], dash, color=mark["color"], label=label)
+            ax.plot(rows["mean"], dash, color=mark["color"], linewidth=width)
             ax.fill_between(rows.index, rows["min"], rows["max"], color=mark["color"], alpha=0.15, linewidth=0)
+        if len(rows):
+            ends[variant] = float(rows["mean"].iloc[-1]), str(mark["color"])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
-    style.legend(ax)
-    return ax
+    return ends
 
 
-def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes) -> Axes:
+def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes) -> Ends:
     """The original's accuracies against epochs, in black: dots for the test set, rings for training where it prints them."""
     epochs = [row.epoch for row in rows]
-    ax.plot(epochs, [100 * row.test_accuracy for row in rows], "k.", label="the report, test")
-    if any(row.train_accuracy is not None for row in rows):
-        train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
-        ax.plot(epochs, train, "ko", markersize=3.5, fillstyle="none", label="the report, training")
-    style.legend(ax)
-    return ax
+    ax.plot(epochs, [100 * row.test_accuracy for row in rows], "k.")
+    train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
+    ax.plot(epochs, train, "ko", markersize=3.5, fillstyle="none")
+    return {"the report": (100 * rows[-1].test_accuracy, "black")} if rows else {}
 
 
-def accuracy_by_seconds(results: Results, ax: Axes) -> Axes:
+def accuracy_by_seconds(results: Results, ax: Axes) -> Ends:
     """Test accuracy against seconds of training, evaluation not counted: means of the seeds, and their range."""
     epochs = results.epochs()
+    ends: Ends = {}
     epochs["elapsed"] = epochs.groupby(["variant", "seed"])["train_seconds"].cumsum()
     evaluated = epochs.astype({"test_accuracy": float}).dropna(subset="test_accuracy")
     for variant, mark in zip(results.records, styles(), strict=False):
         rows = evaluated[evaluated["variant"] == variant].groupby("epoch")
         position, accuracy = rows["elapsed"].mean(), 100 * rows["test_accuracy"].agg(["mean", "min", "max"])
-        ax.plot(position, accuracy["mean"], label=variant, markersize=4, **mark)
+        ax.plot(position, accuracy["mean"], markersize=4, **mark)
         ax.fill_between(position, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
+        if len(accuracy):
+            ends[variant] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
     ax.set_xlabel("seconds of training")
     ax.set_ylabel("test accuracy, %")
-    style.legend(ax)
-    return ax
+    return ends
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:

@@ -12,10 +12,13 @@ from html import escape
 import matplotlib.pyplot as plt
 from IPython.display import HTML, Markdown, display
 
-from fastresnet.report.answers import Answer, Questions, answer, scale
+from fastresnet.report.answers import Answer, Questions, Table, answer, scale
 from fastresnet.report.captions import brief, provenance, without_tags
-from fastresnet.report.verdicts import VerdictList
+from fastresnet.report.verdicts import Verdict, VerdictList
 from fastresnet.study import Study
+
+LONG = 12
+"""Rows of the longest table that is not folded."""
 
 
 class Page:
@@ -46,7 +49,7 @@ class Page:
             display(figure)
             plt.close(figure)
         for table in found.tables:
-            display(table)
+            display(HTML(_folded(table)) if len(table.index) > LONG else table)
         display(VerdictList(found.verdicts))
         display(HTML(_fold(found)))
 
@@ -55,17 +58,23 @@ class Page:
         return overview({self.study.name: self.answers()}, here=True)
 
 
+def in_short(*answers: Answer) -> Markdown:
+    """What came out of some experiments, in a sentence each, and their verdicts."""
+    sentences = "\n\n".join(f"**In short.** {found.sentence}" for found in answers)
+    verdicts = VerdictList(tuple(verdict for found in answers for verdict in found.verdicts))
+    return Markdown(f"{without_tags(sentences)}\n\n{verdicts._repr_markdown_()}")
+
+
 def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False) -> HTML:
     """One row per answer, by chapter: experiment and its question, the original's figure, ours, difference, verdicts and scale.
-    Each row links to its section, on this page if it is `here`."""
+    Each row links to its section, on this page if it is `here`; a verdict shows its question to a pointer that rests on it."""
     columns = ("experiment", "published", "here", "difference", "verdicts", "images x epochs, seeds")
     rows = [
         (
             f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a> '
             f"{_plain(found.results[0].experiment.question)}",
             *map(_plain, (found.original, found.here, found.difference)),
-            "<br>".join(f"<b>{each.outcome.capitalize()}:</b> {_plain(each.question)}" for each in found.asked)
-            or "not asked of these runs",
+            ", ".join(_word(verdict) for verdict in found.asked) or "not asked of these runs",
             scale(found.results[0]),
         )
         for chapter, answers in chapters.items()
@@ -76,8 +85,19 @@ def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False
     return HTML(f'<table class="answers sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
+def _word(verdict: Verdict) -> str:
+    """The outcome of a verdict as HTML, in its colour."""
+    said = _plain(f"{verdict.question} {verdict.found}")
+    return f'<span class="{verdict.outcome.replace(" ", "-")}" title="{said}">{verdict.outcome}</span>'
+
+
 def _plain(markdown: str) -> str:
     return escape(markdown.replace("*", ""))
+
+
+def _folded(table: Table) -> str:
+    """HTML of a fold with a table."""
+    return f"<details><summary>Table of {len(table.index)} rows</summary>{table._repr_html_()}</details>"
 
 
 def _fold(found: Answer) -> str:

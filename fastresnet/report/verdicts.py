@@ -142,6 +142,8 @@ def _in_points(found: str, test: "_Test", limit: float) -> str:
     digits = _digits(2 if 0 < high - low < 1 else 1, 100 * abs(limit), abs(low), abs(high))
     words = re.search(r"\{(\w+)\|(\w+)\}", found)
     this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
+    if round(abs(100 * test.difference), digits) == 0:
+        found = found.replace("{} {more|less} accurate", "equally accurate")
     said = re.sub(r"\{\w+\|\w+\}", this, found).replace("{}", f"{sign * test.difference:.{digits}f} points")
     if min(test.runs) < MIN_RUNS:
         return f"{said} ("
@@ -205,7 +207,7 @@ class _Test:
             return Verdict(question, "points to yes" if outcome == "yes" else "points to no", said, "")
         said = f"{found}; {self.counts}).{left_out}"
         if outcome == "cannot tell" and (self.lower > 0 or self.upper < 0):
-            said += " The direction is clear, whether it is enough is not."
+            said += " Which way it goes is clear, whether by enough is not."
         if outcome == "cannot tell":
             said += f" {self._would_take(missed)}"
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
