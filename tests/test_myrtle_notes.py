@@ -86,6 +86,7 @@ def test_variants_of_a_claim_differ_and_only_where_it_says(parameters):
     """A single path for most; for others those that its question names."""
     may_differ = {
         "M1a": {"model.repeated_norm"},
+        "M1a-time": {"model.repeated_norm"},
         "M1b": {"data.loader", "data.num_workers"},
         "M2a": {"data.batch_size", "train.schedule.max_lr"},
         "M2b": {"data.batch_size", "train.schedule.lr"},
@@ -104,6 +105,7 @@ def test_variants_of_a_claim_differ_and_only_where_it_says(parameters):
         "M7c": {"model.norm.kind"},
         "M7d": {"model.norm.kind", "model.norm.group_size"},
         "M8a": {"data.loader"},
+        "M8b-time": {"model.pool_first"},
         "M8i": {"train.test_flip"},
     }
     found = {experiment.id: list(experiment.variants.values()) for experiment in experiments(parameters)}

@@ -7,7 +7,7 @@ from fastresnet.chapters import myrtle_last_posts as last
 from fastresnet.report.answers import Questions
 
 QUESTIONS: Questions = {
-    "M1a": (first.norms_repeated, ("M1a",)),
+    "M1a": (first.norms_repeated, ("M1a", "M1a-time")),
     "M1b": (first.loaders, ("M1b",)),
     "M2a": (first.larger_batch, ("M2a",)),
     "M2b": (first.forgetting, ("M2b",)),
@@ -28,7 +28,7 @@ QUESTIONS: Questions = {
     "M7c": (last.curvatures, ("M7c",)),
     "M7d": (last.price_of_norm, ("M7d",)),
     "M8a": (last.augmentation, ("M8a",)),
-    "M8b": (last.pool_first, ("M8b",)),
+    "M8b": (last.pool_first, ("M8b", "M8b-time")),
     "M8c": (partial(last.trick, published="64 s became 59 s"), ("M8c",)),
     "M8d": (partial(last.trick, published="59 s became 52 s"), ("M8d",)),
     "M8e": (partial(last.trick, published="52 s became 46 s"), ("M8e",)),

@@ -22,6 +22,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     asked: tuple[tuple[str, str, Mapping[str, RunConfig]], ...] = (
         ("M0", "What does each step of the series buy?", rungs),
         ("M1a", "Does a norm and activation repeated at the start of each layer help?", _repeated_norm(parameters)),
+        ("M1a-time", "How long is an epoch with it, and without?", _all_timed(_repeated_norm(parameters), parameters)),
         ("M1b", "How much time goes into reading and preparing images?", _loaders(parameters, parameters.m1b_workers)),
         (
             "M2a",
@@ -52,6 +53,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("M7d", "From how few images can batch norm take its statistics, and what does it cost?", _groups(parameters)),
         ("M8a", "What does augmenting whole batches in place of single images buy?", _loaders(parameters, (0,), augmented=True)),
         ("M8b", "What does pooling before the norm buy?", _neighbours(rungs, "pool first")),
+        ("M8b-time", "How long is an epoch with it, and without?", _all_timed(_neighbours(rungs, "pool first"), parameters)),
         ("M8c", "What does label smoothing buy?", _neighbours(rungs, "label smoothing")),
         ("M8d", "Is CELU better than ReLU?", _neighbours(rungs, "CELU")),
         ("M8e", "What does ghost batch norm buy?", _neighbours(rungs, "ghost batch norm")),
@@ -119,6 +121,10 @@ def _timed(config: RunConfig, parameters: Parameters) -> RunConfig:
     return config.with_changes(
         {"data.train_images": parameters.timed_images, "data.test_images": 100, "train.epochs": 1, "train.time_parts": True}
     )
+
+
+def _all_timed(variants: Mapping[str, RunConfig], parameters: Parameters) -> dict[str, RunConfig]:
+    return {name: _timed(config, parameters) for name, config in variants.items()}
 
 
 def _repeated_norm(parameters: Parameters) -> dict[str, RunConfig]:
