@@ -72,7 +72,7 @@ def test_every_image_comes_once_an_epoch_and_a_lone_last_one_is_dropped():
 
 
 def order(batches, epoch):
-    return torch.cat([indices for _, indices in batches._parts(epoch)])
+    return torch.cat([indices for _, indices in batches._shares(epoch)])
 
 
 @pytest.mark.parametrize("loader", ["tensor", "worker"])

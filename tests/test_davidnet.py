@@ -130,9 +130,9 @@ def test_whitened_stem_starts_with_uncorrelated_features_that_are_not_trained():
     assert model.stem[0].weight.grad is not None
 
 
-def test_parts_are_all_that_is_trained_but_the_head():
+def test_all_that_is_trained_but_the_head_is_freezable():
     model = network(whitened=True)
-    named = [id(weight) for part in model.parts() for weight in part.parameters()]
+    named = [id(weight) for part in model.freezable() for weight in part.parameters()]
     trained = [id(weight) for weight in model.parameters() if weight.requires_grad and weight is not model.head.weight]
     assert named == trained
 

@@ -119,7 +119,7 @@ def test_two_processes_take_the_steps_of_one_that_halves_its_batches(together, n
 
 
 @pytest.mark.parametrize("loader", ["tensor", "worker"])
-def test_shares_of_a_team_make_up_the_batches_of_one_process(loader):
+def test_shares_of_several_processes_make_up_the_batches_of_one(loader):
     """Also the pixels, where augmentation is drawn for the batch; the images that cannot be shared are dropped."""
     augmented = {"flip": "random", "crop_padding": 2, "cutout": 6} if loader == "tensor" else {}
     config = DataConfig(name="fashion-sample", batch_size=12, test_batch_size=7, train_images=50, test_images=30, loader=loader)
@@ -128,10 +128,10 @@ def test_shares_of_a_team_make_up_the_batches_of_one_process(loader):
     whole, whole_test = make_batches(config, dataset, CPU, 0)
     shared, shared_test = zip(*(make_batches(config, dataset, CPU, 0, ProcessGroup(rank, 3)) for rank in range(3)), strict=True)
     assert [batches.num_images for batches in shared] == [48] * 3  # a last batch of two images is none for three
-    for (images, labels), *parts in zip(list(whole.epoch(1))[:4], *(batches.epoch(1) for batches in shared), strict=True):
-        assert [len(part[1]) for part in parts] == [4, 4, 4]
-        assert torch.equal(labels, torch.cat([part[1] for part in parts]))
-        torch.testing.assert_close(images, torch.cat([part[0] for part in parts]))
+    for (images, labels), *shares in zip(list(whole.epoch(1))[:4], *(batches.epoch(1) for batches in shared), strict=True):
+        assert [len(share[1]) for share in shares] == [4, 4, 4]
+        assert torch.equal(labels, torch.cat([share[1] for share in shares]))
+        torch.testing.assert_close(images, torch.cat([share[0] for share in shares]))
     dealt = [batch for batches in shared_test for batch in batches.epoch(0)]
     assert sorted(len(labels) for _, labels in dealt) == [2, 7, 7, 7, 7]
     assert sum(images.sum() for images, _ in dealt) == pytest.approx(sum(images.sum() for images, _ in whole_test.epoch(0)))

@@ -202,7 +202,7 @@ def test_every_parameter_is_in_one_group_of_an_optimiser(settings):
         ({"epoch": 1}, r"fit: epoch: unknown key \(did you mean epochs\?\)"),
         ({"lr": 0.1}, r"fit: lr: a learning rate belongs to its schedule; allowed: schedule=Constant\(lr=0\.1\)"),
         ({"device": "gpu"}, "device: torch .* cannot use 'gpu' here; allowed: .*cpu"),
-        ({"freeze": [[0.5, 1]]}, "freeze: Linear does not name its parts"),
+        ({"freeze": [[0.5, 1]]}, "freeze: Linear names nothing to freeze"),
     ],
 )
 def test_unfit_settings_are_refused_before_training(settings, message):

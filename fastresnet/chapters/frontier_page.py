@@ -279,8 +279,8 @@ def growth_table(results: Results) -> pd.DataFrame:
 def growth(results: Results) -> pd.DataFrame:
     """One row per run: what is multiplied, by which factor, and seconds per epoch. Factor 1 has one row per quantity."""
     frame = results.frame()
-    parts = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
-    frame = frame.assign(what=parts["what"], factor=parts["factor"].astype(int))
+    varied = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
+    frame = frame.assign(what=varied["what"], factor=varied["factor"].astype(int))
     once = frame[frame["factor"] == 1]
     others = [once.assign(what=what) for what in frame["what"].unique() if what not in set(once["what"])]
     return pd.concat([frame, *others], ignore_index=True)[["what", "factor", "seed", "epoch_seconds"]]
@@ -291,7 +291,7 @@ def growth_finding(results: Results) -> str:
     medians = growth(results).groupby(["what", "factor"], sort=False)["epoch_seconds"].median()
     once = medians.xs(1, level="factor").iloc[0]
     largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
-    parts = [
+    grown = [
         f"{medians[what, factor] / once:.1f} times as long with {factor} times the {what}" for what, factor in largest.items()
     ]
-    return f"**Finding.** An epoch takes {', '.join(parts)} (medians)."
+    return f"**Finding.** An epoch takes {', '.join(grown)} (medians)."

@@ -144,12 +144,12 @@ class ImageBatches:
         """Stores the losses [n], on any device, of the images that this process had in an epoch, in their order. An image that
         came more than once gets the mean of its losses."""
         assert self.losses is not None
-        indices = torch.cat([indices for _, indices in self._parts(epoch)])[: len(losses)]
+        indices = torch.cat([indices for _, indices in self._shares(epoch)])[: len(losses)]
         sums = torch.zeros(2, len(self.images)).index_add_(1, indices, torch.stack([losses.cpu(), torch.ones(len(losses))]))
         total, times = self.group.sum(sums.to(self.device)).cpu()
         self.losses = torch.where(times > 0, total / times, self.losses)
 
-    def _parts(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
+    def _shares(self, epoch: int) -> Iterator[tuple[int, Tensor]]:
         """Yields this process's share of each batch: the position of the batch in the epoch, and indices of images."""
         for position, indices in enumerate(self._order(epoch).split(self.batch_size)):
             if self.training:
@@ -193,7 +193,7 @@ class TensorBatches(ImageBatches):
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of one epoch. Repeated calls yield equal batches."""
         generator = self._generator(index)
-        for position, indices in self._parts(index):
+        for position, indices in self._shares(index):
             pixels, labels = self._read(indices, index, generator)
             if self.training and self.config.cutout:
                 pixels = augment.cutout(pixels, self.config.cutout, _mean_colour(self.mean), generator, self.group)
@@ -261,7 +261,7 @@ class WorkerBatches(ImageBatches):
         without workers, the transforms draw them from torch's global generator."""
         loader = DataLoader(
             self._transformed,
-            batch_sampler=[indices.tolist() for _, indices in self._parts(index)],
+            batch_sampler=[indices.tolist() for _, indices in self._shares(index)],
             num_workers=self.config.num_workers,
             generator=self._generator(index, self.group.rank),
             pin_memory=self.device.type == "cuda",

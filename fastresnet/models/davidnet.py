@@ -51,7 +51,7 @@ class DavidNet(nn.Module):
         pool = functional.adaptive_max_pool2d if self.config.final_pool == "max" else functional.adaptive_avg_pool2d
         return self.head(pool(x, 1).flatten(1)) * self.config.logit_scale
 
-    def parts(self) -> Iterator[nn.Module]:
+    def freezable(self) -> Iterator[nn.Module]:
         """Yields the parts that can be frozen, from first to last."""
         yield self.stem
         yield from self.layers

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 @runtime_checkable
-class HasParts(Protocol):
+class Freezable(Protocol):
     """A network whose first parts can be frozen (`TrainConfig.freeze`)."""
 
-    def parts(self) -> Iterator[nn.Module]:
+    def freezable(self) -> Iterator[nn.Module]:
         """Yields the parts that can be frozen, from first to last."""
         ...
 

@@ -90,7 +90,7 @@ class ResNet(nn.Module):
         x = x.mean(dim=(2, 3))
         return self.fc(self.dropout(x))
 
-    def parts(self) -> Iterator[nn.Module]:
+    def freezable(self) -> Iterator[nn.Module]:
         """Yields the parts that can be frozen, from first to last."""
         yield nn.ModuleList([self.conv1, self.bn1])
         yield from (self.layer1, self.layer2, self.layer3, self.layer4)

@@ -45,7 +45,7 @@ class SpeedNet(nn.Module):
         x = functional.max_pool2d(x, x.shape[-2:]) if self.config.final_pool == "max" else functional.adaptive_avg_pool2d(x, 1)
         return self.head(x.flatten(1))
 
-    def parts(self) -> Iterator[nn.Module]:
+    def freezable(self) -> Iterator[nn.Module]:
         """Yields the parts that can be frozen, from first to last."""
         yield self.stem
         yield from self.groups

@@ -109,8 +109,8 @@ def describe(figure: Figure) -> str:
     """Describes a figure in words: its title, the title, axes and labels of each panel, and the key."""
     keys = figure.get_supxlabel() or "".join(legend.get_title().get_text() for legend in figure.legends)
     title, key = (text.replace("\n", " ") for text in (figure.get_suptitle(), keys))
-    parts = [title, *(_describe_panel(ax) for ax in figure.axes), key.rstrip(".")]
-    return " ".join(part if part.endswith("?") else f"{part}." for part in parts if part)
+    said = [title, *(_describe_panel(ax) for ax in figure.axes), key.rstrip(".")]
+    return " ".join(each if each.endswith("?") else f"{each}." for each in said if each)
 
 
 def _describe_panel(ax: Axes) -> str:

@@ -78,8 +78,8 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
 
     def product(vector: np.ndarray) -> np.ndarray:
         direction = torch.as_tensor(vector.ravel(), dtype=gradient.dtype, device=gradient.device)
-        parts = torch.autograd.grad(gradient, weights, direction, retain_graph=True, materialize_grads=True)
-        return in_double(torch.cat([part.flatten() for part in parts])).cpu().numpy()
+        products = torch.autograd.grad(gradient, weights, direction, retain_graph=True, materialize_grads=True)
+        return in_double(torch.cat([each.flatten() for each in products])).cpu().numpy()
 
     hessian = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)  # ARPACK's own start differs from call to call

@@ -252,8 +252,9 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
 
 def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, group: ProcessGroup) -> str:
     """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change."""
-    parts = [config.hash, f"seed{seed}", images.digest[:12], *([f"{group.size}processes"] if group.size > 1 else [])]
-    return "-".join([*parts, start.weights_digest] if start else parts)
+    processes = [f"{group.size}processes"] if group.size > 1 else []
+    weights = [start.weights_digest] if start else []
+    return "-".join([config.hash, f"seed{seed}", images.digest[:12], *processes, *weights])
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:

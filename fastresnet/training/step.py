@@ -32,7 +32,7 @@ from fastresnet.compute.processes import ProcessGroup, accumulate
 from fastresnet.config import TrainConfig
 from fastresnet.config.models import FUSED_ACTIVATIONS
 from fastresnet.errors import UserError
-from fastresnet.models.protocols import HasParts
+from fastresnet.models.protocols import Freezable
 from fastresnet.models.speednet import SpeedNet
 from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers, set_rates
 
@@ -47,8 +47,8 @@ class Steps:
         if config.fused_kernels and not (isinstance(model, SpeedNet) and model.config.activation in FUSED_ACTIVATIONS):
             allowed = f"a SpeedNet with {' or '.join(FUSED_ACTIVATIONS)}"
             raise UserError(f"fused_kernels: {type(model).__name__} has layers without such kernels; allowed: {allowed}")
-        if config.freeze and not isinstance(model, HasParts):
-            raise UserError(f"freeze: {type(model).__name__} does not name its parts; allowed: a network with a method parts()")
+        if config.freeze and not isinstance(model, Freezable):
+            raise UserError(f"freeze: {type(model).__name__} names nothing to freeze; allowed: a network that has freezable()")
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         # like Module.to(memory_format=...), which fails on weights of five dimensions
         model.to(device)._apply(lambda weight: weight.to(memory_format=self._layout) if weight.ndim == 4 else weight)
@@ -72,7 +72,7 @@ class Steps:
         self.taken = 0
         self.lr = 0.0
         """Learning rate of the last step."""
-        self._frozen_parts = 0
+        self._num_frozen = 0
         # images trained on, by what determines their cost: the shape [C, H, W] and the number of frozen parts
         self._images_trained: Counter[tuple[tuple[int, ...], int]] = Counter()
         self._trained = [parameter.requires_grad for parameter in model.parameters()]
@@ -91,11 +91,11 @@ class Steps:
         the next step may overwrite. `epoch_losses` are the mean losses of the epochs so far."""
         self._follow_schedule(epoch_losses)
         if self._graphs:
-            loss, logits = self._graphs(self._update, images, labels, self._frozen_parts)
+            loss, logits = self._graphs(self._update, images, labels, self._num_frozen)
         else:
             loss, logits = self._update(images, labels)
         self.taken += 1
-        self._images_trained[tuple(images.shape[1:]), self._frozen_parts] += len(labels) * self.group.size
+        self._images_trained[tuple(images.shape[1:]), self._num_frozen] += len(labels) * self.group.size
         if self._lookahead is not None:
             self._lookahead.step_done(self.taken, self.total)
         if self._average is not None:
@@ -107,8 +107,8 @@ class Steps:
         schedule = self.config.schedule
         self.lr = schedule(self.taken, self.total, epoch_losses)
         set_rates(self.optimizers, self.lr, schedule.momentum(self.taken, self.total))
-        self._frozen_parts = max((parts for share, parts in self.config.freeze if self.taken >= share * self.total), default=0)
-        _freeze(self.model, self._frozen_parts)
+        self._num_frozen = max((number for share, number in self.config.freeze if self.taken >= share * self.total), default=0)
+        _freeze(self.model, self._num_frozen)
 
     def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Takes the optimisers' step, with gradients from pieces of `micro_batch` images; returns mean loss and logits."""
@@ -197,7 +197,7 @@ def _fused_layers() -> ModuleType | None:
         return None
 
 
-def _freeze(model: nn.Module, parts: int) -> None:
-    """Freezes the first `parts` parts of a network. Parts that are frozen already stay frozen."""
-    for part in islice(cast(HasParts, model).parts(), parts) if parts else ():
+def _freeze(model: nn.Module, number: int) -> None:
+    """Freezes the first `number` parts of a network. Parts that are frozen already stay frozen."""
+    for part in islice(cast(Freezable, model).freezable(), number) if number else ():
         part.requires_grad_(False)
