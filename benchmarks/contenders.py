@@ -16,7 +16,7 @@ from fastresnet.config.schedules import Linear, OneCycle
 class Contender:
     """A program that is timed to a target accuracy.
 
-    `epochs` is the number that it needs to the target, used if only a few steps are timed; None if that is not recorded.
+    `epochs` is the number that it needs to the target, used if only a few steps are timed; None if no run has shown it.
     `epochs_source` says how it is known. `at_least` says that a whole run of so many epochs did not reach the target.
     """
 

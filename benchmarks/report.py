@@ -13,7 +13,7 @@ from fastresnet.records.benchmark import Row
 def describe_row(row: Row) -> str:
     """One contender's figures on one line."""
     if row.seconds is None:
-        seconds = f"{row.epoch_seconds:.0f} s an epoch, epochs to the target {row.epochs_source}"
+        seconds = f"{row.epoch_seconds:.0f} s per epoch, epochs to the target {row.epochs_source}"
     else:
         low, high = row.seconds_interval or (row.seconds, row.seconds)
         seconds = f"{'more than ' if row.at_least else ''}{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
@@ -41,11 +41,10 @@ def ratios(rows: Sequence[Row]) -> str:
             continue
         if row.seconds and own.seconds and not (row.at_least and own.at_least):
             over = "more than " if row.at_least else "less than " if own.at_least else ""
-            lines.append(
-                f"{row.contest:12} {row.contender:22} {over}{row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}"
-            )
+            times = f"{over}{row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}"
         else:
-            lines.append(f"{row.contest:12} {row.contender:22} {row.epoch_seconds / own.epoch_seconds:8.1f} times ours, an epoch")
+            times = f"{row.epoch_seconds / own.epoch_seconds:8.1f} times ours, per epoch"
+        lines.append(f"{row.contest:12} {row.contender:22} {times}")
     return "\n".join(lines)
 
 

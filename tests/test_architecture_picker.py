@@ -99,8 +99,8 @@ def test_switching_a_setting_moves_shapes_costs_and_accuracy(shown, c13):
     comparison = "The network beside another"
     assert row(page, comparison, "Test accuracy")[2] == "the same network"
     page.get_by_label("Stem", exact=True).select_option(label="3x3, stride 1")
-    assert row(page, comparison, "Test accuracy")[0] == "not recorded"
-    assert row(page, comparison, "Test accuracy")[2] == "not recorded"
+    assert row(page, comparison, "Test accuracy")[0] == "unknown: no run yet"
+    assert row(page, comparison, "Test accuracy")[2] == "no runs to compare"
     assert page.get_by_label("Recorded network", exact=True).input_value() == ""
     page.get_by_label("Padding of the stem").select_option(label="none")
     page.get_by_label("Pool after the stem").select_option(label="none")

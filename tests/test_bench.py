@@ -165,7 +165,7 @@ def test_ratios_compare_seconds_or_else_epochs(rows):
     assert text.count("\n") == 1
     assert "long" in text.splitlines()[0]
     assert "to 30.00%" in text.splitlines()[0]
-    assert text.splitlines()[1].endswith("times ours, an epoch")
+    assert text.splitlines()[1].endswith("times ours, per epoch")
 
 
 def test_json_holds_the_rows_and_the_machine(rows, tmp_path):

@@ -1,4 +1,4 @@
-"""Clusters that others start: what the page "Scaling" says of keys and of Kubernetes is done here by its own commands."""
+"""Clusters that others start: what the page "Scaling" says of keys is done here by its own commands."""
 
 import os
 import re

@@ -150,9 +150,9 @@ def test_failed_run_leaves_the_record_of_another_process_alone(study, monkeypatc
 
     monkeypatch.setattr(runs, "train_epochs", overtaken)
     run = study.runs("A")[0]
-    with pytest.raises(RunFailed, match="A one seed 0 failed: .*; not recorded: another process has ended the run"):
+    with pytest.raises(RunFailed, match="A one seed 0 failed: .*; another process has recorded the run meanwhile"):
         train_and_save(run, study.store, None, None, progress=False)
-    with pytest.raises(RunFailed, match="A one seed 0 failed: KilledWorker; not recorded"):
+    with pytest.raises(RunFailed, match="A one seed 0 failed: KilledWorker; another process"):
         record_killed(run, study.store.folders, None, "KilledWorker")
     assert study.store.find(*run.key) == finished
 

@@ -46,7 +46,7 @@ def test_only_short_runs_about_accuracy_are_drawn():
 
 
 def test_too_large_a_sample_is_refused():
-    with pytest.raises(UserError, match="only 0 recorded variants took at most 0 s a run"):
+    with pytest.raises(UserError, match="only 0 recorded variants took at most 0 s per run"):
         draw(1, longest=0)
     assert "no study 'nothing'" in refused(command_here("study", "verify", "--study", "nothing"))
 

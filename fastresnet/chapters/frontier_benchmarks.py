@@ -14,6 +14,7 @@ from fastresnet.records.benchmark import Row, StepPart
 from fastresnet.study.project import committed_results
 
 _UNKNOWN = "not recorded"
+"""End of a source of a number of epochs that no record gives."""
 _REFUTED = "the report"
 """Source of a number of epochs that whole runs of more epochs have shown to be too small."""
 _OF_FEW_ROUNDS = {1: "one round", 2: "means and ranges of two rounds"}
@@ -52,7 +53,7 @@ def table(record: str) -> pd.DataFrame:
                 "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
                 "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
                 "runs that pass": "—" if row.passed is None else f"{row.passed * row.rounds:.0f} of {row.rounds}",
-                "an epoch, s": f"{row.epoch_seconds:.{1 if row.epoch_seconds > 1 else 2}f}",
+                "seconds per epoch": f"{row.epoch_seconds:.{1 if row.epoch_seconds > 1 else 2}f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
                 "of the convolution peak": f"{row.share_of_peak:.0%}",
                 "of the matrix-product peak": "—" if row.share_of_product_peak is None else f"{row.share_of_product_peak:.0%}",
@@ -166,7 +167,7 @@ def _record(name: str) -> dict[str, Any]:
 
 def _with_interval(row: Row) -> str:
     if row.seconds is None or row.seconds_interval is None:
-        return f"epochs {_UNKNOWN}"
+        return "unknown"
     low, high = row.seconds_interval
     digits = 2 if row.seconds < 10 else 0
     median = f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f}"

@@ -66,7 +66,7 @@ def draw(number: int, *, studies: Sequence[str] = (), longest: float = 300.0, se
             if about_accuracy and (not studies or study in studies) and candidate.seconds <= longest:
                 candidates.append(candidate)
     if number > len(candidates):
-        raise UserError(f"--sample {number}: only {len(candidates)} recorded variants took at most {longest:g} s a run")
+        raise UserError(f"--sample {number}: only {len(candidates)} recorded variants took at most {longest:g} s per run")
     return random.Random(seed).sample(candidates, number)
 
 

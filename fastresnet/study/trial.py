@@ -50,7 +50,7 @@ def record_failure(run: Run, store: Store, reason: str, device: str | None, star
     from fastresnet.training.runs import failed_record
 
     if store.find(*run.key):
-        where = "not recorded: another process has ended the run"
+        where = "another process has recorded the run meanwhile"
     else:
         record = failed_record(run.config, run.seed, reason, device, started)
         where = f"recorded in {store.save(record, run.study, run.experiment, run.variant)}"

@@ -9,7 +9,7 @@ const SETTINGS = {
   depth: ["Depth", [10, 18, 34].map((depth) => [depth, `${depth} layers`])],
 };
 
-const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/ (?!\()/g, "\u00a0") : "not recorded");
+const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/ (?!\()/g, "\u00a0") : "unknown: no run yet");
 const breakable = (text) => text.replace("\u00a0±", " ±"); // four columns do not fit a telephone otherwise
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 const count = (value) => value.toLocaleString("en");
@@ -65,7 +65,7 @@ function render({ model, el }) {
   }
 
   function differenceText(network, other) {
-    if (!network?.accuracies.length || !other.accuracies.length) return "not recorded";
+    if (!network?.accuracies.length || !other.accuracies.length) return "no runs to compare";
     if (network === other) return "the same network";
     const interval = network.differences[other.variant];
     if (!interval) return "too few runs";

@@ -26,7 +26,7 @@ function readingsOf(family, point) {
   const seconds = point.image_seconds.map((each) => each * family.epoch_images);
   const parts = PARTS.filter((part) => point.parts[part]).map((part) => {
     const share = mean(point.parts[part]) / mean(point.image_seconds);
-    return [`${part}, an image`, `${milliseconds(mean(point.parts[part]))} (${(100 * share).toFixed(1)} %)`, part];
+    return [`${part}, per image`, `${milliseconds(mean(point.parts[part]))} (${(100 * share).toFixed(1)} %)`, part];
   });
   return [
     ["Images per second", measured(rateOf(point))],

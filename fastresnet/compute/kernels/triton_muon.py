@@ -46,9 +46,9 @@ def _average_and_sum(parameter, gradient, average, partial, size, momentum, BLOC
         here = start + tl.arange(0, BLOCK)
         mask = here < size
         given = tl.load(gradient + here, mask, other=0.0)
-        moved = momentum * tl.load(average + here, mask, other=0.0) + given
-        tl.store(average + here, moved, mask)
-        ahead = given + momentum * moved
+        updated = momentum * tl.load(average + here, mask, other=0.0) + given
+        tl.store(average + here, updated, mask)
+        ahead = given + momentum * updated
         of_gradient += ahead * ahead
         weight = tl.load(parameter + here, mask, other=0.0)
         of_parameter += weight * weight

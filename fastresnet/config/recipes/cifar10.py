@@ -99,8 +99,8 @@ def cifar10_91(variant: Variant) -> RunConfig:
 def cifar10_94(variant: Variant) -> RunConfig:
     """94 % on CIFAR-10, the usual target of speed records.
 
-    The third convolution of the last group works on 3x3 pixels and adds a twentieth to the operations. On a processor, the first
-    group is frozen in the last quarter of the run. No images are pruned.
+    The third convolution of the last group works on 3x3 pixels and adds few operations. On a processor, the first group is frozen
+    in the last quarter of the run. No images are pruned.
     """
     network = {"model.widths": [64, 256, 256], "model.convolutions": [2, 2, 3]}
     if variant == "cuda":
@@ -118,9 +118,7 @@ def cifar10_95(variant: Variant) -> RunConfig:
 
 
 def cifar10_96(variant: Variant) -> RunConfig:
-    """96 % on CIFAR-10, with the network and augmentation of airbench96 (Jordan, 2024). A run takes 5 PFLOP,
-    twenty times as many as `cifar10-94`.
-    """
+    """96 % on CIFAR-10, with the network and augmentation of airbench96 (Jordan, 2024)."""
     network = {"model.widths": [128, 512, 512], "model.convolutions": 3}
     augmentation = {"data.crop_padding": 4, "data.cutout": 12}
     if variant == "cuda":
