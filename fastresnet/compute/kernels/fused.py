@@ -99,16 +99,15 @@ class _PoolNormActivation(torch.autograd.Function):
         if pool:
             pooled = _empty(num_images, channels, height // 2, width // 2, like=x)
             chosen = torch.empty_like(pooled, dtype=torch.uint8)
-        rows = pooled.numel() // channels
-        tile = _tile(channels)
-        partial = _partial_sums(rows, channels, tile, x.device)
+        sizes, tile = {"rows": pooled.numel() // channels, "channels": channels}, _tile(channels)
+        partial = _partial_sums(**sizes, tile=tile, device=x.device)
         mean, rstd = torch.empty(2, channels, device=x.device)
         triton_layers.pool_and_sum[(len(partial),)](
-            x, pooled, chosen, partial, rows, height, width, channels, pool, *tile, num_warps=8
+            x, pooled, chosen, partial, height=height, width=width, POOL=pool, **sizes, **tile, num_warps=8
         )
         triton_layers.statistics[_over_channels(channels)](
-            partial, mean, rstd, norm.running_mean, norm.running_var, norm.num_batches_tracked, rows, channels, norm.eps,
-            norm.momentum, *_all_of(partial),
+            partial, mean, rstd, norm.running_mean, norm.running_var, norm.num_batches_tracked, eps=norm.eps,
+            momentum=norm.momentum, **sizes, **_all_of(partial),
         )  # fmt: skip
         out = _norm_and_activate(pooled, residual, mean, rstd, bias, activation)
         ctx.save_for_backward(pooled, chosen, residual, mean, rstd, bias)
@@ -119,25 +118,26 @@ class _PoolNormActivation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         pooled, chosen, residual, mean, rstd, bias = ctx.saved_tensors
-        (height, width), activation, tile = ctx.size, ctx.activation, ctx.tile
+        (height, width), tile = ctx.size, ctx.tile
         grad = _channels_last(grad)
         num_images, channels = pooled.shape[:2]
-        rows = pooled.numel() // channels
-        partial = _partial_sums(rows, channels, tile, grad.device)
+        sizes = {"rows": pooled.numel() // channels, "channels": channels}
+        partial = _partial_sums(**sizes, tile=tile, device=grad.device)
         sums = torch.empty(2, channels, device=grad.device)
         grad_residual = None if residual is None else torch.empty_like(residual)
+        normed = {"pooled": pooled, "mean": mean, "rstd": rstd, "bias": bias, "ACTIVATION": ctx.activation}
         triton_layers.activation_backward_and_sum[(len(partial),)](
-            grad, pooled, residual, grad_residual, mean, rstd, bias, partial, rows, channels, activation, *tile, num_warps=8
+            grad, residual=residual, grad_residual=grad_residual, partial=partial, **normed, **sizes, **tile, num_warps=8
         )
-        triton_layers.add_up[_over_channels(channels)](partial, sums, channels, *_all_of(partial))
+        triton_layers.add_up[_over_channels(channels)](partial, sums, channels, **_all_of(partial))
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = _empty(num_images, channels, height, width, like=pooled)
-            cells = num_images * -(-height // 2) * -(-width // 2) if chosen is not None else rows
+            cells = num_images * -(-height // 2) * -(-width // 2) if chosen is not None else sizes["rows"]
             tile = _tile(channels, _TILE // 2 if chosen is None else _TILE // 4)  # a cell of the pool writes four pixels
             triton_layers.norm_and_pool_backward[_over_rows(cells, tile)](
-                grad if grad_residual is None else grad_residual, pooled, chosen, mean, rstd, bias, sums, grad_x, cells, rows,
-                height, width, channels, activation, grad_residual is not None, *tile,
+                grad if grad_residual is None else grad_residual, chosen=chosen, sums=sums, grad_x=grad_x, cells=cells,
+                height=height, width=width, ACTIVATED=grad_residual is not None, **normed, **sizes, **tile,
             )  # fmt: skip
         return grad_x, sums[0], grad_residual, None, None, None
 
@@ -179,7 +179,7 @@ class _PatchesActivation(torch.autograd.Function):
         sums = torch.empty(2, len(bias), device=grad.device)
         given = {"grad": _channels_last(grad), "out": None, "partial": partial}
         triton_layers.patches[(len(partial),)](images, weight, bias, **given, **ctx.sizes)
-        triton_layers.add_up[_over_channels(len(bias))](partial, sums, len(bias), *_all_of(partial))
+        triton_layers.add_up[_over_channels(len(bias))](partial, sums, len(bias), **_all_of(partial))
         return None, None, sums[0], None, None, None
 
 
@@ -249,10 +249,11 @@ def _norm_and_activate(
 ) -> Tensor:
     num_images, channels, height, width = x.shape
     out = _empty(num_images, channels, height // 2, width // 2, like=x) if pool else torch.empty_like(x)
-    rows, tile = out.numel() // channels, _tile(channels)
+    sizes = {"rows": out.numel() // channels, "height": height, "width": width, "channels": channels}
+    tile = _tile(channels)
     residual = None if residual is None else _channels_last(residual)
-    triton_layers.norm_and_activate[_over_rows(rows, tile)](
-        x, residual, mean, rstd, bias, out, rows, height, width, channels, activation, pool, *tile
+    triton_layers.norm_and_activate[_over_rows(sizes["rows"], tile)](
+        x, residual, mean, rstd, bias, out, ACTIVATION=activation, POOL=pool, **sizes, **tile
     )
     return out
 
@@ -265,24 +266,24 @@ def _empty(*shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tenso
     return torch.empty(shape, dtype=dtype or like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def _tile(channels: int, numbers: int = _TILE) -> tuple[int, int]:
+def _tile(channels: int, numbers: int = _TILE) -> dict[str, int]:
     """Rows and channels of a thread block's tile, both powers of two."""
     wide = triton.next_power_of_2(channels)
-    return max(1, numbers // wide), wide
+    return {"ROWS": max(1, numbers // wide), "CHANNELS": wide}
 
 
-def _partial_sums(rows: int, channels: int, tile: tuple[int, int], device: torch.device) -> Tensor:
+def _partial_sums(rows: int, channels: int, tile: dict[str, int], device: torch.device) -> Tensor:
     """An empty tensor for two sums per channel and thread block: [thread blocks, 2, channels]."""
-    return torch.empty(min(_PROGRAMS, -(-rows // tile[0])), 2, channels, device=device)
+    return torch.empty(min(_PROGRAMS, -(-rows // tile["ROWS"])), 2, channels, device=device)
 
 
-def _all_of(partial: Tensor) -> tuple[int, int, int]:
-    return len(partial), _PROGRAMS, _CHANNELS_AT_ONCE
+def _all_of(partial: Tensor) -> dict[str, int]:
+    return {"programs": len(partial), "PROGRAMS": _PROGRAMS, "CHANNELS": _CHANNELS_AT_ONCE}
 
 
 def _over_channels(channels: int) -> tuple[int]:
     return (-(-channels // _CHANNELS_AT_ONCE),)
 
 
-def _over_rows(rows: int, tile: tuple[int, int]) -> tuple[int]:
-    return (-(-rows // tile[0]),)
+def _over_rows(rows: int, tile: dict[str, int]) -> tuple[int]:
+    return (-(-rows // tile["ROWS"]),)

@@ -29,12 +29,12 @@ def muon_step(
     blocks = triton.cdiv(size, _BLOCK)
     with torch.cuda.device_of(parameter):  # Triton launches kernels on the current device
         partial = torch.empty(min(_PROGRAMS, blocks), 2, device=parameter.device)
-        _average_and_sum[(len(partial),)](parameter, gradient, average, partial, size, momentum, _BLOCK)
+        sizes = {"size": size, "programs": len(partial), "PROGRAMS": _PROGRAMS, "BLOCK": _BLOCK}
+        _average_and_sum[(len(partial),)](parameter, gradient, average, partial, size, momentum, BLOCK=_BLOCK)
         matrix = torch.empty(out, size // out, dtype=torch.bfloat16, device=parameter.device)
-        _normed[(blocks,)](gradient, average, partial, matrix, size, momentum, len(partial), _PROGRAMS, _BLOCK)
+        _normed[(blocks,)](gradient, average, partial, matrix, momentum=momentum, **sizes)
         update = orthogonal(matrix).contiguous()
-        in_memory = isinstance(lr, Tensor)
-        _move[(blocks,)](parameter, update, partial, lr, size, out**0.5, len(partial), in_memory, _PROGRAMS, _BLOCK)
+        _move[(blocks,)](parameter, update, partial, lr, norm=out**0.5, LR_IN_MEMORY=isinstance(lr, Tensor), **sizes)
 
 
 @triton.jit(do_not_specialize=["size"])
