@@ -8,6 +8,7 @@ from fastresnet.compute.device import choose_device
 from fastresnet.compute.provenance import describe_machine, versions
 from fastresnet.records.atomic import replacing
 from fastresnet.records.benchmark import Row
+from fastresnet.records.record import in_percent
 
 
 def describe_row(row: Row) -> str:
@@ -19,14 +20,15 @@ def describe_row(row: Row) -> str:
         seconds = f"{'more than ' if row.at_least else ''}{_seconds(row.seconds)} s ({_seconds(low)} to {_seconds(high)})"
         seconds += "" if row.whole_runs else f", from seconds per step; epochs: {row.epochs_source}"
     passed = "" if row.epochs_to_target is None else f" for {row.epochs_to_target:g} epochs"
-    passed += "" if row.passed is None else f", {row.passed:.0%} of {row.rounds} runs pass"
-    passed += "" if row.accuracy is None else f" ({row.accuracy:.2%} at their end on average)"
-    batches = "" if row.outside_model is None else f"batches {row.outside_model:.1%} of the time, "
+    passed += "" if row.passed is None else f", {in_percent(row.passed, 0)} of {row.rounds} runs pass"
+    passed += "" if row.accuracy is None else f" ({in_percent(row.accuracy)} at their end on average)"
+    batches = "" if row.outside_model is None else f"batches {in_percent(row.outside_model, 1)} of the time, "
     energy = "" if row.joules is None else f", {row.joules:,.0f} J"
-    product = "" if row.share_of_product_peak is None else f", {row.share_of_product_peak:.0%} of the matrix-product peak"
+    of_product = row.share_of_product_peak
+    product = "" if of_product is None else f", {in_percent(of_product, 0)} of the matrix-product peak"
     return (
         f"{row.contest:12} {row.contender:22} {seconds}{passed}; {row.images_per_second:,.0f} images/s, "
-        f"{row.gflops_per_second:.0f} GFLOP/s ({row.share_of_peak:.0%} of the convolution peak{product}), "
+        f"{row.gflops_per_second:.0f} GFLOP/s ({in_percent(row.share_of_peak, 0)} of the convolution peak{product}), "
         f"{batches}peak memory {row.peak_memory_bytes / 2**30:.2f} GiB{energy}"
     )
 
@@ -41,7 +43,7 @@ def ratios(rows: Sequence[Row]) -> str:
             continue
         if row.seconds and own.seconds and not (row.at_least and own.at_least):
             over = "more than " if row.at_least else "less than " if own.at_least else ""
-            times = f"{over}{row.seconds / own.seconds:8.1f} times ours, to {row.target:.2%}"
+            times = f"{over}{row.seconds / own.seconds:8.1f} times ours, to {in_percent(row.target)}"
         else:
             times = f"{row.epoch_seconds / own.epoch_seconds:8.1f} times ours, per epoch"
         lines.append(f"{row.contest:12} {row.contender:22} {times}")

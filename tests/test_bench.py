@@ -164,7 +164,7 @@ def test_ratios_compare_seconds_or_else_epochs(rows):
     text = report.ratios(rows)
     assert text.count("\n") == 1
     assert "long" in text.splitlines()[0]
-    assert "to 30.00%" in text.splitlines()[0]
+    assert "to 30.00 %" in text.splitlines()[0]
     assert text.splitlines()[1].endswith("times ours, per epoch")
 
 

@@ -49,13 +49,13 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
     table = selection.choices(results_of(a=a, b=b), "test_accuracy", best="highest")
-    assert list(table["chosen by single runs"]) == ["50%", "50%"]  # 0.8 beats both, 0.6 none
+    assert list(table["chosen by single runs"]) == ["50 %", "50 %"]  # 0.8 beats both, 0.6 none
     table = selection.choices(results_of(a=a, b=b, c=[changed(record, accuracies=[0.72])]), "test_accuracy", best="highest")
-    assert list(table["chosen by single runs"]) == ["50%", "25%", "25%"]
+    assert list(table["chosen by single runs"]) == ["50 %", "25 %", "25 %"]
     lost = [changed(record, accuracies=[None])]
     for best in ("highest", "lowest"):
         table = selection.choices(results_of(a=a, c=lost), "test_accuracy", best=best)
-        assert table["chosen by single runs"].tolist() == ["100%", "0%"]
+        assert table["chosen by single runs"].tolist() == ["100 %", "0 %"]
     table = selection.choices(results_of(a=a, b=b), "test_accuracy", best="lowest")
     assert table.loc["a", "mean, %"].startswith("70.00")
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from fastresnet.errors import UserError
 from fastresnet.records.benchmark import Row, StepPart
+from fastresnet.records.record import in_percent
 from fastresnet.study.project import committed_results
 
 _UNKNOWN = "not recorded"
@@ -45,7 +46,7 @@ def table(record: str) -> pd.DataFrame:
     found = (
         pd.DataFrame(
             {
-                "target": f"{row.contest}, {row.target:.2%}",
+                "target": f"{row.contest}, {in_percent(row.target)}",
                 "contender": row.contender,
                 "seconds": _with_interval(row),
                 "times ours": _times(row, ours[row.contest]) or "—",
@@ -55,9 +56,9 @@ def table(record: str) -> pd.DataFrame:
                 "runs that pass": "—" if row.passed is None else f"{row.passed * row.rounds:.0f} of {row.rounds}",
                 "seconds per epoch": f"{row.epoch_seconds:.{1 if row.epoch_seconds > 1 else 2}f}",
                 "GFLOP/s": f"{row.gflops_per_second:.0f}",
-                "of the convolution peak": f"{row.share_of_peak:.0%}",
-                "of the matrix-product peak": "—" if row.share_of_product_peak is None else f"{row.share_of_product_peak:.0%}",
-                "batches": "—" if row.outside_model is None else f"{row.outside_model:.1%}",
+                "of the convolution peak": in_percent(row.share_of_peak, 0),
+                "of the matrix-product peak": in_percent(row.share_of_product_peak, 0),
+                "batches": in_percent(row.outside_model, 1),
                 "peak memory, GiB": f"{row.peak_memory_bytes / 2**30:.2f}",
                 "energy, J": "—" if row.joules is None else f"{row.joules:,.0f}",
             }
@@ -100,9 +101,9 @@ def parts(record: str, recipe: str) -> pd.DataFrame:
     for part in (*own.parts, StepPart(name="all parts", share=1.0, gflops_per_second=own.gflops_per_second)):
         speed = part.gflops_per_second or 0.0
         rows[part.name] = {
-            "of the time": f"{part.share:.1%}",
+            "of the time": in_percent(part.share, 1),
             "GFLOP/s": f"{speed:.0f}" if speed >= 1 else "—",
-            "of a matrix product's": f"{speed / product:.0%}" if speed >= 1 else "—",
+            "of a matrix product's": in_percent(speed / product, 0) if speed >= 1 else "—",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="part")
 
@@ -115,10 +116,10 @@ def parts_finding(record: str, recipe: str) -> str:
     speed = sum(part.share * (part.gflops_per_second or 0.0) for part in found) / share
     product = own.gflops_per_second / (own.share_of_product_peak or math.nan)
     return (
-        f"**Finding.** Convolutions take {share:.0%} of the time of `{recipe}`'s steps, at {speed:.0f} GFLOP/s: "
+        f"**Finding.** Convolutions take {in_percent(share, 0)} of the time of `{recipe}`'s steps, at {speed:.0f} GFLOP/s: "
         f"{speed / product:.2f} times the speed of a large matrix product. If everything else took no time at all, a step would "
         f"still take {share:.2f} of its time."
-    ).replace("%", " %")
+    )
 
 
 def _brief(machine: str) -> str:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from fastresnet.chapters.frontier import ABLATIONS
 from fastresnet.config.recipes import RECIPES
-from fastresnet.records.record import RunRecord
+from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report import describe_runs, hardware, spread, teraflop
 from fastresnet.report.captions import without_tags
 from fastresnet.report.verdicts import VerdictList, difference
@@ -142,11 +142,12 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
     )
     first, last = table.iloc[0], table.iloc[-1]
     reached = [
-        f"*{row.name}* reaches {row.accuracy:.2%} in {row.seconds:,.{1 if row.seconds < 100 else 0}f} s" for row in (first, last)
+        f"*{row.name}* reaches {in_percent(row.accuracy)} in {row.seconds:,.{1 if row.seconds < 100 else 0}f} s"
+        for row in (first, last)
     ]
     machines = _by_machine({name: results[name] for name in (first.name, last.name)})
     return (
-        f"**Finding.** {' and '.join(reached).replace('%', ' %')}. That is {last.flops / first.flops:.0f} times the operations "
+        f"**Finding.** {' and '.join(reached)}. That is {last.flops / first.flops:.0f} times the operations "
         f"and {last.seconds / first.seconds:.0f} times the seconds{', these on another machine' * (len(machines) > 1)} (means of "
         f"accuracy, medians of seconds; {first.runs:.0f} and {last.runs:.0f} runs)."
     )
@@ -225,8 +226,8 @@ def recipes_sentence(results: Mapping[str, Results], recipe: str) -> str:
     accuracy = pd.Series([record.test_accuracy for record in records], dtype=float).mean()
     seconds = pd.Series([total_seconds(record) for record in records]).mean()
     return (
-        f"Two processor cores reach {100 * accuracy:.1f} % on {point.dataset} in {seconds:.0f} s (mean of {len(records)} runs); "
-        f"the report took {point.seconds:.0f} s to {100 * point.accuracy:.1f} % on one {point.hardware}."
+        f"Two processor cores reach {in_percent(accuracy, 1)} on {point.dataset} in {seconds:.0f} s (mean of {len(records)} "
+        f"runs); the report took {point.seconds:.0f} s to {in_percent(point.accuracy, 1)} on one {point.hardware}."
     )
 
 

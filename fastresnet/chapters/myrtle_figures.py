@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fastresnet.chapters import myrtle_page
+from fastresnet.records.record import in_percent
 from fastresnet.report import figures, style
 from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, RULE
@@ -193,7 +194,8 @@ def ladder(results: Results, steps: pd.DataFrame, target: float) -> Figure:
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("share of the first step's cost")
     style.legend(ax)
-    return style.title(figure, f"{results.experiment.id}: cost of {target:.0%} test accuracy after each step, median of the runs")
+    what = f"cost of {in_percent(target, 0)} test accuracy after each step, median of the runs"
+    return style.title(figure, f"{results.experiment.id}: {what}")
 
 
 def gradient_scale(measured: pd.DataFrame) -> Figure:

@@ -19,6 +19,7 @@ from fastresnet.chapters.myrtle_shapes import (
     times_as,
     with_fastest_epoch,
 )
+from fastresnet.records.record import in_percent
 from fastresnet.report import figures, original, values
 from fastresnet.report.answers import Answer, beside, mean, percent, points, seconds, sentence, times
 from fastresnet.report.claims import more_accurate
@@ -45,7 +46,7 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
     )
     known = {name: shares.dropna() for name, shares in pairs.items()}
     means = {
-        name: [f"{100 * shares[part].mean():.0f} %" for part in ("product", "ratio")]
+        name: [in_percent(shares[part].mean(), 0) for part in ("product", "ratio")]
         for name, shares in known.items()
         if len(shares)
     }
@@ -233,12 +234,13 @@ def flip_averaging(m8i: Results) -> Answer:
 def ladder(m0: Results) -> Answer:
     """M0: every post shortens the way to one accuracy."""
     target = myrtle_page.common_target(m0)
+    reached = in_percent(target, 0)
     steps = myrtle_page.ladder(m0, target, original.M0_SECONDS)
     first, *_, last = m0.records
     before, after = (myrtle_page.cost_to(m0, step, target) for step in (first, last))
     verdicts = [
         ratio(
-            f"To {target:.0%}, does “{last}” need fewer {what} than “{first}”?",
+            f"To {reached}, does “{last}” need fewer {what} than “{first}”?",
             "It needs {} as many",
             after[what],
             before[what],
@@ -246,7 +248,7 @@ def ladder(m0: Results) -> Answer:
         )
         for what in ("epochs", "seconds", "TFLOP")
     ]
-    tenth = f"To {target:.0%}, does “{last}” need less than a tenth of the seconds?"
+    tenth = f"To {reached}, does “{last}” need less than a tenth of the seconds?"
     verdicts.append(ratio(tenth, "It needs {} as many", after["seconds"], before["seconds"], below=0.1))
     ours = [seconds(sample["seconds"].dropna().tolist()) for sample in (before, after)]
     costs = {step: myrtle_page.cost_to(m0, step, target)["seconds"].dropna().tolist() for step in m0.records}
@@ -256,10 +258,10 @@ def ladder(m0: Results) -> Answer:
     return Answer(
         (m0,),
         "297 s became 26 s",
-        f"to {target:.0%}: {ours[0]} became {ours[1]}",
+        f"to {reached}: {ours[0]} became {ours[1]}",
         times(after["seconds"].tolist(), before["seconds"].tolist()),
         sentence(
-            f"{target:.0%} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps; it takes least after "
+            f"{reached} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps; it takes least after "
             f"“{soonest}”, {least}.",
             before["seconds"],
             after["seconds"],

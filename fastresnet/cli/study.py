@@ -10,6 +10,7 @@ import typer
 from fastresnet.cli.options import AsJson, Assignments, DataDir, Device, Edition, Force, check_kept, print_table, study_app
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
+from fastresnet.records.record import in_percent
 
 
 @study_app.command("list")
@@ -62,10 +63,9 @@ def study_run(
     print(f"{', '.join(names)}, {edition} edition: {len(runs)} runs wanted, {len(missing)} to train", flush=True)
     trained = train_all(missing, store, data_dir, studies[0].device, progress=sys.stderr.isatty(), dask=dask)
     for done, (run, record) in enumerate(trained, 1):
-        accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
         print(
             f"[{done}/{len(missing)}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
-            f"accuracy {accuracy}, {record.seconds.train:.1f} s of training",
+            f"accuracy {in_percent(record.test_accuracy)}, {record.seconds.train:.1f} s of training",
             flush=True,
         )
 
@@ -109,10 +109,10 @@ def study_verify(
     done = []
     for each in verification.recheck(drawn, data_dir=data_dir, device=device, seed=seed):
         done.append(each)
-        candidate, accuracy = each.candidate, each.record.test_accuracy
+        candidate = each.candidate
         print(
             f"[{len(done)}/{sample}] {candidate.study} {candidate.experiment} {candidate.variant}, seed {each.record.seed}: "
-            f"{'-' if accuracy is None else f'{accuracy:.2%}'}, recorded {candidate.recorded_accuracy:.2%} "
+            f"{in_percent(each.record.test_accuracy)}, recorded {in_percent(candidate.recorded_accuracy)} "
             f"(n = {len(candidate.records)})",
             flush=True,
         )

@@ -13,6 +13,7 @@ from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
 from fastresnet.records.folders import check_file
+from fastresnet.records.record import in_percent
 
 
 @app.command()
@@ -197,6 +198,7 @@ def tune(
     config = _run_config(recipe, changes or [], device, variant, ALONE)
 
     study = search(config, trials=trials, seeds=seeds, storage=storage, data_dir=data_dir, device=device)
-    print(f"best mean accuracy on held-out images {study.best_value:.2%}, trial {study.best_trial.number} of {len(study.trials)}")
+    best = f"trial {study.best_trial.number} of {len(study.trials)}"
+    print(f"best mean accuracy on held-out images {in_percent(study.best_value)}, {best}")
     for name, value in study.best_params.items():
         print(f"  {name} = {value:.4g}")

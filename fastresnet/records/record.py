@@ -9,6 +9,11 @@ from fastresnet.config import RunConfig
 from fastresnet.config.base import Frozen
 
 
+def in_percent(share: float | None, digits: int = 2) -> str:
+    """A share or an accuracy in [0, 1] as "94.00 %"; a dash for None."""
+    return "—" if share is None else f"{100 * share:.{digits}f} %"
+
+
 class EpochRecord(Frozen):
     """Results of one epoch. Accuracies are in [0, 1], losses in nats.
 
@@ -122,7 +127,7 @@ class RunRecord(Frozen):
     """Digest of the saved weights that training began with; None for a fresh network."""
 
     def __repr__(self) -> str:
-        accuracy = "" if self.test_accuracy is None else f", test accuracy {self.test_accuracy:.2%}"
+        accuracy = "" if self.test_accuracy is None else f", test accuracy {in_percent(self.test_accuracy)}"
         seconds = f"{self.seconds.train:.1f} s of training"
         return f"RunRecord({self.config_hash}, seed {self.seed}, {self.outcome.status}{accuracy}, {seconds})"
 

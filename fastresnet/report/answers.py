@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
+from fastresnet.records.record import in_percent
 from fastresnet.report.captions import finding
 from fastresnet.report.claims import more_accurate, quicker
 from fastresnet.report.original import EPOCH_IMAGES
@@ -79,7 +80,7 @@ def percent(accuracies: Sample) -> str:
 def mean(accuracies: Sample) -> str:
     """Mean of accuracies in [0, 1] as "75.5 %"; "diverged" if none has a value."""
     known = pd.Series(accuracies, dtype=float).dropna()
-    return f"{100 * known.mean():.1f} %" if len(known) else "diverged"
+    return in_percent(known.mean(), 1) if len(known) else "diverged"
 
 
 def seconds(durations: Sample) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from fastresnet.records.record import RunRecord
+from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report.tables import spread
 from fastresnet.study import Results
 
@@ -82,7 +82,7 @@ def describe_run(record: RunRecord) -> str:
     seconds = record.seconds
     lines = [
         f"{record.outcome.status}{f': {record.outcome.reason}' if record.outcome.reason else ''}",
-        f"test accuracy {'-' if record.test_accuracy is None else f'{record.test_accuracy:.2%}'}, seed {record.seed}",
+        f"test accuracy {in_percent(record.test_accuracy)}, seed {record.seed}",
         f"training {seconds.train:.1f} s ({record.training_flops / 1e12:.2f} TFLOP, "
         f"{record.training_flops / max(seconds.train, 1e-9) / 1e9:.0f} GFLOP/s), evaluation {seconds.evaluate:.1f} s, "
         f"data {seconds.prepare:.1f} s, network {seconds.build:.1f} s",
@@ -94,11 +94,10 @@ def describe_run(record: RunRecord) -> str:
 
 def describe_briefly(record: RunRecord) -> str:
     """Seed, outcome, accuracy and seconds of one run, on one line."""
-    accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.2%}"
     seconds = record.seconds
     return (
-        f"seed {record.seed}: {record.outcome.status}, test accuracy {accuracy}, training {seconds.train:.2f} s, "
-        f"evaluation {seconds.evaluate:.2f} s"
+        f"seed {record.seed}: {record.outcome.status}, test accuracy {in_percent(record.test_accuracy)}, "
+        f"training {seconds.train:.2f} s, evaluation {seconds.evaluate:.2f} s"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from fastresnet.records.record import in_percent
 from fastresnet.report import MEASURES, Measure, spread, values
 from fastresnet.study import Results
 
@@ -14,7 +15,7 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
     per variant in which it has the best value of a column of `Results.frame()`."""
     _, _, unit, scale = MEASURES[column]
     chosen = {
-        variant: {f"mean, {unit}": spread(scale * pd.Series(sample), 2), "chosen by single runs": f"{wins.mean():.0%}"}
+        variant: {f"mean, {unit}": spread(scale * pd.Series(sample), 2), "chosen by single runs": in_percent(wins.mean(), 0)}
         for variant, (sample, wins) in _wins(results, column, best).items()
     }
     return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")

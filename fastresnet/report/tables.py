@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from fastresnet.records.record import RunRecord
+from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.study import Results
 
@@ -194,7 +194,7 @@ def seconds_to(results: Results, accuracy: float) -> pd.DataFrame:
     for variant, records in results.records.items():
         reached = seconds_reached(results, variant, accuracy)
         rows[variant] = {
-            f"seconds to {accuracy:.0%}": spread(pd.Series(reached, dtype=float), 1),
+            f"seconds to {in_percent(accuracy, 0)}": spread(pd.Series(reached, dtype=float), 1),
             "runs that reach it": f"{len(reached)} of {len(records)}",
         }
     return _table(rows)

@@ -20,7 +20,7 @@ from fastresnet.compute.costs import Timer
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.errors import UserError, first_line
-from fastresnet.records.record import EpochRecord, Outcome, Seconds
+from fastresnet.records.record import EpochRecord, Outcome, Seconds, in_percent
 from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.training.evaluation import Score, evaluate
 from fastresnet.training.feed import Feed
@@ -54,7 +54,7 @@ class FitResult:
         return self.epochs[-1].test_accuracy
 
     def __repr__(self) -> str:
-        accuracy = "" if self.test_accuracy is None else f", test accuracy {self.test_accuracy:.2%}"
+        accuracy = "" if self.test_accuracy is None else f", test accuracy {in_percent(self.test_accuracy)}"
         return f"FitResult({self.outcome.status}, {len(self.epochs)} epochs{accuracy}, {self.seconds.train:.1f} s of training)"
 
 

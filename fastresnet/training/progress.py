@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from tqdm import tqdm
 
-from fastresnet.records.record import EpochRecord
+from fastresnet.records.record import EpochRecord, in_percent
 
 _SECONDS_BETWEEN_LOSSES = 1.0
 
@@ -95,7 +95,7 @@ class ProgressBar(Watcher):
         """Shows an epoch's mean training loss and, where it was evaluated, its accuracy."""
         self._loss = "not finite" if epoch.train_loss is None else f"{epoch.train_loss:.3f}"
         if epoch.test_accuracy is not None:
-            self._accuracy = f"{epoch.test_accuracy:.2%}"
+            self._accuracy = in_percent(epoch.test_accuracy)
         self._show()
 
     def close(self) -> None:
