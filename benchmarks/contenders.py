@@ -120,7 +120,7 @@ def report_fashion() -> RunConfig:
     )
 
 
-def report_cifar(epochs: int = 20) -> RunConfig:
+def report_cifar(epochs: int) -> RunConfig:
     """The original report's fast model for CIFAR-10: half the channels, one cycle to 0.075; 20 epochs were the report's."""
     return RunConfig(
         data=DataConfig(batch_size=128, loader="worker", num_workers=2, flip="random"),

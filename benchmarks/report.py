@@ -50,7 +50,7 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -> Path:
+def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -> None:
     """Writes the rows with the machine, the versions and the revision of the source they were measured with."""
     content = {
         "machine": describe_machine(choose_device(device)).model_dump(),
@@ -60,7 +60,6 @@ def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -
     }
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    return path
 
 
 def _seconds(value: float) -> str:

@@ -122,21 +122,19 @@ def test_settings_are_those_of_the_configuration():
 
 
 def test_product_explains_what_is_level_along_it_and_the_ratio_what_is_not():
-    level = myrtle_page.explained(
-        myrtle_page.settings(grid(lambda i, j, seed: 0.8 - 0.02 * (i + j - 3) ** 2)), "lr", "weight_decay"
-    )
+    level = myrtle_page.explained(myrtle_page.settings(grid(lambda i, j, seed: 0.8 - 0.02 * (i + j - 3) ** 2)), "weight_decay")
     assert level["product"].tolist() == pytest.approx([1.0, 1.0])
     assert level["ratio"].max() < 0.6
-    steep = myrtle_page.explained(myrtle_page.settings(grid(lambda i, j, seed: 0.8 - 0.02 * (i - j) ** 2)), "lr", "weight_decay")
+    steep = myrtle_page.explained(myrtle_page.settings(grid(lambda i, j, seed: 0.8 - 0.02 * (i - j) ** 2)), "weight_decay")
     assert steep["ratio"].tolist() == pytest.approx([1.0, 1.0])
-    rate_alone = myrtle_page.explained(myrtle_page.settings(grid(lambda i, j, seed: 0.5 + 0.05 * i)), "lr", "weight_decay")
+    rate_alone = myrtle_page.explained(myrtle_page.settings(grid(lambda i, j, seed: 0.5 + 0.05 * i)), "weight_decay")
     assert rate_alone["product"].tolist() == pytest.approx([0.5, 0.5])
     assert rate_alone["ratio"].tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_a_grid_too_small_for_a_parabola_explains_nothing():
     small = grid(lambda i, j, seed: 0.1 * i, rates=(0.1, 0.2), decays=(1e-4, 2e-4))
-    assert myrtle_page.explained(myrtle_page.settings(small), "lr", "weight_decay").isna().all(axis=None)
+    assert myrtle_page.explained(myrtle_page.settings(small), "weight_decay").isna().all(axis=None)
 
 
 def test_largest_rate_is_the_last_that_trains():
@@ -234,14 +232,14 @@ def test_ladder_counts_up_to_the_first_evaluation_at_the_target():
 
 def test_surface_table_has_a_row_a_decay_and_a_column_a_rate():
     table = myrtle_page.surface_table(
-        myrtle_page.settings(grid(lambda i, j, seed: 0.1 * i + 0.01 * j + 0.002 * seed)), "lr", "weight_decay"
+        myrtle_page.settings(grid(lambda i, j, seed: 0.1 * i + 0.01 * j + 0.002 * seed)), "weight_decay"
     )
     assert table.loc[2e-4, 0.4] == "21.1 ± 0.1"
 
 
 def test_surface_shows_every_cell_and_each_line_of_constant_product_once(ax):
     found = grid(lambda i, j, seed: None if i == 3 and j == 3 else 0.5 + 0.1 * i, seeds=(0,))
-    myrtle_figures.surface(myrtle_page.settings(found), "lr", "weight_decay", ax, y_label="decay")
+    myrtle_figures.surface(myrtle_page.settings(found), "weight_decay", ax, label="decay")
     texts = [text.get_text() for text in ax.texts]
     assert (texts.count("50"), texts.count("80"), texts.count("diverged")) == (4, 3, 1)
     assert len(ax.get_lines()) == 7  # a 4x4 grid in doublings has seven anti-diagonals

@@ -101,7 +101,7 @@ def _note_of(file: Path) -> Path:
     return file.with_name(f".{file.name}.made-from")
 
 
-def stage(root: Path, build: Path) -> Path:
+def stage(root: Path, build: Path) -> None:
     """Gathers the sources of the book: its pages, and the executed copy of each chapter, checked once more."""
     source = build / "source"
     shutil.copytree(root / "book", source / "book", ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
@@ -112,7 +112,6 @@ def stage(root: Path, build: Path) -> Path:
         executed = build / "chapters" / f"{name}.ipynb"
         check_executed(executed, chapter_parameters(name, "quick", {}))
         nbformat.write(_for_the_page(nbformat.read(executed, 4)), source / "book" / executed.name)
-    return source
 
 
 def _for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

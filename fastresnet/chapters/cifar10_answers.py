@@ -32,7 +32,7 @@ def long_run(c2: Results) -> Answer:
         f"training {percent(train)}, test {percent(test)}",
         points(train, test),
         sentence(said, train, test),
-        (overfits(c2, "no dropout", margin=0.1),),
+        (overfits(c2, "no dropout"),),
         partial(figures.train_and_test, c2),
         (report.generalisation(c2),),
     )
@@ -67,7 +67,7 @@ def momenta(c4: Results) -> Answer:
 
 def rates_with_momentum(c5: Results) -> Answer:
     """C5: in the report, a rate of 0.04 was best, accuracy fell as the rate grew, and the network over-fitted."""
-    verdicts = [more_accurate(c5, "rate 0.04", list(c5.records)[-1]), overfits(c5, "rate 0.04", margin=0.1)]
+    verdicts = [more_accurate(c5, "rate 0.04", list(c5.records)[-1]), overfits(c5, "rate 0.04")]
     return choice(c5, "rate 0.04", "0.04 best", verdicts, figure=partial(figures.dots, c5), tables=[_table(c5)])
 
 

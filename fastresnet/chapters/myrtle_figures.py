@@ -35,8 +35,8 @@ def backbones(results: Results) -> Figure:
 def surfaces(results: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> Figure:
     """Rows of `myrtle_page.settings`: accuracy over rate and weight decay, and over rate and momentum."""
     figure, (above, below) = style.panels(6.0, 2)
-    surface(decays, "lr", "weight_decay", above, y_label="weight decay")
-    surface(momenta, "lr", "gain", below, y_label="1 / (1 - momentum)")
+    surface(decays, "weight_decay", above, label="weight decay")
+    surface(momenta, "gain", below, label="1 / (1 - momentum)")
     return _titled(figure, results, "Test accuracy in %; dashed: equal products")
 
 
@@ -143,10 +143,10 @@ def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
     return _titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
 
 
-def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Axes:
-    """Rows of `myrtle_page.settings`: mean test accuracy over two settings, on logarithmic axes, with a number per cell and lines
-    of constant product. A cell whose runs all diverged has no colour."""
-    cells = (100 * runs.groupby([y, x])["accuracy"].mean()).unstack()
+def surface(runs: pd.DataFrame, other: str, ax: Axes, *, label: str) -> Axes:
+    """Rows of `myrtle_page.settings`: mean test accuracy over learning rate and another setting, on logarithmic axes, with a
+    number per cell and lines of constant product. A cell whose runs all diverged has no colour."""
+    cells = (100 * runs.groupby([other, "lr"])["accuracy"].mean()).unstack()
     xs, ys = np.log2(cells.columns.to_numpy(float)), np.log2(cells.index.to_numpy(float))
     drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="Blues")
     middle, lift = sum(drawn.get_clim()) / 2, _LIFT * np.diff(_edges(ys))[0]
@@ -164,8 +164,8 @@ def surface(runs: pd.DataFrame, x: str, y: str, ax: Axes, *, y_label: str) -> Ax
     ax.set_ylim(*_edges(ys)[[0, -1]])
     ax.set_xticks(xs, [f"{value:g}" for value in cells.columns])
     ax.set_yticks(ys, [f"{value:g}" for value in cells.index])
-    ax.set_xlabel("learning rate" if x == "lr" else x.replace("_", " "))
-    ax.set_ylabel(y_label)
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel(label)
     return ax
 
 

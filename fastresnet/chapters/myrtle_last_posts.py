@@ -31,8 +31,8 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
     """M5a: accuracy depends on the product of rate and weight decay, and on rate over one minus momentum."""
     decays, momenta = (myrtle_page.settings(results) for results in (m5a, with_momentum))
     pairs = {
-        "weight decay": myrtle_page.explained(decays, "lr", "weight_decay"),
-        "1 / (1 - momentum)": myrtle_page.explained(momenta, "lr", "gain"),
+        "weight decay": myrtle_page.explained(decays, "weight_decay"),
+        "1 / (1 - momentum)": myrtle_page.explained(momenta, "gain"),
     }
     verdicts = tuple(
         difference(
@@ -59,7 +59,7 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
         f"Of the accuracy's variance between cells, {'; '.join(shown)}." if shown else "",
         verdicts,
         partial(myrtle_figures.surfaces, m5a, decays, momenta),
-        (myrtle_page.surface_table(decays, "lr", "weight_decay"), myrtle_page.surface_table(momenta, "lr", "momentum")),
+        (myrtle_page.surface_table(decays, "weight_decay"), myrtle_page.surface_table(momenta, "momentum")),
     )
 
 

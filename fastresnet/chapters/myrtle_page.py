@@ -45,17 +45,18 @@ def peak_lr(schedule: Schedule) -> float:
     return max(schedule(step, _STEPS) for step in range(_STEPS))
 
 
-def explained(runs: pd.DataFrame, one: str, other: str, *, value: str = "accuracy") -> pd.DataFrame:
-    """Share of a value's variance over a grid of two settings that their product alone explains, and that their ratio explains.
+def explained(runs: pd.DataFrame, other: str) -> pd.DataFrame:
+    """Share of the accuracy's variance over a grid of learning rate and another setting that their product alone explains, and
+    that their ratio explains.
 
     Takes rows of `settings`. Returns one row per seed with `product` and `ratio` in [0, 1], each the R squared of a parabola in
-    the logarithm. The product explains nearly all if the value is constant wherever the product is. Runs that diverged are left
-    out.
+    the logarithm. The product explains nearly all if the accuracy is constant wherever the product is. Runs that diverged are
+    left out.
     """
     rows = {}
-    for seed, cells in runs.dropna(subset=value).groupby("seed"):
-        first, second, ends = np.log(cells[one]), np.log(cells[other]), cells[value].to_numpy()
-        rows[seed] = {"product": _r_squared(first + second, ends), "ratio": _r_squared(first - second, ends)}
+    for seed, cells in runs.dropna(subset="accuracy").groupby("seed"):
+        rate, second, ends = np.log(cells["lr"]), np.log(cells[other]), cells["accuracy"].to_numpy()
+        rows[seed] = {"product": _r_squared(rate + second, ends), "ratio": _r_squared(rate - second, ends)}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["product", "ratio"])
 
 
@@ -195,7 +196,8 @@ def ladder(results: Results, accuracy: float, published: Mapping[str, float]) ->
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="step")
 
 
-def surface_table(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Final test accuracy in % over two settings of `settings`, mean ± standard deviation, one row per value of `y`."""
-    cells = {(row, column): spread(100 * group["accuracy"], 1) for (row, column), group in runs.groupby([y, x])}
-    return pd.Series(cells).unstack().rename_axis(index=y.replace("_", " "), columns=x.replace("_", " "))
+def surface_table(runs: pd.DataFrame, other: str) -> pd.DataFrame:
+    """Final test accuracy in % over learning rate and another setting of `settings`, mean ± standard deviation, one row per value
+    of the other."""
+    cells = {(row, lr): spread(100 * group["accuracy"], 1) for (row, lr), group in runs.groupby([other, "lr"])}
+    return pd.Series(cells).unstack().rename_axis(index=other.replace("_", " "), columns="lr")

@@ -33,7 +33,7 @@ _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF that Pillow heeds for 8 b
 
 
 def read_class_folders(
-    folder: Path, splits: Sequence[str], mode: Mode | None, side: int | None, *, progress: bool = False
+    folder: Path, splits: Sequence[str], mode: Mode | None, side: int | None, *, progress: bool
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]:
     """Reads the pictures SPLIT/CLASS/* of a folder: images uint8 [N, C, H, W] and labels int64 [N] of each split, and the names
     of the classes in alphabetical order.
@@ -60,7 +60,7 @@ def read_class_folders(
     return arrays, names
 
 
-def read_pictures(files: Sequence[Path], mode: Mode | None, side: int | None, *, progress: bool = False) -> np.ndarray:
+def read_pictures(files: Sequence[Path], mode: Mode | None, side: int | None, *, progress: bool) -> np.ndarray:
     """Reads pictures of one data set as uint8 [N, C, H, W].
 
     With `mode` None, they are grey if every one is. If they differ in size, all are resized to `side` x `side`; without a side,

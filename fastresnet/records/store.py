@@ -94,10 +94,10 @@ def _key(name: str) -> Key | None:
     return (match[1], int(match[2])) if match else None
 
 
-def write_record(record: RunRecord, place: Place) -> Place:
-    """Writes a record atomically and returns its place. An older file of that name stays until the new one is whole."""
+def write_record(record: RunRecord, place: Place) -> None:
+    """Writes a record atomically. An older file of that name stays until the new one is whole."""
     folder, name = split_place(place)
-    return open_folder(folder).write(name, _text(record))
+    open_folder(folder).write(name, _text(record))
 
 
 def read_record(path: Path) -> RunRecord:

@@ -31,11 +31,11 @@ def fits_better(results: Results, one: str, other: str) -> Verdict:
     return difference(f"Does “{one}” fit the training images better than “{other}”?", found, ours, theirs)
 
 
-def overfits(results: Results, variant: str, *, margin: float) -> Verdict:
-    """Tests whether a variant's training accuracy ends above its test accuracy by more than `margin`, a fraction."""
+def overfits(results: Results, variant: str) -> Verdict:
+    """Tests whether a variant's training accuracy ends above its test accuracy by more than ten points."""
     train, test = (values(results, variant, f"{part}_accuracy") for part in ("train", "test"))
-    question = f"Does training accuracy end more than {100 * margin:g} points above test accuracy (“{variant}”)?"
-    return difference(question, "It ends {} {above|below}", train, test, above=margin, paired=True)
+    question = f"Does training accuracy end more than 10 points above test accuracy (“{variant}”)?"
+    return difference(question, "It ends {} {above|below}", train, test, above=0.1, paired=True)
 
 
 def quicker(

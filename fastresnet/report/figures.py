@@ -43,10 +43,10 @@ def curves(results: Results, **marks: float) -> Figure:
     return style.title(figure, _title(results), "Lines: mean of the seeds; bands: their range" if len(results.seeds) > 1 else "")
 
 
-def dots(results: Results, column: str = "test_accuracy", *, label: str = "test accuracy at the end, %") -> Figure:
-    """Accuracies of a column of `Results.frame()` in %: a row per variant, a dot per run, and a bar at their mean."""
+def dots(results: Results) -> Figure:
+    """Test accuracies at the end in %: a row per variant, a dot per run, and a bar at their mean."""
     figure, ax = style.panels(0.9 + 0.3 * len(results.records))
-    runs_by_variant(results, column, ax, label=label, scale=100)
+    runs_by_variant(results, "test_accuracy", ax, label="test accuracy at the end, %", scale=100)
     return style.title(figure, _title(results))
 
 

@@ -189,13 +189,7 @@ def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
 
 
 def train_all(
-    runs: Sequence[Run],
-    store: Store,
-    data_dir: str | Path | None,
-    device: str | None,
-    *,
-    progress: bool = False,
-    dask: str | None = None,
+    runs: Sequence[Run], store: Store, data_dir: str | Path | None, device: str | None, *, progress: bool, dask: str | None
 ) -> Iterator[tuple[Run, RunRecord]]:
     """Trains runs and yields each with its record once that is saved. Runs are trained one after the other, or on the cluster
     that `dask` names, as `fastresnet.study.cluster.clusters.open_cluster` reads it.

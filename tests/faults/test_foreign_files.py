@@ -89,7 +89,8 @@ def test_flipped_bit_is_noticed(attempts, tiny, tmp_path):
 
 @pytest.mark.faults("Foreign record", "Cut off; of another schema; keys missing, unknown or of another type", REFUSED)
 def test_foreign_record_is_refused(attempts, tiny, tmp_path):
-    path = write_record(train(tiny).record, tmp_path / "record.json")
+    path = tmp_path / "record.json"
+    write_record(train(tiny).record, path)
     content = path.read_text()
     good = json.loads(content)
     lengths = random.Random(5).sample(range(len(content) - 2), attempts.times(100, 5))

@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 
 def train_with_dask(
-    runs: Sequence[Run], store: Store, data_dir: str | Path | None, device: str | None, name: str, *, progress: bool = False
+    runs: Sequence[Run], store: Store, data_dir: str | Path | None, device: str | None, name: str, *, progress: bool
 ) -> Iterator[tuple[Run, RunRecord]]:
     """Trains runs on the cluster that `name` names, as in `open_cluster`, and yields each with its record when it ends.
 
