@@ -28,13 +28,13 @@ def long_run(c2: Results) -> Answer:
     said = f"At the end the network names {mean(train)} of its training images and {mean(test)} of the test images."
     return Answer(
         (c2,),
-        'training "far above" test',
-        f"training {percent(train)}, test {percent(test)}",
-        points(train, test),
-        sentence(said, train, test),
-        (overfits(c2, "no dropout"),),
-        partial(figures.train_and_test, c2),
-        (report.generalisation(c2),),
+        original='training "far above" test',
+        here=f"training {percent(train)}, test {percent(test)}",
+        difference=points(train, test),
+        summary=sentence(said, train, test),
+        verdicts=(overfits(c2, "no dropout"),),
+        figure=partial(figures.train_and_test, c2),
+        tables=(report.generalisation(c2),),
     )
 
 
@@ -52,16 +52,16 @@ def momenta(c4: Results) -> Answer:
     said = f"“{best}” did best, with {mean(values(c4, best, ACCURACY))}. The report's two, 0.5 and 0.75, end at {mean(half)} and "
     return Answer(
         (c4,),
-        "0.5 and 0.75 close",
-        beside(percent, {"0.5": half, "0.75": high}),
-        points(half, high),
-        sentence(f"{said}{mean(high)}.", half, high),
-        (
+        original="0.5 and 0.75 close",
+        here=beside(percent, {"0.5": half, "0.75": high}),
+        difference=points(half, high),
+        summary=sentence(f"{said}{mean(high)}.", half, high),
+        verdicts=(
             equally_accurate(c4, "momentum 0.5", "momentum 0.75", margin=0.01),
             fits_better(c4, "momentum 0.5", "momentum 0.75"),
         ),
-        partial(figures.dots, c4),
-        (_table(c4),),
+        figure=partial(figures.dots, c4),
+        tables=(_table(c4),),
     )
 
 
@@ -102,13 +102,13 @@ def flips(c9: Results) -> Answer:
     )
     return Answer(
         (c9,),
-        percent([printed]),
-        percent(samples[2]),
-        to_report(c9, samples[2], printed),
-        sentence(said, *samples),
-        (more_accurate(c9, flipped, plain), equally_accurate(c9, both, flipped, margin=0.005)),
-        partial(figures.train_and_test, c9, original=original.C9),
-        (report.generalisation(c9), report.epochs_beside_original(c9, {both: original.C9})[both]),
+        original=percent([printed]),
+        here=percent(samples[2]),
+        difference=to_report(c9, samples[2], printed),
+        summary=sentence(said, *samples),
+        verdicts=(more_accurate(c9, flipped, plain), equally_accurate(c9, both, flipped, margin=0.005)),
+        figure=partial(figures.train_and_test, c9, original=original.C9),
+        tables=(report.generalisation(c9), report.epochs_beside_original(c9, {both: original.C9})[both]),
     )
 
 
@@ -119,12 +119,14 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
     question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
     return Answer(
         (c9_epochs,),
-        percent([printed]),
-        percent(slow),
-        to_report(c9_epochs, slow, printed),
-        sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}, not to the report's {mean([printed])}.", slow),
-        (difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),),
-        partial(figures.train_and_test, c9_epochs, original=original.C9),
+        original=percent([printed]),
+        here=percent(slow),
+        difference=to_report(c9_epochs, slow, printed),
+        summary=sentence(
+            f"Moved on once per epoch, the schedule leads to {mean(slow)}, not to the report's {mean([printed])}.", slow
+        ),
+        verdicts=(difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),),
+        figure=partial(figures.train_and_test, c9_epochs, original=original.C9),
     )
 
 
@@ -152,13 +154,13 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
     )
     return Answer(
         (c11, in_equal_steps, timed),
-        "smaller better, 10.76 for 11.05 s",
-        beside(percent, {best: ours, large: theirs}),
-        points(ours, theirs),
-        sentence(f"After equal epochs “{best}” ends at {mean(ours)} and “{large}” at {mean(theirs)}.", ours, theirs),
-        verdicts,
-        partial(_batch_figure, c11, in_equal_steps),
-        (_table(c11), report.summary(timed).drop(columns="test accuracy, %")),  # these runs are a few steps
+        original="smaller better, 10.76 for 11.05 s",
+        here=beside(percent, {best: ours, large: theirs}),
+        difference=points(ours, theirs),
+        summary=sentence(f"After equal epochs “{best}” ends at {mean(ours)} and “{large}” at {mean(theirs)}.", ours, theirs),
+        verdicts=verdicts,
+        figure=partial(_batch_figure, c11, in_equal_steps),
+        tables=(_table(c11), report.summary(timed).drop(columns="test accuracy, %")),  # these runs are a few steps
     )
 
 
@@ -189,11 +191,11 @@ def precisions(c12: Results) -> Answer:
     said = f"At the same maxima and seeds, the runs in {one} end at {mean(samples[one])} on average, those in {other} at "
     return Answer(
         (c12,),
-        "trained in fp16",
-        beside(mean, samples),
-        points(samples[other], samples[one]),
-        sentence(f"{said}{mean(samples[other])}.", *samples.values()),
-        (
+        original="trained in fp16",
+        here=beside(mean, samples),
+        difference=points(samples[other], samples[one]),
+        summary=sentence(f"{said}{mean(samples[other])}.", *samples.values()),
+        verdicts=(
             difference(
                 f"Are runs in {one} and in {other} within half a point on average?",
                 f"Runs in {other} are {{}} {{more|less}} accurate",
@@ -203,8 +205,8 @@ def precisions(c12: Results) -> Answer:
                 paired=True,
             ),
         ),
-        partial(figures.dots, c12),
-        (report.generalisation(c12),),
+        figure=partial(figures.dots, c12),
+        tables=(report.generalisation(c12),),
     )
 
 
@@ -220,13 +222,13 @@ def architectures(c13: Results, timed: Results) -> Answer:
     said += f"{mean([original.C13['base'][0]])}."
     return Answer(
         (c13, timed),
-        beside(percent, {best: printed}),
-        beside(percent, {best: ours}),
-        to_report(c13, ours, printed[0]) if printed else "—",
-        sentence(said, base, ours) if best != "base" else "",
-        tuple(verdicts),
-        partial(_architecture_figure, c13, timed),
-        (_architecture_table(c13, timed),),
+        original=beside(percent, {best: printed}),
+        here=beside(percent, {best: ours}),
+        difference=to_report(c13, ours, printed[0]) if printed else "—",
+        summary=sentence(said, base, ours) if best != "base" else "",
+        verdicts=tuple(verdicts),
+        figure=partial(_architecture_figure, c13, timed),
+        tables=(_architecture_table(c13, timed),),
     )
 
 

@@ -109,13 +109,13 @@ def widths(f8: Results, timed: Results) -> Answer:
     )
     return Answer(
         (f8, timed),
-        beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
-        beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
-        times(*reached),
-        sentence(said, *reached),
-        (quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
-        partial(_width_figure, f8),
-        (
+        original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
+        here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
+        difference=times(*reached),
+        summary=sentence(said, *reached),
+        verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
+        figure=partial(_width_figure, f8),
+        tables=(
             _seconds_table(f8),
             report.epochs_beside_original(f8, PRINTED),
             report.timed(timed, EPOCH).style.set_caption("A few steps timed at the report's scale"),
@@ -149,13 +149,13 @@ def schedules(n1: Results) -> Answer:
     soon = ratio(question, "It takes {} as long", *reached, below=1)
     return Answer(
         (n1,),
-        "not tried",
-        beside(percent, {"one-cycle": ours, "constant": theirs}),
-        points(ours, theirs),
-        sentence(f"One cycle ends at {mean(ours)}, a constant rate at {mean(theirs)}.", ours, theirs),
-        (more_accurate(n1, "one-cycle", "constant"), soon),
-        partial(figures.curves, n1, target=EASY),
-        (report.summary(n1), report.seconds_to(n1, EASY)),
+        original="not tried",
+        here=beside(percent, {"one-cycle": ours, "constant": theirs}),
+        difference=points(ours, theirs),
+        summary=sentence(f"One cycle ends at {mean(ours)}, a constant rate at {mean(theirs)}.", ours, theirs),
+        verdicts=(more_accurate(n1, "one-cycle", "constant"), soon),
+        figure=partial(figures.curves, n1, target=EASY),
+        tables=(report.summary(n1), report.seconds_to(n1, EASY)),
     )
 
 

@@ -54,13 +54,13 @@ def final_models(final: Results) -> Answer:
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     return Answer(
         (final,),
-        beside(percent, printed),
-        beside(percent, {"fast": fast, "accurate": accurate}),
-        f"{to_report(final, fast, *printed['fast'])}; {to_report(final, accurate, *printed['accurate'])}",
-        sentence(said, fast, accurate),
-        (more_accurate(final, "accurate", "fast"),),
-        partial(_final_figure, final),
-        (_final_table(final),),
+        original=beside(percent, printed),
+        here=beside(percent, {"fast": fast, "accurate": accurate}),
+        difference=f"{to_report(final, fast, *printed['fast'])}; {to_report(final, accurate, *printed['accurate'])}",
+        summary=sentence(said, fast, accurate),
+        verdicts=(more_accurate(final, "accurate", "fast"),),
+        figure=partial(_final_figure, final),
+        tables=(_final_table(final),),
     )
 
 

@@ -72,15 +72,17 @@ def forgetting(m2b: Results) -> Answer:
     said = pd.Series(ratios[small_high], dtype=float).mean()
     return Answer(
         (m2b,),
-        "plots",
-        beside(lambda sample: f"{pd.Series(sample).mean():.2f} times", {name: ratios[name] for name in (small_high, large_high)}),
-        "—",
-        sentence(
+        original="plots",
+        here=beside(
+            lambda sample: f"{pd.Series(sample).mean():.2f} times", {name: ratios[name] for name in (small_high, large_high)}
+        ),
+        difference="—",
+        summary=sentence(
             f"After “{small_high}” the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]
         ),
-        verdicts,
-        partial(myrtle_figures.recall, m2b),
-        (report.generalisation(m2b),),
+        verdicts=verdicts,
+        figure=partial(myrtle_figures.recall, m2b),
+        tables=(report.generalisation(m2b),),
     )
 
 
@@ -91,14 +93,14 @@ def worth_of_images(m2b_half: Results) -> Answer:
     question = "Do twice the images gain less at the high rate than at the low one?"
     return Answer(
         (m2b_half,),
-        "plots",
-        f"low rate {points(gains[0], [0.0])}; high rate {points(gains[1], [0.0])}",
-        points(gains[1], gains[0]),
-        sentence(
+        original="plots",
+        here=f"low rate {points(gains[0], [0.0])}; high rate {points(gains[1], [0.0])}",
+        difference=points(gains[1], gains[0]),
+        summary=sentence(
             f"Twice the images gain {points(gains[0], [0.0])} at the low rate, {points(gains[1], [0.0])} at the high one.", *gains
         ),
-        (difference(question, "At the low rate the gain is {} {larger|smaller}", *gains),),
-        partial(figures.dots, m2b_half),
+        verdicts=(difference(question, "At the low rate the gain is {} {larger|smaller}", *gains),),
+        figure=partial(figures.dots, m2b_half),
     )
 
 
@@ -110,13 +112,13 @@ def best_rate(m2c: Results) -> Answer:
     said = f"The most accurate rate is {median_of(best)}, the highest that still trains {median_of(largest)} (medians)."
     return Answer(
         (m2c,),
-        "plots",
-        f"best {median_of(best)}, highest {median_of(largest)}",
-        "—",
-        sentence(said, best, largest),
-        (ratio(question, "It is {} the highest", best, largest, above=0.2),),
-        partial(myrtle_figures.rate_stress, m2c, runs),
-        (report.summary(m2c),),
+        original="plots",
+        here=f"best {median_of(best)}, highest {median_of(largest)}",
+        difference="—",
+        summary=sentence(said, best, largest),
+        verdicts=(ratio(question, "It is {} the highest", best, largest, above=0.2),),
+        figure=partial(myrtle_figures.rate_stress, m2c, runs),
+        tables=(report.summary(m2c),),
     )
 
 

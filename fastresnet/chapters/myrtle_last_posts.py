@@ -53,13 +53,14 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
     shown = [f"rate times {name} explains {by_product}, their ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()]
     return Answer(
         (m5a, with_momentum),
-        "plots",
-        "; ".join(f"{name}: product {by_product}, ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()) or "—",
-        "—",
-        f"Of the accuracy's variance between cells, {'; '.join(shown)}." if shown else "",
-        verdicts,
-        partial(myrtle_figures.surfaces, m5a, decays, momenta),
-        (myrtle_page.surface_table(decays, "weight_decay"), myrtle_page.surface_table(momenta, "momentum")),
+        original="plots",
+        here="; ".join(f"{name}: product {by_product}, ratio {by_ratio}" for name, (by_product, by_ratio) in means.items())
+        or "—",
+        difference="—",
+        summary=f"Of the accuracy's variance between cells, {'; '.join(shown)}." if shown else "",
+        verdicts=verdicts,
+        figure=partial(myrtle_figures.surfaces, m5a, decays, momenta),
+        tables=(myrtle_page.surface_table(decays, "weight_decay"), myrtle_page.surface_table(momenta, "momentum")),
     )
 
 
@@ -75,19 +76,19 @@ def gradient_scales(m6a: Results) -> Answer:
     """M6a: scaling the weights before batch norm by r scales their gradient by 1/r."""
     products = myrtle_page.gradients_times_scale(m6a)
     measured = [value for sample in products.values() for value in sample]
+    least, most = (f"{value:.3f}" for value in (min(measured), max(measured)))
     question = "In single precision, with batch norm's epsilon: is the gradient times r the same within a hundredth?"
     found = "The largest relative difference is {}."
     verdict = exact(question, found, measured, [1.0] * len(measured), tolerance=0.01)
     table = {name: {"r times the gradient": report.spread(pd.Series(sample), 3)} for name, sample in products.items()}
     return Answer(
         (m6a,),
-        "exact",
-        f"{min(measured):.3f} to {max(measured):.3f}",
-        "—",
-        f"Relative to the unscaled network, the gradient times r lies between {min(measured):.3f} and {max(measured):.3f}.",
-        (verdict,),
-        None,
-        (pd.DataFrame.from_dict(table, orient="index").rename_axis(columns="variant"),),
+        original="exact",
+        here=f"{least} to {most}",
+        difference="—",
+        summary=f"Relative to the unscaled network, the gradient times r lies between {least} and {most}.",
+        verdicts=(verdict,),
+        tables=(pd.DataFrame.from_dict(table, orient="index").rename_axis(columns="variant"),),
     )
 
 
@@ -103,13 +104,13 @@ def equilibria(m6b: Results) -> Answer:
     ends = [pd.Series(sample, dtype=float).mean() for sample in (decaying, free)]
     return Answer(
         (m6b,),
-        "in words",
-        f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}",
-        "—",
-        f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times.",
-        verdicts,
-        partial(myrtle_figures.weight_norms, m6b),
-        (report.summary(m6b),),
+        original="in words",
+        here=f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}",
+        difference="—",
+        summary=f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times.",
+        verdicts=verdicts,
+        figure=partial(myrtle_figures.weight_norms, m6b),
+        tables=(report.summary(m6b),),
     )
 
 
@@ -132,15 +133,15 @@ def constants(m7a: Results) -> Answer:
     table = table.set_caption("Constant share after so many activations")
     return Answer(
         (m7a,),
-        "about constant by layer 50",
-        beside(percent, {"no norm": without, "batch norm": normed}),
-        points(without, normed),
-        sentence(
+        original="about constant by layer 50",
+        here=beside(percent, {"no norm": without, "batch norm": normed}),
+        difference=points(without, normed),
+        summary=sentence(
             f"Without batch norm {mean(without)} of the last activation are a constant, with it {mean(normed)}.", without, normed
         ),
-        verdicts,
-        partial(myrtle_figures.constants, m7a),
-        (table,),
+        verdicts=verdicts,
+        figure=partial(myrtle_figures.constants, m7a),
+        tables=(table,),
     )
 
 
@@ -152,17 +153,17 @@ def stable_rates(m7b: Results) -> Answer:
     table = runs.pivot_table("accuracy", "group", "lr", dropna=False).mul(100).rename(columns="{:g}".format)
     return Answer(
         (m7b,),
-        "a stress test",
-        f"batch norm {median_of(normed)}, no norm {median_of(without)}",
-        times_as(pd.Series(normed, dtype=float).median(), pd.Series(without, dtype=float).median()),
-        sentence(
+        original="a stress test",
+        here=f"batch norm {median_of(normed)}, no norm {median_of(without)}",
+        difference=times_as(pd.Series(normed, dtype=float).median(), pd.Series(without, dtype=float).median()),
+        summary=sentence(
             f"The highest rate that trains is {median_of(normed)} with batch norm and {median_of(without)} without it (medians).",
             normed,
             without,
         ),
-        (ratio(question, "It is {} as high", normed, without, above=5),),
-        partial(myrtle_figures.rate_stress, m7b, runs),
-        (table.style.format("{:.1f}", na_rep="diverged"),),
+        verdicts=(ratio(question, "It is {} as high", normed, without, above=5),),
+        figure=partial(myrtle_figures.rate_stress, m7b, runs),
+        tables=(table.style.format("{:.1f}", na_rep="diverged"),),
     )
 
 
@@ -184,13 +185,13 @@ def curvatures(m7c: Results) -> Answer:
     said = ", ".join(f"{mean:.3g} {name}" for name, mean in means.items())
     return Answer(
         (m7c,),
-        "10 to 100 times smaller",
-        "; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
-        times_as(means["without batch norm"], means["with batch norm"]),
-        sentence(f"The largest eigenvalue is {said}.", *samples.values()),
-        verdicts,
-        partial(myrtle_figures.eigenvalues, m7c, spectra),
-        (absolute.style.format("{:.3g}").set_caption("Mean absolute value of the leading eigenvalues, by rank"),),
+        original="10 to 100 times smaller",
+        here="; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
+        difference=times_as(means["without batch norm"], means["with batch norm"]),
+        summary=sentence(f"The largest eigenvalue is {said}.", *samples.values()),
+        verdicts=verdicts,
+        figure=partial(myrtle_figures.eigenvalues, m7c, spectra),
+        tables=(absolute.style.format("{:.3g}").set_caption("Mean absolute value of the leading eigenvalues, by rank"),),
     )
 
 
@@ -257,16 +258,16 @@ def ladder(m0: Results) -> Answer:
     shown = {"epochs": "{:.0f}", "seconds": "{:.1f}", "TFLOP": "{:.3f}", "published seconds": "{:.1f}"}
     return Answer(
         (m0,),
-        "297 s became 26 s",
-        f"to {reached}: {ours[0]} became {ours[1]}",
-        times(after["seconds"].tolist(), before["seconds"].tolist()),
-        sentence(
+        original="297 s became 26 s",
+        here=f"to {reached}: {ours[0]} became {ours[1]}",
+        difference=times(after["seconds"].tolist(), before["seconds"].tolist()),
+        summary=sentence(
             f"{reached} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps; it takes least after "
             f"“{soonest}”, {least}.",
             before["seconds"],
             after["seconds"],
         ),
-        tuple(verdicts),
-        partial(myrtle_figures.ladder, m0, steps, target),
-        (steps.style.format(shown, na_rep="—"),),
+        verdicts=tuple(verdicts),
+        figure=partial(myrtle_figures.ladder, m0, steps, target),
+        tables=(steps.style.format(shown, na_rep="—"),),
     )

@@ -150,13 +150,13 @@ def choice(
         said = f"“{rival}” did best, with {mean(theirs)}. The report's choice, “{chosen}”, ends at {mean(ours)}, {judged}."
     return Answer(
         (results,),
-        original,
-        beside(percent, {chosen: ours, rival: theirs}),
-        points(ours, theirs),
-        sentence(said, ours, theirs),
-        (close, *verdicts),
-        figure,
-        tables,
+        original=original,
+        here=beside(percent, {chosen: ours, rival: theirs}),
+        difference=points(ours, theirs),
+        summary=sentence(said, ours, theirs),
+        verdicts=(close, *verdicts),
+        figure=figure,
+        tables=tables,
     )
 
 
