@@ -119,15 +119,14 @@ def epochs_beside_original(results: Results, original: Mapping[str, Sequence[Ori
         variant: pd.DataFrame(rows, columns=OriginalEpoch._fields).set_index("epoch") for variant, rows in original.items()
     }
     shown = [figure for figure in _EPOCH_FIGURES if any(table[figure.original].notna().any() for table in printed.values())]
-    columns, missing = {}, {}
+    columns = {}
     for variant, figure in product(results.records, shown):
-        theirs, ours = (variant, figure.label, "original"), (variant, figure.label, "here")
         if variant in printed:
-            columns[theirs] = (figure.scale * printed[variant][figure.original]).map("{:.2f}".format)
-            missing[theirs] = "not printed"
-        runs = figure.scale * epochs[epochs["variant"] == variant].set_index("epoch")[figure.recorded]
-        columns[ours] = runs.groupby("epoch").apply(spread, figure.digits)
-        missing[ours] = "—"
+            theirs = figure.scale * printed[variant][figure.original]
+            columns[variant, figure.label, "original"] = theirs.map("{:.2f}".format)
+        ours = figure.scale * epochs[epochs["variant"] == variant].set_index("epoch")[figure.recorded]
+        columns[variant, figure.label, "here"] = ours.groupby("epoch").apply(spread, figure.digits)
+    missing = {column: "—" if column[-1] == "here" else "not printed" for column in columns}
     return pd.DataFrame(columns).fillna(missing).rename_axis("epoch")
 
 
