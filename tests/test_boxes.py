@@ -62,7 +62,7 @@ def test_reference_says_the_default_of_a_setting(name, shown):
     assert signature.astext() == shown
 
 
-def test_figures_description_becomes_the_pictures_text_and_parameters_are_left_out():
+def test_figure_s_description_is_the_picture_s_text_and_no_parameters_show():
     figure = nbformat.v4.new_code_cell("figure", metadata={"tags": ["hide-input"]})
     figure.outputs = [
         nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg/>"}, metadata={"image/svg+xml": {"alt": "F1"}})

@@ -77,7 +77,7 @@ def test_default_is_the_network_of_79_seconds():
         ),
     ],
 )
-def test_each_switch_changes_a_layer_as_it_says_and_every_layer_halves_the_image(changes, layer):
+def test_each_switch_changes_a_layer_as_it_says_and_all_halve_the_image(changes, layer):
     model = network(residuals=[], **changes)
     assert [kinds(each) for each in model.layers] == [layer] * 3
     x = model.stem(images())

@@ -29,7 +29,7 @@ def to_device(image, rows, columns):
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shift", [0, 1, 2])
-def test_views_are_the_image_its_mirror_image_and_both_moved_with_half_the_weight(flip, shift):
+def test_views_are_the_image_its_mirror_image_and_both_moved_at_half_weight(flip, shift):
     torch.manual_seed(0)
     images = torch.rand(3, 1, 6, 6)
 

@@ -120,7 +120,7 @@ def poisoned(run, **options):
     return train_trial(run, **options)
 
 
-def test_run_that_kills_every_worker_is_recorded_as_failed_and_the_others_are_trained(make_study, tmp_path, monkeypatch):
+def test_run_that_kills_every_worker_has_failed_and_the_others_are_trained(make_study, tmp_path, monkeypatch):
     monkeypatch.setattr(spreading, "train_trial", poisoned)
     trained = []
     with pytest.raises(RunFailed, match="A (one|two) seed 1 failed: KilledWorker: 4 workers died .*; A (one|two) seed 1"):

@@ -86,7 +86,7 @@ def test_network_that_is_not_trained_is_normed_by_its_running_statistics(pool, w
     assert norm.num_batches_tracked == 0
 
 
-def test_gradient_of_a_pool_goes_to_the_first_of_equal_pixels_and_past_an_odd_edge_there_is_none():
+def test_pool_s_gradient_goes_to_the_first_of_equal_pixels_not_past_odd_edges():
     x = images(2, 16, 5, 5).requires_grad_()
     with torch.no_grad():
         x[:, :, :2, :2] = 9.0

@@ -98,7 +98,7 @@ def test_eigenvalues_are_taken_with_batch_norm_in_training_and_frozen(batches, n
     assert measured["eigenvalues"] != measured["eigenvalues_frozen"]
 
 
-def test_recall_is_the_loss_by_tenths_of_the_last_epoch_from_the_first_seen_to_the_last(batches, network):
+def test_recall_is_the_loss_by_tenths_of_the_last_epoch_in_the_order_seen(batches, network):
     network.eval()
     (found,) = measure_after(("recall",), network, batches, 1).values()
     seen = list(batches.epoch(1))

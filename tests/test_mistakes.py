@@ -70,7 +70,7 @@ def test_warnings_made_errors_by_the_user_end_nothing():
     assert "Traceback" not in done.stderr
 
 
-def test_another_checkout_in_git_s_variables_protects_committed_files_all_the_same(tmp_path, monkeypatch):
+def test_another_checkout_in_git_s_variables_still_protects_committed_files(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
     assert is_committed(ROOT / "README.md")

@@ -194,7 +194,7 @@ def test_gradients_are_multiplied_by_the_factor_on_the_weights():
     assert myrtle_page.gradients_times_scale(found) == {"1": [1.0, 1.0], "2": [1.0, 1.0], "4": [2.0, 2.0]}
 
 
-def test_forgetting_is_the_loss_on_what_was_seen_first_over_that_on_what_was_seen_last():
+def test_forgetting_is_the_loss_on_images_seen_first_over_that_on_the_last():
     found = results_of({"a": [run(0.5, measured={"recall": (3.0, 9.0, 2.0)}), run(0.5, seed=1)]})
     assert myrtle_page.forgetting(found, "a") == [1.5]
     assert myrtle_page.forgetting(found, "not run") == []
@@ -230,7 +230,7 @@ def test_ladder_counts_up_to_the_first_evaluation_at_the_target():
     assert table.loc["b", ["epochs", "seconds", "TFLOP", "published seconds"]].isna().all()
 
 
-def test_surface_table_has_a_row_a_decay_and_a_column_a_rate():
+def test_surface_table_has_a_row_per_decay_and_a_column_per_rate():
     table = myrtle_page.surface_table(
         myrtle_page.settings(grid(lambda i, j, seed: 0.1 * i + 0.01 * j + 0.002 * seed)), "weight_decay"
     )

@@ -60,7 +60,7 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     assert table.loc["a", "mean, %"].startswith("70.00")
 
 
-def test_optimism_is_what_the_best_of_single_runs_has_over_its_variants_other_runs(record):
+def test_optimism_is_what_the_best_single_run_has_over_its_variant_s_others(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
     # four draws: b's 0.70 and 0.75 beat a's 0.60, a's 0.80 beats both
@@ -133,7 +133,7 @@ def test_training_and_test_curves_are_drawn_apart(record):
     plt.close(figure)
 
 
-def test_finding_names_the_variants_with_the_highest_and_the_lowest_mean_and_counts_their_runs(record):
+def test_finding_names_the_best_and_the_worst_variant_and_counts_their_runs(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75, 0.74)]
     c = [changed(record, accuracies=[None])]  # diverged: no accuracy to compare

@@ -49,7 +49,7 @@ def test_whitened_features_are_uncorrelated_with_unit_variance(changes):
     assert covariance[0, 0] > 0.99
 
 
-def test_network_asks_for_the_images_that_it_whitens_and_for_none_if_it_does_not():
+def test_network_asks_for_the_images_that_it_whitens_and_else_for_none():
     asked = []
 
     def first_images(count):
@@ -119,7 +119,7 @@ def test_smallest_image_is_the_smallest_that_the_network_takes():
 
 
 @pytest.mark.parametrize("shape", [(16, 72), (72, 16), (8, 8)])
-def test_orthogonalised_matrix_keeps_its_singular_vectors_and_has_values_near_one(shape):
+def test_orthogonalised_matrix_keeps_its_vectors_and_has_values_near_one(shape):
     torch.manual_seed(0)
     matrix = torch.randn(shape)
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
@@ -176,7 +176,7 @@ def test_optimisers_take_up_a_state_from_where_rates_are_kept_otherwise():
             other.step()
 
 
-def test_muon_step_is_a_rescaled_weight_minus_an_orthogonalised_nesterov_gradient():
+def test_muon_step_is_a_rescaled_weight_minus_an_orthogonal_gradient():
     torch.manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
     gradients = [torch.randn_like(weight) for _ in range(2)]

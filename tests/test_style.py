@@ -50,7 +50,7 @@ def test_ink_is_legible_on_white():
     assert 1.05 / (_luminance(style.INK) + 0.05) > 7
 
 
-def test_every_colour_of_the_palette_differs_from_the_others_in_lightness_or_hue_for_any_colour_vision():
+def test_palette_s_colours_differ_in_lightness_or_hue_for_any_colour_vision():
     # the two kinds of red-green blindness see about (r, g) as one; what is left is lightness and blue
     seen = [(_luminance(colour), to_rgb(colour)[2]) for colour in style.COLOURS]
     for number, (light, blue) in enumerate(seen):

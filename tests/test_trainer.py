@@ -207,7 +207,7 @@ def test_frozen_parts_stand_still_from_their_share_of_the_run_on():
     assert not torch.equal(one["layer2.0.conv1.weight"], other["layer2.0.conv1.weight"])
 
 
-def test_operations_are_counted_at_each_size_and_without_the_backward_pass_of_frozen_parts():
+def test_operations_are_counted_by_size_and_frozen_parts_have_none_backward():
     plain = train(TINY.with_changes({"train.epochs": 1})).record.training_flops
     small = train(TINY.with_changes({"train.epochs": 1, "data.size_curriculum": [[0, 14], [0.5, 28]]})).record.training_flops
     frozen = train(TINY.with_changes({"train.epochs": 1, "train.freeze": [[0, 3]]})).record.training_flops
