@@ -28,8 +28,6 @@ from fastresnet.training.runs import failed_record
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read by Triton when it is first imported
 
 
 @pytest.fixture(scope="session", autouse=True)
