@@ -89,8 +89,8 @@ def seconds(durations: Sample) -> str:
 
 
 def milliseconds(durations: Sample) -> str:
-    """Seconds per image as "2.31 ± 0.05 ms per image", mean and standard deviation."""
-    return f"{spread(1e3 * pd.Series(durations, dtype=float), 2)} ms per image"
+    """Mean of some seconds as "2.31 ms"."""
+    return f"{1e3 * pd.Series(durations, dtype=float).mean():.2f} ms"
 
 
 def points(one: Sample, other: Sample) -> str:
@@ -192,7 +192,7 @@ def timed(
     """The answer that compares two variants by the time that an image takes."""
     ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
     said = _answering(quicker(results, one, other), quicker(results, other, one), f"“{one}”", "faster", "slower")
-    said = sentence(f"{said}: {milliseconds(ours)}, against {milliseconds(theirs)} with “{other}”.", ours, theirs)
+    said = sentence(f"{said}: {milliseconds(ours)} per image, against {milliseconds(theirs)} with “{other}”.", ours, theirs)
     here = beside(milliseconds, {one: ours, other: theirs})
     return Answer((results,), original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
 
