@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from html import escape
 from typing import Literal
 
 import pandas as pd
@@ -21,6 +22,12 @@ MEASURES: dict[Measure, tuple[str, str, str, float]] = {
 def without_tags(markdown: str) -> str:
     """Markdown with its HTML tags escaped: it has names from parameters and records, and Markdown would pass HTML to the page."""
     return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
+
+
+def fold(summary: str, lines: Iterable[str]) -> str:
+    """HTML of a fold with a list of Markdown sentences, each without its emphasis."""
+    items = "".join(f"<li>{escape(line.replace('*', ''))}</li>" for line in lines)
+    return f'<details class="runs"><summary>{summary}</summary><ul>{items}</ul></details>'
 
 
 def caption(results: Results) -> str:

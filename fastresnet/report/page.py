@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from IPython.display import HTML, Markdown, display
 
 from fastresnet.report.answers import Answer, Questions, Table, answer, scale
-from fastresnet.report.captions import brief, provenance, without_tags
+from fastresnet.report.captions import brief, fold, provenance, without_tags
 from fastresnet.report.verdicts import Verdict, VerdictList
 from fastresnet.study import Study
 
@@ -102,7 +102,5 @@ def _folded(table: Table) -> str:
 
 def _fold(found: Answer) -> str:
     """HTML of a fold with the provenance of the runs and the statistics of the verdicts."""
-    runs = [_plain(provenance(results)) for results in found.results]
-    tests = [f"{_plain(verdict.question)} {_plain(verdict.statistics)}" for verdict in found.asked if verdict.statistics]
-    lines = "".join(f"<li>{line}</li>" for line in (*runs, *tests))
-    return f'<details class="runs"><summary>Runs and statistics</summary><ul>{lines}</ul></details>'
+    tests = (f"{verdict.question} {verdict.statistics}" for verdict in found.asked if verdict.statistics)
+    return fold("Runs and statistics", (*map(provenance, found.results), *tests))
