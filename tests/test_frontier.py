@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from fastresnet import report
-from fastresnet.chapters import frontier_benchmarks, frontier_figures, frontier_page
+from fastresnet.chapters import findings_answers, frontier_benchmarks, frontier_figures, frontier_page
 from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.errors import UserError
 from fastresnet.records.store import load_frame
@@ -93,16 +93,17 @@ def test_findings_say_what_the_records_hold(results, frame):
 
 
 def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(results):
-    caption = frontier_page.recipes_caption(results)
+    shown = frontier_page.runs_fold(results)
     machines = {name: results[name].records["recipe"][0].machine.processor for name in RECIPES if name in results}
-    for processor in set(machines.values()):
-        on_it = ", ".join(name for name, other in machines.items() if other == processor)
-        assert f" {on_it} on {processor}, 2 threads;" in caption
+    for name, processor in machines.items():
+        assert re.search(
+            rf"<li>{name}, cpu edition: [^<]*; {re.escape(processor)}, 2 threads;[^<]* revision [0-9a-f]{{12}}", shown
+        )
     (last,) = results["cifar10-95"].records.values()
     machine = last[0].machine.model_copy(update={"processor": "<another>"})
     elsewhere = tuple(record.model_copy(update={"machine": machine}) for record in last)
     two = {"cifar10-83": results["cifar10-83"], "cifar10-95": replace(results["cifar10-95"], records={"recipe": elsewhere})}
-    assert "; cifar10-95 on &lt;another>, 2 threads;" in frontier_page.recipes_caption(two)
+    assert "; &lt;another&gt;, 2 threads;" in frontier_page.runs_fold(two)
     assert "times the seconds, these on another machine " in frontier_page.recipes_finding(two, "cifar10")
     alike = two | {"cifar10-95": results["cifar10-95"]}
     assert "another machine" not in frontier_page.recipes_finding(alike, "cifar10")
@@ -124,11 +125,28 @@ def test_published_points_are_those_of_their_data_set():
     assert list(frontier_page.recipes_in({"cifar10-83": 1, "fashion-80": 2}, "cifar10")) == ["cifar10-83"]
 
 
-def test_each_final_model_of_the_report_has_a_recipe_beside_it(results):
+def test_first_table_has_the_reports_seconds_ours_and_a_peers(results):
     table = frontier_page.beside_report(results)
-    assert table.loc["cifar10, fast", ["the report, %", "the report, s", "recipe"]].tolist() == ["83.06", "262", "cifar10-83"]
-    measured = [record.test_accuracy for record in results["cifar10-83"].records["recipe"]]
-    assert table.loc["cifar10, fast", "here, %"].startswith(f"{100 * sum(measured) / len(measured):.2f} ± ")
+    assert len(table) == 5
+    row = table.loc["83.06 % of CIFAR-10"]
+    seconds = [frontier_page.total_seconds(record) for record in results["cifar10-83"].all_records]
+    assert row[["the report, s", "n", "reached?"]].tolist() == ["262", len(seconds), "yes"]
+    assert row["report / here"] == f"{262 / statistics.mean(seconds):.0f}"
+    assert row["peer / here"] == "41.9 (tutorial)"
+    assert table.loc["94 % of CIFAR-10", ["the report, s", "report / here"]].tolist() == ["—", "—"]
+    finding = frontier_page.report_finding(results)
+    assert f"4 of the report's 4 accuracies, {412 / 85:.0f} to " in finding
+    assert "41.9 (tutorial) to 83.06 % of CIFAR-10" in finding
+    assert frontier_page.report_finding({"cifar10-83": results["cifar10-83"]}) == ""
+
+
+def test_headlines_of_the_first_page_follow_the_records(results):
+    first, second, third = findings_answers.headlines(results).splitlines()
+    assert first.startswith(f"1. **{frontier_page.report_verdict(results)}** 83.06 % of CIFAR-10 took ")
+    assert second.startswith("2. **Do half the channels reach 80 % sooner? Yes.** The narrow network reaches 80 % after ")
+    assert third.startswith("3. **Do flips in training help? Points to yes.** ")
+    missed = replace(results["cifar10-83"], records={"recipe": results["fashion-80"].all_records})  # below 83.06 %
+    assert "reach 3 of the report's 4 accuracies" in findings_answers.headlines(results | {"cifar10-83": missed})
 
 
 def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
@@ -136,12 +154,13 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
         assert re.search(r"2 threads; torch 2\.\d+.*revision [0-9a-f]{12}", frontier_benchmarks.caption(record))
         table = frontier_benchmarks.table(record)
         assert set(table.loc[table["contender"] == "ours", "times ours"]) == {"1"}
-        peers = frontier_benchmarks.peers([record]).squeeze("columns")
+        peers = frontier_benchmarks.peers([record])
         known = 1 if record == "cpu-quick-avx2" else 2  # where its epochs are
-        assert sum(peer.endswith(": original report") for peer in peers.index) == known
+        assert (peers["peer"] == "original report").sum() == known
         muon = table.loc["cifar10-94, 94.00 %"].set_index("contender").loc["airbench94 with Muon"]
-        assert peers["94 % (cifar10-94): airbench94 with Muon"].split() == [muon["times ours"], "(steps,", "n", "=", "3)"]
-        assert not [peer for peer in peers.index if ": ours" in peer]
+        beside = peers[peers["peer"] == "airbench94 with Muon"][["peer / ours", "measured", "n"]]
+        assert beside.values.tolist() == [[muon["times ours"], "steps", 3]]
+        assert not peers["peer"].str.startswith("ours").any()
     assert "AMX" in frontier_benchmarks.caption("cpu-quick-amx")
 
 
@@ -192,15 +211,36 @@ def test_time_for_epochs_that_nobody_recorded_is_not_shown():
     table = frontier_benchmarks.table("cpu-quick-avx2").set_index("contender")
     assert table.loc["tutorial", "seconds"].tolist()[0] == "unknown"
     assert table.loc["original report", "seconds"].tolist()[1] == "unknown"  # the report's were too few
-    assert "80 % (fashion-80): tutorial" not in frontier_benchmarks.peers(["cpu-quick-avx2"]).index
+    peers = frontier_benchmarks.peers(["cpu-quick-avx2"])
+    assert "tutorial" not in set(peers["peer"])
     whole = frontier_benchmarks.table("cpu-full-fashion-80").set_index("contender")
     assert whole.loc["tutorial", ["seconds", "epochs"]].tolist() == ["148 (142 to 154)", "1"]
 
 
-def test_every_committed_benchmark_is_shown_in_a_fold_with_its_caption():
-    shown = frontier_benchmarks.details(frontier_benchmarks.names())
-    assert shown.count("<details") == len(frontier_benchmarks.names()) > 5
-    assert shown.count("revision ") == shown.count("<table") == shown.count("<details")
+def test_best_measurement_of_each_peer_is_shown_and_all_others_in_one_fold():
+    names = [name for name in frontier_benchmarks.names() if name.startswith("cpu")]
+    peers = frontier_benchmarks.peers(names)
+    assert not peers.duplicated(["machine", "recipe", "peer"]).any()
+    muon = peers[peers["peer"] == "airbench94 with Muon"].set_index("machine")[["peer / ours", "measured", "n"]]
+    assert muon.loc["Xeon (AVX512, AMX)"].tolist() == ["1.49", "whole runs", 2]  # rather than one whole run, or steps
+    assert muon.loc["AMD EPYC (AVX512)"].tolist() == ["1.11", "steps", 3]  # rather than the older steps
+    shown = frontier_benchmarks.shown("cpu")
+    best, _, fold = shown.partition("<details")
+    assert best.count("<table") == best.count("<p>") == 3
+    assert fold.count("revision ") == fold.count("<table") == len(names) > 5
+    assert frontier_benchmarks.peer_of("cifar10-94", "Intel(R) Xeon(R) Processor (AVX512, AMX)") == "1.49 (airbench94 with Muon)"
+    assert frontier_benchmarks.peer_of("cifar10-94", "another") == ""
+
+
+def test_names_in_a_figure_stand_on_the_free_side_of_their_marks(results):
+    _, ax = plt.subplots()
+    ours, others = frontier_page.recipes_in(results, "cifar10"), frontier_page.published_for("cifar10")
+    cost = frontier_page.training_petaflops
+    frontier_figures.frontier(ours, others, ax, cost=cost, published_cost="petaflops", label="PFLOP")
+    side = {text.get_text(): text.get_ha() for text in ax.texts}
+    assert (side["cifar10-94"], side["airbench94"]) == ("right", "left")  # ours costs less
+    assert (side["cifar10-96"], side["airbench96, faster"]) == ("left", "right")
+    plt.close()
 
 
 def test_clock_of_a_peer_stops_where_it_first_passes():
@@ -223,8 +263,10 @@ def test_first_page_draws_every_run_and_the_reports_seconds_and_says_how_many(re
     runs = [record for _, found in finals.values() for records in found.records.values() for record in records]
     assert drawn == pytest.approx(sorted(frontier_page.total_seconds(record) for record in runs))
     assert [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "s"] == [16.44, 80.2, 262, 412]
-    counts = ", ".join(str(sum(map(len, found.records.values()))) for _, found in finals.values())
-    assert f"Ours, from the top: {counts} runs" in frontier_page.report_finals_caption(results)
+    text, _, fold = frontier_page.report_finals_caption(results).partition("<details")
+    assert "our runs, 5 to 10 per accuracy" in text
+    assert "EPYC" not in text
+    assert fold.count("EPYC") == 3
     plt.close()
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from functools import partial
+from statistics import fmean
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet.chapters import cifar10_answers, fashionmnist_answers, myrtle_answers
+from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
 from fastresnet.report import beside_original, figures, original, style, values
 from fastresnet.report.answers import Answer, Questions, answer, at_the_reports_scale, beside, mean, percent, sentence, to_report
 from fastresnet.report.claims import more_accurate
@@ -26,6 +28,20 @@ def all_answers() -> dict[str, dict[str, Answer]]:
         for chapter, questions in CHAPTERS.items()
         for study in [open_study(chapter)]
     }
+
+
+def headlines(recipes: Mapping[str, Results]) -> str:
+    """Three findings as a Markdown list, each with what its verdicts say, and the figures behind it."""
+    fast = report_finals(recipes)["cifar10-83"]
+    f8 = answer(open_study("fashionmnist_speed"), fashionmnist_answers.QUESTIONS, "F8")
+    c9 = answer(open_study("cifar10_accuracy"), cifar10_answers.QUESTIONS, "C9")
+    sooner, better = (found.capitalize() for found in (f8.verdicts[-1].outcome, c9.verdicts[0].outcome))
+    return (
+        f"1. **{report_verdict(recipes)}** {target('cifar10-83')} took {fmean(fast.seconds):.0f} s (mean of "
+        f"{len(fast.seconds)} runs), in the report {fast.published.seconds:.0f} s.\n"
+        f"2. **{f8.results[0].experiment.question} {sooner}.** {f8.sentence}\n"
+        f"3. **Do flips in training help? {better}.** {c9.sentence} Seeds so far: {len(c9.results[0].seeds)}.\n"
+    )
 
 
 def steps_at_scale(answers: Mapping[str, Mapping[str, Answer]]) -> pd.DataFrame:

@@ -27,14 +27,14 @@ def names() -> list[str]:
 
 
 def caption(record: str) -> str:
-    """Machine, versions and revision of a committed benchmark, as one Markdown paragraph."""
+    """Machine, versions and revision of a committed benchmark, as text."""
     found = _record(record)
     machine, versions = found["machine"], found["versions"]
     (rounds,) = {row["rounds"] for row in found["rows"]}
     what = _OF_FEW_ROUNDS.get(rounds, f"medians of {rounds} rounds, 95 % bootstrap intervals")
     return (
-        f"*{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
-        f"{found['source_revision']}.*"
+        f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
+        f"{found['source_revision']}."
     )
 
 
@@ -50,7 +50,7 @@ def table(record: str) -> pd.DataFrame:
                 "contender": row.contender,
                 "seconds": _with_interval(row),
                 "times ours": _times(row, ours[row.contest]) or "—",
-                "how": "whole runs" if row.whole_runs else "seconds per step",
+                "how": "whole runs" if row.whole_runs else "steps",
                 "epochs": "—" if row.epochs_to_target is None else f"{row.epochs_to_target:g}",
                 "accuracy, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.2f}",
                 "runs that pass": "—" if row.passed is None else f"{row.passed * row.rounds:.0f} of {row.rounds}",
@@ -71,25 +71,50 @@ def table(record: str) -> pd.DataFrame:
 
 
 def peers(records: Iterable[str]) -> pd.DataFrame:
-    """By target and peer, and by machine: how many times as long as our recipe the peer takes, in each of some committed
-    benchmarks that knows its time."""
+    """One row per kind of machine, target and peer: our seconds, the peer's, and the peer's over ours. Of several measurements it
+    has one of whole runs rather than of steps, then the one of most rounds, then the last."""
     found = []
-    for record in records:
+    for record in records:  # a record whose name goes on from another's is the newer one
         rows, machine = _rows(record), _record(record)["machine"]
         ours = _ours(rows)
         found += [
             {
                 "machine": _brief(machine["gpu"] or machine["processor"]),
-                "peer": f"{100 * row.target:g} % ({row.contest}): {row.contender}",
-                "times as long": f"{times} ({'whole runs' if row.whole_runs else 'steps'}, n = {row.rounds})".replace(
-                    " ", "\N{NO-BREAK SPACE}"
-                ),
+                "recipe": row.contest,
+                "target": f"{100 * row.target:g} %",
+                "peer": row.contender,
+                "ours, s": _seconds(ours[row.contest]),
+                "peer, s": _seconds(row),
+                "peer / ours": times,
+                "measured": "whole runs" if row.whole_runs else "steps",
+                "n": row.rounds,
             }
             for row in rows
             if not row.contender.startswith("ours") and (times := _times(row, ours[row.contest]))
         ]
-    table = pd.DataFrame(found).groupby(["peer", "machine"])["times as long"].agg("; ".join).unstack("machine").fillna("—")
-    return table.rename_axis(index=None, columns="peer")
+    table = pd.DataFrame(found).sort_values(["measured", "n"], kind="stable")
+    return table.drop_duplicates(["machine", "recipe", "peer"], keep="last").sort_index().sort_values("target", kind="stable")
+
+
+def peer_of(recipe: str, processor: str) -> str:
+    """How many times as long as a recipe the tutorial takes on a kind of processor, or else another peer, and which it is; "" if
+    none was timed there."""
+    table = peers(names())
+    found = table[(table["recipe"] == recipe) & (table["machine"] == _brief(processor))]
+    first = found.sort_values("peer", key=lambda peer: peer != "tutorial", kind="stable").head(1)
+    return "".join(first["peer / ours"] + " (" + first["peer"] + ")")
+
+
+def shown(kind: str) -> str:
+    """HTML of a table of peers for each machine, and of a fold with everything that was measured. The benchmarks are those whose
+    names begin with `kind`, "cpu" or "gpu"."""
+    records = [name for name in names() if name.startswith(kind)]
+    best = "".join(
+        f"<p><strong>{escape(str(machine))}</strong></p>{table.drop(columns='machine').to_html(index=False)}"
+        for machine, table in peers(records).groupby("machine", sort=False)
+    )
+    everything = "".join(f"<p>{escape(f'{record}: {caption(record)}')}</p>{table(record).to_html()}" for record in records)
+    return f'{best}<details class="runs"><summary>All measurements</summary>{everything}</details>'
 
 
 def parts(record: str, recipe: str) -> pd.DataFrame:
@@ -117,23 +142,14 @@ def parts_finding(record: str, recipe: str) -> str:
     product = own.gflops_per_second / (own.share_of_product_peak or math.nan)
     return (
         f"**Finding.** Convolutions take {in_percent(share, 0)} of the time of `{recipe}`'s steps, at {speed:.0f} GFLOP/s: "
-        f"{speed / product:.2f} times the speed of a large matrix product. If everything else took no time at all, a step would "
-        f"still take {share:.2f} of its time."
+        f"{speed / product:.2f} times the speed of a large matrix product. Without all the rest, a step would be only "
+        f"{in_percent(1 - share, 0)} shorter."
     )
 
 
 def _brief(machine: str) -> str:
     """A machine's name without marks and words that all of a maker's names have."""
     return re.sub(r"\(R\)|\bIntel\b|\bProcessor\b|\bNVIDIA\b", "", machine).replace("  ", " ").strip()
-
-
-def details(records: Iterable[str]) -> str:
-    """Captions and whole tables of some committed benchmarks, as HTML, each in a fold."""
-    return "".join(
-        f'<details class="runs"><summary>{escape(record)}</summary><p>{escape(caption(record).strip("*"))}</p>'
-        f"{table(record).to_html()}</details>"
-        for record in records
-    )
 
 
 def _rows(record: str) -> list[Row]:
@@ -171,5 +187,9 @@ def _with_interval(row: Row) -> str:
         return "unknown"
     low, high = row.seconds_interval
     digits = 2 if row.seconds < 10 else 0
-    median = f"{'over ' if row.at_least else ''}{row.seconds:,.{digits}f}"
-    return median if row.rounds == 1 else f"{median} ({low:,.{digits}f} to {high:,.{digits}f})"
+    return _seconds(row) if row.rounds == 1 else f"{_seconds(row)} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def _seconds(row: Row) -> str:
+    """A row's time, as text: "over" marks a lower bound."""
+    return "over " * row.at_least + f"{row.seconds:,.{2 if (row.seconds or 0) < 10 else 0}f}"

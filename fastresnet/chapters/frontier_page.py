@@ -1,17 +1,20 @@
 """Tables and sentences of the frontier chapter: the cost of an accuracy, and the worth of each ingredient of a recipe."""
 
+import math
 from collections.abc import Mapping
-from statistics import median
+from statistics import mean, median
 from typing import NamedTuple
 
 import pandas as pd
 from scipy import stats
 
 from fastresnet.chapters.frontier import ABLATIONS
+from fastresnet.chapters.frontier_benchmarks import peer_of
+from fastresnet.config.datasets import SPECS
 from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report import describe_runs, hardware, spread, teraflop
-from fastresnet.report.captions import without_tags
+from fastresnet.report.captions import fold, provenance
 from fastresnet.report.verdicts import VerdictList, difference
 from fastresnet.study import Results, open_study
 
@@ -28,10 +31,10 @@ class Published(NamedTuple):
 
 
 PUBLISHED = (
-    Published("original report, narrow", "fashion-mnist", 0.80, 16.44, None, "RTX 2060"),
-    Published("original report, ten epochs", "fashion-mnist", 0.8865, 80.2, None, "RTX 2060"),
-    Published("original report, fast", "cifar10", 0.8306, 262, None, "RTX 2060"),
-    Published("original report, accurate", "cifar10", 0.90, 412, None, "RTX 2060"),
+    Published("report, narrow", "fashion-mnist", 0.80, 16.44, None, "RTX 2060"),
+    Published("report, ten epochs", "fashion-mnist", 0.8865, 80.2, None, "RTX 2060"),
+    Published("report, fast", "cifar10", 0.8306, 262, None, "RTX 2060"),
+    Published("report, accurate", "cifar10", 0.90, 412, None, "RTX 2060"),
     Published("cifar10-fast (Page)", "cifar10", 0.94, 14.9, 1.14, "A100"),
     Published("ResNet-18, tuned (Jordan)", "cifar10", 0.94, 52, 4.4, "A100"),
     Published("hlb-CIFAR10 (Balsam)", "cifar10", 0.94, 6.3, 0.60, "A100"),
@@ -100,27 +103,9 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="recipe")
 
 
-def recipes_caption(results: Mapping[str, Results]) -> str:
-    """Edition, machines, versions and revisions behind the recipes' rows, as one Markdown paragraph."""
-    recipes = recipes_in(results)
-    records = [record for found in recipes.values() for record in found.all_records]
-    editions = dict.fromkeys(found.edition for found in recipes.values())
-    versions = dict.fromkeys(record.versions["torch"] for record in records)
-    revisions = dict.fromkeys(record.source_revision for record in records)
-    machines = [f"{', '.join(names)} on {machine}" for machine, names in _by_machine(recipes).items()]
-    return without_tags(
-        f"*Recipes, **{' or '.join(editions)} edition**: {'; '.join(machines)}; torch {' or '.join(versions)}; "
-        f"revision {' or '.join(revisions)}.*"
-    )
-
-
-def _by_machine(recipes: Mapping[str, Results]) -> dict[str, list[str]]:
-    """By description of a machine: the names of the recipes that were run on it."""
-    machines: dict[str, list[str]] = {}
-    for name, found in recipes.items():
-        for machine in dict.fromkeys(hardware(record) for record in found.all_records):
-            machines.setdefault(machine, []).append(name)
-    return machines
+def runs_fold(results: Mapping[str, Results]) -> str:
+    """HTML of a fold with the edition, machine, versions and revision of each recipe's runs."""
+    return fold("Runs", map(provenance, recipes_in(results).values()))
 
 
 def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
@@ -145,7 +130,7 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
         f"*{row.name}* reaches {in_percent(row.accuracy)} in {row.seconds:,.{1 if row.seconds < 100 else 0}f} s"
         for row in (first, last)
     ]
-    machines = _by_machine({name: results[name] for name in (first.name, last.name)})
+    machines = {hardware(record) for name in (first.name, last.name) for record in results[name].all_records}
     return (
         f"**Finding.** {' and '.join(reached)}. That is {last.flops / first.flops:.0f} times the operations "
         f"and {last.seconds / first.seconds:.0f} times the seconds{', these on another machine' * (len(machines) > 1)} (means of "
@@ -167,6 +152,12 @@ def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
             for name, found in recipes_in(results).items()
         )
     )
+
+
+def ablations(results: Results) -> str:
+    """HTML of an ablation table, and of a fold with its runs."""
+    table = ablation_table(results).to_html(classes="explained")
+    return f"{table}{fold('Runs', [provenance(results)])}"
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
@@ -193,73 +184,108 @@ def ablation_table(results: Results) -> pd.DataFrame:
 def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> str:
     pairs = [(one.test_accuracy, two.test_accuracy) for one, two in zip(records, baseline, strict=True)]
     differences = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
-    mean = sum(differences) / len(differences) if differences else float("nan")
+    middle = mean(differences) if differences else math.nan
     if len(differences) < 3:
-        return f"{mean:+.2f} (n too small)"
+        return f"{middle:+.2f} (n too small)"
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 REPORT_FINALS = {
-    "original report, narrow": "fashion-80",
-    "original report, ten epochs": "fashion-89",
-    "original report, fast": "cifar10-83",
-    "original report, accurate": "cifar10-90",
+    "report, narrow": "fashion-80",
+    "report, ten epochs": "fashion-89",
+    "report, fast": "cifar10-83",
+    "report, accurate": "cifar10-90",
 }
 """The report's final models in `PUBLISHED`, each with the recipe for the same accuracy."""
 
 
-def report_finals(results: Mapping[str, Results]) -> dict[str, tuple[Published, Results]]:
-    """By data set and accuracy: a final model of the report, and the runs of the recipe for its accuracy."""
+class Final(NamedTuple):
+    """A final model of the report beside our recipe for its accuracy."""
+
+    published: Published
+    recipe: Results
+
+    @property
+    def seconds(self) -> list[float]:
+        """Total seconds of each run of ours."""
+        return [total_seconds(record) for record in self.recipe.all_records]
+
+    @property
+    def times(self) -> float:
+        """The report's seconds over the mean of ours."""
+        return (self.published.seconds or math.nan) / mean(self.seconds)
+
+
+def report_finals(results: Mapping[str, Results]) -> dict[str, Final]:
+    """By recipe: a final model of the report, and our runs for its accuracy."""
     points = {point.name: point for point in PUBLISHED}
-    return {
-        f"{points[name].dataset}, {100 * points[name].accuracy:g} %": (points[name], results[recipe])
-        for name, recipe in REPORT_FINALS.items()
-    }
+    return {recipe: Final(points[name], results[recipe]) for name, recipe in REPORT_FINALS.items() if recipe in results}
 
 
-def recipes_sentence(results: Mapping[str, Results], recipe: str) -> str:
-    """How soon and how far a recipe gets beside the report's final model for its accuracy, as one sentence."""
-    (name,) = (name for name, each in REPORT_FINALS.items() if each == recipe)
-    point = next(point for point in PUBLISHED if point.name == name)
-    records = results[recipe].all_records
-    accuracy = pd.Series([record.test_accuracy for record in records], dtype=float).mean()
-    seconds = pd.Series([total_seconds(record) for record in records]).mean()
+def target(recipe: str) -> str:
+    """A recipe's target as "80 % of FashionMNIST"."""
+    dataset = SPECS[RECIPES[recipe].config("cpu").data.name]
+    return f"{100 * RECIPES[recipe].target:g} % of {dataset.title}"
+
+
+def report_verdict(results: Mapping[str, Results]) -> str:
+    """How many of the report's accuracies our recipes reach on average, and how much sooner, as one sentence."""
+    finals = report_finals(results)
+    verdicts = target_verdicts({name: final.recipe for name, final in finals.items()}).verdicts
+    reached, times = sum(verdict.outcome == "yes" for verdict in verdicts), [final.times for final in finals.values()]
     return (
-        f"Two processor cores reach {in_percent(accuracy, 1)} on {point.dataset} in {seconds:.0f} s (mean of {len(records)} "
-        f"runs); the report took {point.seconds:.0f} s to {in_percent(point.accuracy, 1)} on one {point.hardware}."
+        f"Two processor cores reach {reached} of the report's {len(finals)} accuracies, {min(times):.0f} to {max(times):.0f} "
+        "times sooner than its graphics card did."
     )
 
 
-def report_finals_caption(results: Mapping[str, Results]) -> str:
-    """Runs and hardware behind the comparison with the report, as one Markdown paragraph."""
-    rows = [(point, found.all_records) for point, found in report_finals(results).values()]
-    machines = _by_machine({recipe: results[recipe] for recipe in REPORT_FINALS.values()})
-    cards = dict.fromkeys(point.hardware for point, _ in rows)
-    where = "; ".join(f"{', '.join(names)} on {machine}" for machine, names in machines.items())
+def report_finding(results: Mapping[str, Results]) -> str:
+    """How soon our recipes are beside the report and beside peers, as one Markdown paragraph; "" if a model of the report has no
+    recipe."""
+    if len(report_finals(results)) < len(REPORT_FINALS):
+        return ""
+    others = [f"{peer} to {target(name)}" for name, found in recipes_in(results).items() if (peer := _peer(found))]
     return (
-        f"*Ours, from the top: {', '.join(str(len(records)) for _, records in rows)} runs, training and the one evaluation at "
-        f"its end; {where}. The report: one run each, on one {' or '.join(cards)}, as printed. Ours are other networks and "
-        "another optimiser, each made for its accuracy.*"
+        f"**In short.** {report_verdict(results)} On the same kind of processor, peers take so many times as long as we do: "
+        f"{', '.join(others)}."
+    )
+
+
+def _peer(found: Results) -> str:
+    return peer_of(found.experiment.id, found.all_records[0].machine.processor)
+
+
+def report_finals_caption(results: Mapping[str, Results]) -> str:
+    """What the comparison with the report shows, as one Markdown paragraph, and a fold with the runs behind it."""
+    finals = report_finals(results).values()
+    counts = [len(final.seconds) for final in finals]
+    runs = fold("Runs", (provenance(final.recipe) for final in finals))
+    return (
+        f"*Dots: our runs, {min(counts)} to {max(counts)} per accuracy; bars: their means. Squares: the report's single runs. "
+        f"Ours are other networks, trained by another optimiser.*\n\n{runs}"
     )
 
 
 def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
-    """One row per final model of the report: its accuracy and its seconds on the report's GPU, beside the recipe's for it."""
-    points = {point.name: point for point in PUBLISHED}
+    """One row per final model of the report, and one for 94 % of CIFAR-10, which it does not reach: the report's seconds, those
+    of our recipe, and how many times as long the report took, and a peer takes on the same kind of processor."""
+    finals = report_finals(results)
     rows = {}
-    for name, recipe in REPORT_FINALS.items():
-        records = results[recipe].all_records
-        seconds = pd.Series([total_seconds(record) for record in records])
-        rows[f"{points[name].dataset}, {name.removeprefix('original report, ')}"] = {
-            "the report, %": f"{100 * points[name].accuracy:.2f}",
-            "the report, s": f"{points[name].seconds:.0f}",
-            "recipe": recipe,
-            "here, %": spread(100 * pd.Series([record.test_accuracy for record in records], dtype=float), 2),
+    for name in (*finals, *({"cifar10-94"} & set(results))):
+        final, found = finals.get(name), results[name]
+        seconds = pd.Series([total_seconds(record) for record in found.all_records])
+        accuracy = pd.Series([record.test_accuracy for record in found.all_records], dtype=float)
+        rows[target(name)] = {
+            "the report, s": f"{final.published.seconds:.0f}" if final else "—",
             "here, s": spread(seconds, 2 if seconds.median() < 10 else 0),
-            "runs": len(records),
+            "here, %": spread(100 * accuracy, 2),
+            "n": len(seconds),
+            "report / here": f"{final.times:.0f}" if final else "—",
+            "peer / here": _peer(found) or "—",
+            "reached?": target_verdicts({name: found}).verdicts[0].outcome,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="final model")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="target")
 
 
 def growth_table(results: Results) -> pd.DataFrame:
