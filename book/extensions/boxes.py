@@ -2,7 +2,8 @@
 
 Such a paragraph opens with bold text, such as "**The report**", or asks a question and has the answer in bold. A notebook that is
 read without the book shows the same text without the box. In the library reference, the extension leaves out types that spell
-out validators, and adds the default of each setting.
+out validators, and adds the default of each setting. A link such as [Page 2019](references.md#page2019train), which a notebook
+shows as well, leads to that entry of the bibliography.
 """
 
 from pydoc import locate
@@ -12,6 +13,7 @@ from docutils import nodes
 from pydantic import BaseModel
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 LEADS = {
     "The report": "original",
@@ -37,6 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _box)
     app.connect("doctree-read", _leave_out_validators)
     app.connect("doctree-read", _say_defaults)
+    app.connect("env-updated", _name_references, priority=600)  # after sphinxcontrib-bibtex has collected them
     app.connect("html-page-context", _mend_references)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -55,6 +58,12 @@ def _leave_out_validators(_app: Sphinx, document: nodes.document) -> None:
     for annotation in list(document.findall(addnodes.desc_annotation)):
         if "Annotated[" in annotation.astext():
             annotation.parent.remove(annotation)
+
+
+def _name_references(_app: Sphinx, env: BuildEnvironment) -> None:
+    for citation in env.get_domain("cite").citations:
+        slugs = env.metadata[citation.bibliography_key.docname].setdefault("myst_slugs", {})
+        slugs[citation.key] = (0, citation.citation_id, citation.key)
 
 
 def _mend_references(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: nodes.document | None) -> None:
