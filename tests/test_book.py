@@ -224,6 +224,31 @@ def test_figures_are_dark_on_the_dark_page_and_light_on_paper(browser, served):
 
 
 @pytest.mark.browser
+def test_outputs_have_a_dark_page_s_ground_and_aligned_headings(browser, served):
+    page = browser.new_page(color_scheme="dark")
+    for name in ("explorer", "throughput"):
+        page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
+        ground = "all => all.map(each => getComputedStyle(each).backgroundColor)"
+        assert set(page.locator(".cell_output .text_html").evaluate_all(ground)) == {"rgba(0, 0, 0, 0)"}
+    sides = "row => [...row.cells].map(cell => getComputedStyle(cell).textAlign).join()"
+    page.goto(f"{served}/book/architectures.html", wait_until="networkidle")
+    for table in page.locator("[data-widget] table").all():
+        assert len({row.evaluate(sides) for row in table.locator("tr").all()}) == 1  # headings stand above their cells
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["explorer", "reproduce"])
+@pytest.mark.parametrize("width", [380, 1400])
+def test_code_is_not_cut(browser, served, name, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(f"{served}/book/{name}.html", wait_until="networkidle")
+    hidden = "all => all.map((box) => box.scrollWidth - box.clientWidth)"
+    assert set(page.locator("article div.highlight pre").evaluate_all(hidden)) == {0}
+    page.close()
+
+
+@pytest.mark.browser
 def test_tables_fit_a_telephone_with_each_cell_named(browser, served):
     page = browser.new_page(viewport={"width": 380, "height": 900})
     page.goto(f"{served}/book/fashionmnist_speed.html", wait_until="networkidle")

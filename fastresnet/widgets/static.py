@@ -5,12 +5,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# the book's theme puts a light background under HTML outputs; a widget has a dark theme of its own
-_GROUND = """html[data-theme="dark"] .bd-content div.cell_output .text_html.text_html:has([data-widget]) {
-  background: none;
-  color: inherit;
-  padding: 0;
-}"""
 _PAGE = """<div data-widget="{key}"></div>
 <style>{style}</style>
 <script type="module">
@@ -37,4 +31,4 @@ def static_html(script: str, style: str, state: Mapping[str, Any]) -> str:
     # "</" would end the script, and "<!--" would change how the rest of it is parsed
     values = json.dumps(state, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     key = hashlib.sha256((script + values).encode()).hexdigest()[:12]
-    return _PAGE.format(key=key, style=style + _GROUND, script=script.replace("</", "<\\/"), state=values)
+    return _PAGE.format(key=key, style=style, script=script.replace("</", "<\\/"), state=values)
