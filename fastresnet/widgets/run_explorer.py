@@ -10,6 +10,7 @@ from typing import Any
 
 import traitlets
 
+from fastresnet import report
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import read_record
@@ -59,7 +60,6 @@ class RunExplorer(Explorer):
 
 def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
     chapter, experiment, file = name.split("/")
-    machine = record.machine
     return {
         "id": name,
         "chapter": chapter,
@@ -68,7 +68,7 @@ def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -
         "seed": str(record.seed),  # numbers of JavaScript are exact only up to 2**53
         "edition": editions.get((chapter, record.config_hash), "of its own"),
         "dataset": record.config.data.name,
-        "hardware": f"{machine.gpu or machine.processor}, threads: {machine.threads}",
+        "hardware": report.hardware(record),
         "config": record.config_hash,
         "accuracy": record.test_accuracy,
         "seconds": round(record.seconds.train, 3),

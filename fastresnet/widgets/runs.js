@@ -6,7 +6,7 @@ const AXES = {
   flops: ["training FLOPs", (run) => run.flops],
 };
 const FILTERS = [["dataset", "Data set"], ["chapter", "Chapter"], ["experiment", "Experiment"], ["edition", "Edition"], ["hardware", "Hardware"]];
-const EDGE = { left: 52, right: 16, top: 22, bottom: 38 };
+const EDGE = { left: 52, right: 20, top: 22, bottom: 38 };
 const REACH = 14;
 
 const large = (value) => (Math.abs(value) >= 1e6 ? value.toExponential(2) : short(value));
@@ -25,20 +25,20 @@ function learningCurve(run, width) {
   const height = 200;
   const box = { left: EDGE.left, right: width - EDGE.right, top: EDGE.top, bottom: height - EDGE.bottom };
   const last = Math.max(...run.curve.map(([epoch]) => epoch));
-  const accuracies = run.curve.map(([, accuracy]) => accuracy);
+  const accuracies = run.curve.map(([, accuracy]) => 100 * accuracy);
   const y = vertical(Math.min(...accuracies) * 0.98, Math.max(...accuracies), box.top, box.bottom, false);
   const x = (epoch) => box.left + (last > 1 ? (epoch - 1) / (last - 1) : 0.5) * (box.right - box.left);
   const ticks = niceTicks(1, last, 8).filter(Number.isInteger).map((tick) => [tick, tick]);
-  const parts = frame(x, y, "accuracy", box, ticks, "epoch");
-  parts.push(make("path", { class: "curve", style: "stroke: var(--c0)", d: run.curve.map(([epoch, value], i) => `${i ? "L" : "M"}${x(epoch)} ${y.at(value)}`).join("") }));
-  parts.push(...run.curve.map(([epoch, value]) => make("circle", { r: 2.5, cx: x(epoch), cy: y.at(value), style: "fill: var(--c0)" })));
-  return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Accuracy by epoch, ${percent(accuracies[0])} to ${percent(accuracies.at(-1))}` }, ...parts);
+  const parts = frame(x, y, "test accuracy, %", box, ticks, "epoch");
+  parts.push(make("path", { class: "curve", style: "stroke: var(--c0)", d: run.curve.map(([epoch], i) => `${i ? "L" : "M"}${x(epoch)} ${y.at(accuracies[i])}`).join("") }));
+  parts.push(...run.curve.map(([epoch], i) => make("circle", { r: 2.5, cx: x(epoch), cy: y.at(accuracies[i]), style: "fill: var(--c0)" })));
+  return make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Accuracy by epoch, ${percent(run.curve[0][1])} to ${percent(run.curve.at(-1)[1])}` }, ...parts);
 }
 
 function render({ model, el }) {
   const uid = `runs-${Math.random().toString(36).slice(2, 8)}`;
   const runs = model.get("runs");
-  const chosen = { dataset: runs[0]?.dataset };
+  const chosen = {};
   let [axis, shown, places, hovered] = ["seconds", [], [], null];
   const canvas = make("canvas", { role: "img" });
   const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, oninput: () => select(shown[slider.value]) });
@@ -55,17 +55,25 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  // seconds compare only within one hardware: at first, that of the most runs
+  function begin(dataset) {
+    for (const [key] of FILTERS) delete chosen[key];
+    const machines = Object.groupBy(runs.filter((run) => run.dataset === dataset), (run) => run.hardware);
+    const [[hardware]] = Object.entries(machines).sort(([, some], [, others]) => others.length - some.length);
+    Object.assign(chosen, { dataset, hardware });
+  }
+
   const passes = (run, but) => FILTERS.every(([key]) => key === but || !chosen[key] || run[key] === chosen[key]);
 
-  // each filter offers what the others leave, so that no choice ends in an empty plot
+  // each filter offers what the others leave, so that no choice ends in an empty plot; a data set begins anew
   function buildFilters() {
     const focused = document.activeElement?.id;
     const rows = FILTERS.map(([key, label]) => {
-      const values = [...new Set(runs.filter((run) => passes(run, key)).map((run) => run[key]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const values = [...new Set(runs.filter((run) => key === "dataset" || passes(run, key)).map((run) => run[key]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       const options = [...(key === "dataset" ? [] : [["", "all"]]), ...values.map((value) => [value, value])];
       return selectSetting(`${uid}-${key}`, label, options, chosen[key] ?? "", (value) => {
-        if (key === "dataset") for (const [other] of FILTERS) delete chosen[other];
-        chosen[key] = value;
+        if (key === "dataset") begin(value);
+        else chosen[key] = value;
         refresh();
       }, { wide: true });
     });
@@ -90,12 +98,12 @@ function render({ model, el }) {
     const costs = shown.map(cost);
     const room = (Math.max(...costs) / Math.min(...costs)) ** 0.04 * 1.001;
     const [low, high] = [Math.min(...costs) / room, Math.max(...costs) * room];
-    const accuracies = shown.map((run) => run.accuracy);
-    const spread = Math.max(0.01, Math.max(...accuracies) - Math.min(...accuracies));
+    const accuracies = shown.map((run) => 100 * run.accuracy);
+    const spread = Math.max(1, Math.max(...accuracies) - Math.min(...accuracies));
     const y = vertical(Math.min(...accuracies) - 0.05 * spread, Math.max(...accuracies) + 0.05 * spread, EDGE.top, height - EDGE.bottom, false);
     const x = (value) => EDGE.left + (Math.log(value / low) / Math.log(high / low)) * (width - EDGE.left - EDGE.right);
     drawAxes(pen, x, y, costTicks(low, high), { width, height, name: AXES[axis][0], line: colour("--grid"), text: style.color });
-    places = shown.map((run) => [x(cost(run)), y.at(run.accuracy), run]);
+    places = shown.map((run) => [x(cost(run)), y.at(100 * run.accuracy), run]);
     const front = paretoFront(shown, cost);
     pen.strokeStyle = pen.fillStyle = colour("--c0");
     pen.globalAlpha = 0.45;
@@ -105,11 +113,11 @@ function render({ model, el }) {
     pen.lineWidth = 2;
     pen.beginPath();
     front.forEach((run, index) => {
-      if (index) pen.lineTo(x(cost(run)), y.at(front[index - 1].accuracy));
-      pen.lineTo(x(cost(run)), y.at(run.accuracy));
+      if (index) pen.lineTo(x(cost(run)), y.at(100 * front[index - 1].accuracy));
+      pen.lineTo(x(cost(run)), y.at(100 * run.accuracy));
     });
     pen.stroke();
-    for (const run of front) dot(pen, x(cost(run)), y.at(run.accuracy), 4.5, true);
+    for (const run of front) dot(pen, x(cost(run)), y.at(100 * run.accuracy), 4.5, true);
     for (const run of [selected(), hovered]) {
       const place = places.find((each) => each[2] === run);
       pen.strokeStyle = style.color;
@@ -132,8 +140,8 @@ function render({ model, el }) {
   }
 
   function list(front) {
-    const head = ["Run on the front", AXES[axis][0], "accuracy", ""].map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {})));
-    const rows = front.map((run) => {
+    const head = ["Run on the front", AXES[axis][0], "test accuracy", ""].map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {})));
+    const rows = front.toReversed().map((run) => {
       const name = `${run.experiment}: ${run.variant}, seed ${run.seed}`;
       const button = make("button", { type: "button", "aria-label": `Show ${name}`, onclick: () => select(run) }, "Show");
       return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, large(cost(run))), make("td", {}, percent(run.accuracy)), make("td", {}, button));
@@ -179,6 +187,7 @@ function render({ model, el }) {
   const root = make("div", { class: "fastresnet-widget run-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, canvas, step, detail, table)));
   el.append(root);
+  begin(runs[0].dataset);
   refresh();
   model.on("change:selected", follow);
   const themed = new MutationObserver(draw);
@@ -222,7 +231,7 @@ function drawAxes(pen, x, y, ticks, { width, height, name, line, text }) {
     pen.fillText(tick >= 1e5 ? tick.toExponential(0) : short(tick), x(tick), bottom + 16);
   }
   pen.textAlign = "left";
-  pen.fillText("accuracy", EDGE.left, EDGE.top - 8);
+  pen.fillText("test accuracy, %", EDGE.left, EDGE.top - 8);
 }
 
 export default { render };
