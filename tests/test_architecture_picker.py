@@ -1,6 +1,7 @@
 """The picker's layers are the network's, its figures the record's, and what is picked can be trained."""
 
 import itertools
+import re
 from collections import defaultdict
 
 import pytest
@@ -110,14 +111,14 @@ def test_switching_a_setting_moves_shapes_costs_and_accuracy(shown, c13):
     recorded = c13.records[NO_POOL][0]
     assert row(page, comparison, "Parameters")[0] == f"{recorded.parameters:,}"
     page.locator("summary").click()
-    assert row(page, "Layers", "conv1")[1] == "32×30×30"
+    assert row(page, "Layers", "conv1 3x3 convolution")[0] == "32×30×30"
     assert page.get_by_role("img", name="The network: stem 32 by 30 by 30").count() == 1
 
 
 @pytest.mark.browser
 def test_a_recorded_network_is_reached_by_table_point_and_list(shown):
     page = shown()
-    page.get_by_role("button", name=f"5 {NO_POOL}", exact=True).click()
+    page.get_by_role("button", name=NO_POOL, exact=True).click()
     assert page.get_by_label("Stem", exact=True).input_value() == '"3x3/1"'
     page.locator("circle.point").first.click()
     assert page.get_by_label("Recorded network", exact=True).input_value() == "base"
@@ -130,11 +131,21 @@ def test_a_recorded_network_is_reached_by_table_point_and_list(shown):
 @pytest.mark.browser
 # 346: what the book leaves of a telephone's 380 pixels, and a margin
 @pytest.mark.parametrize(("width", "theme"), [(346, "light"), (1600, "dark")])
-def test_picker_is_accessible_and_fits(shown, width, theme):
+def test_picker_is_accessible_and_fits(shown, c13, width, theme):
     page = shown(width=width, theme=theme)
     page.locator("summary").click()
     page.get_by_label("Depth").select_option("34")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".scroll").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+    places = page.locator("svg:has(.point)").evaluate("""figure => [...figure.querySelectorAll('text')].map((text) => {
+        const { left, right, top, bottom } = text.getBoundingClientRect();
+        return [text.textContent, left, right, top, bottom];
+    })""")
+    names = [each for each in places if re.search("[a-z]", each[0])]
+    written = "".join(text for text, *_ in names).replace(" ", "")
+    assert all(variant.replace(" ", "") in written for variant in c13.records)
+    for (_, *a), (_, *b) in itertools.combinations(names, 2):  # left, right, top, bottom
+        assert a[1] <= b[0] or b[1] <= a[0] or a[3] <= b[2] or b[3] <= a[2]
     assert not accessibility_findings(page)
 
 

@@ -46,26 +46,43 @@ function drawNetwork(parts, model, imageSide, width) {
   return make("svg", { viewBox: `0 0 ${width} ${second + ROWS.bar + 18}`, role: "img", "aria-label": `The network: ${said.join("; ")}` }, ...nodes);
 }
 
-// Recorded networks by FLOPs and mean accuracy, numbered, with a standard deviation either way; a line where the chosen one lies.
+// The name of a point, in a line or several, at the first of four places around it that is free and inside the box.
+function labelOf(name, [px, py], box, taken) {
+  const places = [[name], name.split(/(?<=,) /)].flatMap((lines) => {
+    const [width, height] = [6.4 * Math.max(...lines.map(({ length }) => length)), 14 * lines.length];
+    const around = [[px + 12, py - height / 2], [px - 12 - width, py - height / 2], [px - width / 2, py - 12 - height], [px - width / 2, py + 12]];
+    return around.map(([x, y]) => ({ lines, left: x, top: y, right: x + width, bottom: y + height }));
+  });
+  const inside = ({ left, top, right, bottom }) => left > box.left && right < box.right && top > box.top && bottom < box.bottom;
+  const apart = (a, b) => a.left > b.right || a.right < b.left || a.top > b.bottom || a.bottom < b.top;
+  const place = places.find((each) => inside(each) && taken.every((other) => apart(each, other))) ?? places[0];
+  taken.push(place);
+  return place.lines.map((line, index) => make("text", { x: (place.left + place.right) / 2, y: place.top + 11 + 14 * index, "text-anchor": "middle" }, line));
+}
+
+// Recorded networks by FLOPs and mean accuracy, with a standard deviation either way; a line where the chosen one lies.
 function drawRecorded(place, networks, chosen, width, choose) {
   const height = Math.round(Math.max(220, Math.min(300, width * 0.5)));
   const box = { left: 52, right: width - 20, top: 24, bottom: height - 38 };
   const known = networks.filter(({ accuracies }) => accuracies.length);
-  const ends = known.flatMap(({ accuracies }) => [-1, 1].map((sign) => mean(accuracies) + sign * (deviation(accuracies) || 0)));
+  const average = ({ accuracies }) => 100 * mean(accuracies);
+  const eitherWay = ({ accuracies }) => 100 * (deviation(accuracies) || 0);
+  const ends = known.flatMap((each) => [-1, 1].map((sign) => average(each) + sign * eitherWay(each)));
   const costs = [...known.map(({ flops }) => flops), chosen.flops].map((flops) => flops / 1e6);
   const [low, high] = [Math.min(...costs) / 1.3, Math.max(...costs) * 1.3];
-  const y = vertical(Math.min(...ends) - 0.01, Math.max(...ends) + 0.01, box.top, box.bottom, false);
+  const y = vertical(Math.min(...ends) - 1, Math.max(...ends) + 1, box.top, box.bottom, false);
   const x = (value) => box.left + (Math.log(value / low) / Math.log(high / low)) * (box.right - box.left);
-  const nodes = frame(x, y, "test accuracy", box, costTicks(low, high).map((tick) => [tick, short(tick)]), "MFLOP of a forward pass, log scale");
+  const nodes = frame(x, y, "test accuracy, %", box, costTicks(low, high).map((tick) => [tick, short(tick)]), "MFLOP of a forward pass, log scale");
   nodes.push(make("line", { class: "cursor", x1: x(chosen.flops / 1e6), x2: x(chosen.flops / 1e6), y1: box.top, y2: box.bottom }));
-  const crowded = (network) => known.some((each) => each.flops > network.flops && Math.abs(x(each.flops / 1e6) - x(network.flops / 1e6)) < 24);
-  for (const network of known) {
-    const [px, py, spread] = [x(network.flops / 1e6), mean(network.accuracies), deviation(network.accuracies) || 0];
-    const own = sameNetwork(network.model, chosen.model);
-    nodes.push(make("line", { class: "frame", x1: px, x2: px, y1: y.at(py - spread), y2: y.at(py + spread) }));
-    nodes.push(make("circle", { class: "point", r: own ? 8 : 5.5, cx: px, cy: y.at(py), style: `fill: var(--c${own ? 1 : 0})`, onclick: () => choose(network) }));
-    nodes.push(make("text", { x: px + (crowded(network) ? -11 : 11), y: y.at(py) + 4, "text-anchor": crowded(network) ? "end" : "start" }, network.index));
-  }
+  const places = known.map((each) => [x(each.flops / 1e6), y.at(average(each))]);
+  const taken = places.map(([px, py]) => ({ left: px - 8, top: py - 8, right: px + 8, bottom: py + 8 }));
+  known.forEach((network, index) => {
+    const [[px, py], own] = [places[index], sameNetwork(network.model, chosen.model)];
+    const [high, low] = [1, -1].map((sign) => y.at(average(network) + sign * eitherWay(network)));
+    nodes.push(make("line", { class: "frame", x1: px, x2: px, y1: high, y2: low }));
+    nodes.push(make("circle", { class: "point", r: own ? 8 : 5.5, cx: px, cy: py, style: `fill: var(--c${own ? 1 : 0})`, onclick: () => choose(network) }));
+    nodes.push(...labelOf(network.variant, places[index], box, taken));
+  });
   const text = `${known.length} recorded networks, accuracy by FLOPs of a forward pass; the table lists them`;
   place.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": text }, ...nodes));
 }

@@ -15,19 +15,19 @@ const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2
 const count = (value) => value.toLocaleString("en");
 const megaflops = (flops) => `${short(flops / 1e6)} MFLOP`;
 
-function tableOf(head, rows, label) {
+function tableOf(head, rows, label, look = {}) {
   const heading = make("tr", {}, ...head.map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {}))));
   const body = rows.map(([name, ...cells]) => make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((cell) => make("td", {}, cell))));
-  return make("table", { "aria-label": label }, make("thead", {}, heading), make("tbody", {}, ...body));
+  return make("table", { "aria-label": label, ...look }, make("thead", {}, heading), make("tbody", {}, ...body));
 }
 
 function render({ model, el }) {
   const uid = `picker-${Math.random().toString(36).slice(2, 8)}`;
   const side = model.get("image_side");
   const layersAt = (network) => layersOf(network, side);
-  const networks = model.get("recorded").map((each, index) => {
+  const networks = model.get("recorded").map((each) => {
     const layers = layersAt(each.model);
-    return { ...each, index: index + 1, flops: sumOf(layers, "flops"), parameters: sumOf(layers, "parameters") };
+    return { ...each, flops: sumOf(layers, "flops"), parameters: sumOf(layers, "parameters") };
   });
   const drawing = make("div", { class: "drawing" });
   const readings = make("div");
@@ -82,7 +82,7 @@ function render({ model, el }) {
       ["Parameters", count(own.parameters), count(other.parameters), times("parameters")],
       ["Test accuracy", breakable(percentage(network?.accuracies ?? [])), breakable(percentage(other.accuracies)), differenceText(network, other)],
     ];
-    readings.replaceChildren(tableOf(["", network?.variant ?? "this network", `beside: ${other.variant}`, "difference"], rows, "The network beside another"));
+    readings.replaceChildren(tableOf(["", network?.variant ?? "this network", other.variant, "difference"], rows, "The network beside another", { class: "words" }));
     message.textContent = `${network?.variant ?? "A network without a record"}: ${rows[0][1]}, ${rows[1][1]} parameters, accuracy ${rows[2][1]}.`;
   }
 
@@ -90,7 +90,7 @@ function render({ model, el }) {
     const published = networks.some((each) => each.published);
     const head = ["Recorded network", "MFLOP", "Test accuracy", ...(published ? ["Published"] : [])];
     const rows = networks.map((each) => {
-      const name = make("button", { type: "button", onclick: () => put("model_config", each.model) }, `${each.index} ${each.variant}`);
+      const name = make("button", { type: "button", onclick: () => put("model_config", each.model) }, each.variant);
       const theirs = each.published ? `${(100 * each.published).toFixed(2)}\u00a0%` : "none";
       return [name, short(each.flops / 1e6), percentage(each.accuracies), ...(published ? [theirs] : [])];
     });
@@ -102,8 +102,11 @@ function render({ model, el }) {
     const width = Math.max(280, drawing.clientWidth || 600);
     drawing.replaceChildren(drawNetwork(partsOf(layers), chosen(), side, width));
     drawRecorded(plot, networks, { model: chosen(), flops: sumOf(layers, "flops") }, width, (network) => put("model_config", network.model));
-    const rows = layers.map((each) => [each.name, each.what, each.output.join("×"), count(each.parameters), count(each.flops)]);
-    layerTable.replaceChildren(tableOf(["Layer", "What", "Output", "Parameters", "FLOPs"], rows, "Layers"));
+    const rows = layers.map((each) => {
+      const name = make("span", {}, each.name, make("span", { class: "what" }, each.what));
+      return [name, each.output.join("×"), count(each.parameters), count(each.flops)];
+    });
+    layerTable.replaceChildren(tableOf(["Layer", "Output", "Parameters", "FLOPs"], rows, "Layers"));
     compare(layers);
   }
 
@@ -116,7 +119,7 @@ function render({ model, el }) {
 
   const controls = make("div", {},
     make("fieldset", {}, make("legend", {}, "Network"), start, make("div", { class: "pairs" }, ...settings.map(([, setting]) => setting))),
-    make("fieldset", {}, make("legend", {}, "Beside"), beside));
+    make("fieldset", {}, make("legend", {}, "Compared with"), beside));
   const details = make("details", {}, make("summary", {}, "Every layer"), layerTable);
   const root = make("div", { class: "fastresnet-widget architecture-picker" },
     make("div", { class: "panes" }, controls, make("div", {}, message, drawing, readings, details, plot, listed, make("p", { class: "caption" }, model.get("caption")))));
