@@ -69,14 +69,14 @@ def test_runs_that_differ_otherwise_are_families_of_their_own():
 def test_table_says_what_the_chapter_s_does(shown):
     page = shown()
     table = report.timed(open_study("fashionmnist_speed", edition="cpu").recorded("F6"), epoch_images=60_000)
-    slider = page.get_by_label("Measured ones only")
+    slider = page.get_by_label("Measured sizes")
     for place, size in enumerate(F6_SIZES):
         slider.fill(str(place))
         assert reading(page, "Images per second") == f"{table.loc[f'batch {size}', 'images per second']} (n = 3)"
         steps, images = table.loc[f"batch {size}", "steps"] // 3, max(1024, 2 * size)
         assert f"extrapolated from {steps} steps, {images:,} images" in page.locator("tbody").text_content()
         assert reading(page, "Steps of such an epoch") == f"{-(-60_000 // size):,}"
-        assert reading(page, "Test accuracy") == f"not measured: a run of {steps} steps for its time, tested on 100 images"
+        assert reading(page, "Test accuracy") == f"not measured: this run of {steps} steps was only timed"
 
 
 @pytest.mark.browser
@@ -93,7 +93,7 @@ def test_only_an_epoch_of_all_images_is_called_measured(load_script, families):
 def test_keys_and_pointer_move_along_what_was_measured(shown):
     page = shown()
     status = page.get_by_role("status")
-    slider = page.get_by_label("Measured ones only")
+    slider = page.get_by_label("Measured sizes")
     slider.focus()
     page.keyboard.press("End")
     assert status.text_content().startswith("Batch size 5096: ")
@@ -120,17 +120,17 @@ def test_keys_and_pointer_move_along_what_was_measured(shown):
 def test_chosen_experiment_brings_its_batch_sizes(shown, families):
     page = shown()
     page.get_by_label("Experiment").select_option("F5")
-    page.get_by_label("Series").select_option("train.precision fp32")
+    page.get_by_label("Setting").select_option("train.precision fp32")
     assert page.get_by_role("img", name="Images per second").locator("circle").count() == 2
     page.get_by_label("Chapter").select_option("cifar10_accuracy")
     page.get_by_label("Experiment").select_option("C11")
     page.get_by_label("Edition").select_option("small")
-    page.get_by_label("Measured ones only").fill("1")
+    page.get_by_label("Measured sizes").fill("1")
     accuracies = families["C11"]["points"][1]["accuracies"]
     wanted = f"{100 * sum(accuracies) / 3:.2f} ±"
     assert reading(page, "Test accuracy after 20 epochs of 2,500 images").startswith(wanted)
     assert reading(page, "Parts of a step") == "not timed"
-    assert page.get_by_label("Series").count() == 0
+    assert page.get_by_label("Setting").count() == 0
 
 
 @pytest.mark.browser
@@ -144,6 +144,7 @@ def test_explorer_is_accessible_and_fits(shown, width, theme, experiment):
 
 def test_chosen_batch_size_is_its_records():
     explorer = ThroughputExplorer(committed_results(), "F6")
+    assert explorer.family == "fashionmnist_speed/F6/cpu/AMD EPYC (AVX512), 2 threads/"  # not the small edition
     assert explorer.batch_size == 128
     explorer.set_state({"batch_size": 2048})  # as the browser sends it
     assert explorer.config.data.batch_size == 2048

@@ -1,6 +1,6 @@
 // The explorer of batch sizes: which family of runs, which of its batch sizes, and what was measured there.
 
-const LEVELS = { study: "Chapter", experiment: "Experiment", edition: "Edition", hardware: "Hardware", series: "Series" };
+const LEVELS = { study: "Chapter", experiment: "Experiment", edition: "Edition", hardware: "Hardware", series: "Setting" };
 
 const whole = (value) => value.toLocaleString("en");
 const runsOf = (values) => ` (n\u00a0=\u00a0${values.length})`;
@@ -17,7 +17,7 @@ function epochNote(family, point) {
 
 function accuracyRow(point) {
   const after = `Test accuracy after ${short(point.epochs)} epochs of ${whole(point.train_images)} images`;
-  if (!point.accuracies.length) return ["Test accuracy", `not measured: a run of ${point.steps} steps for its time, tested on ${point.test_images} images`];
+  if (!point.accuracies.length) return ["Test accuracy", `not measured: this run of ${point.steps} steps was only timed`];
   return [after, `${spread(point.accuracies.map((each) => 100 * each), 2)} %${runsOf(point.accuracies)}`];
 }
 
@@ -41,7 +41,7 @@ function readingsOf(family, point) {
 function render({ model, el }) {
   const uid = `throughput-${Math.random().toString(36).slice(2, 8)}`;
   const families = model.get("families");
-  const filters = make("div", { class: "pairs" });
+  const filters = make("div");
   const [question, rates, parts, readings] = [make("p", { class: "message" }), make("div", { class: "drawing drag" }), make("div", { class: "drawing drag" }), make("div")];
   const caption = make("p", { class: "caption" });
   const status = make("p", { class: "message", role: "status" });
@@ -89,7 +89,7 @@ function render({ model, el }) {
       const swatch = make("svg", { viewBox: "0 0 26 8", "aria-hidden": "true" }, make("rect", { width: 26, height: 8, style: colourOf(part) }));
       return make("tr", {}, make("th", { scope: "row" }, ...(part ? [swatch] : []), name), make("td", {}, value));
     });
-    readings.replaceChildren(make("table", { "aria-label": `Batch size ${point.batch_size}` }, make("tbody", {}, ...rows)));
+    readings.replaceChildren(make("table", { class: "words", "aria-label": `Batch size ${point.batch_size}` }, make("tbody", {}, ...rows)));
   }
 
   function draw() {
@@ -113,7 +113,7 @@ function render({ model, el }) {
 
   const controls = make("div", {},
     make("fieldset", {}, make("legend", {}, "Runs"), filters),
-    make("fieldset", {}, make("legend", {}, "Batch size"), make("label", { for: slider.id }, "Measured ones only"), slider, status));
+    make("fieldset", {}, make("legend", {}, "Batch size"), make("label", { for: slider.id }, "Measured sizes"), slider, status));
   const root = make("div", { class: "fastresnet-widget throughput-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, question, rates, parts, readings, caption)));
   el.append(root);

@@ -103,10 +103,13 @@ class ThroughputExplorer(Explorer):
 
 
 def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
-    """Runs by family and batch size, both in order. A record serves every experiment that asks for its run."""
+    """Runs by family and batch size, both in order; of an experiment, the strongest edition comes first.
+
+    A record serves every experiment that asks for its run.
+    """
     records = {(each.config_hash, each.seed): each for each in map(read_record, sorted(results.glob("*/*/*.json")))}
     families = {}
-    for study in (study for name in STUDIES for study in reversed(opened_editions(name))):
+    for study in (study for name in STUDIES for study in opened_editions(name)):
         for experiment in study.experiments:
             wanted = ((run.config.hash, run.seed) for run in study.runs(experiment))
             runs = [records[key] for key in wanted if key in records and records[key].outcome.status == "finished"]
