@@ -77,7 +77,7 @@ EXPLORERS = {
     ),
     "throughput": (
         ".throughput-explorer",
-        lambda widget: widget.get_by_label("Measured ones only").press("ArrowRight"),
+        lambda widget: widget.get_by_label("Measured sizes").press("ArrowRight"),
         "explorer.config.model_dump(",
         r"'batch_size': 256",
     ),
@@ -129,7 +129,7 @@ def test_what_is_moved_in_jupyterlab_is_the_kernel_s(run_all, name):
 
 
 @pytest.mark.browser
-def test_laboratory_trains_and_stops_while_other_cells_run(run_all):
+def test_laboratory_trains_stops_and_saves_while_other_cells_run(run_all):
     page = run_all("explorer")
     move_schedule(page.locator(".schedule-explorer"))
     page.get_by_text("explorer, now: one-cycle (max_lr 0.25)").wait_for(state="attached", timeout=30_000)
@@ -145,6 +145,14 @@ def test_laboratory_trains_and_stops_while_other_cells_run(run_all):
     assert runs.get_by_role("cell", name="training").count() == 1
     page.get_by_role("button", name="Stop", exact=True).click()
     runs.get_by_role("cell", name=re.compile(r"stopped after \d+ steps")).wait_for(timeout=60_000)
+    page.get_by_label("Schedules").select_option("Report: F8, constant 0.1")
+    epochs.fill("0.1")
+    epochs.press("Tab")
+    page.get_by_role("button", name="Train", exact=True).click()
+    finished = runs.get_by_role("row", name="2 Report: F8, constant 0.1")
+    finished.get_by_role("cell", name="finished").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Save as YAML").click()
+    page.get_by_text("It trains the same with: fastresnet train run.yml").wait_for(timeout=60_000)
     assert not accessibility_findings(page, ".laboratory")
 
 

@@ -91,6 +91,12 @@ def test_schedules_of_the_explorer_are_offered_as_they_are_now(laboratory):
     assert ("myrtle: last post, 10 epochs", "myrtle: last post, 10 epochs") in presets
 
 
+def test_run_of_a_preset_has_its_name(laboratory):
+    laboratory._explorer.presets = PUBLISHED
+    laboratory.schedules.value = ("now", "Report: F8, constant 0.1")
+    assert [run["name"] for run in trained(laboratory)] == ["", "Report: F8, constant 0.1"]
+
+
 def test_saved_yaml_trains_the_same_run_again(laboratory, tmp_path):
     trained(laboratory)
     file, record = tmp_path / "own.yml", tmp_path / "record.json"

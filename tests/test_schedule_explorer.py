@@ -2,10 +2,12 @@
 
 from typing import get_args
 
+import nbformat
 import pytest
 import torch
 import traitlets
 import yaml
+from nbconvert import HTMLExporter
 
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
@@ -217,14 +219,14 @@ def test_explorer_is_accessible_and_fits(shown, width, theme):
 @pytest.mark.browser
 def test_state_cannot_end_the_script(shown):
     page = shown(ScheduleExplorer(losses={"</script><script>throw 1</script>": LOSSES}))
-    assert page.get_by_label("Loss a plateau sees").input_value() == "</script><script>throw 1</script>"
+    assert page.get_by_label("Loss for a plateau").input_value() == "</script><script>throw 1</script>"
 
 
 @pytest.mark.browser
 def test_kept_curves_are_told_apart_by_their_settings(shown):
     compared = [OneCycle(max_lr=0.2), OneCycle(max_lr=0.1, warmup=0.5), Cosine(lr=0.1)]
     page = shown(ScheduleExplorer(OneCycle(max_lr=0.1), compared=compared))
-    titles = [title.strip() for title in page.locator("tbody th").all_text_contents()]
+    titles = [title.strip(" ×") for title in page.locator("tbody th").all_text_contents()]
     assert titles == [
         "1 One cycle: maximal rate 0.1; warm-up 0.3",
         "2 One cycle: maximal rate 0.2; warm-up 0.3",
@@ -265,6 +267,51 @@ def test_recorded_accuracy_is_shown_beside_the_schedule_of_its_runs(shown):
     page.keyboard.press("Tab")
     assert page.locator("circle.recorded").count() == 0  # nobody has trained with this one
     assert shape.input_value() == "cosine"
+    shape.select_option("falling")
+    page.get_by_label("Epochs", exact=True).fill("4")
+    page.keyboard.press("Tab")
+    assert page.locator("circle.recorded").count() == 0  # nor as long as this
+
+
+@pytest.mark.browser
+def test_kept_preset_keeps_its_name_and_can_be_removed_on_a_telephone(shown):
+    page = shown(ScheduleExplorer(presets=[RECORDED]), width=346)
+    for option in ("falling", "cosine"):
+        page.get_by_label("Shape").select_option(option)
+        page.get_by_text("Keep for comparison").click()
+    assert page.locator("tbody th").nth(1).text_content().startswith("2 X1: falling")
+    box = page.get_by_role("button", name="Remove curve 2, X1: falling").bounding_box()
+    assert box["x"] + box["width"] <= 346
+    assert page.locator(".scroll").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+
+
+@pytest.mark.browser
+def test_work_of_an_input_does_not_grow_with_the_run(shown):
+    page = shown(ScheduleExplorer(Cosine(lr=0.1), compared=[Cosine(lr=0.2)], epochs=500, steps_per_epoch=1000))
+    computed = page.evaluate("""() => {
+        const [cosine, slider] = [Math.cos, document.querySelector('[aria-label="Learning rate, slider"]')];
+        let times = 0;
+        Math.cos = (angle) => (times += 1, cosine(angle));
+        slider.value = 700;
+        slider.dispatchEvent(new Event("input"));
+        Math.cos = cosine;
+        return times;
+    }""")
+    assert 800 < computed < 25_000  # of 500,000 steps
+    assert path_of(page).count("L") < 800
+
+
+@pytest.mark.browser
+def test_executed_explorer_is_shown_by_nbconvert(browser, tmp_path):
+    data, _ = ScheduleExplorer()._repr_mimebundle_()
+    output = nbformat.v4.new_output("execute_result", data, execution_count=1)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("explorer", outputs=[output])])
+    (tmp_path / "page.html").write_text(HTMLExporter().from_notebook_node(notebook)[0])
+    page = browser.new_page()
+    page.route("http*://**", lambda route: route.abort())  # the template asks for formulas' scripts
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("path.curve[d]", state="attached")
+    page.close()
 
 
 def test_presets_are_those_of_the_records():
@@ -275,14 +322,15 @@ def test_presets_are_those_of_the_records():
     assert early.schedule.points == ((0.0, 0.02), (0.1, 0.1), (1.0, 0.0))
     finals = [record.test_accuracy for record in results.records["early peak"]]
     assert early.accuracy[-1] == pytest.approx((early.epochs, sum(finals) / len(finals)))
-    assert f"mean of {len(finals)} runs" in early.source
+    assert early.source == f"mean of {len(finals)} runs on 2,500 images, batch 56, momentum 0.9"
+    assert "momentum" not in presets["one-cycle"].source  # it moves
 
 
 @pytest.mark.browser
 def test_link_holds_the_state_and_restores_it(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0), (0.5, 0.1), (1, 0))), compared=[OneCycle(max_lr=0.2)]))
     page.get_by_label("Epochs", exact=True).fill("7")
-    page.get_by_label("Across").select_option("epoch")
+    page.get_by_label("Horizontal axis").select_option("epoch")
     page.get_by_text("Copy a link to this").click()
     link, table, code = page.url, page.locator("tbody").text_content(), code_of(page, "yaml")
     assert "#schedules=" in link
@@ -291,7 +339,7 @@ def test_link_holds_the_state_and_restores_it(shown):
     page.wait_for_selector("path.curve[d]", state="attached")
     assert (page.locator("tbody").text_content(), code_of(page, "yaml")) == (table, code)
     assert page.get_by_label("Epochs", exact=True).input_value() == "7"
-    assert page.get_by_label("Across").input_value() == "epoch"
+    assert page.get_by_label("Horizontal axis").input_value() == "epoch"
 
 
 @pytest.mark.browser

@@ -31,6 +31,7 @@ function render({ model, el }) {
   let ownChange = false;
   let cursor = 0;
   const known = new WeakMap();
+  const names = new Map(); // of the presets that were chosen, by their schedule
   const kindSelect = make("select", { id: `${uid}-kind`, onchange: () => choose(kindSelect.value) });
   const settings = make("div", { class: "settings" });
   const run = make("div");
@@ -80,6 +81,7 @@ function render({ model, el }) {
   function choose(option) {
     const preset = presets()[option];
     if (preset) {
+      names.set(JSON.stringify(preset.schedule), `${preset.group}: ${preset.name}`);
       for (const key of ["schedule", "epochs", "steps_per_epoch"]) put(key, structuredClone(preset[key]));
       buildRun();
     } else put("schedule", { kind: option, ...structuredClone(KINDS[option][1]) });
@@ -117,7 +119,7 @@ function render({ model, el }) {
   }
 
   function momentumSetting(range) {
-    const cycles = make("select", { id: `${uid}-momentum` }, make("option", { value: "no" }, "left alone"), make("option", { value: "yes" }, "cycles"));
+    const cycles = make("select", { id: `${uid}-momentum` }, make("option", { value: "no" }, "constant"), make("option", { value: "yes" }, "cycles"));
     cycles.value = range ? "yes" : "no";
     cycles.addEventListener("change", () => {
       change("momentum_range", cycles.value === "yes" ? [0.85, 0.95] : null);
@@ -162,10 +164,10 @@ function render({ model, el }) {
 
   function buildRun() {
     const rows = ["epochs", "steps_per_epoch"].map((key) => numberSetting(key, model.get(key), (value) => put(key, value)));
-    rows.push(selectSetting(`${uid}-axis`, "Across", ["step", "epoch"], model.get("axis"), (value) => put("axis", value)));
-    rows.push(selectSetting(`${uid}-scale`, "Upwards", ["linear", "log"], model.get("scale"), (value) => put("scale", value)));
+    rows.push(selectSetting(`${uid}-axis`, "Horizontal axis", ["step", "epoch"], model.get("axis"), (value) => put("axis", value)));
+    rows.push(selectSetting(`${uid}-scale`, "Vertical axis", ["linear", "log"], model.get("scale"), (value) => put("scale", value)));
     const names = Object.keys(model.get("losses"));
-    if (names.length) rows.push(selectSetting(`${uid}-loss`, "Loss a plateau sees", names, model.get("loss_curve"), (value) => put("loss_curve", value)));
+    if (names.length) rows.push(selectSetting(`${uid}-loss`, "Loss for a plateau", names, model.get("loss_curve"), (value) => put("loss_curve", value)));
     run.replaceChildren(...rows);
   }
 
@@ -213,14 +215,15 @@ function render({ model, el }) {
     cursor = Math.min(cursor, total() - 1);
     reader.max = total() - 1;
     reader.setAttribute("aria-valuetext", `step ${cursor}`);
-    const titles = titlesOf(curves());
+    const titles = titlesOf(curves(), curves().map((each) => names.get(JSON.stringify(each))));
     const drawn = curves().map((each, index) => {
       const rate = rateOf(each, epochs, perEpoch, losses());
       const momentum = momentumOf(each, epochs, perEpoch);
       return { schedule: each, title: titles[index], rate, momentum, read: readingsOf(each, rate, epochs, perEpoch), ...lookOf(index) };
     });
-    // runs are known by their schedule: whoever comes to it by hand sees them, too
-    const recorded = drawn.flatMap((each) => presets().filter((preset) => preset.accuracy.length && sameSchedule(preset.schedule, each.schedule)).map((preset) => ({ ...each, preset })));
+    // runs are known by schedule and length: whoever comes to both by hand sees them, too
+    const ofRuns = presets().filter((preset) => preset.accuracy.length && preset.epochs === epochs && preset.steps_per_epoch === perEpoch);
+    const recorded = drawn.flatMap((each) => ofRuns.filter((preset) => sameSchedule(preset.schedule, each.schedule)).map((preset) => ({ ...each, preset })));
     listRecorded(sources, recorded);
     const chosen = presets()[kindSelect.value];
     if (!chosen || !sameSchedule(chosen.schedule, schedule())) kindSelect.value = schedule().kind;
@@ -247,7 +250,7 @@ function render({ model, el }) {
       make("div", { class: "setting" }, make("label", { for: kindSelect.id }, "Shape"), make("span", { class: "wide" }, kindSelect)),
       settings, make("div", { class: "buttons" }, keep, ...(model.isPage ? [link] : []))),
     make("fieldset", {}, make("legend", {}, "Run"), run));
-  const cursorRow = make("div", {}, make("label", { for: reader.id }, "Read at"), reader);
+  const cursorRow = make("div", {}, make("label", { for: reader.id }, "Read at step"), reader);
   const root = make("div", { class: "fastresnet-widget schedule-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, plot, sources, cursorRow, table, codes, message)));
   el.append(root);

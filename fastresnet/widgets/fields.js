@@ -21,12 +21,12 @@ const FIELDS = {
   factor: { label: "Factor", low: "above", from: 0.01, to: 1, log: true },
   warmup: { ...share("Warm-up, share of the run"), low: "above", below: 1, from: 0.01, to: 0.99 },
   tail_start: share("Start of the tail, share of the run"),
-  div_factor: { label: "Maximal by first rate", low: "above", from: 1, to: 1000, log: true },
-  final_div_factor: { label: "First by last rate", low: "above", from: 1, to: 1e6, log: true },
+  div_factor: { label: "Maximum / first rate", low: "above", from: 1, to: 1000, log: true },
+  final_div_factor: { label: "First / last rate", low: "above", from: 1, to: 1e6, log: true },
   num_cycles: { label: "Cycles", low: 1, high: 12, from: 1, to: 12, whole: true },
-  cycle_factor: { label: "Each cycle longer by", low: 1, high: 4, from: 1, to: 4, whole: true },
+  cycle_factor: { label: "Each cycle longer by a factor of", low: 1, high: 4, from: 1, to: 4, whole: true },
   patience: { label: "Patience, epochs", low: 0, from: 0, to: 20, whole: true },
-  threshold: { label: "Improvement that counts, share", low: 0, from: 1e-5, to: 0.1, log: true },
+  threshold: { label: "Improvement that counts, share of the loss", low: 0, from: 1e-5, to: 0.1, log: true },
   epochs: { label: "Epochs", low: 1, high: 500, from: 1, to: 100, whole: true },
   steps_per_epoch: { label: "Steps per epoch", low: 1, high: 1000, from: 1, to: 1000, log: true, whole: true },
 };
@@ -34,7 +34,7 @@ const FIELDS = {
 const NARROWER = { plateau: { factor: { below: 1, to: 0.99 } }, exponential: { end_lr: { low: "above" } } };
 const fieldOf = (kind, key) => ({ ...FIELDS[key], ...NARROWER[kind]?.[key] });
 const LISTS = { milestones: ["Milestones, shares of the run", 1], points: ["Knots, share of the run: rate", 2] };
-const CHOICES = { anneal: ["Annealing", ["cosine", "linear"]], mode: ["Mode", ["triangular", "triangular2"]] };
+const CHOICES = { anneal: ["Annealing", ["cosine", "linear"]], mode: ["Mode, where triangular2 halves each triangle", ["triangular", "triangular2"]] };
 
 // The number a field holds, or an error that says what is allowed.
 function checked(field, text) {
@@ -82,13 +82,15 @@ function checkedSchedule(schedule) {
 const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const sameSchedule = (a, b) => Object.keys({ ...a, ...b }).every((key) => equal(a[key], b[key]));
 
-// What each of several schedules is called: its kind, and its settings where others of the kind have different ones.
-function titlesOf(schedules) {
-  return schedules.map((schedule) => {
+// What each of several schedules is called: by its name if it has one, else its kind, and its settings where others of the kind
+// have different ones.
+function titlesOf(schedules, names = []) {
+  return schedules.map((schedule, index) => {
+    if (names[index]) return names[index];
     const alike = schedules.filter(({ kind }) => kind === schedule.kind);
     const differing = Object.keys(schedule).filter((key) => alike.some((other) => !equal(other[key], schedule[key])));
     const name = (key) => (FIELDS[key]?.label ?? CHOICES[key]?.[0] ?? LISTS[key]?.[0] ?? "Momentum").split(",")[0].toLowerCase();
-    const text = (value) => (value === null ? "left alone" : Array.isArray(value) ? asText(value) : typeof value === "number" ? written(value) : value);
+    const text = (value) => (value === null ? "constant" : Array.isArray(value) ? asText(value) : typeof value === "number" ? written(value) : value);
     const label = KINDS[schedule.kind][0];
     return differing.length ? `${label}: ${differing.map((key) => `${name(key)} ${text(schedule[key])}`).join("; ")}` : label;
   });

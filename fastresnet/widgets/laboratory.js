@@ -1,6 +1,6 @@
 // The runs of the laboratory: learning rate, training loss and test accuracy by epoch, and the list of the runs.
 
-const PANELS = [["learning rate", "rates"], ["training loss", "losses"], ["test accuracy", "accuracies"]];
+const PANELS = [["learning rate", "rates"], ["training loss", "losses"], ["test accuracy, %", "accuracies"]];
 const PANEL = 150;
 
 function panel(name, key, runs, last, box, isLowest) {
@@ -26,7 +26,8 @@ function render({ model, el }) {
   const root = make("div", { class: "fastresnet-widget laboratory" }, plot, table);
 
   function draw() {
-    const runs = model.get("runs");
+    const percent = ([epoch, accuracy]) => [epoch, 100 * accuracy];
+    const runs = model.get("runs").map((run) => ({ ...run, accuracies: run.accuracies.map(percent) }));
     root.hidden = !runs.length;
     if (!runs.length) return;
     const width = Math.max(280, plot.clientWidth || 600);
@@ -36,8 +37,8 @@ function render({ model, el }) {
       const top = index * step + MARGIN.top;
       return panel(name, key, runs, last, { left: MARGIN.left, right: width - MARGIN.right, top, bottom: top + PANEL - 12 }, index === 2);
     });
-    const titles = titlesOf(runs.map((run) => run.schedule));
-    const accuracy = (run) => (run.accuracies.length ? `${(100 * run.accuracies.at(-1)[1]).toFixed(1)} %` : "-");
+    const titles = titlesOf(runs.map((run) => run.schedule), runs.map((run) => run.name));
+    const accuracy = (run) => (run.accuracies.length ? `${(run.accuracies.at(-1)[1]).toFixed(1)} %` : "-");
     const said = runs.map((run, index) => `run ${index + 1}, ${titles[index]}, test accuracy ${accuracy(run)}`).join("; ");
     plot.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${3 * step + MARGIN.bottom}`, role: "img", "aria-label": `Curves by epoch: ${said}` }, ...parts));
     const head = ["Run", "Network", "Epochs", "Test accuracy", "State"].map((name) => make("th", { scope: "col" }, name));
@@ -45,7 +46,7 @@ function render({ model, el }) {
       const cells = [run.network, written(run.epochs), accuracy(run), run.state].map((text) => make("td", {}, text));
       return make("tr", {}, make("th", { scope: "row" }, swatch(lookOf(index)), `${index + 1} ${titles[index]}`), ...cells);
     });
-    table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+    table.replaceChildren(make("table", { class: "words" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
   }
 
   el.append(root);

@@ -88,10 +88,10 @@ class Laboratory(ipywidgets.VBox):
     def _offer(self, _change: Any = None) -> None:
         explorer, chosen = self._explorer, self.schedules.value
         kept = {f"kept {number}": schedule for number, schedule in enumerate(explorer.compared, 1)}
-        presets = {f"{preset.group}: {preset.name}": preset.schedule for preset in explorer.presets}
-        self._offered = {"now": explorer.schedule, **kept, **presets}
+        self._presets = {f"{preset.group}: {preset.name}": preset.schedule for preset in explorer.presets}
+        self._offered = {"now": explorer.schedule, **kept, **self._presets}
         own = [(f"explorer, {key}: {_in_words(self._offered[key])}", key) for key in ("now", *kept)]
-        self.schedules.options = [*own, *((name, name) for name in presets)]
+        self.schedules.options = [*own, *((name, name) for name in self._presets)]
         self.schedules.value = tuple(key for key in chosen if key in self._offered)
 
     def _attempt(self, action: Callable[[], str]) -> None:
@@ -109,7 +109,8 @@ class Laboratory(ipywidgets.VBox):
         for key in self.schedules.value:
             values = {"epochs": self.epochs.value, "schedule": self._offered[key], "momentum": 0.9}
             config = parse({"data": DATA, "model": model, "train": values}, RunConfig, "laboratory")
-            new.append(LaboratoryRun(config, self.network.value, self._stopping, self._draw))
+            name = key if key in self._presets else ""
+            new.append(LaboratoryRun(config, name, self.network.value, self._stopping, self._draw))
         self.runs += new
         self._number()
         self._stopping.clear()

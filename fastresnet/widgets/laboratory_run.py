@@ -21,12 +21,12 @@ class Stopped(Exception):
 
 
 class LaboratoryRun(Watcher):
-    """A run: its configuration, and the curves of what it has trained so far, as pairs of epoch and value."""
+    """A run: its configuration, the name of its schedule, possibly "", and the curves so far, as pairs of epoch and value."""
 
     def __init__(
-        self, config: RunConfig, network: str, stop: threading.Event, changed: Callable[["LaboratoryRun"], None]
+        self, config: RunConfig, name: str, network: str, stop: threading.Event, changed: Callable[["LaboratoryRun"], None]
     ) -> None:
-        self.config, self.network, self._stop, self._changed = config, network, stop, changed
+        self.config, self.name, self.network, self._stop, self._changed = config, name, network, stop, changed
         self.state, self.steps, self.share_done = "waiting", 0, 0.0
         self.record: RunRecord | None = None
         self.rates: list[tuple[float, float]] = []
@@ -68,6 +68,5 @@ class LaboratoryRun(Watcher):
     def shown(self) -> dict[str, Any]:
         """What the curves and the list show of it."""
         curves = {"rates": [*self.rates], "losses": [*self.losses], "accuracies": [*self.accuracies]}
-        train = self.config.train
-        schedule = train.schedule.model_dump(mode="json")
-        return {"schedule": schedule, "network": self.network, "epochs": train.epochs, "state": self.state, **curves}
+        train, said = self.config.train, {"name": self.name, "network": self.network, "state": self.state}
+        return {**said, "schedule": train.schedule.model_dump(mode="json"), "epochs": train.epochs, **curves}

@@ -64,16 +64,16 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
 // The recorded accuracies of runs with the schedules that are drawn, by epoch, in a panel of their own.
 function accuracyPanel(recorded, box) {
   const last = Math.max(...recorded.map(({ preset }) => preset.epochs));
-  const highest = Math.max(...recorded.flatMap(({ preset }) => preset.accuracy.map(([, accuracy]) => accuracy)));
+  const highest = 100 * Math.max(...recorded.flatMap(({ preset }) => preset.accuracy.map(([, accuracy]) => accuracy)));
   const x = (epoch) => box.left + (epoch / last) * (box.right - box.left);
   const y = vertical(0, highest * 1.08, box.top, box.bottom, false);
   const xTicks = niceTicks(0, last, box.right - box.left < 400 ? 4 : 8).map((tick) => [tick, short(tick)]);
   const curves = recorded.flatMap(({ preset, stroke, dash }) => {
-    const points = preset.accuracy.map(([epoch, accuracy]) => [x(epoch), y.at(accuracy)]);
+    const points = preset.accuracy.map(([epoch, accuracy]) => [x(epoch), y.at(100 * accuracy)]);
     const dots = points.map(([cx, cy]) => make("circle", { class: "recorded", r: 2.5, cx, cy, style: stroke.replace("stroke", "fill") }));
     return [line({ stroke, dash }, points), ...dots];
   });
-  return [...frame(x, y, "recorded test accuracy", box, xTicks, "epoch of the recorded runs"), ...curves];
+  return [...frame(x, y, "recorded test accuracy, %", box, xTicks, "epoch of the recorded runs"), ...curves];
 }
 
 function drawPlot(place, drawn, knots, recorded, { total, perEpoch, cursor, axis, scale, width }, handlers) {
@@ -121,14 +121,14 @@ const swatch = ({ stroke, dash }) =>
   make("svg", { viewBox: "0 0 26 8", "aria-hidden": "true" }, make("path", { class: "curve", style: stroke, "stroke-dasharray": dash, d: "M0 4H26" }));
 
 function fillTable(place, drawn, { total, cursor }, remove) {
-  const head = ["Curve", "Maximum", "Final", "Area, rate × epochs", `At step ${cursor}`];
+  const head = ["Curve", "Maximum", "Final", "Area", `At step ${cursor}`];
   const rows = drawn.map((each, index) => {
     const { title, rate, read } = each;
     const button = make("button", { type: "button", "aria-label": `Remove curve ${index + 1}, ${title}`, onclick: () => remove(index) }, "×");
     const cells = [read.maximum, rate(total - 1), read.area, rate(cursor)].map((value) => make("td", {}, String(rounded(value))));
-    return make("tr", {}, make("th", { scope: "row" }, swatch(each), `${index + 1} ${title}`), ...cells, make("td", {}, index ? button : ""));
+    return make("tr", {}, make("th", { scope: "row" }, swatch(each), `${index + 1} ${title} `, ...(index ? [button] : [])), ...cells);
   });
-  const heading = make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)), make("td", {}));
+  const heading = make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)));
   place.replaceChildren(make("table", {}, make("thead", {}, heading), make("tbody", {}, ...rows)));
 }
 

@@ -49,10 +49,15 @@ def _presets_of(results: Results) -> list[Preset]:
             epochs=math.ceil(config.train.epochs),
             steps_per_epoch=math.ceil(_images(results, variant) / config.data.batch_size),
             accuracy=tuple((float(epoch), float(value)) for epoch, value in curves.get(variant, default={}).items()),
-            source=f"mean of {len(results.seeds)} runs on {_images(results, variant):,} images, batch {config.data.batch_size}",
+            source=_source(config, len(results.seeds), _images(results, variant)),
         )
         for variant, config in results.experiment.variants.items()
     ]
+
+
+def _source(config: RunConfig, runs: int, images: int) -> str:
+    held = f", momentum {config.train.momentum:g}" if config.train.schedule.momentum(0, 1) is None else ""
+    return f"{f'mean of {runs} runs' if runs > 1 else 'one run'} on {images:,} images, batch {config.data.batch_size}{held}"
 
 
 def _images(results: Results, variant: str) -> int:
