@@ -15,7 +15,7 @@ QUESTIONS: Questions = {
     "M2c": (first.best_rate, ("M2c",)),
     "M3a": (first.half_precision, ("M3a",)),
     "M3b": (first.cutout, ("M3b",)),
-    "M4a": (first.backbones, ("M4a",)),
+    "M4a": (first.backbones, ("M4a", "M4a-norm")),
     "M4b": (first.kernels, ("M4b",)),
     "M4c": (first.pools, ("M4c",)),
     "M4d": (first.branches, ("M4d",)),

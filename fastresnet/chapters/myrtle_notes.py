@@ -35,6 +35,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("M3a", "Is half precision faster?", _precisions(parameters)),
         ("M3b", "Does cutout pay, in a short run and in a long one?", _cutouts(parameters)),
         ("M4a", "What does each step from the shortest path to a good backbone buy?", bones),
+        ("M4a-norm", "What does a norm buy that is not repeated?", _neighbours(bones, "norm not repeated")),
         ("M4b", "What does a 1x1 convolution of stride 2 throw away?", _neighbours(bones, "3x3/2")),
         (
             "M4c",
