@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import io
+import itertools
 import os
 import resource
 import shutil
@@ -8,12 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from datetime import UTC, datetime
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import torch
 
@@ -21,13 +23,21 @@ from fastresnet.cli import main
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant
-from fastresnet.records.record import Outcome
+from fastresnet.errors import UserError
+from fastresnet.models.build import check_image_size
 from fastresnet.records.store import Store
 from fastresnet.study import Experiment, Study
-from fastresnet.training.runs import failed_record
+
+from .made_up import record_of
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium")
+TINY = RunConfig(
+    data=DataConfig(name="fashion-sample", train_images=128, test_images=50, batch_size=32),
+    model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1),
+    train=TrainConfig(epochs=2, schedule=Constant(lr=0.05)),
+)
+"""A run of about a second on the embedded sample."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,19 +55,13 @@ def _safe_path_of_its_own():
 
 @pytest.fixture
 def tiny():
-    """A run of about a second on the embedded sample."""
-    return RunConfig(
-        data=DataConfig(name="fashion-sample", train_images=128, test_images=50, batch_size=32),
-        model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1),
-        train=TrainConfig(epochs=2, schedule=Constant(lr=0.05)),
-    )
+    return TINY
 
 
 @pytest.fixture
 def record(tiny):
     """A record of a finished run, made without a training."""
-    failed = failed_record(tiny, 0, "?", "cpu", datetime.now(UTC))
-    return failed.model_copy(update={"outcome": Outcome(status="finished")})
+    return record_of(tiny, 0.5)
 
 
 @pytest.fixture
@@ -156,16 +160,31 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def command(*arguments, cwd=ROOT, **environment):
-    """Runs the command line as a user would."""
-    return subprocess.run(
-        [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        timeout=300,
-    )
+def wait_for(condition, seconds=120):
+    """What a condition answers once that is true; fails if it never is."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+# a shell has its background jobs, and so these tests in one, ignore SIGINT
+PROGRAM = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fastresnet.cli import main; main()"
+
+
+def started(*arguments, cwd=ROOT, **environment):
+    """The command line as a user starts it."""
+    line = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env={**os.environ, **environment})
+
+
+def command(*arguments, **options):
+    """What the command line answers."""
+    with started(*arguments, **options) as process:
+        out, err = process.communicate(timeout=300)
+    return SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err)
 
 
 def command_here(*arguments):
@@ -183,9 +202,26 @@ def command_here(*arguments):
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
+def smallest_side(model):
+    """The least side of images that a network of this configuration is said to take."""
+    for side in itertools.count(1):
+        with suppress(UserError):
+            check_image_size(model, side)
+            return side
+    return None
+
+
 def study_of(folder, seeds=(0,), **variants):
     """A study of one experiment, A, whose records are kept in a folder or at a URL."""
     return Study("trial", "cpu", {"A": Experiment("A", "?", variants, seeds)}, Store([folder]))
+
+
+def write_notebook(path, *cells, **metadata):
+    """Writes a notebook of cells of code; the metadata are those of the first."""
+    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    cells[0].metadata |= metadata
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 class Bomb:

@@ -8,14 +8,13 @@ import pytest
 
 from fastresnet.chapters import cifar10_answers, fashionmnist_answers, findings_answers, myrtle_answers
 from fastresnet.errors import UserError
-from fastresnet.records.record import EpochRecord, Outcome, StepSeconds
-from fastresnet.records.store import read_record
+from fastresnet.records.record import StepSeconds
 from fastresnet.report.answers import answer
 from fastresnet.report.page import Page
 from fastresnet.study import Results, declare, edition_parameters, open_study
-from fastresnet.study.project import committed_results
 
 from .conftest import ROOT
+from .made_up import record_of
 
 QUESTIONS = {
     "cifar10_accuracy": cifar10_answers.QUESTIONS,
@@ -31,11 +30,6 @@ MEASURED = {
     "test-halves": {"test_halves": 2},
 }
 """Length of what each measurement leaves in a record."""
-
-
-@pytest.fixture(scope="module")
-def record():
-    return read_record(next(committed_results().glob("myrtle_notes/M2a/*.json")))
 
 
 def one_of_each(value):
@@ -61,51 +55,28 @@ def declared(name, change):
     return {each.id: each for each in declare(name, values, name)[1]}
 
 
-def made_up(record, config, seed, number, diverged):
+def made_up(config, seed, number, diverged):
     """A record of a run that never was: the higher the number of its variant, the better and the slower."""
     accuracy = None if diverged else min(0.3 + 0.02 * number + 0.001 * seed, 0.99)
-    epochs = tuple(
-        EpochRecord(
-            epoch=epoch,
-            lr=0.1,
-            train_loss=1.0,
-            train_accuracy=0.4,
-            test_loss=None if accuracy is None else 1.0,
-            test_accuracy=accuracy,
-            train_seconds=1.0 + number,
-            evaluate_seconds=0.1,
-            weight_norm=2.0 + number if "weight-norm" in config.train.measure else None,
-        )
-        for epoch in range(max(1, round(config.train.epochs)))
-    )
+    epochs = max(1, round(config.train.epochs))
     measured = {
         key: tuple(0.5 / (1 + each) for each in range(length))
         for name in config.train.measure
         if not diverged or name in ("gradient-norm", "channels")  # which are measured before the first step
         for key, length in MEASURED.get(name, {}).items()
     }
-    parts = dict.fromkeys(StepSeconds.model_fields, 0.2 + 0.1 * number) if config.train.time_parts else None
-    return record.model_copy(
-        update={
-            "config": config,
-            "config_hash": config.hash,
-            "seed": seed,
-            "seconds": record.seconds.model_copy(update={"train": 1.0 + number}),
-            "outcome": Outcome(status="diverged" if diverged else "finished"),
-            "epochs": epochs,
-            "measured": measured,
-            "step_seconds": parts and StepSeconds(**parts),
-        }
-    )
+    parts = StepSeconds(**dict.fromkeys(StepSeconds.model_fields, 0.2 + 0.1 * number)) if config.train.time_parts else None
+    norms = [2.0 + number] * epochs if "weight-norm" in config.train.measure else ()
+    fields = {"seed": seed, "measured": measured, "step_seconds": parts}
+    return record_of(config, *[accuracy] * epochs, norms=norms, seconds=1.0 + number, **fields)
 
 
-def study_of(record, name, experiments, seeds, diverged=()):
+def study_of(name, experiments, seeds, diverged=()):
     def best_recorded(experiment_id):
         experiment = experiments[experiment_id]
         records = {
             variant: tuple(
-                made_up(record, config, seed, number, diverged == "all" or (diverged == "first" and number == 0))
-                for seed in seeds
+                made_up(config, seed, number, diverged == "all" or (diverged == "first" and number == 0)) for seed in seeds
             )
             for number, (variant, config) in enumerate(experiment.variants.items())
         }
@@ -119,8 +90,8 @@ def study_of(record, name, experiments, seeds, diverged=()):
     [(one_of_each, (0,), "none"), pytest.param(others, (0, 1, 2), "first", marks=pytest.mark.slow), (one_of_each, (0, 1), "all")],
 )
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_every_question_is_answered(record, name, change, seeds, diverged):
-    page = Page(study_of(record, name, declared(name, change), seeds, diverged), QUESTIONS[name])
+def test_every_question_is_answered(name, change, seeds, diverged):
+    page = Page(study_of(name, declared(name, change), seeds, diverged), QUESTIONS[name])
     for experiment in QUESTIONS[name]:
         found = page.answer(experiment)
         told = " ".join((found.sentence, found.here, found.difference, *map(str, found.verdicts)))

@@ -10,7 +10,8 @@ import pytest
 
 from fastresnet.chapters.faults import FaultMatrix, FaultRow, fault_caption, fault_file, fault_table, read_matrix
 from fastresnet.errors import UserError
-from fastresnet.records.record import Machine
+
+from .made_up import MACHINE
 
 
 @pytest.fixture
@@ -20,8 +21,7 @@ def matrix():
 
     rows = (row("Killed", "at once", 60, 60), row("Killed", "at once", 40, 40), row("Killed", "late", 20, 19))
     rows += (row("Stopped", "at once", 7, 7),)
-    machine = Machine(processor="P", cores=2, threads=1, memory_gib=8, device="cpu", gpu=None, system="Linux")
-    return FaultMatrix(rows=rows, machine=machine, versions={"torch": "2.13"}, source_revision="abc")
+    return FaultMatrix(rows=rows, machine=MACHINE, versions={"torch": "2.13"}, source_revision="abc")
 
 
 def test_table_has_a_row_a_fault_and_names_each_kind_once(matrix):

@@ -1,7 +1,6 @@
 """Tables and figures of the myrtle chapter from made-up records, against what can be worked out by hand."""
 
 import math
-from datetime import UTC, datetime
 
 import matplotlib.pyplot as plt
 import pytest
@@ -10,76 +9,20 @@ from fastresnet.chapters import myrtle_figures, myrtle_page
 from fastresnet.config import RunConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, NormConfig, ResNetConfig
 from fastresnet.config.schedules import Constant, OneCycle, PiecewiseLinear
-from fastresnet.records.record import DataRecord, EpochRecord, Machine, Outcome, RunRecord, Seconds
-from fastresnet.study import Experiment, Results
+
+from .made_up import record_of, results_of
 
 
-def epoch(number, accuracy=0.5, norm=None):
-    lost = accuracy is None
-    return EpochRecord(
-        epoch=number,
-        lr=0.1,
-        train_loss=None if lost else 1.0,
-        train_accuracy=0.5,
-        test_loss=None if lost else 1 - accuracy,
-        test_accuracy=accuracy,
-        train_seconds=2.0,
-        evaluate_seconds=0.5,
-        weight_norm=norm,
-    )
-
-
-def run(*accuracies, seed=0, norms=(), measured=(), model=None, **train):
-    """A record with a test accuracy (None: diverged) and a weight norm an epoch; each epoch takes 2 s and 3 TFLOP."""
-    norms = norms or [None] * len(accuracies)
+def run(*accuracies, norms=(), model=None, seed=0, measured=(), **train):
+    """A record of the settings of training and the network."""
     config = RunConfig(model=model or ResNetConfig(), train=TrainConfig(**{"epochs": float(len(accuracies)), **train}))
-    return RunRecord(
-        config_hash=config.hash,
-        seed=seed,
-        config=config,
-        outcome=Outcome(status="diverged" if accuracies[-1] is None else "finished"),
-        epochs=tuple(epoch(number, *values) for number, values in enumerate(zip(accuracies, norms, strict=True), 1)),
-        seconds=Seconds(build=0.0, prepare=0.0, train=2.0 * len(accuracies), evaluate=0.5),
-        training_flops=3e12 * len(accuracies),
-        peak_memory_bytes=1,
-        parameters=1,
-        data=DataRecord(source="s", train_images=10, train_digest="d", test_images=10, test_digest="d"),
-        machine=Machine(processor="p", cores=1, threads=1, memory_gib=1, device="cpu", gpu=None, system="s"),
-        versions={"torch": "2"},
-        source_revision="r",
-        started=datetime(2026, 1, 1, tzinfo=UTC),
-        measured=dict(measured),
-    )
-
-
-def results_of(variants):
-    experiment = Experiment("X", "?", {name: records[0].config for name, records in variants.items()}, (0, 1))
-    return Results(experiment, "cpu", {name: tuple(records) for name, records in variants.items()})
-
-
-def with_seconds(found, seconds):
-    """The same results, with these seconds of training for the epochs of each variant."""
-    records = {
-        name: tuple(
-            record.model_copy(
-                update={
-                    "epochs": tuple(
-                        each.model_copy(update={"train_seconds": new})
-                        for each, new in zip(record.epochs, seconds[name], strict=True)
-                    )
-                }
-            )
-            for record in group
-        )
-        for name, group in found.records.items()
-    }
-    return Results(found.experiment, found.edition, records)
+    return record_of(config, *accuracies, norms=norms, seed=seed, measured=dict(measured))
 
 
 def grid(value, *, rates=(0.1, 0.2, 0.4, 0.8), decays=(1e-4, 2e-4, 4e-4, 8e-4), seeds=(0, 1)):
     """A run a cell and seed, its accuracy a function of the rate and the decay, both in doublings, and the seed."""
     return results_of(
-        {
+        **{
             f"lr {lr}, decay {decay}": [
                 run(value(i, j, seed), seed=seed, schedule=Constant(lr=lr), weight_decay=decay) for seed in seeds
             ]
@@ -113,12 +56,12 @@ def test_peak_is_the_schedules_highest_rate(schedule, peak):
 
 
 def test_settings_are_those_of_the_configuration():
-    found = results_of({"batch norm, lr 0.2": [run(0.4, 0.6, schedule=Constant(lr=0.2), momentum=0.75), run(None, seed=1)]})
+    found = results_of(**{"batch norm, lr 0.2": [run(0.4, 0.6, schedule=Constant(lr=0.2), momentum=0.75), run(None, seed=1)]})
     first, second = myrtle_page.settings(found).to_dict("records")
     assert (first["group"], first["lr"], first["gain"], first["accuracy"]) == ("batch norm", 0.2, 4.0, 0.6)
     assert first["loss"] == pytest.approx(0.4)
     assert math.isnan(second["accuracy"])
-    assert myrtle_page.settings(results_of({"lr 0.2": [run(0.4)]}))["group"].tolist() == [""]
+    assert myrtle_page.settings(results_of(**{"lr 0.2": [run(0.4)]}))["group"].tolist() == [""]
 
 
 def test_product_explains_what_is_level_along_it_and_the_ratio_what_is_not():
@@ -139,7 +82,7 @@ def test_a_grid_too_small_for_a_parabola_explains_nothing():
 
 def test_largest_rate_is_the_last_that_trains():
     accuracies = {0.1: 0.2, 0.2: 0.6, 0.4: 0.4, 0.8: None}
-    found = results_of({f"plain, lr {lr}": [run(value, schedule=Constant(lr=lr))] for lr, value in accuracies.items()})
+    found = results_of(**{f"plain, lr {lr}": [run(value, schedule=Constant(lr=lr))] for lr, value in accuracies.items()})
     runs = myrtle_page.settings(found)
     assert myrtle_page.largest_rates(runs, "plain", least=0.3) == [0.4]
     assert math.isnan(myrtle_page.largest_rates(runs, "plain", least=0.7)[0])
@@ -149,13 +92,13 @@ def test_largest_rate_is_the_last_that_trains():
 def test_best_rate_is_that_of_the_most_accurate_run_of_each_seed():
     ends = {0.1: (0.5, 0.6, None), 0.2: (0.7, 0.4, None), 0.4: (None, 0.5, None)}
     found = results_of(
-        {f"a, lr {lr}": [run(value, seed=i, schedule=Constant(lr=lr)) for i, value in enumerate(v)] for lr, v in ends.items()}
+        **{f"a, lr {lr}": [run(value, seed=i, schedule=Constant(lr=lr)) for i, value in enumerate(v)] for lr, v in ends.items()}
     )
     assert myrtle_page.best_rates(myrtle_page.settings(found), "a") == [0.2, 0.1, pytest.approx(float("nan"), nan_ok=True)]
 
 
 def test_measured_values_keep_their_order():
-    found = results_of({"a": [run(0.5, measured={"eigenvalues": (9.0, -3.0)})], "b": [run(0.5, measured={"other": (1.0,)})]})
+    found = results_of(a=[run(0.5, measured={"eigenvalues": (9.0, -3.0)})], b=[run(0.5, measured={"other": (1.0,)})])
     assert myrtle_page.measured(found, "eigenvalues").values.tolist() == [["a", 0, 1, 9.0], ["a", 0, 2, -3.0]]
     assert myrtle_page.measured_at(found, "a", "eigenvalues", 0) == [9.0]
     assert myrtle_page.measured_at(found, "a", "eigenvalues", -1) == [-3.0]
@@ -163,7 +106,7 @@ def test_measured_values_keep_their_order():
 
 
 def test_final_norms_are_of_the_last_epoch():
-    found = results_of({"a": [run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, seed=1)]})
+    found = results_of(a=[run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, seed=1)])
     assert myrtle_page.final_norms(found, "a")[0] == 2.0
     assert math.isnan(myrtle_page.final_norms(found, "a")[1])
 
@@ -175,15 +118,15 @@ def test_norm_ratios_compare_the_starts_of_each_seed_and_leave_lars_out():
         for name, (norms, decay) in ends.items()
     }
     found["LARS"] = [run(0.5, seed=i, norms=(99.0,), lars={"trust": 0.1}) for i in range(2)]
-    assert myrtle_page.norm_ratios(results_of(found), decaying=True) == [2.0, 1.5]
-    assert myrtle_page.norm_ratios(results_of(found), decaying=False) == [3.0, 4.0]
+    assert myrtle_page.norm_ratios(results_of(**found), decaying=True) == [2.0, 1.5]
+    assert myrtle_page.norm_ratios(results_of(**found), decaying=False) == [3.0, 4.0]
     found["e"] = [run(0.5, seed=i, norms=(norm,), weight_decay=0.1) for i, norm in enumerate((None, 2.0))]
-    assert [math.isnan(ratio) for ratio in myrtle_page.norm_ratios(results_of(found), decaying=True)] == [True, False]
+    assert [math.isnan(ratio) for ratio in myrtle_page.norm_ratios(results_of(**found), decaying=True)] == [True, False]
 
 
 def test_gradients_are_multiplied_by_the_factor_on_the_weights():
     found = results_of(
-        {
+        **{
             name: [
                 run(0.5, seed=i, model=DavidNetConfig(weight_scale=scale), measured={"gradient_norm": (norm * (1 + i),)})
                 for i in range(2)
@@ -195,7 +138,7 @@ def test_gradients_are_multiplied_by_the_factor_on_the_weights():
 
 
 def test_forgetting_is_the_loss_on_images_seen_first_over_that_on_the_last():
-    found = results_of({"a": [run(0.5, measured={"recall": (3.0, 9.0, 2.0)}), run(0.5, seed=1)]})
+    found = results_of(a=[run(0.5, measured={"recall": (3.0, 9.0, 2.0)}), run(0.5, seed=1)])
     assert myrtle_page.forgetting(found, "a") == [1.5]
     assert myrtle_page.forgetting(found, "not run") == []
 
@@ -203,7 +146,7 @@ def test_forgetting_is_the_loss_on_images_seen_first_over_that_on_the_last():
 def test_spectra_have_frozen_batch_norm_only_where_there_is_batch_norm():
     both = {"eigenvalues": (2.0,), "eigenvalues_frozen": (8.0,)}
     found = results_of(
-        {
+        **{
             name: [run(0.5, model=DavidNetConfig(norm=NormConfig(kind=kind)), measured=both)]
             for name, kind in (("with", "batch"), ("without", "none"))
         }
@@ -216,14 +159,14 @@ def test_spectra_have_frozen_batch_norm_only_where_there_is_batch_norm():
 
 
 def test_common_target_is_what_the_worst_run_comes_to_at_its_best():
-    found = results_of({"a": [run(0.3, 0.456, 0.4)], "b": [run(0.9), run(0.5, seed=1)]})
+    found = results_of(a=[run(0.3, 0.456, 0.4)], b=[run(0.9), run(0.5, seed=1)])
     assert myrtle_page.common_target(found) == 0.45
-    assert myrtle_page.common_target(results_of({"a": [run(0.29)]})) == 0.29
+    assert myrtle_page.common_target(results_of(a=[run(0.29)])) == 0.29
 
 
 def test_ladder_counts_up_to_the_first_evaluation_at_the_target():
     runs = [run(0.4, 0.6, 0.7), run(0.6, 0.5, 0.7, seed=1), run(0.1, 0.2, 0.3, seed=2)]
-    table = myrtle_page.ladder(results_of({"a": runs, "b": runs[2:]}), 0.55, {"a": 297.0})
+    table = myrtle_page.ladder(results_of(a=runs, b=runs[2:]), 0.55, {"a": 297.0})
     # two epochs, one and never: the median run needs two of its three epochs, at 2 s and 3 TFLOP
     assert table.loc["a"].tolist() == [2.0, 4.0, 6.0, "2 of 3", 297.0]
     assert table.loc["b", "runs that reach it"] == "0 of 1"
@@ -248,7 +191,7 @@ def test_surface_shows_every_cell_and_each_line_of_constant_product_once(ax):
 
 def test_diverged_runs_are_crosses_at_chance():
     found = results_of(
-        {"plain, lr 0.1": [run(0.5, schedule=Constant(lr=0.1))], "plain, lr 0.2": [run(None, schedule=Constant(lr=0.2))]}
+        **{"plain, lr 0.1": [run(0.5, schedule=Constant(lr=0.1))], "plain, lr 0.2": [run(None, schedule=Constant(lr=0.2))]}
     )
     (ax,) = myrtle_figures.rate_stress(found, myrtle_page.settings(found)).axes
     means, dots, crosses, _ = ax.get_lines()
@@ -258,7 +201,7 @@ def test_diverged_runs_are_crosses_at_chance():
 
 
 def test_negative_eigenvalues_are_hollow_and_as_high_as_positive_ones():
-    found = results_of({"a": [run(0.5, measured={"e": (9.0, -3.0)})]})
+    found = results_of(a=[run(0.5, measured={"e": (9.0, -3.0)})])
     (ax,) = myrtle_figures.eigenvalues(found, myrtle_page.measured(found, "e")).axes
     assert list(ax.get_lines()[0].get_ydata()) == [9.0, 3.0]
     full, hollow = ax.collections
@@ -270,7 +213,7 @@ def test_negative_eigenvalues_are_hollow_and_as_high_as_positive_ones():
 
 def test_layers_are_drawn_at_the_mean_of_the_seeds(ax):
     found = results_of(
-        {"a": [run(0.5, measured={"m": (0.2, 0.4), "s": (2.0, 4.0)}), run(0.5, seed=1, measured={"m": (0.4, 0.8)})]}
+        **{"a": [run(0.5, measured={"m": (0.2, 0.4), "s": (2.0, 4.0)}), run(0.5, seed=1, measured={"m": (0.4, 0.8)})]}
     )
     myrtle_figures.constant_share_by_depth(myrtle_page.measured(found, "m"), ax)
     assert list(ax.get_lines()[0].get_ydata()) == pytest.approx([0.3, 0.6])
@@ -282,14 +225,14 @@ def test_layers_are_drawn_at_the_mean_of_the_seeds(ax):
 
 
 def test_norms_are_drawn_by_epoch_without_runs_that_have_none():
-    found = results_of({"a": [run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, 0.5, seed=1, norms=(5.0, 2.0))], "b": [run(0.5)]})
+    found = results_of(a=[run(0.5, 0.5, norms=(3.0, 2.0)), run(0.5, 0.5, seed=1, norms=(5.0, 2.0))], b=[run(0.5)])
     (ax,) = myrtle_figures.weight_norms(found).axes
     (line,) = ax.get_lines()
     assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 2], [4.0, 2.0])
 
 
 def test_ladder_is_drawn_relative_to_its_first_step():
-    found = results_of({"a": [run(0.4, 0.6)], "b": [run(0.2, 0.2)], "c": [run(0.6, 0.6)]})
+    found = results_of(a=[run(0.4, 0.6)], b=[run(0.2, 0.2)], c=[run(0.6, 0.6)])
     steps = myrtle_page.ladder(found, 0.55, {"a": 300.0, "b": 200.0, "c": 100.0})
     (ax,) = myrtle_figures.ladder(found, steps, 0.55).axes
     seconds, _, published = ax.get_lines()

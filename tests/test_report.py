@@ -10,25 +10,19 @@ import pytest
 from matplotlib.figure import Figure
 
 from fastresnet import report
+from fastresnet.records.record import StepSeconds
 from fastresnet.report import answers, claims, figures, page, selection, verdicts
 from fastresnet.report.answers import Answer
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.report.page import overview
-from fastresnet.study import Experiment, Results
-from fastresnet.training.runs import train
+
+from .made_up import record_of, results_of
 
 
-@pytest.fixture(scope="module")
-def record():
-    from fastresnet.config import DataConfig, RunConfig, TrainConfig
-    from fastresnet.config.models import ResNetConfig
-
-    config = RunConfig(
-        data=DataConfig(name="fashion-sample", train_images=120, test_images=50, batch_size=32),
-        model=ResNetConfig(depth=10, channels=(8, 8, 8, 8), in_channels=1),
-        train=TrainConfig(epochs=2, time_parts=True),
-    )
-    return train(config).record
+@pytest.fixture
+def record(tiny):
+    parts = StepSeconds(loader=0.1, transfer=0.2, forward=0.3, backward=0.4, optimiser=0.5)
+    return record_of(tiny.with_changes({"data.train_images": 120}), 0.5, 0.6, step_seconds=parts)
 
 
 def changed(record, *, accuracies, train_accuracy=0.5):
@@ -38,11 +32,6 @@ def changed(record, *, accuracies, train_accuracy=0.5):
         for number, accuracy in enumerate(accuracies, 1)
     ]
     return record.model_copy(update={"epochs": tuple(epochs)})
-
-
-def results_of(**variants):
-    experiment = Experiment("X", "?", {name: records[0].config for name, records in variants.items()}, (0, 1))
-    return Results(experiment, "cpu", {name: tuple(records) for name, records in variants.items()})
 
 
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):

@@ -1,11 +1,10 @@
 """What SECURITY.md promises, each promise attacked once. Archives and pickles of CIFAR, and saved networks: see
 their own tests."""
 
-import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from jupyter_server.serverapp import ServerApp
 
 from fastresnet.config.parsing import parse_assignment, read_yaml
 from fastresnet.data import formats
@@ -13,11 +12,10 @@ from fastresnet.errors import UserError
 from fastresnet.records.store import Store
 from fastresnet.report import caption
 from fastresnet.report.verdicts import Verdict
-from fastresnet.study import Experiment, Results
-from fastresnet.training.runs import train
 from fastresnet.widgets import RunExplorer
 
 from .conftest import Bomb
+from .made_up import MACHINE, record_of, results_of
 
 ATTACK = "<img src=x onerror=attacked=1><script>attacked=1</script>"
 
@@ -36,11 +34,12 @@ def test_yaml_makes_no_objects(tmp_path):
     "text",
     [
         "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
-        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefghi")),
         "a: &a [*a]\n",
         "a: " + 5_000 * "[" + 5_000 * "]",
+        "a: &a {k: 1}\n" + "".join(f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n" for a, b in pairwise("abcdefgh")),
     ],
-    ids=["aliases of aliases", "alias of itself", "nested deeply"],
+    ids=["aliases of aliases", "alias of itself", "nested deeply", "merge keys"],
 )
 def test_small_yaml_does_not_become_large(text, tmp_path):
     (tmp_path / "run.yml").write_text(text)
@@ -56,8 +55,7 @@ def test_arrays_are_never_unpickled(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_no_name_leads_out_of_the_folder_of_records(tiny, tmp_path):
-    record = train(tiny).record
+def test_no_name_leads_out_of_the_folder_of_records(record, tmp_path):
     store = Store([tmp_path / "results"])
     path = store.save(record, "study", "experiment", f"../../../{ATTACK}")
     assert path.parent == tmp_path / "results" / "study" / "experiment"
@@ -68,9 +66,7 @@ def test_no_name_leads_out_of_the_folder_of_records(tiny, tmp_path):
 
 
 def test_names_in_captions_and_verdicts_are_text(tiny):
-    config = tiny.with_changes({"data.name": f"folder:{ATTACK}"})
-    record = train(tiny).record.model_copy(update={"config": config})
-    shown = caption(Results(Experiment("A", "?", {"one": config}, (0,)), "cpu", {"one": (record,)}))
+    shown = caption(results_of(one=[record_of(tiny.with_changes({"data.name": f"folder:{ATTACK}"}), 0.5)]))
     assert "folder:&lt;img src=x" in shown
     verdict = Verdict(ATTACK, "yes", "p < 0.001", "")._repr_markdown_()
     assert "p < 0.001" in verdict
@@ -80,31 +76,19 @@ def test_names_in_captions_and_verdicts_are_text(tiny):
 
 
 @pytest.mark.browser
-def test_names_in_records_put_no_script_into_the_explorer(browser, tiny, tmp_path):
-    record = train(tiny).record
-    machine = record.machine.model_copy(update={"processor": ATTACK})
-    config = record.config.with_changes({"data.name": f"folder:{ATTACK}"})
-    hostile = record.model_copy(
-        update={"machine": machine, "config": config, "config_hash": config.hash, "versions": {"torch": ATTACK}}
-    )
+def test_names_in_records_put_no_script_into_the_explorer(show, tiny, tmp_path):
+    machine = MACHINE.model_copy(update={"processor": ATTACK})
+    config = tiny.with_changes({"data.name": f"folder:{ATTACK}"})
+    hostile = record_of(config, 0.5, machine=machine, versions={"torch": ATTACK})
     folder = tmp_path / "results" / "<img src=x onerror=attacked=1>" / "<b>"
     folder.mkdir(parents=True)
     for seed in range(2):
         name = f"<img src=x onerror=attacked=1>-{config.hash}-seed{seed}.json"
-        (folder / name).write_text(json.dumps(hostile.model_copy(update={"seed": seed}).model_dump(mode="json")))
-    html = RunExplorer(tmp_path / "results").static_html()
-    (tmp_path / "page.html").write_text(f'<!doctype html><html lang="en"><meta charset="utf-8"><body>{html}</body></html>')
-    page = browser.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    page.wait_for_selector(".run-explorer tbody tr")
+        (folder / name).write_text(hostile.model_copy(update={"seed": seed}).model_dump_json())
+    page = show(RunExplorer(tmp_path / "results"), ".run-explorer tbody tr")
     page.get_by_role("button", name="Show").first.click()
     page.locator("summary").click()
     page.wait_for_selector(".detail .title")
     assert "onerror" in page.locator(".run-explorer").inner_text()  # it is shown, as text
     assert page.evaluate("typeof attacked") == "undefined"
     assert page.locator(".run-explorer img, .run-explorer script").count() == 0
-    page.close()
-
-
-def test_jupyter_listens_to_this_machine_alone():
-    assert ServerApp().ip == "localhost"
