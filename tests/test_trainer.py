@@ -1,6 +1,7 @@
 """The training loop: every precision, exact resumption, divergence, averages."""
 
 import platform
+import re
 
 import pytest
 import torch
@@ -20,12 +21,10 @@ from fastresnet.records.torch_files import read_state
 from fastresnet.training.loop import _Loop, train_epochs
 from fastresnet.training.runs import train
 
-from .conftest import no_more_than
-
 TINY = RunConfig(
     data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
     model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1, dropout=0.2),
-    train=TrainConfig(epochs=4, schedule=OneCycle(max_lr=0.1), momentum=0.9, nesterov=True, weight_decay=5e-4),
+    train=TrainConfig(epochs=3, schedule=OneCycle(max_lr=0.1), momentum=0.9, nesterov=True, weight_decay=5e-4),
 )
 
 
@@ -81,16 +80,8 @@ def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
     assert resumed.record.measured == whole.record.measured
 
 
-def test_seed_decides():
-    assert figures(train(TINY, seed=1).record) == figures(train(TINY, seed=1).record)
-    assert figures(train(TINY, seed=1).record) != figures(train(TINY, seed=2).record)
-
-
-def test_checkpoint_of_another_run_is_refused(tmp_path):
+def test_file_that_is_no_checkpoint_is_refused(tmp_path):
     checkpoint = tmp_path / "run.pt"
-    torch.save({"identity": "another"}, checkpoint)
-    with pytest.raises(UserError, match="a checkpoint of run another"):
-        train(TINY, checkpoint=checkpoint)
     checkpoint.write_bytes(b"cut off")
     with pytest.raises(UserError, match="not a readable checkpoint"):
         train(TINY, checkpoint=checkpoint)
@@ -109,55 +100,30 @@ def test_checkpoint_with_losses_of_other_images_is_refused(losses, tmp_path, mon
         train(config, checkpoint=checkpoint)
 
 
-def test_infinite_loss_ends_the_run_as_diverged():
-    config = TINY.with_changes({"train.schedule": {"kind": "constant", "lr": 1e30}})
-    record = train(config).record
-    assert record.outcome.status == "diverged"
-    assert record.epochs[-1].train_loss is None
-    assert len(record.epochs) < config.train.epochs
-
-
-def test_fraction_of_an_epoch_trains_its_share():
-    record = train(TINY.with_changes({"train.epochs": 0.5})).record
+def test_fraction_of_an_epoch_trains_its_share_and_seeds_differ():
+    record, other = (train(TINY.with_changes({"train.epochs": 0.5}), seed).record for seed in (0, 1))
+    assert figures(record) != figures(other)
     whole = train(TINY.with_changes({"train.epochs": 1})).record
     assert record.training_flops == whole.training_flops / 2
     assert record.epochs[-1].test_accuracy is not None
 
 
 @pytest.mark.filterwarnings("ignore:precision")
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_every_precision_learns(precision):
-    config = TINY.with_changes({"train.precision": precision, "train.epochs": 6, "model.dropout": 0.0})
-    epochs = train(config).record.epochs
-    assert epochs[-1].train_loss < epochs[0].train_loss - 0.1
+def test_every_precision_learns_alike_with_another_arithmetic():
+    config = TINY.with_changes({"train.epochs": 6, "model.dropout": 0.0})
+    ways = ("fp32", "bf16", "fp16")
+    losses = [[epoch.train_loss for epoch in train(config.with_changes({"train.precision": way})).record.epochs] for way in ways]
+    assert all(first - 0.1 > last for first, *_, last in losses)
+    assert len({tuple(each) for each in losses}) == 3
+    assert [last for *_, last in losses] == pytest.approx([losses[0][-1]] * 3, abs=0.3)
 
 
-@pytest.mark.filterwarnings("ignore:precision")
-def test_half_precision_computes_in_half_precision():
-    single = train(TINY).record
-    half = train(TINY.with_changes({"train.precision": "bf16"})).record
-    assert figures(half) != figures(single)
-    assert abs(half.epochs[-1].train_loss - single.epochs[-1].train_loss) < 0.3
-
-
-def test_slow_autocast_is_announced_with_its_cost(monkeypatch):
-    monkeypatch.setattr(device, "autocast_slowdown", lambda device, dtype: 37.0)
-    with pytest.warns(UserWarning, match=r"bf16 is slower than fp32.*37\.0 times"):
+def test_autocast_is_announced_with_its_cost_unless_wide_layers_may_pay_for_it(monkeypatch, recwarn):
+    for slowdown in (37.0, 1.4):
+        monkeypatch.setattr(device, "autocast_slowdown", lambda device, dtype, slowdown=slowdown: slowdown)
         device.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
-
-
-def test_autocast_that_may_pay_for_wide_layers_is_not_announced(monkeypatch, recwarn):
-    monkeypatch.setattr(device, "autocast_slowdown", lambda device, dtype: 1.4)
-    device.warn_if_autocast_is_slow(TrainConfig(precision="bf16"), torch.device("cpu"))
-    assert not recwarn
-
-
-def test_average_of_the_weights_is_what_is_evaluated():
-    config = TINY.with_changes({"train.ema_decay": 0.5, "train.epochs": 1})
-    plain = train(config.with_changes({"train.ema_decay": None}))
-    averaged = train(config)
-    assert figures(averaged.record)[0]["train_loss"] == figures(plain.record)[0]["train_loss"]
-    assert not same_weights(averaged.model, plain.model)
+    (warning,) = recwarn
+    assert re.search(r"bf16 is slower than fp32.*37\.0 times", str(warning.message))
 
 
 def test_average_follows_its_formula():
@@ -174,11 +140,6 @@ def test_curriculum_too_small_for_the_network_is_refused_before_training():
     config = RunConfig(data=data, model=SpeedNetConfig(in_channels=1), train=TINY.train)
     with pytest.raises(UserError, match="image_size: 8 is too small for patches of 2 and 3 groups"):
         train(config)
-
-
-def test_constant_schedule_is_recorded():
-    record = train(TINY.with_changes({"train.schedule": Constant(lr=0.05).model_dump()})).record
-    assert {epoch.lr for epoch in record.epochs} == {0.05}
 
 
 def test_pieces_of_a_batch_add_up_to_the_whole_batch():
@@ -205,6 +166,7 @@ def test_frozen_parts_stand_still_from_their_share_of_the_run_on():
     assert torch.equal(one["layer1.0.conv1.weight"], other["layer1.0.conv1.weight"])
     assert torch.equal(one["conv1.weight"], other["conv1.weight"])
     assert not torch.equal(one["layer2.0.conv1.weight"], other["layer2.0.conv1.weight"])
+    assert [epoch.lr for epoch in whole.record.epochs] == [0.01, 0.01]
 
 
 def test_operations_are_counted_by_size_and_frozen_parts_have_none_backward():
@@ -261,13 +223,6 @@ def test_seconds_of_the_parts_are_taken_up_from_a_checkpoint(tmp_path):
     second = _loop(config)
     second.restore(tmp_path / "run.pt", "a run")
     assert second.steps.parts.seconds["forward"] == 1_000.0
-
-
-def test_checkpoint_that_finds_no_room_is_an_error_that_names_it(tmp_path):
-    with no_more_than(64), pytest.raises(OSError, match="File too large") as raised:
-        _loop(TINY).save(tmp_path / "run.pt", "a run")
-    assert raised.value.filename == str(tmp_path / "run.pt")
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
