@@ -1,13 +1,11 @@
 """YAML as version 1.2 reads it, and assignments: every value as it is written, or refused with what is wrong with it."""
 
 import json
-from itertools import pairwise
 
 import pytest
 import yaml
 
-from fastresnet.config import RunConfig, TrainConfig
-from fastresnet.config.parsing import load_yaml, parse_assignment, parse_assignments, read_yaml
+from fastresnet.config.parsing import parse_assignment, read_yaml
 from fastresnet.errors import UserError
 
 from .conftest import ROOT, command_here, refused
@@ -51,16 +49,6 @@ def test_yaml_words_are_what_version_1_2_says(read, text, value):
     assert read(f"key: {text}\n") == {"key": value}
 
 
-@pytest.mark.parametrize("text", ["0100", "1:30", "1_000", "yes"])
-def test_version_1_1_numbers_never_become_another_number(tmp_path, text):
-    (tmp_path / "run.yml").write_text(f"data: {{batch_size: {text}}}\n")
-    if text == "0100":
-        assert load_yaml(tmp_path / "run.yml", RunConfig).data.batch_size == 100
-    else:
-        with pytest.raises(UserError, match=rf"data\.batch_size: Input should be a valid integer, got the text '{text}'$"):
-            load_yaml(tmp_path / "run.yml", RunConfig)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -99,19 +87,6 @@ def test_byte_order_mark_and_windows_lines_are_read(read):
     assert read(b"\xef\xbb\xbftrain:\r\n  epochs: 2\r\n") == {"train": {"epochs": 2}}
 
 
-def test_merge_key_is_no_way_round_the_limit_of_values(read):
-    bomb = "a: &a {k: 1}\n" + "".join(f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}\n" for a, b in pairwise("abcdefgh"))
-    with pytest.raises(UserError, match="more than 10,000 values"):
-        read(bomb)
-
-
-@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan"])
-def test_number_that_is_not_finite_is_refused(tmp_path, text):
-    (tmp_path / "run.yml").write_text(f"train: {{weight_decay: {text}}}\n")
-    with pytest.raises(UserError, match=r"run\.yml: train\.weight_decay: Input should be a finite number"):
-        load_yaml(tmp_path / "run.yml", RunConfig)
-
-
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "params").rglob("*.yml")), ids=lambda file: str(file.relative_to(ROOT / "params"))
 )
@@ -143,48 +118,28 @@ def test_assignment_is_refused_for_what_is_wrong_with_it(text, message):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("a=1", 1), ("a=true", True), ("a=5e-4", 5e-4), ("a=1e-3", 1e-3), ("a=[1, 2]", [1, 2]), ("a=null", None), ("a=x=y", "x=y")],
+    [
+        *(("a=1", 1), ("a=true", True), ("a=5e-4", 5e-4), ("a=2E1", 20.0), ("a=[1, 2]", [1, 2]), ("a=null", None)),
+        *(("a=x=y", "x=y"), ("a=folder:a#1", "folder:a#1"), ('a="folder:a #1"', "folder:a #1")),  # neither # begins a comment
+    ],
 )
 def test_assignments_are_read_as_yaml(text, expected):
     assert parse_assignment(text) == ("a", expected)
-
-
-def test_sharp_within_a_word_or_in_quotes_is_no_comment():
-    assert parse_assignment("name=folder:a#1") == ("name", "folder:a#1")
-    assert parse_assignment('name="folder:a #1"') == ("name", "folder:a #1")
-
-
-def test_key_given_twice_is_refused():
-    with pytest.raises(UserError, match=r"-p train\.epochs=2: train\.epochs comes twice"):
-        parse_assignments(["train.epochs=1", "data.flip=none", "train.epochs=2"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "fashion-80", "-p", "train.epochs", "0.1"], "-p train.epochs: expected KEY=VALUE"),
-        (["train", "fashion-80", "-p", "train.epochs=1", "-p", "train.epochs=2"], "train.epochs comes twice"),
+        (["train", "fashion-80", "-p", "train.epochs=1", "-p", "train.epochs=2"], "-p train.epochs=2: train.epochs comes twice"),
         (["chapter", "run", "findings", "-p", "epochs", "1"], "-p epochs: expected KEY=VALUE"),
         (["chapter", "run", "findings", "-p", "data-set=x"], "data-set: unknown key (did you mean dataset?)"),
         (["train", "fashion-80", "-p", "epochs=1"], "epochs: unknown key (did you mean train.epochs?)"),
         (["train", "fashion-80", "-p", "trian.epochs=1"], "trian.epochs: unknown key (did you mean train.epochs?)"),
         (["train", "fashion-80", "-p", "train.schedul.lr=1"], "train.schedul: unknown key (did you mean schedule?)"),
-        (
-            ["train", "fashion-80", "-p", "train.epochs=1.5.0"],
-            "train.epochs: Input should be a valid number, got the text '1.5.0'",
-        ),
-        (
-            ["train", "fashion-80", "-p", "train.test_flip=yes"],
-            "train.test_flip: Input should be a valid boolean, got the text 'yes'",
-        ),
+        (["train", "fashion-80", "-p", "train.epochs=1.5.0"], "should be a valid number, got the text '1.5.0'"),
+        (["train", "fashion-80", "-p", "train.test_flip=yes"], "should be a valid boolean, got the text 'yes'"),
     ],
 )
 def test_misspelt_assignment_is_named_with_what_was_meant(arguments, message):
     assert message in refused(command_here(*arguments))
-
-
-def test_numbers_with_an_exponent_are_numbers_on_the_command_line():
-    config = RunConfig(train=TrainConfig.model_validate({"schedule": {"kind": "one-cycle", "max_lr": 1.0}}))
-    for text, rate in (("1e-3", 0.001), ("1.5e3", 1500.0), ("2E1", 20.0)):
-        changed = config.with_changes(parse_assignments([f"train.schedule.max_lr={text}"]))
-        assert changed.train.schedule.max_lr == rate
