@@ -18,7 +18,7 @@ from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameter
 from fastresnet.errors import UserError
 from fastresnet.study import STUDIES, edition_parameters, find_study, parameter_lines
 
-from .conftest import ROOT, command, command_here, refused
+from .conftest import ROOT, command, command_here, refused, started, wait_for, write_notebook
 
 
 @pytest.fixture
@@ -26,37 +26,22 @@ def chapter(tmp_path, monkeypatch):
     """Makes a chapter of the code given and runs it."""
 
     def run(*cells, time_limit=None, parameters=None):
-        notebook = nbformat.v4.new_notebook()
-        first = nbformat.v4.new_code_cell("number = 1")
-        first.metadata["tags"] = ["parameters"]
-        notebook.cells = [first, *map(nbformat.v4.new_code_cell, cells)]
-        notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(notebook, tmp_path / "source.ipynb")
+        write_notebook(tmp_path / "source.ipynb", "number = 1", *cells, tags=["parameters"])
         monkeypatch.setattr(notebooks, "chapter_file", lambda name: tmp_path / "source.ipynb")
         return run_chapter("trial", tmp_path / "out.ipynb", parameters or {"number": 2}, time_limit=time_limit)
 
     return run
 
 
-def test_executed_chapter_has_its_parameters(chapter):
-    out = nbformat.read(chapter("number * 21"), 4)
-    assert out.cells[-1].outputs[0].data["text/plain"] == "42"
-
-
-@pytest.mark.parametrize(
-    ("cell", "message"),
-    [
-        ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("import os; os._exit(3)", "[Kk]ernel died"),
-    ],
-)
-def test_failed_chapter_leaves_the_earlier_output_alone(chapter, tmp_path, cell, message):
-    chapter("number")
-    before = (tmp_path / "out.ipynb").read_bytes()
-    with pytest.raises(ChapterFailed, match=rf"trial: .*{message}.*as far as it got: .*out\.failed\.ipynb"):
-        chapter(cell)
-    assert (tmp_path / "out.ipynb").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.failed.ipynb", "out.ipynb"]
+def test_chapter_has_its_parameters_and_a_failed_one_leaves_the_earlier_output_alone(chapter, tmp_path):
+    out = chapter("number * 21")
+    assert nbformat.read(out, 4).cells[-1].outputs[0].data["text/plain"] == "42"
+    before = out.read_bytes()
+    for cell, message in (("1 / 0", "ZeroDivisionError: division by zero"), ("import os; os._exit(3)", "[Kk]ernel died")):
+        with pytest.raises(ChapterFailed, match=rf"trial: .*{message}.*as far as it got: .*out\.failed\.ipynb"):
+            chapter(cell)
+        assert out.read_bytes() == before
+        assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.failed.ipynb", "out.ipynb"]
     chapter("number")
     assert not (tmp_path / "out.failed.ipynb").exists()
 
@@ -84,39 +69,28 @@ def test_time_limit_holds_where_interruptions_were_ignored_before():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     output = tmp_path / "out.ipynb"
-    arguments = ["chapter", "run", "findings", "-o", output]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from fastresnet.cli import main; main()", *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    kernel = _wait_for(lambda: _children(process.pid, "ipykernel"))
+    process = started("chapter", "run", "findings", "-o", output)
+    kernel = wait_for(lambda: _children(process.pid, "ipykernel"))
     time.sleep(1)
     process.send_signal(how)
     _, error = process.communicate(timeout=60)
     assert process.returncode == (130 if how != signal.SIGKILL else -signal.SIGKILL), error
     assert not output.exists()
-    _wait_for(lambda: _state(kernel[0]) in ("gone", "Z"))
+    wait_for(lambda: _state(kernel[0]) in ("gone", "Z"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_stopped_sweep_leaves_no_worker_and_no_kernel(seed_files, tmp_path, how):
-    files = [part for file in seed_files for part in ("-f", str(file))]
-    arguments = ["chapter", "sweep", "findings", *files, "-o", str(tmp_path)]
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from fastresnet.cli import main; main()", *arguments], cwd=ROOT, env=environment
-    )
-    workers = _wait_for(lambda: len(found := _children(process.pid, "spawn_main")) == 2 and found)
-    kernels = [_wait_for(lambda worker=worker: _children(worker, "ipykernel"))[0] for worker in workers]
+def test_stopped_sweep_leaves_no_worker_and_no_kernel(seed_files, tmp_path, monkeypatch, how):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    process = started("chapter", "sweep", "findings", *(part for file in seed_files for part in ("-f", file)), "-o", tmp_path)
+    workers = wait_for(lambda: len(found := _children(process.pid, "spawn_main")) == 2 and found)
+    kernels = [wait_for(lambda worker=worker: _children(worker, "ipykernel"))[0] for worker in workers]
     share = f"OMP_NUM_THREADS={max(os.cpu_count() // 2, 1)}"
     assert all(share in Path(f"/proc/{kernel}/environ").read_text().split("\0") for kernel in kernels)
     process.send_signal(how)
-    process.wait(timeout=60)
-    _wait_for(lambda: all(_state(pid) in ("gone", "Z") for pid in (*workers, *kernels)))
+    process.communicate(timeout=60)
+    wait_for(lambda: all(_state(pid) in ("gone", "Z") for pid in (*workers, *kernels)))
     assert not list(tmp_path.glob("findings-seed?.ipynb"))
 
 
@@ -131,16 +105,6 @@ def _state(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return "gone"
-
-
-def _wait_for(condition):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("waited in vain")
 
 
 def test_unexecuted_or_failed_notebooks_do_not_pass(chapter, tmp_path):
@@ -178,28 +142,11 @@ def test_later_parameters_win(tmp_path):
 
 
 def test_misspelt_parameter_gives_one_line_before_any_work(tmp_path):
-    output = tmp_path / "out.ipynb"
-    line = refused(command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epoch=2", "-o", output))
-    assert "f8_epoch: unknown key (did you mean f8_epochs?); allowed: edition, " in line
-    line = refused(command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=two", "-o", output))
-    assert "f8_epochs: Input should be a valid number, got the text 'two'" in line
-    (tmp_path / "mine.yml").write_text("epochs: 3\n")
-    line = refused(command_here("chapter", "run", "fashionmnist_speed", "-f", tmp_path / "mine.yml", "-o", output))
-    assert f"{tmp_path / 'mine.yml'}: epochs: unknown key" in line
+    (tmp_path / "mine.yml").write_text("f8_epoch: 3\n")
+    arguments = ("chapter", "run", "fashionmnist_speed", "-f", tmp_path / "mine.yml", "-o", tmp_path / "out.ipynb")
+    expected = f"{tmp_path / 'mine.yml'}: f8_epoch: unknown key (did you mean f8_epochs?); allowed: edition, "
+    assert expected in refused(command_here(*arguments))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yml"]
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_committed_chapter_is_clean(name):
-    notebook = nbformat.read(ROOT / "book" / f"{name}.ipynb", 4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    parameter_lines = [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    assert len(parameter_lines) == 1
-    for cell in code:
-        lines = [line for line in cell.source.splitlines() if line.strip()]
-        assert not any(line.startswith(("def ", "class ", "while ")) for line in lines)
-        assert not any("epoch(" in line and line.lstrip().startswith("for ") for line in lines)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -210,14 +157,13 @@ def test_code_that_the_book_folds_is_folded_in_jupyterlab(name):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_no_cell_overwrites_a_parameter(name):
+def test_committed_chapter_is_not_run_and_never_defines_or_loops_or_overwrites_a_parameter(name):
     """Else its cells could not be run twice."""
     cells = [cell for cell in nbformat.read(ROOT / "book" / f"{name}.ipynb", 4).cells if cell.cell_type == "code"]
-    tree = ast.parse(
-        "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata["tags"]).replace(
-            "%matplotlib", "# matplotlib"
-        )
-    )
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+    code = "\n".join(cell.source for cell in cells if "parameters" not in cell.metadata["tags"])
+    tree = ast.parse(code.replace("%matplotlib", "# matplotlib"))
+    assert not any(isinstance(node, ast.FunctionDef | ast.ClassDef | ast.For | ast.While) for node in ast.walk(tree))
     stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     imported = {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert stored
@@ -259,24 +205,18 @@ def test_edition_for_a_device_that_is_not_here_is_refused_if_runs_are_missing(mo
     assert "cannot use 'cuda' here" in refused(command_here("chapter", "run", "findings", "--edition", "gpu"))
 
 
-@pytest.mark.parametrize("assignment", ["edition=cpu", "dataset=mnist", "f4_image_sizes=[4]"])
-def test_values_that_do_not_go_together_are_refused_before_any_work(assignment, tmp_path):
-    refused(command_here("chapter", "run", "fashionmnist_speed", "-p", assignment, "-o", tmp_path / "out.ipynb"))
-    refused(command_here("study", "run", "fashionmnist_speed", "-p", assignment, "--results", tmp_path / "results"))
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
-    "assignment",
+    ("name", "assignment"),
     [
-        "fashion_ablated={recipe: fashion-80, changes: [recipe, nothing]}",
-        "cifar10_ablated={recipe: cifar10-83, changes: [ReLU]}",
-        "recipes={fashion-81: [0]}",
+        *(("fashionmnist_speed", each) for each in ("edition=cpu", "dataset=mnist", "f4_image_sizes=[4]")),
+        ("frontier", "fashion_ablated={recipe: fashion-80, changes: [recipe, nothing]}"),
+        ("frontier", "cifar10_ablated={recipe: cifar10-83, changes: [ReLU]}"),
+        ("frontier", "recipes={fashion-81: [0]}"),
     ],
 )
-def test_frontier_parameters_that_name_nothing_are_refused(assignment, tmp_path):
-    line = refused(command_here("chapter", "run", "frontier", "-p", assignment, "-o", tmp_path / "out.ipynb"))
-    assert "recipe" in line
+def test_values_that_do_not_go_together_are_refused_before_any_work(name, assignment, tmp_path):
+    refused(command_here("chapter", "run", name, "-p", assignment, "-o", tmp_path / "out.ipynb"))
+    refused(command_here("study", "run", name, "-p", assignment, "--results", tmp_path / "results"))
     assert not list(tmp_path.iterdir())
 
 
