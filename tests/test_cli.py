@@ -6,63 +6,62 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from fastresnet import cli
 from fastresnet.records.record import RunRecord
 
-from .conftest import command, command_here, refused
-
-RUN = {
-    "data": {"name": "fashion-sample", "train_images": 128, "test_images": 50, "batch_size": 32},
-    "model": {"depth": 10, "channels": [8, 8, 16, 16], "in_channels": 1},
-    "train": {"epochs": 1, "schedule": {"kind": "one-cycle", "max_lr": 0.1}},
-}
+from .conftest import TINY, command, command_here, refused
 
 
 @pytest.fixture
 def run_file(tmp_path):
     path = tmp_path / "run.yml"
-    path.write_text(yaml.safe_dump(RUN))
+    path.write_text(TINY.to_yaml())
     return path
+
+
+LIGHT = """
+import sys
+from contextlib import suppress
+from fastresnet.cli import app
+for command in ("--help", "data list", "study status", "study list", "chapter list"):
+    with suppress(SystemExit):
+        app(command.split())
+    assert not {"torch", "matplotlib", "scipy"} & set(sys.modules), command
+"""
 
 
 def test_help_and_list_commands_do_not_load_torch():
     """What half a second is spent on: torch alone takes longer to import."""
-    for arguments in (["--help"], ["data", "list"], ["study", "status"], ["study", "list"], ["chapter", "list"]):
-        code = (
-            "import sys\nfrom fastresnet.cli import app\n"
-            f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
-            "sys.exit(bool({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
-        )
-        assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0, arguments
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_train_prints_and_writes_the_record(run_file, tmp_path):
-    done = command("train", run_file, "-p", "train.epochs=2", "--seed", "3", "--record", tmp_path / "record.json")
+    done = command("train", run_file, "-p", "train.epochs=1", "--seed", "3", "--record", tmp_path / "record.json")
     assert done.returncode == 0, done.stderr
     assert "test accuracy " in done.stdout
     record = RunRecord.model_validate_json((tmp_path / "record.json").read_bytes())
-    assert (len(record.epochs), record.seed) == (2, 3)
+    assert (len(record.epochs), record.seed) == (1, 3)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "RUN", "-p", "train.epoch=2"], "train.epoch: unknown key (did you mean epochs?)"),
-        (["train", "RUN", "-p", "train.epochs"], "-p train.epochs: expected KEY=VALUE"),
         (["train", "RUN", "--device", "tpu"], "device: torch"),
         (["train", "RUN", "--device", "cpu:x"], "cannot use 'cpu:x' here; allowed: "),
         (["train", "RUN", "--device", "cuda:99"], "cannot use 'cuda:99' here; allowed: "),
         (["train", "RUN", "-p", "train.test_shift=28"], "test_shift: must be below the images' side, 28, got 28"),
-        (
-            ["train", "RUN", "--save", "run", "--checkpoint", "run"],
-            "--checkpoint and --save: both name run; allowed: a file each",
-        ),
+        (["train", "RUN", "--save", "run", "--checkpoint", "run"], "--checkpoint and --save: both name run; allowed: "),
         (["train", "RUN", "--from", "run", "--record", "./run"], "--record and --from: both name run; allowed: a file each"),
         (["tune", "fashion-80", "--variant", "cpu", "--storage", "RUN"], "run.yml: holds no search"),
         (["study", "export", "RUN.csv", "--results", "nowhere"], "nowhere: no such folder"),
         (["train", "nowhere.yml"], "nowhere.yml: cannot be read"),
+        (["train", "cifar10-83", "--variant", "amx"], "--variant amx: no such variant; allowed: cpu, cpu-bf16, cpu-amx, cuda"),
+        (["train", "own.yml", "--variant", "cpu"], "--variant cpu: only a recipe has variants, got own.yml"),
+        *((["chapter", "run", "preface", "--time-limit", each], "--time-limit") for each in ("inf", "1e400")),
+        (["chapter", "run", "findings", "-p", "scale=0.5", "--scale", "0.1"], "--scale 0.1: comes twice, also as -p scale"),
         (["train", "RUN", "--record", "nowhere/record.json"], "must name a file in a folder that exists"),
         (["train", "RUN", "-p", "data.train_images=5000"], "asked for 5000 images; allowed: at most 4000"),
         (["train", "RUN", "--data-dir", "nowhere", "-p", "data.name=fashion-mnist"], "nowhere: no such folder"),
@@ -93,13 +92,8 @@ def test_train_refuses_what_it_cannot_write_before_it_reads_anything(option, tmp
     assert "must name a" in line
 
 
-def test_unknown_yaml_key_gets_one_line_and_exit_code_2(run_file):
-    run_file.write_text(yaml.safe_dump({**RUN, "optimiser": {"name": "adam"}}))
-    assert "run.yml: optimiser: unknown key; allowed: data, model, train" in refused(command_here("train", run_file))
-
-
 def test_data_verify_reports_what_is_there():
-    done = command("data", "verify", "fashion-sample")
+    done = command_here("data", "verify", "fashion-sample")
     assert done.stdout.startswith("fashion-sample: 4,000 + 1,000 images, content as published")
 
 

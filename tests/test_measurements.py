@@ -11,7 +11,6 @@ from torch import nn
 from fastresnet.compute import costs
 from fastresnet.compute.costs import (
     Timer,
-    autocast_slowdown,
     energy_joules,
     peak_memory_bytes,
     reset_peak_memory,
@@ -81,10 +80,6 @@ def test_energy_of_some_work_is_what_the_counter_moved_by(monkeypatch):
     monkeypatch.setattr(costs, "energy_joules", lambda device: next(readings))
     assert costs.energy_of(lambda: "done", CPU) == ("done", 30.0)
     assert costs.energy_of(lambda: "done", CPU) == ("done", None)
-
-
-def test_autocast_slowdown_is_a_ratio():
-    assert 0.01 < autocast_slowdown(CPU, torch.bfloat16) < 10_000
 
 
 class BrighterHalf(nn.Module):

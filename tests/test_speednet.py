@@ -10,12 +10,13 @@ from torch.nn import functional
 from fastresnet.config import MuonConfig, TrainConfig
 from fastresnet.config.models import SpeedNetConfig
 from fastresnet.data.sources import load_dataset
-from fastresnet.errors import UserError
-from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.build import build_model
 from fastresnet.models.layers import HalvingMaxPool
 from fastresnet.models.whitening import whitening_filters
 from fastresnet.training import step
 from fastresnet.training.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
+
+from .conftest import smallest_side
 
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 
@@ -105,14 +106,7 @@ def test_smallest_image_is_the_smallest_that_the_network_takes():
         SMALL.model_copy(update={"patch": 4, "patch_stride": 2}),
         SMALL.model_copy(update={"widths": (4, 4, 4)}),
     ):
-        model = build_model(config, 0)
-        side = 2
-        while True:
-            try:
-                check_image_size(config, side)
-                break
-            except UserError:
-                side += 1
+        model, side = build_model(config, 0), smallest_side(config)
         assert model(torch.randn(2, 1, side, side)).shape == (2, 10)
         with pytest.raises(RuntimeError):
             model(torch.randn(2, 1, side - 1, side - 1))
