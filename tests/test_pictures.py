@@ -88,39 +88,30 @@ def test_files_that_tools_leave_are_no_pictures(mine, tool):
     assert len(load_dataset(f"folder:{mine}").train) == 2
 
 
-def test_split_that_lacks_a_class_is_named_with_it(mine):
-    for split, other in (("train", "test"), ("test", "train")):
-        (mine / split / "newts").mkdir()
-        with pytest.raises(UserError, match=f"{other}: no folder for the classes of {split}: newts$"):
-            load_dataset(f"folder:{mine}")
-        (mine / split / "newts").rmdir()
-
-
-def test_class_without_pictures_is_named(mine):
+def no_newts(mine):
     for split in ("train", "test"):
         (mine / split / "newts").mkdir()
         (mine / split / "newts" / "Thumbs.db").touch()
-    with pytest.raises(UserError, match="train/newts: no picture of this class"):
-        load_dataset(f"folder:{mine}")
 
 
-def test_picture_beside_the_class_folders_is_named_and_other_files_are_skipped(mine):
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda mine: (mine / "train" / "newts").mkdir(), "test: no folder for the classes of train: newts$"),
+        (lambda mine: (mine / "test" / "newts").mkdir(), "train: no folder for the classes of test: newts$"),
+        (no_newts, "train/newts: no picture of this class"),
+        (lambda mine: (mine / "train" / "stray.JPG").touch(), r"train/stray\.JPG: a picture beside the folders of the classes"),
+        (lambda mine: (mine / "test" / "cats" / "kittens").mkdir(), "test/cats/kittens: a folder within a class"),
+        (lambda mine: (mine / "test").rename(mine / "val"), "test: no such folder"),
+        (lambda mine: (mine / "test" / "newts").symlink_to(mine / "gone"), "test/newts: a link that leads nowhere"),
+    ],
+    ids=["test lacks a class", "train lacks one", "no picture", "stray picture", "folder in a class", "no test", "broken link"],
+)
+def test_folders_that_are_no_classes_in_two_splits_are_named(mine, spoil, message):
     (mine / "train" / "labels.csv").touch()
     assert len(load_dataset(f"folder:{mine}").train) == 2
-    (mine / "train" / "stray.JPG").touch()
-    with pytest.raises(UserError, match=r"train/stray.JPG: a picture beside the folders of the classes"):
-        load_dataset(f"folder:{mine}")
-
-
-def test_folder_within_a_class_is_named(mine):
-    (mine / "test" / "cats" / "kittens").mkdir()
-    with pytest.raises(UserError, match="test/cats/kittens: a folder within a class"):
-        load_dataset(f"folder:{mine}")
-
-
-def test_split_that_is_not_there_is_named(mine):
-    (mine / "test").rename(mine / "val")
-    with pytest.raises(UserError, match="test: no such folder"):
+    spoil(mine)
+    with pytest.raises(UserError, match=message):
         load_dataset(f"folder:{mine}")
 
 
@@ -359,12 +350,6 @@ def test_what_is_no_file_is_named(mine, kind):
     odd = mine / "train" / "cats" / "odd.png"
     os.mkfifo(odd) if kind == "pipe" else odd.symlink_to(odd if kind == "link to itself" else mine / "gone.png")
     with pytest.raises(UserError, match=r"cats/odd\.png: not an image that can be read: (no such file|not a file)"):
-        load_dataset(f"folder:{mine}")
-
-
-def test_class_behind_a_broken_link_is_named(mine):
-    (mine / "test" / "newts").symlink_to(mine / "gone")
-    with pytest.raises(UserError, match="test/newts: a link that leads nowhere"):
         load_dataset(f"folder:{mine}")
 
 

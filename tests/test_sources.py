@@ -6,7 +6,6 @@ import hashlib
 import io
 import pickle
 import tarfile
-import time
 
 import numpy as np
 import pyarrow
@@ -23,7 +22,7 @@ from fastresnet.data.sources import load_dataset, verify
 from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
 
-from .conftest import Bomb, command_here, refused
+from .conftest import Bomb
 
 CIFAR10 = import_torchvision("datasets").CIFAR10
 CIFAR_COUNTS = {"train": 100, "test": 20}
@@ -62,7 +61,7 @@ def fashion(tmp_path, monkeypatch, cache):
     raw.mkdir(parents=True)
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images, labels = arrays[split]
-        (raw / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:, 0], 3)))
+        (raw / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images[:, 0], 3), 1))
         (raw / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels.astype(np.uint8), 1)))
     return tmp_path / "data"
 
@@ -191,7 +190,7 @@ def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
             load_dataset("cifar10", shards)
 
 
-@pytest.mark.parametrize("byte", range(40, 400, 30))
+@pytest.mark.parametrize("byte", range(40, 400, 90))
 def test_every_altered_byte_of_a_compressed_file_is_noticed(fashion, byte):
     file = fashion / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
     content = bytearray(file.read_bytes())
@@ -292,23 +291,22 @@ def test_tensor_file_of_your_own(tmp_path):
         for split in ("train", "test")
         for kind, array in zip(("images", "labels"), read_sample(split), strict=True)
     }
-    np.savez(tmp_path / "mine.npz", **arrays)
-    assert len(load_dataset(f"tensors:{tmp_path / 'mine.npz'}").train) == 4000
-    del arrays["test_labels"]
-    np.savez(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(UserError, match=r"mine\.npz: not a readable \.npz with arrays train_images"):
-        load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
-    (tmp_path / "mine.npz").write_bytes(b"")
-    with pytest.raises(UserError, match=r"mine\.npz: not a readable"):
-        load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
-    np.savez(tmp_path / "mine.npz", **{**arrays, "test_labels": np.array(["a"] * 1000)})
-    with pytest.raises(UserError, match=r"test_labels whole numbers"):
-        load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
-    labels = arrays["train_labels"]
-    for bad, message in ((labels[:0], "train_labels whole"), (np.array(3), "train_labels whole"), (labels + 10**9, "exceeds")):
-        np.savez(tmp_path / "mine.npz", **{**arrays, "test_labels": np.zeros(1000, int), "train_labels": bad})
+    file, labels = tmp_path / "mine.npz", arrays["train_labels"]
+    np.savez(file, **arrays)
+    assert len(load_dataset(f"tensors:{file}").train) == 4000
+    for changes, message in (
+        ({"test_labels": None}, r"mine\.npz: not a readable \.npz with arrays train_images"),
+        ({"test_labels": np.array(["a"] * 1000)}, "test_labels whole numbers"),
+        ({"train_labels": labels[:0]}, "train_labels whole"),
+        ({"train_labels": np.array(3)}, "train_labels whole"),
+        ({"train_labels": labels + 10**9}, "exceeds"),
+    ):
+        np.savez(file, **{name: array for name, array in (arrays | changes).items() if array is not None})
         with pytest.raises(UserError, match=message):
-            load_dataset(f"tensors:{tmp_path / 'mine.npz'}")
+            load_dataset(f"tensors:{file}")
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match=r"mine\.npz: not a readable"):
+        load_dataset(f"tensors:{file}")
 
 
 def test_sample_ships_within_its_size_and_is_stratified():
@@ -320,17 +318,6 @@ def test_sample_ships_within_its_size_and_is_stratified():
     assert len(resources.files("fastresnet.data").joinpath("fashion_sample.npz").read_bytes()) < 4 * 2**20
 
 
-def test_missing_folder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
-        load_dataset("cifar10", tmp_path / "nowhere")
-
-
-def test_truncated_shard_gives_one_line_and_exit_code_2(shards):
-    damage(shards / "cifar10" / "test-00000-of-00001.parquet", "truncated")
-    line = refused(command_here("data", "verify", "cifar10", "--data-dir", shards))
-    assert "test-00000-of-00001.parquet: truncated or altered" in line
-
-
 @pytest.mark.slow
 def test_full_data_sets_are_the_published_ones(real_data, tmp_path, cache):
     for name, counts in (("fashion-mnist", (60_000, 10_000)), ("cifar10", (50_000, 10_000))):
@@ -340,11 +327,6 @@ def test_full_data_sets_are_the_published_ones(real_data, tmp_path, cache):
         pixels = dataset.train.images.float() / 255
         assert pixels.mean(dim=(0, 2, 3)).tolist() == pytest.approx(spec.mean, abs=1e-4)
         assert pixels.std(dim=(0, 2, 3)).tolist() == pytest.approx(spec.std, abs=1e-4)
-        del pixels
-    start = time.perf_counter()
-    again = load_dataset("cifar10", real_data)
-    print(f"CIFAR-10 opened from the cache in {time.perf_counter() - start:.2f} s")
-    assert again.train.images.nbytes + again.test.images.nbytes == 184_320_000
 
 
 def test_shipped_sample_is_made_from_the_full_data_set(real_data, tmp_path, cache):

@@ -27,7 +27,7 @@ from fastresnet.errors import MachineFault
 from fastresnet.records.folders import usable_cache
 from fastresnet.training.runs import train
 
-from .conftest import study_of
+from .conftest import study_of, write_notebook
 
 TOO_LONG = "x" * 300
 """A folder of this name can be neither made nor looked into, even by the superuser."""
@@ -206,11 +206,8 @@ print(sys.executable, usetex, colour, open(os.devnull).encoding, plt.get_backend
 @pytest.mark.slow
 def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
     """All at once, and without a network, where the system lets a process leave it."""
-    home, cells = tmp_path / "home", [nbformat.v4.new_code_cell("number = 1", metadata={"tags": ["parameters"]})]
-    noise = "import atexit, os; _ = atexit.register(os.write, 2, b'noise')"
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cells += map(nbformat.v4.new_code_cell, (CELLS, noise))
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "source.ipynb")
+    home, noise = tmp_path / "home", "import atexit, os; _ = atexit.register(os.write, 2, b'noise')"
+    write_notebook(tmp_path / "source.ipynb", "number = 1", CELLS, noise, tags=["parameters"])
     for place, text in {
         "calendar.py": "raise SystemExit('not mine')",
         "matplotlibrc": "text.usetex: True\naxes.facecolor: red",
