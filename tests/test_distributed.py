@@ -1,18 +1,15 @@
 """One run over several processes, started by the real torchrun over gloo."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
+import psutil
 import pytest
 import torch
-import yaml
 
 from fastresnet.compute.processes import ProcessGroup
-from fastresnet.config import DataConfig, RunConfig
+from fastresnet.config import DataConfig
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
@@ -20,25 +17,12 @@ from fastresnet.models.saved import load_model
 from fastresnet.records.store import read_record
 from fastresnet.training.runs import train
 
-from .conftest import ROOT
+from .conftest import ROOT, TINY, wait_for
 
 pytestmark = pytest.mark.slow
 
-RUN = RunConfig().with_changes(
-    {
-        "data.name": "fashion-sample",
-        "data.train_images": 128,
-        "data.test_images": 100,
-        "data.batch_size": 32,
-        "data.test_batch_size": 30,
-        "model.depth": 10,
-        "model.channels": (8, 8, 16, 16),
-        "model.in_channels": 1,
-        "model.dropout": 0.0,
-        "train.epochs": 2,
-        "train.schedule": {"kind": "one-cycle", "max_lr": 0.1},
-        "train.momentum": 0.9,
-    }
+RUN = TINY.with_changes(
+    {"data.test_batch_size": 30, "train.schedule": {"kind": "one-cycle", "max_lr": 0.1}, "train.momentum": 0.9}
 )
 CPU = torch.device("cpu")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -57,7 +41,7 @@ def launch(*program, cache):
 
 
 def write_config(config, path):
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    path.write_text(config.to_yaml())
     return path
 
 
@@ -189,34 +173,19 @@ def test_lost_process_ends_the_others_and_the_run_resumes(tmp_path):
     whole = trained()
     record.unlink()
     process = launch(*program, cache=tmp_path / "cache")
-    deadline = time.monotonic() + 200
-    while not checkpoint.exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    ranks = children(process.pid)
+    wait_for(checkpoint.exists)
+    ranks = psutil.Process(process.pid).children()  # first to last
     assert len(ranks) == 2
-    os.kill(ranks[1], signal.SIGKILL)
+    ranks[1].kill()
     _, errors = process.communicate(timeout=100)
     assert process.returncode != 0
     assert "SIGKILL" in errors
     assert "fastresnet: process 0 of 2 stops: " in errors
     assert "another of them" in errors
     assert "the same command goes on from the last epoch" in errors
-    assert not any(alive(rank) for rank in ranks)
+    assert not any(rank.is_running() for rank in ranks)
     assert not record.exists()
     epochs_done = len(torch.load(checkpoint, weights_only=True)["epochs"])
     assert 0 < epochs_done < 4
     assert trained() == whole
     assert not checkpoint.exists()
-
-
-def children(pid):
-    """Processes that one has started, first to last."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

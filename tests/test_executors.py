@@ -4,10 +4,7 @@ import functools
 import importlib
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +19,7 @@ from fastresnet.study.cluster import ClusterLost, clusters, spreading
 from fastresnet.study.cluster.clusters import WORKER_ENVIRONMENT
 from fastresnet.study.trial import train_trial
 
-from .conftest import command, command_here, refused
+from .conftest import command, command_here, refused, started, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -54,10 +51,15 @@ def losses(trained):
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_workers_train_the_same_runs(make_study, cluster):
-    expected = losses(make_study().train_missing())
-    elsewhere = make_study("dask")
+@pytest.mark.parametrize("changes", [{}, {"data.loader": "worker", "data.num_workers": 2, "data.flip": "random"}])
+def test_workers_train_the_same_runs_and_the_store_is_listed_once(make_study, tiny, cluster, monkeypatch, changes):
+    one = tiny.with_changes(changes)
+    variants = {"one": one, "two": one.with_changes({"train.momentum": 0.5})}
+    expected, listings, names = losses(make_study(**variants).train_missing()), [], LocalFolder.names
+    monkeypatch.setattr(LocalFolder, "names", lambda folder, pattern: listings.append(pattern) or names(folder, pattern))
+    elsewhere = make_study("dask", **variants)
     assert losses(elsewhere.train_missing(dask=cluster.scheduler_address)) == pytest.approx(expected, rel=1e-6)
+    assert len(listings) == 1  # for what is missing; workers, which look for the runs of others, are processes of their own
     assert elsewhere.missing() == []
 
 
@@ -68,9 +70,7 @@ def test_run_of_a_killed_worker_is_done_again_from_its_checkpoint(make_study, ti
     started = {nanny.pid for nanny in cluster.workers.values()}
 
     def kill_workers_in_mid_run():
-        deadline = time.monotonic() + 60
-        while not list(checkpoints.glob(f"{long.hash}-*.pt")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: list(checkpoints.glob(f"{long.hash}-*.pt")))
         for pid in started:
             psutil.Process(pid).kill()
 
@@ -85,21 +85,12 @@ def test_run_of_a_killed_worker_is_done_again_from_its_checkpoint(make_study, ti
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_study_takes_its_workers_along_and_goes_on(how, tmp_path):
-    arguments = ["study", "run", "fashionmnist_speed", "--only", "F8", "--results", str(tmp_path / "results")]
+    arguments = ["study", "run", "fashionmnist_speed", "--only", "F8", "--results", tmp_path / "results"]
     arguments += ["-p", "f8_epochs=2", "-p", "f8_stem_channels=[16]", "-p", "seeds=[0, 1, 2]", "--dask", "local"]
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     checkpoints = tmp_path / "fastresnet" / "checkpoints"
-    # a shell has its background jobs, and so these tests in one, ignore SIGINT
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    with subprocess.Popen(
-        [sys.executable, "-c", f"{heeding}; from fastresnet.cli import main; main()", *arguments],
-        env=os.environ | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 120
-        while not list(checkpoints.glob("*.pt")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+    with started(*arguments, **environment) as process:
+        wait_for(lambda: list(checkpoints.glob("*.pt")))
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         _, errors = process.communicate(timeout=60)
@@ -120,8 +111,11 @@ def poisoned(run, **options):
     return train_trial(run, **options)
 
 
-def test_run_that_kills_every_worker_has_failed_and_the_others_are_trained(make_study, tmp_path, monkeypatch):
+# half a second is less than any process takes: a worker that is slow to start again is replaced
+@pytest.mark.parametrize("restart", [clusters.RESTART_SECONDS, 0.5])
+def test_run_that_kills_every_worker_has_failed_and_the_others_are_trained(make_study, tmp_path, monkeypatch, restart):
     monkeypatch.setattr(spreading, "train_trial", poisoned)
+    monkeypatch.setattr(clusters, "RESTART_SECONDS", restart)
     trained = []
     with pytest.raises(RunFailed, match="A (one|two) seed 1 failed: KilledWorker: 4 workers died .*; A (one|two) seed 1"):
         for run, _ in make_study().train_missing(dask="local"):
@@ -135,16 +129,6 @@ def test_run_that_kills_every_worker_has_failed_and_the_others_are_trained(make_
         (1, "failed"),
     ]
     assert {record.outcome.reason for record in records if record.seed} == {"KilledWorker: 4 workers died while they trained it"}
-
-
-def test_worker_that_is_slow_to_start_again_is_replaced(make_study, monkeypatch):
-    monkeypatch.setattr(spreading, "train_trial", poisoned)
-    monkeypatch.setattr(clusters, "RESTART_SECONDS", 0.5)  # less than any process takes
-    trained = []
-    with pytest.raises(RunFailed):
-        for run, _ in make_study().train_missing(dask="local"):
-            trained.append((run.variant, run.seed))
-    assert sorted(trained) == [("one", 0), ("two", 0)]
 
 
 def test_result_that_no_worker_hands_over_ends_the_study():
@@ -187,27 +171,11 @@ def test_request_that_no_worker_can_serve_stops_the_study(make_study, tiny, clus
         list(make_study(large=large).train_missing(dask=cluster.scheduler_address))
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_loader_with_processes_works_in_a_worker(make_study, tiny, cluster):
-    loading = tiny.with_changes({"data.loader": "worker", "data.num_workers": 2, "data.flip": "random"})
-    expected = losses(make_study(loading=loading).train_missing())
-    assert losses(make_study("dask", loading=loading).train_missing(dask=cluster.scheduler_address)) == pytest.approx(
-        expected, rel=1e-6
-    )
-
-
 def test_records_of_workers_with_another_disk_are_kept_here(make_study, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(spreading, "train_trial", functools.partial(elsewhere, tmp_path / "other"))
     study = make_study()
     assert len(list(study.train_missing(dask=cluster.scheduler_address))) == 4
     assert study.missing() == []
-
-
-def test_handing_out_runs_lists_the_store_once(make_study, cluster, monkeypatch):
-    listings, names = [], LocalFolder.names
-    monkeypatch.setattr(LocalFolder, "names", lambda folder, pattern: listings.append(pattern) or names(folder, pattern))
-    assert len(list(make_study().train_missing(dask=cluster.scheduler_address))) == 4
-    assert len(listings) == 1  # for what is missing; workers, which look for the runs of others, are processes of their own
 
 
 def elsewhere(folder, run, folders, **options):

@@ -7,17 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from urllib.request import urlopen
 
 import pytest
 
-from .conftest import ROOT, accessibility_findings, free_port
+from .conftest import ROOT, accessibility_findings, free_port, wait_for
 
 pytestmark = pytest.mark.slow
-
-START_SECONDS = 60
-"""Within which a JupyterLab answers, on a machine that is busy."""
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +35,18 @@ def lab(tmp_path_factory):
         [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log, start_new_session=True
     )
     address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + START_SECONDS
+
+    def answers():
+        assert server.poll() is None, (tmp_path / "lab.log").read_text()[-2000:]
+        with suppress(OSError):
+            return urlopen(f"{address}/api/status?token={token}", timeout=5).read()
+
     try:
-        while True:
-            try:
-                urlopen(f"{address}/api/status?token={token}", timeout=5).close()
-                break
-            except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail((tmp_path / "lab.log").read_text()[-2000:])
-                time.sleep(0.3)
+        wait_for(answers)
         yield lambda name: f"{address}/lab/tree/{name}.ipynb?reset&token={token}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(START_SECONDS)
+        server.wait(60)
         log.close()
 
 

@@ -1,6 +1,5 @@
 """The laboratory trains in the background, can be stopped, says what is wrong, and saves what can be trained again."""
 
-import time
 from html import unescape
 
 import pytest
@@ -12,7 +11,7 @@ from fastresnet.records.store import read_record
 from fastresnet.widgets import PUBLISHED, ScheduleExplorer
 from fastresnet.widgets.laboratory import Laboratory
 
-from .conftest import command_here
+from .conftest import command_here, wait_for
 
 TINY = {"tiny": ResNetConfig(depth=10, channels=(8, 8, 8, 8), in_channels=1)}
 LIMIT = 120
@@ -53,10 +52,7 @@ def test_a_run_is_stopped_within_a_step_and_those_after_it_do_not_begin(laborato
     laboratory.schedules.value = ("now", "kept 1")
     laboratory.train.click()
     run = laboratory.runs[0]
-    deadline = time.monotonic() + LIMIT
-    while run.steps < 2:
-        assert time.monotonic() < deadline, run.state
-        time.sleep(0.01)
+    wait_for(lambda: run.steps >= 2)
     assert laboratory.train.disabled
     laboratory.stop.click()
     before = run.steps

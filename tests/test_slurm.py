@@ -17,7 +17,7 @@ from fastresnet.errors import UserError
 from fastresnet.study.cluster import ClusterLost
 from fastresnet.study.cluster.slurm import SlurmConfig
 
-from .conftest import command, refused, study_of
+from .conftest import command, free_port, refused, study_of, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -72,12 +72,7 @@ def start_slurm(folder: Path, daemons: list[subprocess.Popen]) -> None:
     """Adds munged, slurmctld and slurmd, with all their files in a folder, to the processes that somebody has to end."""
     for name in ("state", "spool"):
         (folder / name).mkdir()
-    host, sockets = socket.gethostname().partition(".")[0], [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    host, ports = socket.gethostname().partition(".")[0], [free_port(), free_port()]
     (folder / "slurm.conf").write_text(CONFIGURATION.format(host=host, ports=ports, folder=folder))
     (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")  # one in name only
     (folder / "key").write_bytes(os.urandom(128))
@@ -126,10 +121,7 @@ def test_jobs_of_slurm_train_a_study_and_are_gone_afterwards(study, write, tmp_p
     assert all(record.machine.threads == 1 for _, record in trained)
     assert list((tmp_path / "logs").glob("dask-worker-*.err"))
     assert not list((tmp_path / "logs").glob("keys-*"))
-    deadline = time.monotonic() + 30
-    while jobs("running,pending,completing"):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_for(lambda: not jobs("running,pending,completing"))
 
 
 @pytest.mark.slurm
@@ -170,9 +162,7 @@ def test_cancelled_job_is_asked_for_anew_and_its_run_done_again(tiny, write, tmp
     checkpoints = Path(os.environ["XDG_CACHE_HOME"]) / "fastresnet" / "checkpoints"
 
     def cancel_in_mid_run():
-        deadline = time.monotonic() + 60
-        while not list(checkpoints.glob(f"{long.hash}-*.pt")) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: list(checkpoints.glob(f"{long.hash}-*.pt")))
         cancelled.extend(jobs("running"))
         subprocess.run(["scancel", *cancelled], check=True)
 
