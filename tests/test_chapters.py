@@ -33,7 +33,7 @@ def chapter(tmp_path, monkeypatch):
     return run
 
 
-def test_chapter_has_its_parameters_and_a_failed_one_leaves_the_earlier_output_alone(chapter, tmp_path):
+def test_failed_chapter_leaves_the_earlier_output_alone(chapter, tmp_path):
     out = chapter("number * 21")
     assert nbformat.read(out, 4).cells[-1].outputs[0].data["text/plain"] == "42"
     before = out.read_bytes()
@@ -157,7 +157,7 @@ def test_code_that_the_book_folds_is_folded_in_jupyterlab(name):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_committed_chapter_is_not_run_and_never_defines_or_loops_or_overwrites_a_parameter(name):
+def test_committed_chapter_is_clean_and_overwrites_no_parameter(name):
     """Else its cells could not be run twice."""
     cells = [cell for cell in nbformat.read(ROOT / "book" / f"{name}.ipynb", 4).cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
