@@ -53,6 +53,7 @@ def check_here(*arguments):
 
 def check(done):
     assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 2), done.stderr
     if done.returncode and "Usage: " not in done.stdout:  # a group named without a command shows its help
         refused(done)
 
