@@ -67,7 +67,7 @@ def test_matrix_is_summed_in_one_order_on_several_threads(set_threads):
         return torch.autograd.grad(layer(x).square().sum(), layer.weight)[0]
 
     first = gradient()
-    assert all(torch.equal(gradient(), first) for _ in range(200))
+    assert all(torch.equal(gradient(), first) for _ in range(30))  # another order shows within four
 
 
 @pytest.mark.parametrize("autocast", [False, True])
