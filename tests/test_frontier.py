@@ -20,7 +20,7 @@ from .conftest import ROOT
 
 @pytest.fixture(scope="module")
 def results():
-    return open_study("frontier").all_best_recorded(up_to="cpu")
+    return open_study("frontier").all_best_recorded()
 
 
 @pytest.fixture(scope="module")

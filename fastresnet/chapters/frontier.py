@@ -71,6 +71,9 @@ ABLATIONS = {
 GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8)}
 """Factors on each quantity in the growth runs. Factor 1 stands only once, since it is the same run for all three."""
 
+UP_TO = "cpu"
+"""The strongest edition that the page shows in place of the quick one. It tells of graphics cards in a section of their own."""
+
 SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
 
 

@@ -55,6 +55,11 @@ class Study:
     def __repr__(self) -> str:
         return f"Study({self.name}, {self.edition} edition, {len(self.experiments)} experiments, {self.store!r})"
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether these are the edition's own parameters, device aside."""
+        return not self.changes and self.scale == 1
+
     def experiment(self, experiment_id: str) -> Experiment:
         """An experiment by its id. Raises UserError for an unknown one."""
         if experiment_id not in self.experiments:
@@ -101,17 +106,15 @@ class Study:
         assert results is not None  # train_missing() raises unless every record is there
         return results
 
-    def shown(self, experiment_id: str, up_to: str = EDITIONS[-1]) -> tuple["Study", Results | None]:
+    def shown(self, experiment_id: str) -> tuple["Study", Results | None]:
         """The study whose runs a page shows of an experiment, and its records if these are all that is shown.
 
-        The quick edition shows the strongest edition, up to `up_to`, that has some seed recorded for every variant. With changed
-        parameters, an experiment that they touch is shown as that edition has it under these changes, and its missing runs have
-        to be trained. Any other edition shows its own runs.
+        The quick edition shows the strongest edition, up to the chapter's `UP_TO`, that has some seed recorded for every variant.
+        With changed parameters, an experiment that they touch is shown as that edition has it under these changes, and its
+        missing runs have to be trained. Any other edition shows its own runs.
         """
         for stronger, changed in self._stronger:
-            if EDITIONS.index(stronger.edition) > EDITIONS.index(up_to) or experiment_id not in stronger.experiments:
-                continue
-            if found := stronger.recorded(experiment_id):
+            if experiment_id in stronger.experiments and (found := stronger.recorded(experiment_id)):
                 untouched = changed.experiments.get(experiment_id) == stronger.experiments[experiment_id]
                 return (stronger, found) if untouched else (changed, None)
         return self, None
@@ -124,9 +127,11 @@ class Study:
     @cached_property
     def _stronger(self) -> tuple[tuple["Study", "Study"], ...]:
         """The editions that the quick one shows in its place, strongest first, each as it is and with this study's changes."""
-        editions = opened_editions(self.name)[:-1] if self.edition == "quick" else ()
-        unchanged = not self.changes and self.scale == 1
-        return tuple((each, each if unchanged else each._changed(self)) for each in editions)
+        if self.edition != "quick":
+            return ()
+        shown = EDITIONS[1 : EDITIONS.index(getattr(find_study(self.name), "UP_TO", EDITIONS[-1])) + 1]
+        editions = (each for each in opened_editions(self.name) if each.edition in shown)
+        return tuple((each, each if self.unchanged else each._changed(self)) for each in editions)
 
     def _changed(self, like: "Study") -> "Study":
         """This study with the changes, scale and device of another one. The scale counts only where the changes make a
@@ -144,9 +149,9 @@ class Study:
         }
         return replace(scaled, experiments=experiments)
 
-    def best_recorded(self, experiment_id: str, up_to: str = EDITIONS[-1]) -> Results:
+    def best_recorded(self, experiment_id: str) -> Results:
         """The results of an experiment that a page shows, as `shown` chooses them. Missing runs are trained."""
-        study, found = self.shown(experiment_id, up_to)
+        study, found = self.shown(experiment_id)
         return found or study.run(experiment_id)
 
     def check_page(self) -> None:
@@ -159,11 +164,11 @@ class Study:
                 if not found and study.missing(name):
                     raise
 
-    def all_best_recorded(self, up_to: str = EDITIONS[-1]) -> dict[str, Results]:
-        """The results that a page shows of every experiment, from editions no stronger than `up_to`. They include recorded
-        experiments that only a stronger edition than the quick one has."""
-        more = (name for _, changed in self._stronger for name in changed.experiments if self.shown(name, up_to)[1])
-        return {name: self.best_recorded(name, up_to) for name in dict.fromkeys([*self.experiments, *more])}
+    def all_best_recorded(self) -> dict[str, Results]:
+        """The results that a page shows of every experiment. They include recorded experiments that only a stronger edition than
+        the quick one has."""
+        more = (name for _, changed in self._stronger for name in changed.experiments if self.shown(name)[1])
+        return {name: self.best_recorded(name) for name in dict.fromkeys([*self.experiments, *more])}
 
 
 def opened_editions(name: str, place: Place | None = None) -> tuple[Study, ...]:
