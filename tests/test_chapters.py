@@ -250,6 +250,14 @@ def test_sweep_is_refused_before_any_version_runs(seed_files, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_sweep_says_first_what_it_will_train(seed_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "run_side_by_side", lambda versions, **_: ())
+    seed_files[1].write_text("epochs: 3\n")
+    done = command_here("chapter", "sweep", "findings", "-f", seed_files[1], "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("findings: 1 of 1 experiments have runs to train\n  final, ")
+
+
 @pytest.mark.slow
 def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
     good, bad = ({**chapter_parameters("findings", "quick", {}), "seeds": seeds} for seeds in ([0], ["x"]))

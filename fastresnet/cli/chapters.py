@@ -2,13 +2,18 @@
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastresnet.cli.options import Assignments, DataDir, Edition, Force, book_app, chapter_app, check_kept
 from fastresnet.errors import UserError
+
+if TYPE_CHECKING:
+    from fastresnet.study import Study
+    from fastresnet.study.plan import Planned
 
 
 @chapter_app.command("compare")
@@ -71,42 +76,51 @@ def chapter_run(
         if not force:
             check_kept("-o", place, file)
         notebooks.check_request(name, place, parameters)
-    if parameters:
-        _train_planned(name, parameters, data_dir, dry_run=dry_run)
+    planned = _say_plan(name, parameters, data_dir) if parameters else []
     if dry_run:
         return
+    _train(planned)
     done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
     print(done)
 
 
-def _train_planned(name: str, parameters: dict[str, Any], data_dir: Path | None, *, dry_run: bool) -> None:
-    """Says which runs a chapter needs and about how long they take, and trains them."""
+def _say_plan(name: str, parameters: Mapping[str, Any], data_dir: Path | None) -> "list[tuple[Study, Planned]]":
+    """Says which runs a chapter has to train and about how long they take; returns these, each with the study that trains it."""
+    from fastresnet.report import hardware
     from fastresnet.study import open_chapter
     from fastresnet.study.plan import plan
 
     study = open_chapter(name, parameters, data_dir=data_dir)
     planned = [(trainer, each) for trainer, each in plan(study) if each.missing]
-    print(
-        f"{name}: {len(study.experiments) - len(planned)} of {len(study.experiments)} experiments are recorded", file=sys.stderr
-    )
+    _say(f"{name}: {len(planned)} of {len(study.experiments)} experiments have runs to train")
     for _, each in planned:
-        cost = "no such run is recorded" if each.seconds is None else f"about {_duration(each.seconds)}"
-        print(
-            f"  {each.experiment}, {each.edition} edition: {len(each.missing)} of {each.runs} runs to train, {cost}",
-            file=sys.stderr,
-        )
-    if dry_run:
-        return
-    number, done, start = sum(len(each.missing) for _, each in planned), 0, time.monotonic()
+        cost = f"about {_duration(sum(each.seconds))}" if each.seconds else "no such run is recorded"
+        _say(f"  {each.experiment}, {each.edition} edition: {len(each.missing)} of {each.runs} runs to train, {cost}")
+    if costs := [cost for _, each in planned for cost in each.seconds]:
+        machines = " or ".join(dict.fromkeys(hardware(record) for _, each in planned for record in each.like))
+        number = f"in all {len(costs)} runs" if all(each.seconds for _, each in planned) else f"{len(costs)} of the runs"
+        _say(f"  {number}: about {_duration(sum(costs))} of training, by the records of {machines}")
+        _say("  starting, loading images and evaluation come on top")
+    return planned
+
+
+def _train(planned: "Sequence[tuple[Study, Planned]]") -> None:
+    """Trains what is planned, and says after each run about how long the others take, by the plan and by the time so far."""
+    known = all(each.seconds for _, each in planned)
+    costs = [cost for _, each in planned for cost in (each.seconds if known else [1.0] * len(each.missing))]
+    done, start = 0, time.monotonic()
     for trainer, each in planned:
         for run, record in trainer.train_missing(each.experiment, progress=sys.stderr.isatty()):
             done += 1
-            left = _duration((time.monotonic() - start) / done * (number - done))
-            print(
-                f"[{done}/{number}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, about {left} left",
-                file=sys.stderr,
-                flush=True,
+            left = _duration((time.monotonic() - start) / sum(costs[:done]) * sum(costs[done:]))
+            _say(
+                f"[{done}/{len(costs)}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
+                f"about {left} left"
             )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:
@@ -156,6 +170,8 @@ def chapter_sweep(
         if not force:
             check_kept("-o", version.output, *(files or ()))
         notebooks.check_request(version.chapter, version.output, version.parameters)
+        if version.parameters:
+            _say_plan(version.chapter, version.parameters, data_dir)
     for done in notebooks.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
         print(done, flush=True)
 

@@ -1,11 +1,13 @@
 """What a page needs: which experiments it shows from their records, and which of its runs are still to be trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from fastresnet.config.datasets import SPECS
-from fastresnet.study.experiment import Results, Run
+from fastresnet.records.record import RunRecord
+from fastresnet.records.store import Key
+from fastresnet.study.experiment import Run
 from fastresnet.study.study import Study
 
 
@@ -18,29 +20,43 @@ class Planned:
     """The edition whose scale it has."""
     runs: int
     missing: tuple[Run, ...]
-    """The runs that have no record yet."""
-    seconds: float | None
-    """About how long these take to train, by the recorded seconds of the nearest runs; None if there are no such runs."""
+    """The runs to train for it: they have no record yet, and no experiment before it trains them."""
+    seconds: tuple[float, ...]
+    """About how long each of these trains, its images loaded and its evaluations left out; empty if no like run is recorded."""
+    like: tuple[RunRecord, ...]
+    """The recorded runs that these seconds come from: those of this processor or GPU if there are any."""
 
 
 def plan(study: Study) -> Iterator[tuple[Study, Planned]]:
     """Yields each experiment of a page's study as it is shown, with the study that trains its missing runs."""
+    planned: set[Key] = set()
     for name in study.experiments:
         shown, found = study.shown(name)
-        runs = shown.runs(name)
-        missing = () if found else tuple(shown.missing(name))
-        yield shown, Planned(name, shown.edition, len(runs), missing, _seconds(missing, study.nearest(name)))
+        missing = () if found else tuple(run for run in shown.missing(name) if run.key not in planned)
+        planned.update(run.key for run in missing)
+        like = _like(study, name) if missing else {}
+        seconds = tuple(_seconds(run, like) for run in missing) if like else ()
+        records = tuple(record for records in like.values() for record in records)
+        yield shown, Planned(name, shown.edition, len(shown.runs(name)), missing, seconds, records)
 
 
-def _seconds(missing: tuple[Run, ...], nearest: Results | None) -> float | None:
-    if not missing:
-        return 0.0
-    if nearest is None:
-        return None
-    frame = nearest.frame()
-    by_variant = frame.groupby("variant")["image_seconds"].mean()
-    images = (run.config.data.train_images or SPECS[run.config.data.name].num_train for run in missing)
-    return sum(
-        number * run.config.train.epochs * by_variant.get(run.variant, fmean(by_variant))
-        for number, run in zip(images, missing, strict=True)
-    )
+def _like(study: Study, experiment: str) -> Mapping[str, Sequence[RunRecord]]:
+    """By variant: an experiment's recorded runs without the study's changes, those of this processor or GPU if there are any."""
+    from fastresnet.compute.device import choose_device
+    from fastresnet.compute.provenance import describe_machine
+
+    nearest = study.nearest(experiment)
+    records = nearest.records if nearest else {}
+    machine = describe_machine(choose_device(study.device))
+    here = {
+        variant: [each for each in runs if (each.machine.gpu, each.machine.processor) == (machine.gpu, machine.processor)]
+        for variant, runs in records.items()
+    }
+    return {variant: runs for variant, runs in here.items() if runs} or records
+
+
+def _seconds(run: Run, like: Mapping[str, Sequence[RunRecord]]) -> float:
+    data = run.config.data
+    same_variant = like.get(run.variant) or [record for records in like.values() for record in records]
+    image_seconds = fmean(record.seconds.train / record.images_trained for record in same_variant)
+    return (data.train_images or SPECS[data.name].num_train) * run.config.train.epochs * image_seconds
