@@ -8,8 +8,10 @@ import nbformat
 import pytest
 import torch
 
+from fastresnet.book.notebooks import chapter_file
 from fastresnet.compute.provenance import describe_machine
-from fastresnet.study import Study, open_chapter, open_study
+from fastresnet.report.page import live
+from fastresnet.study import STUDIES, Study, open_chapter, open_study
 from fastresnet.study.plan import plan
 
 from .conftest import command, command_here, refused
@@ -110,6 +112,17 @@ def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_
     assert re.search(r"in all \d+ runs: about \d+ min of training, by the records of .+ threads?\n", done.stderr)
     assert not list(tmp_path.iterdir())
     assert "scale" in refused(command_here("chapter", "run", "fashionmnist_speed", "--scale", "0", "--dry-run"))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
+    monkeypatch.setattr(Study, "run", lambda study, experiment: pytest.fail("trained"))
+    (cell,) = (each for each in nbformat.read(chapter_file(name), 4).cells if "live(" in each.source)
+    (experiment,) = re.findall(r'^live\(study, "(.+)"\)$', cell.source)
+    for changes in ({"seeds": [7]} if name != "frontier" else {"ablation_seeds": [7]}, {"scale": 0.5}, {"edition": "cpu"}):
+        assert "Left out" in live(open_chapter(name, changes), experiment).data
+    with pytest.raises(pytest.fail.Exception, match="trained"):
+        live(open_chapter(name, {}), experiment)
 
 
 @pytest.mark.slow

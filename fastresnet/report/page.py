@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from html import escape
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from fastresnet.report.answers import Answer, Questions, Table, answer, scale
 from fastresnet.report.captions import brief, fold, provenance, without_tags
+from fastresnet.report.tables import summary
 from fastresnet.report.verdicts import Verdict, VerdictList
 from fastresnet.study import Study
 
@@ -83,6 +85,14 @@ def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return HTML(f'<table class="answers sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def live(study: Study, experiment: str) -> pd.DataFrame | Markdown:
+    """The table of an experiment in the quick edition, trained while the book's page is made. A page with other parameters has
+    nothing to show in it."""
+    if study.edition == "quick" and study.unchanged:
+        return summary(study.run(experiment))
+    return Markdown("*Left out here, since this page was made with other parameters.*")
 
 
 def _word(verdict: Verdict) -> str:

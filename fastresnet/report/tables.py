@@ -112,8 +112,8 @@ _EPOCH_FIGURES = (
 
 
 def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
-    """One row per epoch. For each variant: test accuracy, training accuracy and seconds, as the original prints them and as mean
-    ± standard deviation here. A figure that the original prints for no variant is left out."""
+    """One row per epoch that was run. For each variant: test accuracy, training accuracy and seconds, as the original prints them
+    and as mean ± standard deviation here. A figure that the original prints for no variant is left out."""
     epochs = results.epochs()
     printed = {
         variant: pd.DataFrame(rows, columns=OriginalEpoch._fields).set_index("epoch") for variant, rows in original.items()
@@ -127,7 +127,8 @@ def epochs_beside_original(results: Results, original: Mapping[str, Sequence[Ori
         ours = figure.scale * epochs[epochs["variant"] == variant].set_index("epoch")[figure.recorded]
         columns[variant, figure.label, "here"] = ours.groupby("epoch").apply(spread, figure.digits)
     missing = {column: "—" if column[-1] == "here" else "not printed" for column in columns}
-    return pd.DataFrame(columns).fillna(missing).rename_axis("epoch")
+    table = pd.DataFrame(columns).fillna(missing).rename_axis("epoch")
+    return table[table.index.isin(epochs["epoch"])]
 
 
 def generalisation(results: Results) -> pd.DataFrame:
