@@ -98,8 +98,8 @@ def _say_plan(name: str, parameters: Mapping[str, Any], data_dir: Path | None) -
         _say(f"  {each.experiment}, {each.edition} edition: {len(each.missing)} of {each.runs} runs to train, {cost}")
     if costs := [cost for _, each in planned for cost in each.seconds]:
         machines = " or ".join(dict.fromkeys(hardware(record) for _, each in planned for record in each.like))
-        number = f"in all {len(costs)} runs" if all(each.seconds for _, each in planned) else f"{len(costs)} of the runs"
-        _say(f"  {number}: about {_duration(sum(costs))} of training, by the records of {machines}")
+        which = "in all" if all(each.seconds for _, each in planned) else "as far as known"
+        _say(f"  {which}: about {_duration(sum(costs))} of training, by the records of {machines}")
         _say("  starting, loading images and evaluation come on top")
     return planned
 
@@ -124,7 +124,9 @@ def _say(line: str) -> None:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 120:
+        return f"{seconds:.{int(seconds < 10)}f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @chapter_app.command("sweep")
