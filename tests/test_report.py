@@ -131,7 +131,7 @@ def test_finding_names_the_best_and_the_worst_variant_and_counts_their_runs(reco
         "Every run of “c” diverged."
     )
     assert report.finding(results_of(a=a, c=c), "test_accuracy") == (
-        "The only accuracy is 70.00 % (“a”). Every run of “c” diverged."
+        "The only test accuracy is 70.00 % (“a”). Every run of “c” diverged."
     )
 
 
@@ -230,7 +230,7 @@ def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record)
     runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
     alone = answers.choice(results_of(chosen=runs), "chosen", "chosen best", figure=plt.figure)
     assert (alone.here, alone.difference, alone.asked) == ("chosen: 71.0 ± 1.0 %", "—", [])
-    assert alone.sentence == "The only accuracy is 71.00 % (“chosen”)."
+    assert alone.sentence == "The only test accuracy is 71.00 % (“chosen”)."
     others = answers.choice(results_of(a=runs, b=runs[:2]), "chosen", "chosen best", figure=plt.figure)
     assert others.asked == []
     assert others.sentence.startswith("The highest test accuracy is 71.00 % (“a”)")

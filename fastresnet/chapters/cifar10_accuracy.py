@@ -52,7 +52,9 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("N2", "Is a schedule made by hand better than one cycle?", _schedules_by_hand),
         ("N3", "Is it better to end at a constant rate than at nothing?", _tails),
     )
-    return tuple(Experiment(name, question, variants(parameters), parameters.seeds) for name, question, variants in asked)
+    return tuple(
+        Experiment(name, question, variants(parameters), parameters.seeds, "cifar10") for name, question, variants in asked
+    )
 
 
 def _at_rates(config: RunConfig, rates: Iterable[float]) -> Variants:

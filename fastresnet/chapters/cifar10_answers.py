@@ -98,7 +98,8 @@ def flips(c9: Results) -> Answer:
     printed = original.C9[-1].test_accuracy
     said = (
         f"Without flips accuracy ends at {mean(samples[0])}, with flips in training at {mean(samples[1])}, and with the test "
-        f"images flipped as well, as in the report, at {mean(samples[2])}; the report prints {mean([printed])}."
+        f"images flipped as well, as in the report, at {mean(samples[2])}"
+        f"{'' if c9.other_data else f'; the report prints {mean([printed])}'}."
     )
     return Answer(
         (c9,),
@@ -116,16 +117,15 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
     """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
     slow = values(c9_epochs, "moved per epoch", ACCURACY)
     printed = original.C9[-1].test_accuracy
+    theirs = "" if c9_epochs.other_data else f", not to the report's {mean([printed])}"
     question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
     return Answer(
         (c9_epochs,),
         original=percent([printed]),
         here=percent(slow),
         difference=to_report(c9_epochs, slow, printed),
-        summary=sentence(
-            f"Moved on once per epoch, the schedule leads to {mean(slow)}, not to the report's {mean([printed])}.", slow
-        ),
-        verdicts=(difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),),
+        summary=sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}{theirs}.", slow),
+        verdicts=(difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),) if theirs else (),
         figure=partial(figures.train_and_test, c9_epochs, original=original.C9),
     )
 
@@ -177,7 +177,8 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     """C12: in the report, a maximum of 0.075 was best; it gave the fast model's 83.06 %."""
     printed, _ = original.C13["base"]
     said = f"0.075 best, {percent([printed])}"
-    answer = choice(c12, "maximum 0.075", said, figure=partial(figures.curves, c12, report=printed), tables=[_table(c12)])
+    theirs = {} if c12.other_data else {"report": printed}
+    answer = choice(c12, "maximum 0.075", said, figure=partial(figures.curves, c12, **theirs), tables=[_table(c12)])
     return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
 
@@ -218,8 +219,8 @@ def architectures(c13: Results, timed: Results) -> Answer:
     best = next((name for name in reversed(original.C13) if name in steps), "")
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
     printed = [original.C13[best][0]] if best else []
-    said = f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}; the report prints {mean(printed)} and "
-    said += f"{mean([original.C13['base'][0]])}."
+    theirs = f"; the report prints {mean(printed)} and {mean([original.C13['base'][0]])}" * (not c13.other_data)
+    said = f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs}."
     return Answer(
         (c13, timed),
         original=beside(percent, {best: printed}),
@@ -237,7 +238,8 @@ def _architecture_figure(c13: Results, timed: Results) -> Figure:
     seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
     label = "seconds per epoch of 50,000 images (logarithmic)"
     figures.accuracy_against_seconds(c13, ax, seconds=seconds, original=original.C13, label=label)
-    return style.title(figure, f"C13: {c13.experiment.question}", "Small: runs; large: their mean; rings: the report")
+    key = "Small: runs; large: their mean" + "; rings: the report" * (not c13.other_data)
+    return style.title(figure, f"C13: {c13.experiment.question}", key)
 
 
 def _architecture_table(c13: Results, timed: Results) -> pd.DataFrame:
@@ -246,7 +248,8 @@ def _architecture_table(c13: Results, timed: Results) -> pd.DataFrame:
         c13, ACCURACY, {name: accuracy for name, (accuracy, _) in printed.items()}, unit="%", scale=100
     )
     seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
-    costs = {"original, s per epoch": {name: cost for name, (_, cost) in printed.items()}, "here, s per epoch": seconds}
+    theirs = {} if c13.other_data else {"original, s per epoch": {name: cost for name, (_, cost) in printed.items()}}
+    costs = {**theirs, "here, s per epoch": seconds}
     return table.join(pd.DataFrame(costs).map("{:.1f}".format)).replace("nan", "—").fillna("—")
 
 

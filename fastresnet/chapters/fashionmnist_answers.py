@@ -104,9 +104,10 @@ def widths(f8: Results, timed: Results) -> Answer:
     images = max(record.data.train_images for record in f8.all_records if record.data)
     said = (
         f"The narrow network reaches 80 % after {seconds(reached[0])}, the wide one after {seconds(reached[1])}, with {images:,} "
-        f"images per epoch. In the report it was {seconds(printed[0])} and {seconds(printed[1])}, with "
-        f"{original.EPOCH_IMAGES['fashion-mnist']:,}."
+        f"images per epoch."
     )
+    if not f8.other_data:
+        said += f" In the report it was {seconds(printed[0])} and {seconds(printed[1])}, with {EPOCH:,}."
     return Answer(
         (f8, timed),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
@@ -125,8 +126,10 @@ def widths(f8: Results, timed: Results) -> Answer:
 
 def _width_figure(f8: Results) -> Figure:
     figure, (above, below) = style.panels(5.8, 2, sharey=True)
-    ours, theirs = figures.accuracy_by_epoch(f8, above), figures.original_epochs(original.F8_HALF, above)
-    figures.name_lines(above, {**ours, "the report, narrow": theirs["the report"]})
+    ends = figures.accuracy_by_epoch(f8, above)
+    if not f8.other_data:
+        ends["the report, narrow"] = figures.original_epochs(original.F8_HALF, above)["the report"]
+    figures.name_lines(above, ends)
     figures.name_lines(below, figures.accuracy_by_seconds(f8, below))
     for panel in (above, below):
         panel.axhline(100 * EASY, color=style.RULE, linewidth=1)
@@ -136,6 +139,8 @@ def _width_figure(f8: Results) -> Figure:
 def _seconds_table(f8: Results) -> pd.DataFrame:
     """Seconds of training until 80 % is first reached, the report's beside ours."""
     table = report.seconds_to(f8, EASY)
+    if f8.other_data:
+        return table
     theirs = {variant: f"{original.seconds_to(rows, EASY):.2f}" for variant, rows in PRINTED.items()}
     table.insert(0, "report, s", [theirs.get(variant, "not tried") for variant in table.index])
     return table

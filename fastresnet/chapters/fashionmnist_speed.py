@@ -93,7 +93,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("F8-time", "How long is an epoch of each at the report's scale?", _timed_widths(parameters)),
         ("N1", "What does a schedule buy the final model?", _schedules(parameters)),
     )
-    return tuple(Experiment(name, question, variants, parameters.seeds) for name, question, variants in asked)
+    return tuple(Experiment(name, question, variants, parameters.seeds, "fashion-mnist") for name, question, variants in asked)
 
 
 def _timed(

@@ -45,4 +45,4 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     )
     accurate = fast.with_changes(ARCHITECTURES["3x3 stem, no pool, quarter width"])
     question = "How far do the report's two final models get?"
-    return (Experiment("final", question, {"fast": fast, "accurate": accurate}, parameters.seeds),)
+    return (Experiment("final", question, {"fast": fast, "accurate": accurate}, parameters.seeds, "cifar10"),)

@@ -61,18 +61,19 @@ def steps_at_scale(answers: Mapping[str, Mapping[str, Answer]]) -> pd.DataFrame:
 
 def final_models(final: Results) -> Answer:
     """How accurate the report's two final models become."""
-    fast, accurate = (values(final, name, "test_accuracy") for name in ("fast", "accurate"))
+    ours = {name: values(final, name, "test_accuracy") for name in ("fast", "accurate")}
+    fast, accurate = ours.values()
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
-    said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}; the report prints "
+    said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}"
     images = max(record.data.train_images for record in final.all_records if record.data)
-    said += f"{mean(printed['fast'])} and {mean(printed['accurate'])}."
-    if not at_the_reports_scale(final):
+    said += "." if final.other_data else f"; the report prints {mean(printed['fast'])} and {mean(printed['accurate'])}."
+    if not final.other_data and not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     return Answer(
         (final,),
         original=beside(percent, printed),
-        here=beside(percent, {"fast": fast, "accurate": accurate}),
-        difference=f"{to_report(final, fast, *printed['fast'])}; {to_report(final, accurate, *printed['accurate'])}",
+        here=beside(percent, ours),
+        difference="; ".join(dict.fromkeys(to_report(final, sample, *printed[name]) for name, sample in ours.items())),
         summary=sentence(said, fast, accurate),
         verdicts=(more_accurate(final, "accurate", "fast"),),
         figure=partial(_final_figure, final),

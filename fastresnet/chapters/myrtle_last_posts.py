@@ -236,7 +236,7 @@ def ladder(m0: Results) -> Answer:
     """M0: every post shortens the way to one accuracy."""
     target = myrtle_page.common_target(m0)
     reached = in_percent(target, 0)
-    steps = myrtle_page.ladder(m0, target, original.M0_SECONDS)
+    steps = myrtle_page.ladder(m0, target, {} if m0.other_data else original.M0_SECONDS)
     first, *_, last = m0.records
     before, after = (myrtle_page.cost_to(m0, step, target) for step in (first, last))
     verdicts = [

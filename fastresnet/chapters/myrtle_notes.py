@@ -63,7 +63,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("M8h", "What does a moving average of the weights buy?", _neighbours(rungs, "moving average")),
         ("M8i", "What does averaging over the image and its mirror image at test time add?", _flips(parameters)),
     )
-    return tuple(Experiment(name, question, dict(variants), parameters.seeds) for name, question, variants in asked)
+    return tuple(Experiment(name, question, dict(variants), parameters.seeds, "cifar10") for name, question, variants in asked)
 
 
 def _neighbours(steps: Mapping[str, RunConfig], step: str) -> dict[str, RunConfig]:

@@ -4,7 +4,7 @@ A section of a chapter shows an answer. The table of a chapter, and that of the 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ from fastresnet.report.verdicts import Sample, Verdict
 from fastresnet.study import Results, Study
 
 Table: TypeAlias = pd.DataFrame | Styler
+_OTHER_DATA = "another data set"
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,11 @@ Questions = Mapping[str, tuple[Callable[..., Answer], tuple[str, ...]]]
 
 
 def answer(study: Study, questions: Questions, experiment: str) -> Answer:
-    """The answer to one experiment, from the records that a page shows."""
+    """The answer to one experiment, from the records that a page shows. Runs on another data set than the original's have no
+    figure of the original beside them."""
     answered, rests_on = questions[experiment]
-    return answered(*(study.best_recorded(each) for each in rests_on))
+    found = answered(*(study.best_recorded(each) for each in rests_on))
+    return replace(found, original=_OTHER_DATA) if found.results[0].other_data else found
 
 
 def sentence(text: str, *samples: Sample) -> str:
@@ -101,7 +104,9 @@ def points(one: Sample, other: Sample) -> str:
 
 def to_report(results: Results, ours: Sample, printed: float) -> str:
     """How far the mean of some accuracies lies above or below the one that the report prints, as text in percentage points.
-    Runs on fewer images than the report's are not compared."""
+    Runs on other images than the report's, or on fewer, are not compared."""
+    if results.other_data:
+        return _OTHER_DATA
     if not at_the_reports_scale(results):
         return "fewer images"
     change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
@@ -111,7 +116,9 @@ def to_report(results: Results, ours: Sample, printed: float) -> str:
 def at_the_reports_scale(results: Results) -> bool:
     """Whether all runs trained on the report's images, and on as many."""
     records = results.all_records
-    return all(record.data and record.data.train_images == EPOCH_IMAGES.get(record.config.data.name) for record in records)
+    return not results.other_data and all(
+        record.data and record.data.train_images == EPOCH_IMAGES.get(record.config.data.name) for record in records
+    )
 
 
 def times(one: Sample, other: Sample) -> str:

@@ -47,8 +47,8 @@ def provenance(results: Results) -> str:
 
 
 def brief(results: Results) -> str:
-    """Edition and scale of the runs shown, as one Markdown paragraph."""
-    return without_tags(f"*{results.edition} edition: {_scale(results)}.*")
+    """Edition and scale of the runs shown, and their data set if it is not the original's, as one Markdown paragraph."""
+    return without_tags(f"*{results.edition} edition{results.other_data and f' on {results.other_data}'}: {_scale(results)}.*")
 
 
 def _scale(results: Results) -> str:
@@ -73,7 +73,7 @@ def finding(results: Results, column: Measure) -> str:
     fewest, largest = (int(each) for each in (counts.where(counts > 0, counts.max()).min(), counts.max()))
     said = [f"Every run of {diverged} diverged."] * bool(diverged)
     if len(means) == 1:
-        said.insert(0, f"The only {most.split()[-1]} is {means.iloc[0]:.2f} {unit} (“{means.index[0]}”).")
+        said.insert(0, f"The only {most.partition(' ')[2]} is {means.iloc[0]:.2f} {unit} (“{means.index[0]}”).")
     elif len(means):
         count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
         said.insert(

@@ -69,6 +69,7 @@ def parts(results: Results) -> Figure:
 
 def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = ()) -> Figure:
     """Test and training accuracy by epoch, and the original's if it prints them."""
+    original = () if results.other_data else original
     figure, ax = style.panels(3.6)
     name_lines(ax, {**train_and_test_accuracy(results, ax), **original_epochs(original, ax)})
     key = "Full lines: test; dashed: training"
@@ -210,7 +211,7 @@ def accuracy_against_seconds(
         ax.plot([cost] * len(accuracy), accuracy, alpha=0.45, markersize=5, **mark)
         ax.plot(cost, accuracy.mean(), markersize=10, label=variant, **mark)
         theirs, their_cost = original.get(variant, (0.0, None))
-        if their_cost:
+        if their_cost and not results.other_data:
             ax.plot(their_cost, 100 * theirs, markersize=10, fillstyle="none", **mark)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -81,11 +81,16 @@ def steps_trained(record: RunRecord) -> int:
 def beside_original(
     results: Results, column: str, original: Mapping[str, str], *, unit: str, scale: float = 1.0, digits: int = 2
 ) -> pd.DataFrame:
-    """One row per variant: what the original prints, and mean ± standard deviation of a column of `Results.frame()` here."""
+    """One row per variant: what the original prints, if the runs have its data set, and mean ± standard deviation of a column of
+    `Results.frame()` here."""
+
+    def theirs(variant: str) -> dict[str, str]:
+        return {} if results.other_data else {f"original, {unit}": original.get(variant, "not printed")}
+
     return _table(
         {
             variant: {
-                f"original, {unit}": original.get(variant, "not printed"),
+                **theirs(variant),
                 f"here, {unit}": spread(scale * runs[column].astype(float), digits),
                 "runs": len(runs),
             }
@@ -113,7 +118,8 @@ _EPOCH_FIGURES = (
 
 def epochs_beside_original(results: Results, original: Mapping[str, Sequence[OriginalEpoch]]) -> pd.DataFrame:
     """One row per epoch that was run. For each variant: test accuracy, training accuracy and seconds, as the original prints them
-    and as mean ± standard deviation here. A figure that the original prints for no variant is left out."""
+    and as mean ± standard deviation here. A figure that the original prints for no variant is left out, and what it prints if the
+    runs have another data set."""
     epochs = results.epochs()
     printed = {
         variant: pd.DataFrame(rows, columns=OriginalEpoch._fields).set_index("epoch") for variant, rows in original.items()
@@ -121,7 +127,7 @@ def epochs_beside_original(results: Results, original: Mapping[str, Sequence[Ori
     shown = [figure for figure in _EPOCH_FIGURES if any(table[figure.original].notna().any() for table in printed.values())]
     columns = {}
     for variant, figure in product(results.records, shown):
-        if variant in printed:
+        if variant in printed and not results.other_data:
             theirs = figure.scale * printed[variant][figure.original]
             columns[variant, figure.label, "original"] = theirs.map("{:.2f}".format)
         ours = figure.scale * epochs[epochs["variant"] == variant].set_index("epoch")[figure.recorded]

@@ -24,6 +24,8 @@ class Experiment:
     question: str
     variants: Mapping[str, RunConfig]
     seeds: tuple[int, ...]
+    dataset: str | None = None
+    """Name of the data set of the original's figures; None if there are none."""
 
     def __repr__(self) -> str:
         return f"Experiment({self.id}: {self.question!r}, {len(self.variants)} variants, {len(self.seeds)} seeds)"
@@ -65,6 +67,12 @@ class Results:
     def all_records(self) -> list[RunRecord]:
         """The records of all variants, one variant after another."""
         return [record for records in self.records.values() for record in records]
+
+    @property
+    def other_data(self) -> str:
+        """Name of the data set if it is not that of the original's figures, which then say nothing of these runs; else ""."""
+        name = self.all_records[0].config.data.name
+        return name if self.experiment.dataset not in (None, name) else ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
