@@ -71,18 +71,19 @@ def made_up(config, seed, number, diverged):
     return record_of(config, *[accuracy] * epochs, norms=norms, seconds=1.0 + number, **fields)
 
 
-def study_of(name, experiments, seeds, diverged=()):
-    def best_recorded(experiment_id):
-        experiment = experiments[experiment_id]
-        records = {
-            variant: tuple(
-                made_up(config, seed, number, diverged == "all" or (diverged == "first" and number == 0)) for seed in seeds
-            )
-            for number, (variant, config) in enumerate(experiment.variants.items())
-        }
-        return Results(experiment, "cpu", records)
+def made_up_results(experiment, seeds, diverged="none"):
+    """Results of runs that never were: of those of the first variant, or of all, none has an end."""
+    records = {
+        variant: tuple(
+            made_up(config, seed, number, diverged == "all" or (diverged == "first" and number == 0)) for seed in seeds
+        )
+        for number, (variant, config) in enumerate(experiment.variants.items())
+    }
+    return Results(experiment, "cpu", records)
 
-    return SimpleNamespace(name=name, best_recorded=best_recorded)
+
+def study_of(name, experiments, seeds, diverged):
+    return SimpleNamespace(name=name, best_recorded=lambda each: made_up_results(experiments[each], seeds, diverged))
 
 
 @pytest.mark.parametrize(
