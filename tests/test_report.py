@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.records.record import StepSeconds
-from fastresnet.report import answers, claims, figures, page, selection, verdicts
+from fastresnet.report import answers, captions, claims, figures, page, selection, verdicts
 from fastresnet.report.answers import Answer
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.report.page import overview
@@ -93,6 +94,19 @@ def test_epochs_show_what_the_original_prints_of_any_variant(record):
     assert table["b", "test accuracy, %", "here"].tolist() == ["50.0", "60.0"]
     longer = report.epochs_beside_original(found, {"a": [OriginalEpoch(each, 0.51, train_accuracy=0.42) for each in (1, 2, 3)]})
     assert longer["a", "test accuracy, %", "here"].tolist() == ["50.0", "60.0"]  # the third was not run here
+
+
+def test_nothing_that_the_original_prints_stands_beside_runs_on_another_data_set(record):
+    found = results_of(a=[changed(record, accuracies=[0.5])])
+    other = replace(found, experiment=replace(found.experiment, dataset="fashion-mnist"))
+    rows = [OriginalEpoch(1, 0.51)]
+    assert list(report.beside_original(other, "test_accuracy", {"a": "51"}, unit="%").columns) == ["here, %", "runs"]
+    assert [column for *_, column in report.epochs_beside_original(other, {"a": rows}).columns] == ["here"]
+    assert [len(figures.train_and_test(each, original=rows).axes[0].texts) for each in (found, other)] == [2, 1]  # named lines
+    assert answers.to_report(other, [0.5], 0.51) == "another data set"
+    assert captions.brief(other).startswith("*cpu edition on fashion-sample: 120 ")
+    assert captions.brief(found).startswith("*cpu edition: 120 ")
+    plt.close("all")
 
 
 def test_timed_runs_are_extrapolated_from_the_parts_of_their_steps(record):
