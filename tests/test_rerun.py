@@ -103,6 +103,12 @@ def test_other_data_set_brings_its_channels_and_classes():
     assert {(run.config.model.num_classes, run.config.model.in_channels) for run in runs} == {(10, 3)}
 
 
+def test_data_set_that_no_chapter_knows_is_refused_with_those_that_it_does():
+    for name in ("folder:photographs", "cifar"):
+        line = refused(command_here("chapter", "run", "cifar10_accuracy", "-p", f"dataset={name}", "--dry-run"))
+        assert f"dataset: no data set '{name}' for a chapter; allowed: fashion-mnist, cifar10" in line
+
+
 def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_path):
     done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
     assert done.returncode == 0

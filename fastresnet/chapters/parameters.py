@@ -23,6 +23,12 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
 Seeds = Annotated[tuple[Seed, ...], Some, AfterValidator(_distinct)]
 
 
+def _named(dataset: str) -> str:
+    if dataset not in SPECS:
+        raise ValueError(f"no data set {dataset!r} for a chapter; allowed: {', '.join(SPECS)}")
+    return dataset
+
+
 class EditionParameters(Frozen):
     """What every chapter's parameters say of its edition and of a re-run. The text below each is its comment in the notebook."""
 
@@ -43,7 +49,7 @@ class ChapterParameters(EditionParameters):
 
     precision: Precision = "fp32"
     """Number format of the training steps."""
-    dataset: str
+    dataset: Annotated[str, AfterValidator(_named)]
     """Name of the data set."""
     test_images: PositiveInt | None = None
     """Test images to evaluate on; None takes the whole test set."""
@@ -58,9 +64,9 @@ class ChapterParameters(EditionParameters):
 
     @property
     def shape(self) -> dict[str, Any]:
-        """The channels and classes of the data set, as a network's configuration names them; empty for an unknown data set."""
-        spec = SPECS.get(self.dataset)
-        return {"in_channels": spec.channels, "num_classes": spec.num_classes} if spec else {}
+        """The channels and classes of the data set, as a network's configuration names them."""
+        spec = SPECS[self.dataset]
+        return {"in_channels": spec.channels, "num_classes": spec.num_classes}
 
 
 def workers_name(number: int) -> str:
