@@ -234,9 +234,10 @@ def report_verdict(results: Mapping[str, Results]) -> str:
     finals = report_finals(results)
     verdicts = target_verdicts({name: final.recipe for name, final in finals.items()}).verdicts
     reached, times = sum(verdict.outcome == "yes" for verdict in verdicts), [final.times for final in finals.values()]
+    count = f"all {reached}" if reached == len(finals) else f"{reached} of the {len(finals)}"
     return (
-        f"Two processor cores reach {reached} of the report's {len(finals)} accuracies, {min(times):.0f} to {max(times):.0f} "
-        "times sooner than its graphics card did."
+        f"Two processor cores reach {count} accuracies of the report's, {min(times):.0f} to {max(times):.0f} times sooner than "
+        "its graphics card did."
     )
 
 
