@@ -231,7 +231,10 @@ def test_whitened_network_is_prepared_from_the_first_images_of_any_batches():
     model = fr.SpeedNet(fr.SpeedNetConfig(widths=(8, 16), num_classes=3, whitening_images=50))
     fr.fit(model, [(images[start : start + 30], labels[start : start + 30]) for start in (0, 30, 60)], epochs=1)
     half = len(model.stem.weight) // 2
-    assert torch.equal(model.stem.weight[:half], whitening_filters(images[:50], model.config.patch)[:half])
+    filters = model.stem.weight[:half].clone()
+    assert torch.equal(filters, whitening_filters(images[:50], model.config.patch)[:half])
+    fr.fit(model, [(images.flip(3)[:30], labels[:30])], epochs=1)  # trained on: other filters would undo what it learned
+    assert torch.equal(model.stem.weight[:half], filters)
 
 
 def test_batches_that_can_be_gone_through_only_once_are_refused():

@@ -25,6 +25,7 @@ class DavidNet(nn.Module):
     def __init__(self, config: DavidNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.prepared = False
         first, *widths = config.widths
         whitened = config.in_channels * _PATCH**2
         self.whitening = conv(config.in_channels, whitened, _PATCH) if config.whitened else nn.Identity()
@@ -61,6 +62,7 @@ class DavidNet(nn.Module):
         """Sets the whitening filters, if there are any. `first_images(n)` returns normalised training images [n, C, H, W]."""
         if isinstance(self.whitening, nn.Conv2d):
             self.whitening.weight.copy_(whitening_filters(first_images(_WHITENING_IMAGES), _PATCH))
+        self.prepared = True
 
 
 class Layer(nn.Module):

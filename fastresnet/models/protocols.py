@@ -19,6 +19,9 @@ class Freezable(Protocol):
 class Prepared(Protocol):
     """A network that is initialised from training images before its first step."""
 
+    prepared: bool
+    """Whether that has been done, or weights were loaded: another set of images would replace what was learned on."""
+
     def prepare(self, first_images: Callable[[int], Tensor]) -> None:
         """Initialises weights from data. `first_images(n)` returns the first n training images, normalised [n, C, H, W]."""
         ...

@@ -27,6 +27,7 @@ class SpeedNet(nn.Module):
     def __init__(self, config: SpeedNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.prepared = False
         self.stem = Stem(config)
         in_channels = config.num_patch_filters
         groups = []
@@ -59,6 +60,7 @@ class SpeedNet(nn.Module):
             filters = whitening_filters(first_images(config.whitening_images), config.patch, config.patch_stride)
             kept = filters[: config.num_patch_filters // 2]
             self.stem.weight.copy_(torch.cat([kept, -kept]))
+        self.prepared = True
 
 
 class Stem(nn.Conv2d):

@@ -63,7 +63,7 @@ def fit(
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
     with trusted_threads(model, chosen):
-        if isinstance(model, Prepared):
+        if isinstance(model, Prepared) and not model.prepared:
             with timer.phase("train"):
                 model.prepare(batches.first_images)
         identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}-{_digest(model, batches)}"

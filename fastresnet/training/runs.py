@@ -97,7 +97,7 @@ def train(
     shown = progress and group.is_first
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
     with trusted_threads(model, run.device), _causes_named(config), closing(bar) if bar else nullcontext():
-        if isinstance(model, Prepared) and not start:
+        if isinstance(model, Prepared) and not model.prepared:
             with run.timer.phase("train"):  # looking at the training images counts as training
                 model.prepare(batches.first_images)
         measured = measure_before(config.train.measure, model, batches)
