@@ -144,9 +144,13 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
     large, *smaller = c11.records
     best = most_accurate(c11, besides=large)
     ours, theirs = (values(c11, variant, ACCURACY) for variant in (best, large))
+    ends = {variant: values(c11, variant, ACCURACY) for variant in c11.records}
+    by_accuracy = dict(sorted(ends.items(), key=lambda end: -pd.Series(end[1], dtype=float).mean()))
     after_steps = [values(in_equal_steps, variant, ACCURACY) for variant in (large, *smaller[-1:])]
     at_scale = dict(zip(c11.records, timed.records, strict=False))  # batches of the same place have the report's sizes there
-    question = f"After as many steps, on more images, is “{large}” more accurate than “{smaller[-1] if smaller else ''}”?"
+    question = (
+        f"After equally many steps, which see more images, is “{large}” more accurate than “{smaller[-1] if smaller else ''}”?"
+    )
     verdicts = (
         more_accurate(c11, best, large),
         difference(question, f"“{large}” is {{}} {{more|less}} accurate", after_steps[0], after_steps[-1] if smaller else []),
@@ -157,10 +161,10 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
         original="smaller better, 10.76 for 11.05 s",
         here=beside(percent, {best: ours, large: theirs}),
         difference=points(ours, theirs),
-        summary=sentence(f"After equal epochs “{best}” ends at {mean(ours)} and “{large}” at {mean(theirs)}.", ours, theirs),
+        summary=sentence(f"Accuracy after equal epochs: {beside(mean, by_accuracy)}.", ours, theirs),
         verdicts=verdicts,
         figure=partial(_batch_figure, c11, in_equal_steps),
-        tables=(_table(c11), report.summary(timed).drop(columns="test accuracy, %")),  # these runs are a few steps
+        tables=(_table(c11), report.summary(timed)[["images per second", "runs"]]),  # these runs are a few steps
     )
 
 
@@ -220,7 +224,9 @@ def architectures(c13: Results, timed: Results) -> Answer:
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
     printed = [original.C13[best][0]] if best else []
     theirs = f"; the report prints {mean(printed)} and {mean([original.C13['base'][0]])}" * (not c13.other_data)
-    said = f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs}."
+    here = most_accurate(c13, besides="")
+    said = f"“{here}” does best here, with {mean(values(c13, here, ACCURACY))}. " * (here != best)
+    said += f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs}."
     return Answer(
         (c13, timed),
         original=beside(percent, {best: printed}),

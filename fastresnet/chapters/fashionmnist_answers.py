@@ -54,10 +54,13 @@ def image_sizes(f4: Results, timed: Results) -> Answer:
     """F4: in the report, 48 pixels were fastest, and accuracy was unsteady at 24."""
     answer = _timed(timed, "48 x 48", "24 x 24", "48 fastest, 24 unsteady", quicker(timed, "48 x 48", "24 x 24"))
     question = "Does test accuracy jump more from epoch to epoch at *24 x 24* than at *48 x 48*?"
+    small, large = (values(f4, size, "test_accuracy") for size in ("24 x 24", "48 x 48"))
+    ends = sentence(f" Accuracy ends at {mean(small)} with 24 x 24 pixels, at {mean(large)} with 48 x 48.", small, large)
     unsteady = difference(question, "It jumps {} {more|less}", jumps(f4, "24 x 24"), jumps(f4, "48 x 48"))
     return replace(
         answer,
         results=(f4, timed),
+        summary=answer.summary + ends,
         verdicts=(*answer.verdicts, unsteady),
         figure=partial(_image_size_figure, f4, timed),
         tables=(*answer.tables, report.beside_original(f4, "test_accuracy", {}, unit="%", scale=100)),

@@ -236,8 +236,8 @@ def report_verdict(results: Mapping[str, Results]) -> str:
     reached, times = sum(verdict.outcome == "yes" for verdict in verdicts), [final.times for final in finals.values()]
     count = f"all {reached}" if reached == len(finals) else f"{reached} of the {len(finals)}"
     return (
-        f"Two processor cores reach {count} accuracies of the report's, {min(times):.0f} to {max(times):.0f} times sooner than "
-        "its graphics card did."
+        f"Two processor cores reach {count} accuracies for which the report prints a time, {min(times):.0f} to {max(times):.0f} "
+        "times sooner than its graphics card did."
     )
 
 
@@ -246,11 +246,9 @@ def report_finding(results: Mapping[str, Results]) -> str:
     recipe."""
     if len(report_finals(results)) < len(REPORT_FINALS):
         return ""
-    others = [f"{peer} to {target(name)}" for name, found in recipes_in(results).items() if (peer := _peer(found))]
-    return (
-        f"**In short.** {report_verdict(results)} On the same kind of processor, peers take so many times as long as we do: "
-        f"{', '.join(others)}."
-    )
+    peers = {name: _peer(found).partition(" ") for name, found in recipes_in(results).items()}
+    others = [f"{ratio} times as long to {target(name)} {who}" for name, (ratio, _, who) in peers.items() if ratio]
+    return f"**In short.** {report_verdict(results)} On the same kind of processor, a peer takes {', '.join(others)}."
 
 
 def _peer(found: Results) -> str:
@@ -322,4 +320,4 @@ def growth_finding(results: Results) -> str:
     grown = [
         f"{medians[what, factor] / once:.1f} times as long with {factor} times the {what}" for what, factor in largest.items()
     ]
-    return f"**Finding.** An epoch takes {', '.join(grown)} (medians)."
+    return f"**Finding.** Compared with one epoch as it is, an epoch takes {', '.join(grown)} (medians)."

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from statistics import fmean
 
 import pandas as pd
 
@@ -137,7 +136,7 @@ def constants(m7a: Results) -> Answer:
         here=beside(percent, {"no norm": without, "batch norm": normed}),
         difference=points(without, normed),
         summary=sentence(
-            f"Without batch norm {mean(without)} of the last activation are a constant, with it {mean(normed)}.", without, normed
+            f"Without batch norm {mean(without)} of the last activation is constant, with it {mean(normed)}.", without, normed
         ),
         verdicts=verdicts,
         figure=partial(myrtle_figures.constants, m7a),
@@ -155,7 +154,7 @@ def stable_rates(m7b: Results) -> Answer:
         (m7b,),
         original="a stress test",
         here=f"batch norm {median_of(normed)}, no norm {median_of(without)}",
-        difference=times_as(pd.Series(normed, dtype=float).median(), pd.Series(without, dtype=float).median()),
+        difference=times_as(normed, without),
         summary=sentence(
             f"The highest rate that trains is {median_of(normed)} with batch norm and {median_of(without)} without it (medians).",
             normed,
@@ -187,7 +186,7 @@ def curvatures(m7c: Results) -> Answer:
         (m7c,),
         original="10 to 100 times smaller",
         here="; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
-        difference=times_as(means["without batch norm"], means["with batch norm"]),
+        difference=times_as(others["without batch norm"], calm),
         summary=sentence(f"The largest eigenvalue is {said}.", *samples.values()),
         verdicts=verdicts,
         figure=partial(myrtle_figures.eigenvalues, m7c, spectra),
@@ -199,7 +198,11 @@ def price_of_norm(m7d: Results) -> Answer:
     """M7d: batch norm is slow and fails for small batches."""
     whole, *_, smallest, without = m7d.records
     verdicts = (sooner(m7d, without, whole), more_accurate(m7d, whole, smallest, margin=0.01))
-    return by_accuracy(m7d, whole, smallest, "in words", verdicts, tables=(with_fastest_epoch(report.generalisation(m7d), m7d),))
+    answer = by_accuracy(
+        m7d, whole, smallest, "in words", verdicts, tables=(with_fastest_epoch(report.generalisation(m7d), m7d),)
+    )
+    ends = {variant: values(m7d, variant, ACCURACY) for variant in m7d.records}
+    return replace(answer, summary=sentence(f"Accuracy at the end: {beside(mean, ends)}.", *ends.values()) or answer.summary)
 
 
 def augmentation(m8a: Results) -> Answer:
@@ -219,7 +222,8 @@ def pool_first(m8b: Results, timed: Results) -> Answer:
 def trick(results: Results, *, published: str) -> Answer:
     """M8c to M8h: with the trick, the network is more accurate after the same epochs."""
     before, after = results.records
-    return by_accuracy(results, after, before, published, (more_accurate(results, after, before),))
+    figure, tables = partial(figures.dots, results), (report.generalisation(results),)
+    return by_accuracy(results, after, before, published, (more_accurate(results, after, before),), figure=figure, tables=tables)
 
 
 def flip_averaging(m8i: Results) -> Answer:
@@ -251,10 +255,9 @@ def ladder(m0: Results) -> Answer:
     ]
     tenth = f"To {reached}, does “{last}” need less than a tenth of the seconds?"
     verdicts.append(ratio(tenth, "It needs {} as many", after["seconds"], before["seconds"], below=0.1))
-    ours = [seconds(sample["seconds"].dropna().tolist()) for sample in (before, after)]
-    costs = {step: myrtle_page.cost_to(m0, step, target)["seconds"].dropna().tolist() for step in m0.records}
-    soonest = min((step for step in costs if costs[step]), key=lambda step: fmean(costs[step]), default=first)
-    least = seconds(costs[soonest])
+    medians = steps["seconds"].dropna()
+    ours = [seconds(medians[medians.index == step].tolist()) for step in (first, last)]
+    soonest = str(medians.idxmin()) if len(medians) else first
     shown = {"epochs": "{:.0f}", "seconds": "{:.1f}", "TFLOP": "{:.3f}", "published seconds": "{:.1f}"}
     return Answer(
         (m0,),
@@ -263,7 +266,7 @@ def ladder(m0: Results) -> Answer:
         difference=times(after["seconds"].tolist(), before["seconds"].tolist()),
         summary=sentence(
             f"{reached} accuracy takes {ours[0]} with the first network and {ours[1]} after all steps; it takes least after "
-            f"“{soonest}”, {least}.",
+            f"“{soonest}”, {medians.min():.1f} s (medians).",
             before["seconds"],
             after["seconds"],
         ),

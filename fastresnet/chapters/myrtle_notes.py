@@ -21,7 +21,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     bones = backbones(parameters)
     asked: tuple[tuple[str, str, Mapping[str, RunConfig]], ...] = (
         ("M0", "What does each step of the series buy?", rungs),
-        ("M1a", "Does a norm and activation repeated at the start of each layer help?", _repeated_norm(parameters)),
+        ("M1a", "Can the norm and activation repeated at the start of each layer go?", _repeated_norm(parameters)),
         ("M1a-time", "How long is an epoch with it, and without?", _all_timed(_repeated_norm(parameters), parameters)),
         ("M1b", "How much time goes into reading and preparing images?", _loaders(parameters, parameters.m1b_workers)),
         (
@@ -183,7 +183,9 @@ def _cutouts(parameters: Parameters) -> dict[str, RunConfig]:
 
 def _residuals(parameters: Parameters) -> dict[str, RunConfig]:
     return {
-        "layers " + ", ".join(map(str, layers)) if layers else "none": base(parameters, {"residuals": layers})
+        f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}" if layers else "none": base(
+            parameters, {"residuals": layers}
+        )
         for layers in ((), *parameters.m4d_residuals)
     }
 

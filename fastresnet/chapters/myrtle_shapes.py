@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -24,9 +25,9 @@ def median_of(sample: Sample) -> str:
     return "none" if pd.isna(median) else f"{median:g}"
 
 
-def times_as(one: float, other: float) -> str:
-    """A quotient as "1.5 times"; a dash if it is not known."""
-    times = one / other
+def times_as(one: Sample, other: Sample) -> str:
+    """Quotient of two geometric means, by which verdicts judge, as "1.5 times"; a dash if it is not known."""
+    times = np.exp(np.log(pd.Series(one, dtype=float)).mean() - np.log(pd.Series(other, dtype=float)).mean())
     return "—" if pd.isna(times) else f"{times:.{0 if times >= 10 else 1}f} times"
 
 

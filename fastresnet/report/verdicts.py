@@ -207,7 +207,7 @@ class _Test:
             return Verdict(question, "points to yes" if outcome == "yes" else "points to no", said, "")
         said = f"{found}; {self.counts}).{left_out}"
         if outcome == "cannot tell" and (self.lower > 0 or self.upper < 0):
-            said += " Which way it goes is clear, whether by enough is not."
+            said += " That there is a difference is clear; whether it is large enough is open."
         if outcome == "cannot tell":
             said += f" {self._would_take(missed)}"
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
