@@ -15,7 +15,8 @@ class UserError(ValueError):
 
 
 class MachineFault(RuntimeError):
-    """A fault of what surrounds a run, such as too little shared memory. It says nothing about the run, so no study records it.
+    """A fault of the machine or operating system, such as too little shared memory. It says nothing about the run, so no study
+    records it.
 
     The command line prints the message on one line and exits with code 1.
     """

@@ -88,7 +88,7 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def _is_made(file: Path, made_from: str) -> bool:
-    """Whether a file was made from what a digest stands for."""
+    """Whether a file exists and was made from the inputs with the digest `made_from`."""
     note = _note_of(file)
     return file.exists() and note.exists() and note.read_text() == made_from
 

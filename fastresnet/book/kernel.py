@@ -57,7 +57,7 @@ def own_kernel() -> Iterator[dict[str, Any]]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The kernel's variables. Of what the libraries write, only matplotlib's list of fonts is kept from run to run."""
+    """The kernel's environment variables. Of what the libraries write, only matplotlib's list of fonts is kept between runs."""
     (folder / "matplotlibrc").touch()
     fonts = usable_cache("matplotlib", "matplotlib lists its fonts in every chapter anew") or folder
     own = {"IPYTHONDIR": folder, "MATPLOTLIBRC": folder, "MPLCONFIGDIR": fonts}

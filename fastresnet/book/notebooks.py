@@ -161,7 +161,7 @@ def _partial(output: Place) -> Path:
 
 
 def _literal(path: Path) -> str:
-    """A path as papermill takes it, which fills in what stands in braces."""
+    """A path as text with its braces doubled, since papermill treats them as placeholders."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 

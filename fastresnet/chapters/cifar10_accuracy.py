@@ -66,7 +66,7 @@ def _at_maxima(config: RunConfig, maxima: Iterable[float]) -> Variants:
 
 
 def _timed(variants: Variants, parameters: Parameters) -> Variants:
-    """The variants in three short epochs; the fastest of these tells the time of a whole epoch."""
+    """The variants cut to three short epochs; the fastest of the three gives the seconds of a full epoch."""
     return {
         name: config.with_changes(
             {
@@ -145,8 +145,8 @@ def _flips(parameters: Parameters) -> Variants:
 
 
 def _moved_once_an_epoch(parameters: Parameters) -> Variants:
-    """The report's variant of C9 as intended, and with a schedule that takes one step per epoch. That schedule stays within
-    its warm-up."""
+    """C9's variant as the report intended it, with the schedule stepped once per training step, and stepped once per epoch. The
+    latter schedule stays within its warm-up."""
     *_, meant = _flips(parameters).values()
     images = parameters.train_images or SPECS[parameters.dataset].num_train
     steps = round(parameters.epochs * math.ceil(images / parameters.batch_size))

@@ -122,7 +122,7 @@ def one_cycle(max_lr: float) -> OneCycle:
 
 
 def base(parameters: Parameters) -> RunConfig:
-    """The network of half width under plain SGD, from which C1 starts."""
+    """Configuration from which C1 starts: the half-width network, trained by plain SGD."""
     return RunConfig(
         data=DataConfig(
             name=parameters.dataset,
@@ -141,7 +141,7 @@ def base(parameters: Parameters) -> RunConfig:
 
 
 def every(epochs: int, parameters: Parameters) -> dict[str, object]:
-    """A change that evaluates once in so many epochs, unless the parameters say how often."""
+    """The change that sets `evaluate_every` to `epochs`, or to the parameters' own value if they have one."""
     return {"train.evaluate_every": parameters.evaluate_every or epochs}
 
 

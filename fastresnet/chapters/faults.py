@@ -1,4 +1,7 @@
-"""The fault matrix: which faults hit the library, how often, and how often it held. `make faults` writes it. Free of torch."""
+"""The fault matrix: which faults were injected, how often, and in how many cases the library did what it promises.
+
+`make faults` writes it. Does not import torch.
+"""
 
 from pathlib import Path
 

@@ -72,13 +72,13 @@ GROWTH = {"epochs": (1, 2, 4, 8, 16), "images": (2, 4, 8, 16), "width": (2, 4, 8
 """Factors on each quantity in the growth runs. Factor 1 stands only once, since it is the same run for all three."""
 
 UP_TO = "cpu"
-"""The strongest edition that the page shows in place of the quick one. It tells of graphics cards in a section of their own."""
+"""The largest edition that the page shows in place of the quick one. It tells of graphics cards in a section of their own."""
 
 SAMPLES = {"fashion-mnist": "fashion-sample", "cifar10": "cifar10-standin"}
 
 
 class Ablated(Frozen):
-    """A recipe, the names of the `ABLATIONS` to run of it, and their seeds."""
+    """A recipe, the names of its ablations (keys of `ABLATIONS`), and their seeds."""
 
     recipe: RecipeName
     changes: Annotated[tuple[str, ...], Some]

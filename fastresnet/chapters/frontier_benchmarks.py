@@ -97,8 +97,8 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
 
 
 def peer_of(recipe: str, processor: str) -> str:
-    """How many times as long as a recipe the tutorial takes on a kind of processor, or else another peer, and which it is; "" if
-    none was timed there."""
+    """Ratio of a peer's time to a recipe's on a kind of processor, with the peer's name, as text: `3.2 (tutorial)`; "" if none
+    was timed. The tutorial comes before other peers."""
     table = peers(names())
     found = table[(table["recipe"] == recipe) & (table["machine"] == _brief(processor))]
     first = found.sort_values("peer", key=lambda peer: peer != "tutorial", kind="stable").head(1)
@@ -106,8 +106,8 @@ def peer_of(recipe: str, processor: str) -> str:
 
 
 def shown(kind: str) -> str:
-    """HTML of a table of peers for each machine, and of a fold with everything that was measured. The benchmarks are those whose
-    names begin with `kind`, "cpu" or "gpu"."""
+    """HTML of a table of peers for each machine, and of a collapsible section with everything that was measured. The benchmarks
+    are those whose names begin with `kind`, "cpu" or "gpu"."""
     records = [name for name in names() if name.startswith(kind)]
     best = "".join(
         f"<p><strong>{escape(str(machine))}</strong></p>{table.drop(columns='machine').to_html(index=False)}"
@@ -148,7 +148,7 @@ def parts_finding(record: str, recipe: str) -> str:
 
 
 def _brief(machine: str) -> str:
-    """A machine's name without marks and words that all of a maker's names have."""
+    """A machine's name without "(R)", "Intel", "NVIDIA" and "Processor"."""
     return re.sub(r"\(R\)|\bIntel\b|\bProcessor\b|\bNVIDIA\b", "", machine).replace("  ", " ").strip()
 
 

@@ -18,7 +18,7 @@ _LIFT = 0.25  # share of a cell's height: its number stands above the line throu
 
 
 def recall(results: Results) -> Figure:
-    """Loss on the images of the last epoch after it, in ten parts from the first seen to the last."""
+    """Loss of the trained network on each tenth of the last epoch's images, in the order in which it saw them."""
     figure, ax = style.panels(3.8)
     _by_place(myrtle_page.measured(results, "recall"), ax, label="tenth of the last epoch, first seen to last", value="loss")
     return _titled(figure, results)
@@ -33,7 +33,7 @@ def backbones(results: Results) -> Figure:
 
 
 def surfaces(results: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> Figure:
-    """Rows of `myrtle_page.settings`: accuracy over rate and weight decay, and over rate and momentum."""
+    """Plots accuracy over rate and weight decay, and over rate and momentum, from rows of `myrtle_page.settings`."""
     figure, (above, below) = style.panels(6.0, 2)
     surface(decays, "weight_decay", above, label="weight decay")
     surface(momenta, "gain", below, label="1 / (1 - momentum)")
@@ -50,7 +50,7 @@ def constants(results: Results) -> Figure:
 
 
 def _by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
-    """Rows of `myrtle_page.measured`: values against their place, such as a layer's depth; mean and range of the seeds."""
+    """Plots mean and range over the seeds against place, such as a layer's depth, from rows of `myrtle_page.measured`."""
     for (variant, rows), mark in zip(values.groupby("variant", sort=False), styles(), strict=False):
         spread = rows.groupby("place")["value"].agg(["mean", "min", "max"])
         ax.plot(spread["mean"], label=variant, markersize=4, **mark)
@@ -69,7 +69,8 @@ def _by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bo
 
 
 def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -> Axes:
-    """Rows of `myrtle_page.measured` against depth: absolute means of the channels (full lines) and deviations (dashed)."""
+    """Plots absolute means of the channels (full lines) and their deviations (dashed) against depth, from rows of
+    `myrtle_page.measured`."""
     for (variant, rows), colour in zip(means.groupby("variant", sort=False), COLOURS, strict=False):
         others = deviations[deviations["variant"] == variant]
         for part, name, dash in ((rows, "mean", "-"), (others, "standard deviation", "--")):
@@ -82,8 +83,8 @@ def channels_by_depth(means: pd.DataFrame, deviations: pd.DataFrame, ax: Axes) -
 
 
 def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
-    """Rows of `myrtle_page.measured` against depth: share of the activations' mean square that is constant per channel. A line
-    shows the share that a ReLU leaves for standard normal values."""
+    """Plots the share of the activations' mean square that is constant per channel against depth, from rows of
+    `myrtle_page.measured`. A line shows the share that a ReLU leaves for standard normal values."""
     _by_place(shares, ax, label="depth, in activations", value="constant share")
     ax.axhline(1 / np.pi, color=RULE, linewidth=0.8)
     ax.annotate("1 / π", (1.0, 1 / np.pi), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8)
@@ -92,8 +93,8 @@ def constant_share_by_depth(shares: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def eigenvalues(results: Results, spectra: pd.DataFrame) -> Figure:
-    """Rows of `myrtle_page.measured`: magnitude of the leading eigenvalues against their rank. Each is a dot, hollow if negative,
-    and a line goes through the means of the seeds."""
+    """Plots the magnitude of the leading eigenvalues against their rank, from rows of `myrtle_page.measured`. Each is a dot,
+    hollow if negative, and a line goes through the means of the seeds."""
     figure, ax = style.panels(3.8)
     for (variant, rows), mark in zip(spectra.groupby("variant", sort=False), styles(), strict=False):
         sizes = rows["value"].abs()
@@ -125,8 +126,8 @@ def weight_norms(results: Results) -> Figure:
 
 
 def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
-    """Rows of `myrtle_page.settings`: final test accuracy against learning rate. There is one line per group through the means,
-    one dot per run, and a cross at the level of chance per diverged run."""
+    """Plots final test accuracy against learning rate, from rows of `myrtle_page.settings`. There is one line per group through
+    the means, one dot per run, and a cross at the level of chance per diverged run."""
     figure, ax = style.panels(3.4)
     for (group, rows), mark in zip(runs.groupby("group", sort=False), styles(), strict=False):
         accuracy = (100 * rows["accuracy"]).fillna(CHANCE)
@@ -144,8 +145,9 @@ def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
 
 
 def surface(runs: pd.DataFrame, other: str, ax: Axes, *, label: str) -> Axes:
-    """Rows of `myrtle_page.settings`: mean test accuracy over learning rate and another setting, on logarithmic axes, with a
-    number per cell and lines of constant product. A cell whose runs all diverged has no colour."""
+    """Plots mean test accuracy over learning rate and the setting `other`, on logarithmic axes, from rows of
+    `myrtle_page.settings`. There is a number per cell and lines of constant product; a cell whose runs all diverged has no
+    colour."""
     cells = (100 * runs.groupby([other, "lr"])["accuracy"].mean()).unstack()
     xs, ys = np.log2(cells.columns.to_numpy(float)), np.log2(cells.index.to_numpy(float))
     drawn = ax.pcolormesh(_edges(xs), _edges(ys), cells.to_numpy(), cmap="Blues")
@@ -178,8 +180,9 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 
 def ladder(results: Results, steps: pd.DataFrame, target: float) -> Figure:
-    """Rows of `myrtle_page.ladder`: seconds and operations to the target after each step, and published seconds, each over its
-    value at the first step, on a logarithmic axis. A step has no point if half of its runs never reach the target."""
+    """Plots seconds and operations to the target after each step, and published seconds, from rows of `myrtle_page.ladder`. Each
+    is divided by its value at the first step; the axis is logarithmic. A step has no point if half of its runs never reach the
+    target."""
     figure, ax = style.panels(4.6)
     columns = {"seconds": "seconds, here", "TFLOP": "operations, here", "published seconds": "seconds, published"}
     for (column, name), mark in zip(columns.items(), styles(), strict=False):

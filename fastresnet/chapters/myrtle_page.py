@@ -143,7 +143,8 @@ def forgetting(results: Results, variant: str) -> list[float]:
 
 
 def spectra(results: Results) -> pd.DataFrame:
-    """Rows of `measured` for the leading eigenvalues: all networks in training mode, then those with batch norm also frozen."""
+    """Rows of `measured` for the leading eigenvalues: of all networks in training mode, then of those with batch norm, its
+    statistics frozen."""
     frozen = measured(results, "eigenvalues_frozen")
     models = {variant: record.config.model for variant, (record, *_) in results.records.items()}
     with_norm = [name for name, model in models.items() if isinstance(model, DavidNetConfig) and model.norm.kind != "none"]

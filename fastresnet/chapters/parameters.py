@@ -30,7 +30,8 @@ def _named(dataset: str) -> str:
 
 
 class EditionParameters(Frozen):
-    """What every chapter's parameters say of its edition and of a re-run. The text below each is its comment in the notebook."""
+    """Parameters of every chapter that name its edition and say what a re-run changes. The text below each is its comment in the
+    notebook."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -70,5 +71,5 @@ class ChapterParameters(EditionParameters):
 
 
 def workers_name(number: int) -> str:
-    """Name of the variant that prepares its batches in so many other processes."""
+    """Name of the variant that prepares its batches in `number` worker processes."""
     return f"{number} worker{'' if number == 1 else 's'}"

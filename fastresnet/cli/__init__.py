@@ -72,8 +72,7 @@ def main(commands: typer.Typer | None = None) -> None:
 
 
 def _open_streams() -> None:
-    """Lets any text be printed. A closed stream discards it; one for few characters, as of an ASCII terminal, shows the codes of
-    the others."""
+    """Makes printing safe: a closed stdout or stderr discards text, and characters that it cannot encode are escaped."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: PTH123, SIM115  # open until the process ends
         if isinstance(stream, io.TextIOWrapper):

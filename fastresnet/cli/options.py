@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _assignments(texts: list[str] | None) -> list[str] | None:
-    """Raises UserError unless all are KEY=VALUE: before the command line complains of a VALUE that stands alone."""
+    """Raises UserError unless every text is KEY=VALUE, before the command line calls a stray VALUE an unexpected argument."""
     from fastresnet.config.parsing import parse_assignments
 
     parse_assignments(texts or [])

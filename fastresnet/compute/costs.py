@@ -113,7 +113,7 @@ def energy_joules(device: torch.device) -> float | None:
 
 
 def energy_of(work: Callable[[], T], device: torch.device) -> tuple[T, float | None]:
-    """Calls `work`. Returns its result and the joules that the GPU used meanwhile, or None if there is no counter."""
+    """Calls `work`; returns its result and the joules that the GPU used meanwhile, or None without an energy counter."""
     before = energy_joules(device)
     result = work()
     after = energy_joules(device)

@@ -94,7 +94,7 @@ def concurrently(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 def prefetched(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yields the batches unchanged. On a GPU they are made on a separate stream, so that none waits for the previous step."""
+    """Yields the batches, made on a separate CUDA stream on a GPU, so that none waits for the previous step."""
     if device.type != "cuda":
         yield from batches
         return

@@ -53,7 +53,7 @@ def in_double(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def trusted_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Runs the block on one thread, with a warning, if several threads would be unreliable; else on all threads.
+    """Runs the block on one thread, with a warning, if torch's multithreaded convolutions are unreliable for a network as narrow.
 
     On a processor with two threads, torch 2.13's convolutions of four channels give gradients that differ from run to run, or
     never return: seen with 4 to 8 channels, 1x1 kernels, stride 2 and channels_last. Later versions are not trusted, either.

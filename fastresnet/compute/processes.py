@@ -121,7 +121,8 @@ ALONE = ProcessGroup()
 
 
 def accumulate(forward: nn.Module, *, more: bool) -> AbstractContextManager[None]:
-    """A context for a backward pass. Gradients are not averaged over processes if `more` micro-batches of the step follow."""
+    """Context of one micro-batch's forward and backward pass, without averaging gradients over processes if `more` micro-batches
+    of the step follow."""
     return forward.no_sync() if more and isinstance(forward, DistributedDataParallel) else nullcontext()
 
 

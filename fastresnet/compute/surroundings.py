@@ -1,5 +1,6 @@
-"""What surrounds a process: checks, before any work, of what processes need to talk to each other, and an environment without the
-user's settings. Does not import torch.
+"""Environment of a process: checks that processes can communicate, and environment variables without the user's settings.
+
+Does not import torch.
 """
 
 import os
@@ -19,7 +20,7 @@ _USERS = ("PYTHON", "IPYTHON", "JUPYTER", "MPL", "MATPLOTLIB", "LANG", "LC_", "C
 
 
 def environment_of_its_own() -> dict[str, str]:
-    """The variables of this process without the user's settings, in which nothing is imported from the working folder."""
+    """This process's environment variables without the user's settings; Python then imports nothing from the working folder."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_USERS)} | {"PYTHONSAFEPATH": "1"}
 
 
@@ -36,7 +37,7 @@ def check_sockets() -> None:
 
 
 def check_loopback() -> None:
-    """Raises MachineFault unless processes can talk through this machine's loopback, which a namespace of its own may lack."""
+    """Raises MachineFault unless processes can connect over 127.0.0.1, which may be down in a network namespace of its own."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=10):
             pass
@@ -46,7 +47,7 @@ def check_loopback() -> None:
 
 
 def check_shared_memory(num_bytes: int, purpose: str) -> None:
-    """Raises MachineFault, which names the purpose, if fewer bytes of memory that processes share are free."""
+    """Raises MachineFault, naming `purpose`, if fewer than `num_bytes` of shared memory are free."""
     with suppress(FileNotFoundError):  # on other systems than Linux
         free = shutil.disk_usage(_SHARED_MEMORY).free
         if free < num_bytes:

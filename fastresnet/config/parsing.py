@@ -168,7 +168,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """A question that names the word most like a misspelt one, in brackets; empty if none is like it."""
+    """The text " (did you mean WORD?)" with the word closest to a misspelt one; "" if none is close."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 

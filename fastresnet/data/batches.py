@@ -276,7 +276,7 @@ class WorkerBatches(ImageBatches):
 
 
 def _end_if_unable_to_send(_worker: int) -> None:
-    """Makes a process that loads images end if it cannot send a batch. torch notices that, and else waits for ever."""
+    """Makes a DataLoader worker exit if it cannot send a batch; otherwise torch would wait for it for ever."""
 
     def end(error: Exception, _batch: object) -> None:
         print(f"a process that loads images cannot send a batch: {error}", file=sys.stderr, flush=True)

@@ -38,8 +38,11 @@ def write_sample(fashion_mnist: Dataset, path: Path, num_train: int, num_test: i
 
 
 def draw_standin(split: str) -> Arrays:
-    """Images uint8 [N, 3, 32, 32] and labels int64 [N]. Class k is a grating at k * 18 degrees with its own hue and a random
-    phase, wavelength and brightness. The noise is so strong that a line of code cannot separate the classes."""
+    """Generates a split ("train" or "test") of the stand-in for CIFAR-10: images uint8 [N, 3, 32, 32] and labels int64 [N].
+
+    Class k is a grating at k * 18 degrees with its own hue and a random phase, wavelength and brightness. The noise is so strong
+    that a line of code cannot separate the classes.
+    """
     # numpy guarantees the stream of PCG64; integer noise keeps the pixels equal on every machine
     generator = np.random.Generator(np.random.PCG64(_SEEDS[split]))
     num_images = _NUM_IMAGES[split]

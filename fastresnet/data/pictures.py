@@ -23,7 +23,7 @@ from fastresnet.errors import UserError, first_line
 
 Mode = Literal["L", "RGB"]
 MODES: Mapping[int, Mode] = {1: "L", 3: "RGB"}
-"""How pictures are read for a network with so many input channels."""
+"""The mode in which pictures are read, by the network's number of input channels."""
 _MADE_BY_TOOLS = {
     "#recycle", "#snapshot", "$recycle.bin", "@eadir", "@recently-snapshot", "@recycle", "@tmp", "__macosx", "__pycache__", "cvs",
     "lost+found", "recycler", "system volume information", "~snapshot",
@@ -123,7 +123,8 @@ def _from_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Scales grey pixels of more than 8 bits. Refuses values that do not tell which of them is white."""
+    """Converts a grey image of more than 8 bits per pixel to 8 bits. Raises UserError if its values do not show which
+    of them is white."""
     pixels = np.asarray(image)
     white = 1 if image.mode == "F" else 65_535
     low, high = pixels.min(), pixels.max()

@@ -23,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def conv(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None, *, bias: bool = False
 ) -> Convolution:
-    """A convolution. By default it has no bias, and its padding keeps the image size at stride 1."""
+    """Makes a convolution, by default without bias and with padding that keeps the image size at stride 1."""
     padding = kernel // 2 if padding is None else padding
     return Convolution(in_channels, out_channels, kernel, stride, padding, bias=bias)
 
@@ -47,7 +47,7 @@ class HalvingMaxPool(nn.MaxPool2d):
 
 
 def make_norm(channels: int, config: NormConfig) -> nn.Module:
-    """The norm layer of a configuration. For kind `none`, it is the identity."""
+    """The normalisation layer that `config` describes. For kind `none`, it is the identity."""
     if config.kind == "none":
         return nn.Identity()
     norm = GhostBatchNorm2d(channels, config.group_size, config.momentum)
@@ -62,8 +62,8 @@ def make_norm(channels: int, config: NormConfig) -> nn.Module:
 class GhostBatchNorm2d(nn.BatchNorm2d):
     """Ghost batch norm: in training, each group of a batch has its own statistics (Hoffer et al., 2017).
 
-    A batch is split into the fewest equal groups of at most `group_size` images. Each group is normed by its own statistics and
-    updates the running statistics, which evaluation uses as usual. A `group_size` of None is plain batch norm.
+    A batch is split into the fewest equal groups of at most `group_size` images. Each group is normalised by its own statistics
+    and updates the running statistics, which evaluation uses as usual. A `group_size` of None is plain batch norm.
     """
 
     def __init__(self, channels: int, group_size: int | None, momentum: float) -> None:
@@ -71,7 +71,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         self.group_size = group_size
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normed x [N, channels, H, W]."""
+        """Normalised x [N, channels, H, W]."""
         if not self.training or self.group_size is None:
             return super().forward(x)
         groups = x.tensor_split(math.ceil(len(x) / self.group_size))

@@ -49,7 +49,8 @@ def followed(path: Path) -> Path:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Makes an OSError name `path` if it names no file, as errors of writing do, or a temporary file beside it."""
+    """Makes an OSError in the block name `path` if it names no file, as errors of writing do, or only the temporary or lock file
+    beside `path`."""
     try:
         yield
     except OSError as error:

@@ -14,7 +14,8 @@ class StepPart(Frozen):
 
 
 class Row(Frozen):
-    """Measurements of one contender in one contest. Times are in seconds, accuracies and shares in [0, 1]."""
+    """Measurements of one contender (a recipe or a peer) at the target of one recipe. Times are in seconds, accuracies and
+    shares in [0, 1]."""
 
     contest: str
     target: float

@@ -93,7 +93,8 @@ def cache_folder() -> Path:
 
 
 def usable_cache(part: str, loss: str) -> Path | None:
-    """A folder in the cache, made if missing. If it cannot be written to, warns of what is lost by that and returns None."""
+    """Makes the folder `part` of the cache if missing and returns it. Returns None if it is not writable, with a warning that
+    ends in `loss`."""
     folder = Path(part)
     try:
         folder = cache_folder() / part
@@ -123,7 +124,7 @@ def check_file(path: Path) -> None:
 
 
 def check_length(probe: Path, path: Path) -> None:
-    """Raises UserError that names `path` if the file system refuses the name of `probe`, which need not exist."""
+    """Raises UserError, naming `path`, if the name of `probe` is too long for the file system; `probe` need not exist."""
     try:
         os.lstat(probe)
     except OSError as error:

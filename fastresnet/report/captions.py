@@ -20,12 +20,12 @@ MEASURES: dict[Measure, tuple[str, str, str, float]] = {
 
 
 def without_tags(markdown: str) -> str:
-    """Markdown with its HTML tags escaped: it has names from parameters and records, and Markdown would pass HTML to the page."""
+    """Escapes the HTML tags in a Markdown text, since names from parameters and records could otherwise put HTML on the page."""
     return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
 
 
 def fold(summary: str, lines: Iterable[str]) -> str:
-    """HTML of a fold with a list of Markdown sentences, each without its emphasis."""
+    """HTML of a collapsible section with a list of Markdown sentences, each without its emphasis."""
     items = "".join(f"<li>{escape(line.replace('*', ''))}</li>" for line in lines)
     return f'<details class="runs"><summary>{summary}</summary><ul>{items}</ul></details>'
 

@@ -82,7 +82,7 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
 
 
 def best_records(place: Place | None = None) -> Iterator[tuple[str, Results]]:
-    """Yields study and results of every experiment, from the strongest edition that has some seed recorded for every variant.
+    """Yields study and results of every experiment, from the largest edition that has some seed recorded for every variant.
     Records are the committed ones, or those at `place`."""
     for name in STUDIES:
         editions = opened_editions(name, place)

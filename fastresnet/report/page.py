@@ -20,7 +20,7 @@ from fastresnet.report.verdicts import Verdict, VerdictList
 from fastresnet.study import Study
 
 LONG = 12
-"""Rows of the longest table that is not folded."""
+"""Rows of the longest table that is shown without a collapsible section."""
 
 
 class Page:
@@ -42,7 +42,8 @@ class Page:
         return {experiment: self.answer(experiment) for experiment in self._questions}
 
     def show(self, experiment: str) -> None:
-        """Shows what came out in one sentence, the scale, figure, tables and verdicts, and a fold with the runs' provenance."""
+        """Shows what came out in one sentence, the scale, figure, tables and verdicts, and a collapsible section with the runs'
+        provenance."""
         found = self.answer(experiment)
         display(HTML(f'<span class="anchor" id="{escape(experiment)}"></span>'))
         display(Markdown(without_tags(f"**In short.** {found.sentence}\n\n{brief(found.results[0])}")))
@@ -106,11 +107,11 @@ def _plain(markdown: str) -> str:
 
 
 def _folded(table: Table) -> str:
-    """HTML of a fold with a table."""
+    """HTML of a collapsible section with a table."""
     return f"<details><summary>Table of {len(table.index)} rows</summary>{table._repr_html_()}</details>"
 
 
 def _fold(found: Answer) -> str:
-    """HTML of a fold with the provenance of the runs and the statistics of the verdicts."""
+    """HTML of a collapsible section with the provenance of the runs and the statistics of the verdicts."""
     tests = (f"{verdict.question} {verdict.statistics}" for verdict in found.asked if verdict.statistics)
     return fold("Runs and statistics", (*map(provenance, found.results), *tests))

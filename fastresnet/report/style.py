@@ -1,4 +1,4 @@
-"""Style of the figures on every page: settings of matplotlib, a palette, and a text for readers who cannot see them.
+"""Style of the figures on every page: matplotlib settings, a palette, and alt text.
 
 Figures are drawn in dark ink on white, for print and notebooks; the book's style sheet inverts them in its dark theme. They
 are vectors, so that they stay sharp at any width.
@@ -84,7 +84,7 @@ def text_colour(colour: str) -> tuple[float, ...]:
 
 
 def panels(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Any]:
-    """A figure with so many panels, one above the other, and its axes. Options are those of `plt.subplots`."""
+    """A figure with `rows` panels, one above the other, and its axes. Options are those of `plt.subplots`."""
     return plt.subplots(rows, 1, figsize=(WIDTH, height), layout="constrained", **options)
 
 

@@ -100,7 +100,7 @@ def beside_original(
 
 
 class _EpochFigure(NamedTuple):
-    """A figure per epoch: its label, its columns in the original's tables and in the records, and how it is printed."""
+    """A quantity reported per epoch: its label, its columns in the original's tables and in the records, and its format."""
 
     label: str
     original: str

@@ -123,20 +123,21 @@ def interval(one: Sample, other: Sample) -> tuple[float, float, float] | None:
 
 
 def _times(ratio: float, digits: int = 2) -> str:
-    """A ratio with so many decimals, or with fewer if it is large."""
+    """A ratio with `digits` decimals, or with fewer if it is 10 or more."""
     return f"{ratio:,.{digits if ratio < 10 else int(ratio < 100)}f}" if math.isfinite(ratio) else "—"
 
 
 def _digits(digits: int, limit: float, *bounds: float) -> int:
-    """So many decimals, or more if a bound would otherwise be rounded to the limit that it is judged by, unless that is zero."""
+    """Number of decimals: `digits`, or up to 4 if a bound would otherwise round to a `limit` (other than 0) that it does not
+    equal."""
     while limit and digits < 4 and any(round(bound, digits) == round(limit, digits) != bound for bound in bounds):
         digits += 1
     return digits
 
 
 def _in_points(found: str, test: "_Test", limit: float) -> str:
-    """The sentence of a difference in percentage points, up to its interval, both told in the direction of the difference. The
-    difference is judged by a limit, a fraction."""
+    """Fills the sentence `found` with a difference in percentage points and the ends of its interval, worded by the sign of the
+    difference; its bracket stays open. The difference is judged by `limit`, a fraction."""
     sign = -100.0 if test.difference < 0 else 100.0
     low, high = sorted((sign * test.lower, sign * test.upper))
     digits = _digits(2 if 0 < high - low < 1 else 1, 100 * abs(limit), abs(low), abs(high))
@@ -197,7 +198,8 @@ class _Test:
         return f"n = {' and '.join(map(str, dict.fromkeys(self.runs)))}"
 
     def verdict(self, question: str, outcome: Outcome, found: str, statistics: str, missed: float) -> Verdict:
-        """The verdict, its open bracket closed by the number of runs. With too few runs, it says which way their mean points."""
+        """The verdict whose sentence is `found` (its last bracket still open), completed by the number of runs. With too few
+        runs, it says which way their mean points."""
         fewest = min(self.runs)
         if not fewest:
             return Verdict(question, "not asked", "There is no run to compare.", "")

@@ -1,4 +1,7 @@
-"""Studies: variants times seeds. Only runs without a record are trained, and only they load torch."""
+"""Studies: experiments, each of which trains several configurations (variants) with several seeds.
+
+Only runs without a record are trained, and only they load torch.
+"""
 
 from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study, parameter_lines
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed

@@ -13,7 +13,8 @@ from fastresnet.study.study import Study
 
 @dataclass(frozen=True)
 class Planned:
-    """An experiment as a page shows it."""
+    """The runs that a page needs for one experiment: their number, those still to be trained, and the estimated seconds of
+    each."""
 
     experiment: str
     edition: str
@@ -41,7 +42,8 @@ def plan(study: Study) -> Iterator[tuple[Study, Planned]]:
 
 
 def _like(study: Study, experiment: str) -> Mapping[str, Sequence[RunRecord]]:
-    """By variant: an experiment's recorded runs without the study's changes, those of this processor or GPU if there are any."""
+    """Recorded runs of the unchanged experiment by variant, only those of this processor or GPU if there are any; training times
+    are estimated from them."""
     from fastresnet.compute.device import choose_device
     from fastresnet.compute.provenance import describe_machine
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastresnet.errors import UserError
 
 EDITIONS = ("quick", "small", "cpu", "gpu")
-"""The editions, from the weakest to the strongest."""
+"""The editions, from the smallest to the largest."""
 
 
 def project_root() -> Path:
@@ -53,7 +53,7 @@ def parameter_file(chapter: str, edition: str) -> Path:
 
 
 def editions_of(chapter: str) -> list[str]:
-    """The editions that a chapter has parameters for, from the weakest to the strongest."""
+    """The editions that a chapter has parameters for, from the smallest to the largest."""
     return [edition for edition in EDITIONS if parameter_file(chapter, edition).exists()]
 
 

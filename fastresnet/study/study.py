@@ -107,9 +107,10 @@ class Study:
         return results
 
     def shown(self, experiment_id: str) -> tuple["Study", Results | None]:
-        """The study whose runs a page shows of an experiment, and its records if these are all that is shown.
+        """The study whose runs a page shows for an experiment, with its results; None in their place if runs may still have to be
+        trained.
 
-        The quick edition shows the strongest edition, up to the chapter's `UP_TO`, that has some seed recorded for every variant.
+        The quick edition shows the largest edition, up to the chapter's `UP_TO`, that has some seed recorded for every variant.
         With changed parameters, an experiment that they touch is shown as that edition has it under these changes, and its
         missing runs have to be trained. Any other edition shows its own runs.
         """
@@ -126,7 +127,8 @@ class Study:
 
     @cached_property
     def _stronger(self) -> tuple[tuple["Study", "Study"], ...]:
-        """The editions that the quick one shows in its place, strongest first, each as it is and with this study's changes."""
+        """Larger editions that a page may show instead of the quick one, largest first, as pairs: unchanged, and with this
+        study's changes."""
         if self.edition != "quick":
             return ()
         shown = EDITIONS[1 : EDITIONS.index(getattr(find_study(self.name), "UP_TO", EDITIONS[-1])) + 1]
@@ -165,14 +167,14 @@ class Study:
                     raise
 
     def all_best_recorded(self) -> dict[str, Results]:
-        """The results that a page shows of every experiment. They include recorded experiments that only a stronger edition than
+        """The results that a page shows of every experiment. They include recorded experiments that only an edition larger than
         the quick one has."""
         more = (name for _, changed in self._stronger for name in changed.experiments if self.shown(name)[1])
         return {name: self.best_recorded(name) for name in dict.fromkeys([*self.experiments, *more])}
 
 
 def opened_editions(name: str, place: Place | None = None) -> tuple[Study, ...]:
-    """A study in each of its editions, strongest first, with the study's own records or those at `place`.
+    """A study in each of its editions, largest first, with the study's own records or those at `place`.
 
     They are opened once per process, since each declares a few hundred runs and a page asks for thirty experiments.
     """

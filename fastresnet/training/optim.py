@@ -134,7 +134,7 @@ def _as_bank(matrix: Tensor, shape: torch.Size) -> Tensor:
 
 
 class Lars(torch.optim.Optimizer):
-    """SGD with momentum that first scales each layer's gradient plus weight decay (You et al., 2017). The factor is `trust`
+    """SGD with momentum that multiplies each layer's gradient plus weight decay by a trust ratio (You et al., 2017): `trust`
     times the norm of the layer's weights over the sum of the norms of its gradient and of its weight decay."""
 
     def __init__(self, params: Iterable[nn.Parameter], *, trust: float, momentum: float, weight_decay: float) -> None:

@@ -89,7 +89,7 @@ def leading_eigenvalues(model: nn.Module, images: Tensor, labels: Tensor, count:
 
 
 def channel_statistics(model: nn.Module, images: Tensor) -> pd.DataFrame:
-    """Distribution of the channels after every activation, in the order of computation, and in the output.
+    """Mean and standard deviation of the channels after every activation and in the output, in the order of computation.
 
     Takes images [N, C, H, W]. The network is measured in its current mode and left as it was. Returns one row per layer: layer
     (its name; the last is `output`), depth (from 1), `channel_mean` (absolute value of a channel's mean over images and
@@ -128,9 +128,9 @@ def weight_norm(model: nn.Module) -> float:
 
 
 def worker_memory(config: DataConfig, dataset: Dataset, workers: Sequence[int]) -> pd.DataFrame:
-    """Memory of a DataLoader's worker processes once each has made a batch; a shared page is split among its processes.
+    """Memory of a DataLoader's worker processes once each has made a batch, as the sum of their proportional set sizes (PSS).
 
-    Returns one row per number of workers: workers, `gibibytes` (sum of their proportional set sizes; Linux only).
+    A page that processes share is split among them. Returns one row per number of workers: workers, `gibibytes`. Linux only.
     """
     rows = []
     for number in workers:

@@ -1,4 +1,4 @@
-"""What follows a run while it trains, and the progress bar of the command line.
+"""`Watcher`, the base class of callbacks that follow a run, and the progress bar of the command line.
 
 class Printed(Watcher):
     def epoch_done(self, epoch: EpochRecord) -> None:
@@ -58,7 +58,7 @@ class Watcher:
     """
 
     def resumed(self, epochs: Sequence[EpochRecord], step: int) -> None:
-        """Called once if the run continues from a checkpoint, after so many epochs and steps."""
+        """Called once if the run continues from a checkpoint, with the records of its epochs and its number of steps so far."""
 
     def step_done(self, step: TakenStep) -> None:
         """Called after every training step."""

@@ -111,7 +111,8 @@ class Steps:
         _freeze(self.model, self._num_frozen)
 
     def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes the optimisers' step, with gradients from pieces of `micro_batch` images; returns mean loss and logits."""
+        """Takes the optimisers' step, with gradients from micro-batches of at most `micro_batch` images; returns mean loss and
+        logits."""
         self.model.zero_grad(set_to_none=True)
         num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
         pieces: list[tuple[Tensor, Tensor]] = []
@@ -125,7 +126,7 @@ class Steps:
         return torch.stack([loss for loss, _ in pieces]).sum(), torch.cat([logits for _, logits in pieces])
 
     def _backward(self, images: Tensor, labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """Adds the gradients of one piece of a batch. Returns the piece's share of the batch's loss, and its logits."""
+        """Adds the gradients of one micro-batch. Returns its share of the batch's loss, and its logits."""
         config = self.config
         images = in_layout(images, self._layout)
         autocast = torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
@@ -137,7 +138,7 @@ class Steps:
         return loss.detach(), logits.detach()
 
     def finish(self) -> nn.Module:
-        """Frees what only steps need. Returns the network to evaluate, with torch's layers in place of fused ones."""
+        """Frees the gradients and restores torch's layers in place of fused ones; returns the network to evaluate."""
         self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of CUDA graphs and would keep it allocated
         if self._fused:
             for network in (self.model, self.evaluated_model):

@@ -21,7 +21,7 @@ def script(*names: str) -> str:
 
 
 def to_json(value: Any, _widget: Any = None) -> Any:
-    """A model, or a list of models, as the mappings that a browser or a configuration would hold."""
+    """A pydantic model, or a list of models, as mappings of plain JSON values."""
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else [to_json(each) for each in value]
 
 

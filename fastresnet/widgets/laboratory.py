@@ -1,4 +1,4 @@
-"""The laboratory: the schedules of an explorer and others, trained on the spot.
+"""The laboratory: a widget that trains the schedules of a schedule explorer and plots their curves.
 
     laboratory = Laboratory(explorer)
     laboratory                     # the last line of a cell shows it
@@ -81,7 +81,7 @@ class Laboratory(ipywidgets.VBox):
         super().__init__([self.schedules, self.network, self.epochs, buttons, self.progress, self.message, self.curves, saving])
 
     def wait(self, seconds: float | None = None) -> None:
-        """Waits until nothing is trained any more, or for so long."""
+        """Waits until the training thread has ended, at most `seconds`."""
         if self._thread:
             self._thread.join(seconds)
 

@@ -66,7 +66,7 @@ class LaboratoryRun(Watcher):
             self.accuracies.append((min(epoch.epoch, self.config.train.epochs), epoch.test_accuracy))
 
     def shown(self) -> dict[str, Any]:
-        """What the curves and the list show of it."""
+        """The run's names, state, schedule and curves, as the widget's script displays them."""
         curves = {"rates": [*self.rates], "losses": [*self.losses], "accuracies": [*self.accuracies]}
         train, said = self.config.train, {"name": self.name, "network": self.network, "state": self.state}
         return {**said, "schedule": train.schedule.model_dump(mode="json"), "epochs": train.epochs, **curves}

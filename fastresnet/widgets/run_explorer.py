@@ -80,11 +80,11 @@ def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -
 
 
 def _editions() -> dict[tuple[str, str], str]:
-    """The weakest edition that asks for a configuration, by chapter and configuration hash."""
+    """The smallest edition that asks for a configuration, by chapter and configuration hash."""
     return {
         (study.name, config.hash): study.edition
         for name in STUDIES
-        for study in opened_editions(name)  # the strongest first
+        for study in opened_editions(name)  # the largest first
         for experiment in study.experiments.values()
         for config in experiment.variants.values()
     }

@@ -103,7 +103,7 @@ class ThroughputExplorer(Explorer):
 
 
 def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
-    """Runs by family and batch size, both in order; of an experiment, the strongest edition comes first.
+    """Runs by family and batch size, both in order; of an experiment, the largest edition comes first.
 
     A record serves every experiment that asks for its run.
     """

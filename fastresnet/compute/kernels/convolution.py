@@ -19,8 +19,9 @@ _NARROWEST = 64
 
 
 class Convolution(nn.Conv2d):
-    """A convolution. On a processor, it is one matrix product if its filters cover the whole image from every position. With
-    `matmul_gradients`, wide 3x3 convolutions of small images compute their filter gradients as matrix products."""
+    """A convolution (nn.Conv2d) that on a processor may compute small images as matrix products. It is one such product if its
+    filters cover the whole image from every position. With `matmul_gradients`, wide 3x3 convolutions of small images compute
+    their filter gradients as matrix products."""
 
     matmul_gradients = False
 

@@ -11,8 +11,9 @@ from triton import language as tl
 
 @triton.jit
 def _normal(z):  # type: ignore[no-untyped-def]
-    """The normal distribution function of z, and z times its derivative, both to 1e-4. They come from a logistic function of a
-    polynomial, fitted to both, since erf takes longer than reading its argument from memory."""
+    """The standard normal distribution function of z, and z times its density, with absolute errors of at most 6.1e-5 and
+    1.11e-4. They come from a logistic function of a polynomial, fitted to both, since erf takes longer than reading its argument
+    from memory."""
     square = tl.minimum(z * z, 36.0)  # beyond six deviations the polynomial is not monotonic
     power = z * (-2.30098424 + square * (-0.106720908 + square * 0.000991319601))
     slope = z * (1.59492074 + square * (0.221919889 - square * 0.00343565193))
@@ -143,8 +144,8 @@ def activation_backward_and_sum(  # type: ignore[no-untyped-def]
     grad, pooled, residual, grad_residual, mean, rstd, bias, partial, rows, channels,
     ACTIVATION: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
 ):  # fmt: skip
-    """Writes the sums of the gradient before the activation, and of its products with the normed values, to `partial`. With a
-    residual, it also writes that gradient to `grad_residual`."""
+    """Writes the sums of the gradient before the activation, and of its products with the normalised values, to `partial`.
+    With a residual, it also writes that gradient to `grad_residual`."""
     channel = tl.arange(0, CHANNELS)[None, :]
     centre = tl.load(mean + channel, channel < channels)
     scale = tl.load(rstd + channel, channel < channels)
