@@ -262,7 +262,7 @@ def test_sweep_says_first_what_it_will_train(seed_files, tmp_path, monkeypatch):
 def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
     good, bad = ({**chapter_parameters("findings", "quick", {}), "seeds": seeds} for seeds in ([0], ["x"]))
     versions = [
-        notebooks.Version("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
+        notebooks.ChapterRun("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
     ]
     with pytest.raises(ChapterFailed, match=r"^bad\.ipynb: .*findings: seeds"):
         list(notebooks.run_side_by_side(versions, jobs=2))

@@ -50,19 +50,19 @@ def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     assert table.loc["a", "mean, %"].startswith("70.00")
 
 
-def test_optimism_is_what_the_best_single_run_has_over_its_variant_s_others(record):
+def test_selection_bias_is_what_the_best_run_has_over_its_variant_s_others(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]
     # four draws: b's 0.70 and 0.75 beat a's 0.60, a's 0.80 beats both
-    assert selection.optimism(results_of(a=a, b=b)) == pytest.approx((-0.05 + 0.05 + 0.20 + 0.20) / 4)
-    assert math.isnan(selection.optimism(results_of(a=a, b=b[:1])))
+    assert selection.selection_bias(results_of(a=a, b=b)) == pytest.approx((-0.05 + 0.05 + 0.20 + 0.20) / 4)
+    assert math.isnan(selection.selection_bias(results_of(a=a, b=b[:1])))
 
 
-def test_draws_that_tie_say_nothing_of_optimism(record):
+def test_draws_that_tie_say_nothing_of_selection_bias(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
-    assert math.isnan(selection.optimism(results_of(a=a[:1] * 2, b=a[:1] * 2)))
+    assert math.isnan(selection.selection_bias(results_of(a=a[:1] * 2, b=a[:1] * 2)))
     # of four draws two tie; where a's 0.80 meets b's 0.60 and the other way round, one is twenty points too good
-    assert selection.optimism(results_of(a=a, b=a)) == pytest.approx(0.20)
+    assert selection.selection_bias(results_of(a=a, b=a)) == pytest.approx(0.20)
 
 
 def test_jumps_are_mean_moves_between_epochs(record):

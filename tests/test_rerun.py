@@ -83,7 +83,7 @@ def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
         )
 
     monkeypatch.setattr(Study, "nearest", nearest)
-    assert {record.machine for record in planned("fashionmnist_speed", f8_epochs=5)["F8"].like} == {here}
+    assert {record.machine for record in planned("fashionmnist_speed", f8_epochs=5)["F8"].reference_runs} == {here}
 
 
 def test_run_that_two_experiments_share_is_planned_once():

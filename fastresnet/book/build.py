@@ -19,13 +19,13 @@ import nbformat
 from fastresnet.book.notebooks import (
     CHAPTERS,
     ChapterFailed,
-    Version,
+    ChapterRun,
     chapter_file,
     chapter_parameters,
     check_executed,
     run_side_by_side,
 )
-from fastresnet.compute.surroundings import environment_of_its_own
+from fastresnet.compute.surroundings import environment_without_user_settings
 from fastresnet.errors import UserError
 from fastresnet.study.project import is_committed, live_results, project_root
 
@@ -63,7 +63,7 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
         shutil.rmtree(html, ignore_errors=True)
     for name in stale:
         shutil.rmtree(live_results() / name, ignore_errors=True)
-    versions = [Version(name, chapter_parameters(name, "quick", {}), chapters / f"{name}.ipynb") for name in stale]
+    versions = [ChapterRun(name, chapter_parameters(name, "quick", {}), chapters / f"{name}.ipynb") for name in stale]
     for file in map(Path, run_side_by_side(versions, jobs=min(os.cpu_count() or 1, _JOBS), time_limit=TIME_LIMIT_SECONDS)):
         _note(file, made_from[file.stem])
         yield f"chapter {file.stem}", nbformat.read(file, 4).metadata.papermill.duration
@@ -130,7 +130,9 @@ def render(source: Path, output: Path, *, strict: bool) -> None:
     """Renders the book by Jupyter Book. Raises ChapterFailed with the end of its output if it fails or, with `strict`, warns."""
     command = [sys.executable, "-X", "utf8", "-c", "from jupyter_book.cli.main import main; main()", "build", str(source)]
     command += ["--path-output", str(output), "--all", "--quiet"] + (["-W", "--keep-going"] if strict else [])
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment_of_its_own())
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", env=environment_without_user_settings()
+    )
     if done.returncode != 0:
         shutil.rmtree(output / "_build" / "html", ignore_errors=True)
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])

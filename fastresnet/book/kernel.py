@@ -17,7 +17,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
-from fastresnet.compute.surroundings import check_sockets, environment_of_its_own
+from fastresnet.compute.surroundings import check_sockets, environment_without_user_settings
 from fastresnet.errors import MachineFault
 from fastresnet.records.folders import usable_cache
 
@@ -61,4 +61,4 @@ def _environment(folder: Path) -> dict[str, str]:
     (folder / "matplotlibrc").touch()
     fonts = usable_cache("matplotlib", "matplotlib lists its fonts in every chapter anew") or folder
     own = {"IPYTHONDIR": folder, "MATPLOTLIBRC": folder, "MPLCONFIGDIR": fonts}
-    return environment_of_its_own() | {name: str(place) for name, place in own.items()}
+    return environment_without_user_settings() | {name: str(place) for name, place in own.items()}

@@ -177,8 +177,8 @@ def _kept(partial: Path, folder: Folder, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Version:
-    """A chapter with checked parameters, and the place for its executed notebook."""
+class ChapterRun:
+    """A version of a chapter to run: its checked parameters, and the place for the executed notebook."""
 
     chapter: str
     parameters: Mapping[str, Any]
@@ -186,7 +186,7 @@ class Version:
 
 
 def run_side_by_side(
-    versions: Sequence[Version], *, jobs: int, data_dir: Path | None = None, time_limit: float | None = None
+    versions: Sequence[ChapterRun], *, jobs: int, data_dir: Path | None = None, time_limit: float | None = None
 ) -> Iterator[Place]:
     """Runs versions of chapters in `jobs` processes, and yields the place of each executed notebook when it is done.
 
@@ -198,7 +198,7 @@ def run_side_by_side(
     context = multiprocessing.get_context("spawn")
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,)) as pool:
-        running: dict[Future[Place], Version] = {
+        running: dict[Future[Place], ChapterRun] = {
             pool.submit(
                 run_chapter, each.chapter, each.output, dict(each.parameters), data_dir=data_dir, time_limit=time_limit
             ): each

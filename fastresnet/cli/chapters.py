@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastresnet.cli.options import Assignments, DataDir, Edition, Force, book_app, chapter_app, check_kept
+from fastresnet.cli.options import Assignments, DataDir, Edition, Force, book_app, chapter_app, check_overwrite
 from fastresnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def chapter_run(
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if not dry_run:
         if not force:
-            check_kept("-o", place, file)
+            check_overwrite("-o", place, file)
         notebooks.check_request(name, place, parameters)
     planned = _say_plan(name, parameters, data_dir) if parameters else []
     if dry_run:
@@ -97,7 +97,7 @@ def _say_plan(name: str, parameters: Mapping[str, Any], data_dir: Path | None) -
         cost = f"about {_duration(sum(each.seconds))}" if each.seconds else "no such run is recorded"
         _say(f"  {each.experiment}, {each.edition} edition: {len(each.missing)} of {each.runs} runs to train, {cost}")
     if costs := [cost for _, each in planned for cost in each.seconds]:
-        machines = " or ".join(dict.fromkeys(hardware(record) for _, each in planned for record in each.like))
+        machines = " or ".join(dict.fromkeys(hardware(record) for _, each in planned for record in each.reference_runs))
         which = "in all" if all(each.seconds for _, each in planned) else "as far as known"
         _say(f"  {which}: about {_duration(sum(costs))} of training, by the records of {machines}")
         _say("  starting, loading images and evaluation come on top")
@@ -157,7 +157,7 @@ def chapter_sweep(
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     versions = [
-        notebooks.Version(
+        notebooks.ChapterRun(
             name,
             notebooks.chapter_parameters(name, edition, own, file),
             opened.place(f"{notebooks.chapter_file(name).stem}-{file.stem if file else edition}.ipynb"),
@@ -170,7 +170,7 @@ def chapter_sweep(
         raise UserError("two versions would have one name; give the files of -f different names, and each chapter once")
     for version in versions:
         if not force:
-            check_kept("-o", version.output, *(files or ()))
+            check_overwrite("-o", version.output, *(files or ()))
         notebooks.check_request(version.chapter, version.output, version.parameters)
         if version.parameters:
             _say_plan(version.chapter, version.parameters, data_dir)

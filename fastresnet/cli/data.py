@@ -46,7 +46,7 @@ def data_fetch(
         print(f"{name}: nothing to fetch, {spec.licence}")
         return
     folder = data_dir or sources.cache_folder() / "data"
-    with official.fetching(spec, folder):
+    with official.download_lock(spec, folder):
         files = official.fetch(spec, folder, progress=sys.stderr.isatty())
     for file in files:
         print(f"{name}: {file}")
@@ -69,7 +69,7 @@ def data_verify(
     for each in SPECS:
         try:
             print(_checked(sources.verify(each, data_dir, progress=sys.stderr.isatty())), flush=True)
-        except sources.NotHere as absent:
+        except sources.DatasetNotFound as absent:
             print(absent)
         except UserError as error:
             failures.append(str(error))

@@ -58,7 +58,7 @@ def check_output(option: str, file: Path | None) -> None:
         raise UserError(f"--{option} {file}: must name a file in a folder that exists")
 
 
-def check_kept(option: str, place: Place, *inputs: Path | None) -> None:
+def check_overwrite(option: str, place: Place, *inputs: Path | None) -> None:
     """Raises UserError if what is written to a place would replace an input of the command or a file of the checkout."""
     from fastresnet.study.project import is_committed  # not above: it loads pandas, which slows down `fastresnet --help`
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastresnet.cli.options import AsJson, Assignments, DataDir, Device, Edition, Force, check_kept, print_table, study_app
+from fastresnet.cli.options import AsJson, Assignments, DataDir, Device, Edition, Force, check_overwrite, print_table, study_app
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.record import in_percent
@@ -46,7 +46,7 @@ def study_run(
 ) -> None:
     """Train the runs of studies that have no record; an interrupted study continues where it stopped."""
     from fastresnet.config.parsing import parse_assignments
-    from fastresnet.study import by_seed, open_study, train_all, unanswered
+    from fastresnet.study import by_seed, open_study, train_all, without_record
 
     parameters = parse_assignments(changes or [])
     if "edition" in parameters:
@@ -59,7 +59,7 @@ def study_run(
         raise UserError(f"--first {min(unknown)}: no such experiment in {', '.join(names)}")
     store = studies[0].store  # studies of one edition with the same parameters share a store
     store.check_writable()
-    missing = unanswered(by_seed(runs, first) if first else runs, store)
+    missing = without_record(by_seed(runs, first) if first else runs, store)
     print(f"{', '.join(names)}, {edition} edition: {len(runs)} runs wanted, {len(missing)} to train", flush=True)
     trained = train_all(missing, store, data_dir, studies[0].device, progress=sys.stderr.isatty(), dask=dask)
     for done, (run, record) in enumerate(trained, 1):
@@ -132,6 +132,6 @@ def study_export(
     from fastresnet.report.export import write_export
 
     if not force:
-        check_kept("FILE", file, Path(results) if results else None)
+        check_overwrite("FILE", file, Path(results) if results else None)
     count = write_export(file, results)
     print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from fastresnet.cli.options import Changes, DataDir, Device, Force, VariantOf, app, check_kept, check_output
+from fastresnet.cli.options import Changes, DataDir, Device, Force, VariantOf, app, check_output, check_overwrite
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
@@ -65,7 +65,7 @@ def train(
         config = _run_config(what, changes or [], device, variant, group)
         images = config.data.name.partition(":")[2]
         for name, file in () if force else outputs.items():
-            check_kept(f"--{name}", file, Path(what), Path(images) if images else None)
+            check_overwrite(f"--{name}", file, Path(what), Path(images) if images else None)
         origin = load_model(start) if start else None
         for each in range(seed, seed + seeds):
             result = runs.train(

@@ -11,7 +11,7 @@ from fastresnet.compute.costs import autocast_slowdown
 from fastresnet.config import TrainConfig
 from fastresnet.errors import UserError
 
-_TRUSTED_CHANNELS = 8
+_RELIABLE_CHANNELS = 8
 _SLOWER = 2.0
 """Slowdown of a small convolution above which half precision is emulated. Below it, wide ones may gain all the same."""
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -52,20 +52,20 @@ def in_double(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def trusted_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
+def reliable_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Runs the block on one thread, with a warning, if torch's multithreaded convolutions are unreliable for a network as narrow.
 
     On a processor with two threads, torch 2.13's convolutions of four channels give gradients that differ from run to run, or
     never return: seen with 4 to 8 channels, 1x1 kernels, stride 2 and channels_last. Later versions are not trusted, either.
     """
     threads = torch.get_num_threads()
-    narrowest = min((layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=_TRUSTED_CHANNELS)
-    if device.type != "cpu" or threads == 1 or narrowest >= _TRUSTED_CHANNELS or _torch_version() < (2, 13):
+    narrowest = min((layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=_RELIABLE_CHANNELS)
+    if device.type != "cpu" or threads == 1 or narrowest >= _RELIABLE_CHANNELS or _torch_version() < (2, 13):
         yield
         return
     warnings.warn(
         f"a layer of {narrowest} channels: torch {torch.__version__} cannot be trusted with fewer than "
-        f"{_TRUSTED_CHANNELS} on several threads, so this network is trained on one",
+        f"{_RELIABLE_CHANNELS} on several threads, so this network is trained on one",
         stacklevel=4,
     )
     torch.set_num_threads(1)

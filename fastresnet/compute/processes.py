@@ -94,7 +94,7 @@ class ProcessGroup:
         return made[0]  # type: ignore[return-value]  # the first has made it
 
     @contextmanager
-    def first_here_goes_first(self) -> Iterator[None]:
+    def first_on_each_machine_first(self) -> Iterator[None]:
         """Runs the block in the first process of each machine before the others, which then find what it has downloaded."""
         try:
             if self.local_rank:
@@ -120,7 +120,7 @@ class ProcessGroup:
 ALONE = ProcessGroup()
 
 
-def accumulate(forward: nn.Module, *, more: bool) -> AbstractContextManager[None]:
+def gradient_sync(forward: nn.Module, *, more: bool) -> AbstractContextManager[None]:
     """Context of one micro-batch's forward and backward pass, without averaging gradients over processes if `more` micro-batches
     of the step follow."""
     return forward.no_sync() if more and isinstance(forward, DistributedDataParallel) else nullcontext()

@@ -19,7 +19,7 @@ _USERS = ("PYTHON", "IPYTHON", "JUPYTER", "MPL", "MATPLOTLIB", "LANG", "LC_", "C
 """How the names of variables begin that hold the user's settings of Python, IPython, Jupyter, matplotlib, locale and terminal."""
 
 
-def environment_of_its_own() -> dict[str, str]:
+def environment_without_user_settings() -> dict[str, str]:
     """This process's environment variables without the user's settings; Python then imports nothing from the working folder."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_USERS)} | {"PYTHONSAFEPATH": "1"}
 

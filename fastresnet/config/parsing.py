@@ -158,7 +158,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     path, beside = _follow(model, [str(part) for part in error["loc"]])
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{nearest(path[-1], beside)}; allowed: {', '.join(beside)}"
+        return f"{key}: unknown key{suggestion(path[-1], beside)}; allowed: {', '.join(beside)}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("bool_type", "int_type", "float_type") and isinstance(error["input"], str):
         message += f", got the text {error['input']!r}"
@@ -167,7 +167,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     return f"{key}: {message}" if key else message
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def suggestion(word: str, words: Iterable[str]) -> str:
     """The text " (did you mean WORD?)" with the word closest to a misspelt one; "" if none is close."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, NonNegativeInt, Positiv
 from fastresnet.config.base import Fraction, Settings
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.models import FUSED_ACTIVATIONS, ModelConfig, ResNetConfig, SpeedNetConfig
-from fastresnet.config.parsing import nearest, parse
+from fastresnet.config.parsing import parse, suggestion
 from fastresnet.config.schedules import Constant, Schedule
 from fastresnet.errors import UserError
 
@@ -289,7 +289,7 @@ class RunConfig(Settings):
         for path, value in changes.items():
             section, *between, key = path.split(".") if "." in path else (path, "")
             if not key or section not in values:
-                hint = nearest(path, known)
+                hint = suggestion(path, known)
                 raise UserError(f"{path}: unknown key{hint}; allowed: SECTION.KEY with a section of {', '.join(values)}")
             if path.removeprefix("train.") in _RATES:
                 fields = (name for name in type(self.train.schedule).model_fields if name.endswith(("lr", "points")))

@@ -42,7 +42,7 @@ def read_tensor_file(path: Path) -> dict[str, Arrays]:
     return {split: (images, labels.astype(np.int64)) for split, (images, labels) in arrays.items()}
 
 
-def check_sums(files: Sequence[Path], sums: Path) -> None:
+def check_sha256(files: Sequence[Path], sums: Path) -> None:
     """Checks files against a SHA256SUMS file, whose lines hold a digest and a name relative to its folder.
 
     Raises UserError that names a file if it is not listed or has another digest.

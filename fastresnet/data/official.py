@@ -33,25 +33,25 @@ _TIMEOUT_SECONDS = 30
 class Official:
     """What torchvision knows of a data set: the class that reads it, and its files, packed and unpacked."""
 
-    published: Any
+    torchvision_class: Any
     packed: Files
     unpacked: Files
 
 
-def known(spec: DatasetSpec) -> Official:
+def torchvision_files(spec: DatasetSpec) -> Official:
     """Returns what torchvision knows of a data set, from torchvision's class for it."""
-    published = getattr(import_torchvision("datasets"), str(spec.torchvision_class))
+    torchvision_class = getattr(import_torchvision("datasets"), str(spec.torchvision_class))
     if spec.torchvision_class == "FashionMNIST":
         # no md5, since Linux distributions repack the same images
-        names = [f"FashionMNIST/raw/{name.removesuffix('.gz')}" for name, _ in published.resources]
+        names = [f"FashionMNIST/raw/{name.removesuffix('.gz')}" for name, _ in torchvision_class.resources]
         unpacked = {"train": dict.fromkeys(names[:2]), "test": dict.fromkeys(names[2:])}
         packed = {split: {f"{name}.gz": None for name in files} for split, files in unpacked.items()}
-        return Official(published, packed, unpacked)
-    archive = {published.filename: published.tgz_md5}
-    meta = (published.meta["filename"], published.meta["md5"])
-    listed = {"train": published.train_list, "test": [*published.test_list, meta]}
-    batches = {split: {f"{published.base_folder}/{name}": md5 for name, md5 in files} for split, files in listed.items()}
-    return Official(published, {"train": archive, "test": archive}, batches)
+        return Official(torchvision_class, packed, unpacked)
+    archive = {torchvision_class.filename: torchvision_class.tgz_md5}
+    meta = (torchvision_class.meta["filename"], torchvision_class.meta["md5"])
+    listed = {"train": torchvision_class.train_list, "test": [*torchvision_class.test_list, meta]}
+    batches = {split: {f"{torchvision_class.base_folder}/{name}": md5 for name, md5 in files} for split, files in listed.items()}
+    return Official(torchvision_class, {"train": archive, "test": archive}, batches)
 
 
 def find(spec: DatasetSpec, folder: Path) -> Files | None:
@@ -59,7 +59,7 @@ def find(spec: DatasetSpec, folder: Path) -> Files | None:
 
     Raises UserError that names a missing file if only some are there.
     """
-    official = known(spec)
+    official = torchvision_files(spec)
     missing = []
     for form in (official.packed, official.unpacked):
         names = _names(form)
@@ -78,7 +78,7 @@ def read(spec: DatasetSpec, folder: Path, form: Files) -> dict[str, Arrays]:
 
     CIFAR comes as archives and pickles, which can write files and run code, so none is opened before its md5 is checked.
     """
-    official, utils = known(spec), import_torchvision("datasets.utils")
+    official, utils = torchvision_files(spec), import_torchvision("datasets.utils")
     for name, md5 in _names(form).items():
         if not utils.check_integrity(folder / name, md5):
             raise UserError(f"{folder / name}: truncated or altered: its md5 is not {md5}")
@@ -102,7 +102,7 @@ def _unpacked(folder: Path, names: Mapping[str, str | None]) -> Iterator[Path]:
 
 def _read_split(official: Official, folder: Path, split: str, files: list[Path]) -> Arrays:
     try:
-        dataset = official.published(folder, train=split == "train")
+        dataset = official.torchvision_class(folder, train=split == "train")
         images, labels = np.asarray(dataset.data), np.asarray(dataset.targets, np.int64)
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels")
@@ -112,7 +112,7 @@ def _read_split(official: Official, folder: Path, split: str, files: list[Path])
     return images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels
 
 
-def fetching(spec: DatasetSpec, folder: Path) -> BaseFileLock:
+def download_lock(spec: DatasetSpec, folder: Path) -> BaseFileLock:
     """The lock to hold while downloading a data set into a folder, so that no other process finds an incomplete one."""
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{spec.name}.lock")
@@ -121,9 +121,9 @@ def fetching(spec: DatasetSpec, folder: Path) -> BaseFileLock:
 def fetch(spec: DatasetSpec, folder: Path, *, progress: bool) -> list[Path]:
     """Downloads the official files that are missing from a folder or wrong, and returns the paths of all of them.
 
-    The caller must hold the lock of `fetching`. Raises UserError that names the ways out if the download fails.
+    The caller must hold the `download_lock`. Raises UserError that names the ways out if the download fails.
     """
-    official = known(spec)
+    official = torchvision_files(spec)
     names = _names(official.packed)
     scratch, patience = folder / f"{spec.name}.partial", socket.getdefaulttimeout()
     shutil.rmtree(scratch, ignore_errors=True)  # a killed process left it
@@ -136,7 +136,7 @@ def fetch(spec: DatasetSpec, folder: Path, *, progress: bool) -> list[Path]:
                 shutil.copy2(folder / name, scratch / name)  # keeps its time, which is part of the fingerprint
                 (scratch / name).chmod(0o644)  # a download may have to overwrite it
         with nullcontext() if progress else redirect_stderr(io.StringIO()):  # torchvision always shows a bar
-            official.published(scratch, download=True)
+            official.torchvision_class(scratch, download=True)
         return [(scratch / name).replace(folder / name) for name in names]
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise UserError(

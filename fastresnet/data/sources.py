@@ -32,7 +32,7 @@ SPLITS = ("train", "test")
 _BUILT_IN = {"fashion-sample": ("the package", read_sample), "cifar10-standin": ("a formula", draw_standin)}
 
 
-class NotHere(UserError):
+class DatasetNotFound(UserError):
     """No local folder holds the data set."""
 
 
@@ -106,7 +106,7 @@ def load_dataset(
 
 def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
     """The official files in a folder, downloaded if missing. Raises UserError if the download fails or a file is wrong."""
-    with official.fetching(spec, folder):
+    with official.download_lock(spec, folder):
         source = find_source(spec, [folder])
         if source is None:
             official.fetch(spec, folder, progress=progress)
@@ -118,7 +118,7 @@ def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source
 def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -> Dataset:
     """Reads and checks a local source again without the cache. It searches only `data_dir` if that is given.
 
-    Raises NotHere if there is no local source, and UserError if a file is missing or wrong.
+    Raises DatasetNotFound if there is no local source, and UserError if a file is missing or wrong.
     """
     spec = find_spec(name)
     if spec.torchvision_class is None:
@@ -126,7 +126,7 @@ def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -
     places = data_folders(data_dir)[:1] if data_dir else data_folders(None)
     source = find_source(spec, places)
     if source is None:
-        raise NotHere(f"{name}: not found in {', '.join(map(str, places))}; get it with: fastresnet data fetch {name}")
+        raise DatasetNotFound(f"{name}: not found in {', '.join(map(str, places))}; get it with: fastresnet data fetch {name}")
     return _checked(spec, decode(spec, source, progress=progress), source.description, source)
 
 
@@ -199,7 +199,7 @@ def _check_unpinned(spec: DatasetSpec, folder: Path, files: list[Path]) -> None:
         raise UserError(
             f"{sums}: missing; {spec.title} as Parquet shards can only be checked against such a list (sha256, file name)"
         )
-    formats.check_sums(files, sums)
+    formats.check_sha256(files, sums)
 
 
 def _shards(spec: DatasetSpec, folder: Path, split: str) -> tuple[Path, ...]:

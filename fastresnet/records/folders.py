@@ -92,16 +92,16 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("fastresnet"))
 
 
-def usable_cache(part: str, loss: str) -> Path | None:
-    """Makes the folder `part` of the cache if missing and returns it. Returns None if it is not writable, with a warning that
-    ends in `loss`."""
-    folder = Path(part)
+def usable_cache(subfolder: str, consequence: str) -> Path | None:
+    """Makes a subfolder of the cache if missing and returns it. Returns None if it is not writable, with a warning that ends in
+    `consequence`."""
+    folder = Path(subfolder)
     try:
-        folder = cache_folder() / part
+        folder = cache_folder() / subfolder
         folder.mkdir(parents=True, exist_ok=True)
         LocalFolder(folder).check_writable()
     except (OSError, RuntimeError, UserError) as error:
-        warnings.warn(f"{folder}: cannot be used ({getattr(error, 'strerror', None) or error}): {loss}", stacklevel=2)
+        warnings.warn(f"{folder}: cannot be used ({getattr(error, 'strerror', None) or error}): {consequence}", stacklevel=2)
         return None
     return folder
 
@@ -119,7 +119,7 @@ def check_file(path: Path) -> None:
     folder = LocalFolder(target.parent)
     folder.check_writable()
     partial = f"{target.name}.0.partial"  # a file is written under this name first
-    check_length(folder.nearest() / partial, path)  # in a folder that does not exist, no name is too long
+    check_length(folder.nearest_existing() / partial, path)  # in a folder that does not exist, no name is too long
     check_length(target.with_name(partial), path)
 
 
@@ -168,12 +168,12 @@ class LocalFolder:
     def place(self, name: str) -> Path:
         return self.path / name
 
-    def nearest(self) -> Path:
+    def nearest_existing(self) -> Path:
         """The nearest folder or file above that exists: missing folders are created in it."""
         return next((each for each in (self.path, *self.path.parents) if os.path.lexists(each)), Path())
 
     def check_writable(self) -> None:
-        there = self.nearest()
+        there = self.nearest_existing()
         if not there.is_dir():
             raise UserError(f"{self.path}: must name a folder; {there} is none")
         if not os.access(there, os.W_OK | os.X_OK):  # permission bits do not show a read-only disk

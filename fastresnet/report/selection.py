@@ -21,7 +21,7 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
     return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")
 
 
-def optimism(results: Results) -> float:
+def selection_bias(results: Results) -> float:
     """Selection bias of the best of single runs, in [0, 1]. Over all ways to draw one run per variant, it is the mean of the best
     test accuracy drawn minus the mean of its variant's other runs. NaN if a variant has one run, or all draws tie."""
     excess = weight = 0.0

@@ -5,7 +5,7 @@ Only runs without a record are trained, and only they load torch.
 
 from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study, parameter_lines
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed
-from fastresnet.study.study import Study, open_chapter, open_study, opened_editions, train_all, unanswered
+from fastresnet.study.study import Study, open_chapter, open_study, opened_editions, train_all, without_record
 from fastresnet.study.trial import RunFailed, record_failure, train_and_save
 
 __all__ = [
@@ -26,5 +26,5 @@ __all__ = [
     "record_failure",
     "train_all",
     "train_and_save",
-    "unanswered",
+    "without_record",
 ]

@@ -23,8 +23,8 @@ class Planned:
     missing: tuple[Run, ...]
     """The runs to train for it: they have no record yet, and no experiment before it trains them."""
     seconds: tuple[float, ...]
-    """About how long each of these trains, its images loaded and its evaluations left out; empty if no like run is recorded."""
-    like: tuple[RunRecord, ...]
+    """About how long each of these trains, its images loaded and its evaluations left out; empty if `reference_runs` is."""
+    reference_runs: tuple[RunRecord, ...]
     """The recorded runs that these seconds come from: those of this processor or GPU if there are any."""
 
 
@@ -35,13 +35,13 @@ def plan(study: Study) -> Iterator[tuple[Study, Planned]]:
         shown, found = study.shown(name)
         missing = () if found else tuple(run for run in shown.missing(name) if run.key not in planned)
         planned.update(run.key for run in missing)
-        like = _like(study, name) if missing else {}
-        seconds = tuple(_seconds(run, like) for run in missing) if like else ()
-        records = tuple(record for records in like.values() for record in records)
+        references = _reference_runs(study, name) if missing else {}
+        seconds = tuple(_seconds(run, references) for run in missing) if references else ()
+        records = tuple(record for records in references.values() for record in records)
         yield shown, Planned(name, shown.edition, len(shown.runs(name)), missing, seconds, records)
 
 
-def _like(study: Study, experiment: str) -> Mapping[str, Sequence[RunRecord]]:
+def _reference_runs(study: Study, experiment: str) -> Mapping[str, Sequence[RunRecord]]:
     """Recorded runs of the unchanged experiment by variant, only those of this processor or GPU if there are any; training times
     are estimated from them."""
     from fastresnet.compute.device import choose_device
@@ -57,8 +57,8 @@ def _like(study: Study, experiment: str) -> Mapping[str, Sequence[RunRecord]]:
     return {variant: runs for variant, runs in here.items() if runs} or records
 
 
-def _seconds(run: Run, like: Mapping[str, Sequence[RunRecord]]) -> float:
+def _seconds(run: Run, references: Mapping[str, Sequence[RunRecord]]) -> float:
     data = run.config.data
-    same_variant = like.get(run.variant) or [record for records in like.values() for record in records]
+    same_variant = references.get(run.variant) or [record for records in references.values() for record in records]
     image_seconds = fmean(record.seconds.train / record.images_trained for record in same_variant)
     return (data.train_images or SPECS[data.name].num_train) * run.config.train.epochs * image_seconds

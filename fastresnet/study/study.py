@@ -78,7 +78,7 @@ class Study:
 
     def missing(self, only: str | None = None) -> list[Run]:
         """The runs without a record; of several with the same configuration and seed, only the first."""
-        return unanswered(self.runs(only), self.store)
+        return without_record(self.runs(only), self.store)
 
     def train_missing(
         self, only: str | None = None, *, progress: bool = False, dask: str | None = None
@@ -114,19 +114,19 @@ class Study:
         With changed parameters, an experiment that they touch is shown as that edition has it under these changes, and its
         missing runs have to be trained. Any other edition shows its own runs.
         """
-        for stronger, changed in self._stronger:
-            if experiment_id in stronger.experiments and (found := stronger.recorded(experiment_id)):
-                untouched = changed.experiments.get(experiment_id) == stronger.experiments[experiment_id]
-                return (stronger, found) if untouched else (changed, None)
+        for larger, changed in self._larger:
+            if experiment_id in larger.experiments and (found := larger.recorded(experiment_id)):
+                untouched = changed.experiments.get(experiment_id) == larger.experiments[experiment_id]
+                return (larger, found) if untouched else (changed, None)
         return self, None
 
     def nearest(self, experiment_id: str) -> Results | None:
         """An experiment's records in the edition that the page shows, without this study's changes."""
-        editions = (each for each, _ in self._stronger if experiment_id in each.experiments)
+        editions = (each for each, _ in self._larger if experiment_id in each.experiments)
         return next((found for each in editions if (found := each.recorded(experiment_id))), None)
 
     @cached_property
-    def _stronger(self) -> tuple[tuple["Study", "Study"], ...]:
+    def _larger(self) -> tuple[tuple["Study", "Study"], ...]:
         """Larger editions that a page may show instead of the quick one, largest first, as pairs: unchanged, and with this
         study's changes."""
         if self.edition != "quick":
@@ -169,7 +169,7 @@ class Study:
     def all_best_recorded(self) -> dict[str, Results]:
         """The results that a page shows of every experiment. They include recorded experiments that only an edition larger than
         the quick one has."""
-        more = (name for _, changed in self._stronger for name in changed.experiments if self.shown(name)[1])
+        more = (name for _, changed in self._larger for name in changed.experiments if self.shown(name)[1])
         return {name: self.best_recorded(name) for name in dict.fromkeys([*self.experiments, *more])}
 
 
@@ -186,7 +186,7 @@ def _opened(name: str, place: Place | None, _root: Path) -> tuple[Study, ...]:
     return tuple(open_study(name, edition=edition, results=place) for edition in reversed(editions_of(name)))
 
 
-def unanswered(runs: Iterable[Run], store: Store) -> list[Run]:
+def without_record(runs: Iterable[Run], store: Store) -> list[Run]:
     """The runs without a record; of several with the same configuration and seed, only the first."""
     wanted: dict[Key, Run] = {}
     for run in runs:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer
-from fastresnet.compute.device import choose_device, trusted_threads, warn_if_autocast_is_slow
+from fastresnet.compute.device import choose_device, reliable_threads, warn_if_autocast_is_slow
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed, generator_seed
@@ -62,7 +62,7 @@ def fit(
             _check_first(name, each, model, chosen)
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
-    with trusted_threads(model, chosen):
+    with reliable_threads(model, chosen):
         if isinstance(model, Prepared) and not model.prepared:
             with timer.phase("train"):
                 model.prepare(batches.first_images)

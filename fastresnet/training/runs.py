@@ -15,7 +15,7 @@ from torch import nn
 
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
-from fastresnet.compute.device import choose_device, trusted_threads, warn_if_autocast_is_slow
+from fastresnet.compute.device import choose_device, reliable_threads, warn_if_autocast_is_slow
 from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.compute.provenance import describe_machine, source_revision, versions
 from fastresnet.config import RunConfig
@@ -96,7 +96,7 @@ def train(
     total_images = round(config.train.epochs * batches.num_images)
     shown = progress and group.is_first
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
-    with trusted_threads(model, run.device), _causes_named(config), closing(bar) if bar else nullcontext():
+    with reliable_threads(model, run.device), _causes_named(config), closing(bar) if bar else nullcontext():
         if isinstance(model, Prepared) and not model.prepared:
             with run.timer.phase("train"):  # looking at the training images counts as training
                 model.prepare(batches.first_images)
@@ -154,7 +154,7 @@ class _Run:
         if dataset is None and name == GIVEN:
             raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
         with self.timer.phase("prepare"):
-            with self.group.first_here_goes_first():
+            with self.group.first_on_each_machine_first():
                 dataset = dataset or load_dataset(
                     name,
                     data_dir,

@@ -27,8 +27,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastresnet.compute.costs import STEP_PARTS, Timer, training_flops_per_image
 from fastresnet.compute.cuda_graphs import StepGraphs, step_stream
 from fastresnet.compute.device import PRECISIONS, in_layout
-from fastresnet.compute.kernels.convolution import take_gradients_from_products
-from fastresnet.compute.processes import ProcessGroup, accumulate
+from fastresnet.compute.kernels.convolution import use_matmul_gradients
+from fastresnet.compute.processes import ProcessGroup, gradient_sync
 from fastresnet.config import TrainConfig
 from fastresnet.config.models import FUSED_ACTIVATIONS
 from fastresnet.errors import UserError
@@ -56,7 +56,7 @@ class Steps:
         if self._fused:
             self._fused.fuse(model)
         if config.matmul_gradients and device.type == "cpu":
-            take_gradients_from_products(model)
+            use_matmul_gradients(model)
         graphed = config.cuda_graph and device.type == "cuda" and group.size == 1
         self.optimizers = make_optimizers(config, model, graphed=graphed, fused=self._fused is not None)
         self._forward = group.replicate(model, compiled=config.compile, freezes=bool(config.freeze))
@@ -117,7 +117,7 @@ class Steps:
         num_pieces = math.ceil(len(labels) / (self.config.micro_batch or len(labels)))
         pieces: list[tuple[Tensor, Tensor]] = []
         for piece in zip(images.tensor_split(num_pieces), labels.tensor_split(num_pieces), strict=True):
-            with accumulate(self._forward, more=len(pieces) + 1 < num_pieces):
+            with gradient_sync(self._forward, more=len(pieces) + 1 < num_pieces):
                 pieces.append(self._backward(*piece, share=len(piece[1]) / len(labels)))
         with self.parts.phase("optimiser"):
             for optimizer in self.optimizers:

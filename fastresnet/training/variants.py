@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from fastresnet.compute.device import PRECISIONS, in_layout
-from fastresnet.compute.kernels.convolution import take_gradients_from_products
+from fastresnet.compute.kernels.convolution import use_matmul_gradients
 from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import RunConfig
 from fastresnet.config.datasets import SPECS
@@ -109,7 +109,7 @@ def _time_variants(recipe: Recipe, layer: nn.Conv2d, shape: torch.Size) -> dict[
         weight = torch.full(own.weight.shape, 1e-3)  # not random: that would change what the run draws
         own.weight = nn.Parameter(in_layout(weight, torch.channels_last))
         if config.train.matmul_gradients:
-            take_gradients_from_products(own)
+            use_matmul_gradients(own)
         passes[variant] = config, own
 
     def best(variants: Iterable[Variant], rounds: int, most: float) -> dict[Variant, float]:

@@ -114,24 +114,24 @@ def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
             wanted = ((run.config.hash, run.seed) for run in study.runs(experiment))
             runs = [records[key] for key in wanted if key in records and records[key].outcome.status == "finished"]
             for hardware in dict.fromkeys(map(report.hardware, runs)):
-                series = _by_rest(run for run in runs if report.hardware(run) == hardware)
-                for rest, sizes in series.items():
-                    own = _series(rest, list(series))
+                series = _by_fixed_settings(run for run in runs if report.hardware(run) == hardware)
+                for fixed, sizes in series.items():
+                    own = _distinguishing_settings(fixed, list(series))
                     family = Family(study.name, experiment, study.edition, hardware, own, study.experiments[experiment].question)
                     families[family] = sizes
     return families
 
 
-def _by_rest(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, ...]]]:
+def _by_fixed_settings(runs: Iterable[RunRecord]) -> dict[str, dict[int, tuple[RunRecord, ...]]]:
     """Runs by their settings without `_SCALE`, and by batch size; groups with only one batch size are left out."""
     groups: dict[str, dict[int, tuple[RunRecord, ...]]] = defaultdict(dict)
     for run in sorted(runs, key=lambda run: (run.config.data.batch_size, run.seed)):
-        sizes, size = groups[_rest(run.config)], run.config.data.batch_size
+        sizes, size = groups[_fixed_settings(run.config)], run.config.data.batch_size
         sizes[size] = (*sizes.get(size, ()), run)
-    return {rest: sizes for rest, sizes in groups.items() if len(sizes) > 1}
+    return {fixed: sizes for fixed, sizes in groups.items() if len(sizes) > 1}
 
 
-def _rest(config: RunConfig) -> str:
+def _fixed_settings(config: RunConfig) -> str:
     """The settings of a configuration without `_SCALE`, as JSON text."""
     values = dict(_flat(config.model_dump(mode="json")))
     return json.dumps({key: value for key, value in values.items() if key not in _SCALE})
@@ -142,9 +142,9 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         yield from _flat(value, f"{above}{key}.") if isinstance(value, dict) else ((f"{above}{key}", value),)
 
 
-def _series(rest: str, all_rests: Sequence[str]) -> str:
+def _distinguishing_settings(fixed: str, all_fixed: Sequence[str]) -> str:
     """The settings that tell a family from others of its experiment and hardware: `train.precision bf16`; "" for the only one."""
-    own, others = json.loads(rest), [json.loads(each) for each in all_rests]
+    own, others = json.loads(fixed), [json.loads(each) for each in all_fixed]
     return ", ".join(f"{key} {value}" for key, value in own.items() if any(other.get(key) != value for other in others))
 
 

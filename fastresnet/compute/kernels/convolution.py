@@ -73,7 +73,7 @@ def _taps(size: int, kernel: int, stride: int, padding: int) -> Tensor:
     return torch.arange(size) - starts[:, None]
 
 
-def take_gradients_from_products(model: nn.Module) -> None:
+def use_matmul_gradients(model: nn.Module) -> None:
     """Sets `matmul_gradients` in all convolutions of a network."""
     for layer in model.modules():
         if isinstance(layer, Convolution):

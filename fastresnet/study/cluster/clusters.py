@@ -41,7 +41,7 @@ class Cluster:
     """Seconds without a worker that can train after which the cluster is given up."""
     remedy: str = "start some"
     """Advice in the error message for a cluster without any worker."""
-    ask: Callable[[int], None] = lambda trials: None
+    set_demand: Callable[[int], None] = lambda trials: None
     """Called with the number of trials left, so that the cluster can grow or shrink to it."""
     _slots: int = 0
     _counted: float = field(default=float("-inf"))
@@ -112,9 +112,9 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
             yield Cluster(name, client, gpu, LOCAL_PATIENCE_SECONDS, "see their errors above")
         elif name.endswith((".yml", ".yaml")):
             config = load_yaml(Path(name), SlurmConfig)
-            slurm, ask = stack.enter_context(open_slurm(name, config, gpu))
+            slurm, set_demand = stack.enter_context(open_slurm(name, config, gpu))
             remedy = f"see squeue, and the logs in {config.log_folder}"
-            yield Cluster(name, stack.enter_context(Client(slurm)), gpu, 60 * config.wait_minutes, remedy, ask)
+            yield Cluster(name, stack.enter_context(Client(slurm)), gpu, 60 * config.wait_minutes, remedy, set_demand)
         else:
             try:
                 client = stack.enter_context(Client(name, timeout=20))

@@ -79,10 +79,10 @@ def open_slurm(name: str, config: SlurmConfig, gpu: bool) -> Iterator[tuple[Any,
         _check(name, cluster.job_script())
         jobs = cluster.adapt(Adaptive=_jobs_for_trials(), minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)
 
-        def ask(trials: int) -> None:
+        def set_demand(trials: int) -> None:
             jobs.trials = trials
 
-        yield cluster, ask
+        yield cluster, set_demand
 
 
 def _security(folder: Path) -> Any:

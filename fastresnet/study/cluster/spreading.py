@@ -96,7 +96,7 @@ def spread(
     ended: SimpleQueue[Any] = SimpleQueue()
     while waiting or running:
         workers = cluster.slots()
-        cluster.ask(len(waiting) + len(running))
+        cluster.set_demand(len(waiting) + len(running))
         show(workers)
         while waiting and len(running) < workers:
             item, call, given_up = waiting.popleft()
