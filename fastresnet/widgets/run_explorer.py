@@ -18,6 +18,11 @@ from fastresnet.study import STUDIES, opened_editions
 from fastresnet.widgets.base import Explorer, script
 
 
+def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[Any]]:
+    """The runs by key: names of keys, which each run would repeat, are a third of the page's size."""
+    return {key: [run[key] for run in runs] for key in runs[0]} if runs else {}
+
+
 class RunExplorer(Explorer):
     """Shows the finished runs below a folder of records. `selected` is the "id" of the chosen one in `runs`.
 
@@ -26,7 +31,7 @@ class RunExplorer(Explorer):
 
     _esm = script("drawing.js", "runs.js")
 
-    runs = traitlets.List(traitlets.Dict()).tag(sync=True)
+    runs = traitlets.List(traitlets.Dict()).tag(sync=True, to_json=_columns)
     configs = traitlets.Dict().tag(sync=True)
     selected = traitlets.Unicode("").tag(sync=True)
 

@@ -37,7 +37,8 @@ function learningCurve(run, width) {
 
 function render({ model, el }) {
   const uid = `runs-${Math.random().toString(36).slice(2, 8)}`;
-  const runs = model.get("runs");
+  const columns = Object.entries(model.get("runs"));
+  const runs = columns[0][1].map((_, row) => Object.fromEntries(columns.map(([key, column]) => [key, column[row]])));
   const chosen = {};
   let [axis, shown, places, hovered] = ["seconds", [], [], null];
   const canvas = make("canvas", { role: "img" });
