@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from fastresnet import report
-from fastresnet.chapters import findings_answers, frontier_benchmarks, frontier_figures, frontier_page
+from fastresnet.chapters import findings_answers, frontier_benchmarks, frontier_figures, frontier_ingredients, frontier_page
 from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.errors import UserError
 from fastresnet.records.store import load_frame
@@ -55,7 +55,7 @@ def test_readme_says_what_is_recorded(results):
 )
 def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, rows):
     records_by_name = results[experiment].records
-    table = frontier_page.ablation_table(results[experiment])
+    table = frontier_ingredients.ablation_table(results[experiment])
     recipe, *others = table.index
     assert (recipe, table.loc[recipe, "change, points"]) == ("recipe", "")
     assert len(table) == rows
@@ -68,12 +68,12 @@ def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, 
 
 
 def test_growth_is_measured_once_for_all_that_is_multiplied(results):
-    measured = frontier_page.growth(results["growth"])
+    measured = frontier_ingredients.growth(results["growth"])
     once = measured[measured["factor"] == 1]
     seeds = len(results["growth"].seeds)
     assert sorted(once["what"]) == sorted(["images", "epochs", "width"] * seeds)
     assert once["epoch_seconds"].nunique() == seeds
-    table = frontier_page.growth_table(results["growth"])
+    table = frontier_ingredients.growth_table(results["growth"])
     assert list(table.index) == list(results["growth"].records)
     sixteen = measured[(measured["what"] == "images") & (measured["factor"] == 16)]
     assert table.loc["images, 16 times", "seconds per epoch"].startswith(f"{sixteen['epoch_seconds'].mean():.2f}")
@@ -87,9 +87,9 @@ def test_findings_say_what_the_records_hold(results, frame):
     assert "fashion" not in finding
     assert frontier_page.recipes_finding({"cifar10-96": results["cifar10-96"]}, "cifar10") == ""
     assert frontier_page.recipes_finding({}, "cifar10") == ""
-    medians = frontier_page.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
+    medians = frontier_ingredients.growth(results["growth"]).groupby(["what", "factor"])["epoch_seconds"].median()
     ratio = medians["images", 16] / medians["images", 1]
-    assert f"{ratio:.1f} times as long with 16 times the images" in frontier_page.growth_finding(results["growth"])
+    assert f"{ratio:.1f} times as long with 16 times the images" in frontier_ingredients.growth_finding(results["growth"])
 
 
 def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(results):

@@ -1,5 +1,6 @@
-"""Experiments of the frontier chapter: whole runs of every recipe, ablations of some recipes, and growth of the cost."""
+"""Experiments of the frontier chapter: whole runs of every recipe, lengths and ablations of some, and growth of the cost."""
 
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
@@ -96,6 +97,29 @@ class Ablated(Frozen):
         return self
 
 
+class Lengths(Frozen):
+    """Lengths of recipes to judge by training images that are held out: none of these runs sees the test set."""
+
+    held_out: PositiveInt
+    """Training images that are held out, on which the accuracy is measured."""
+    epochs: Annotated[dict[RecipeName, Annotated[tuple[PositiveFloat, ...], Some]], Some]
+    """Numbers of epochs to try, by recipe."""
+    seeds: Seeds
+
+    def variants(self, config: Callable[[RecipeName], RunConfig]) -> dict[str, RunConfig]:
+        """The runs of one seed, from the configurations of the recipes. Size curricula are stretched with the epochs."""
+        return {
+            f"{name}, {epochs:g} epochs": _stretched(config(name), epochs).with_changes({"data.validation_images": self.held_out})
+            for name, lengths in self.epochs.items()
+            for epochs in lengths
+        }
+
+
+def _stretched(config: RunConfig, epochs: float) -> RunConfig:
+    sizes = [(round(start * epochs / config.train.epochs, 3), size) for start, size in config.data.size_curriculum]
+    return config.with_changes({"train.epochs": epochs, "data.size_curriculum": sizes})
+
+
 class Parameters(EditionParameters):
     """Parameters of the frontier chapter: recipes with their seeds and variants, and what is ablated."""
 
@@ -113,6 +137,8 @@ class Parameters(EditionParameters):
     """Longer recipe for CIFAR-10 of which parts are taken away."""
     amx_ablated: Ablated | None = None
     """Ablations on a CPU with AMX, which multiplies matrices of bf16; None runs none."""
+    lengths: Lengths | None = None
+    """Lengths of recipes to judge by held-out images; None judges none."""
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt
@@ -126,7 +152,7 @@ class Parameters(EditionParameters):
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
-    """One experiment per recipe, ablations of some recipes, and growth with images, epochs and width."""
+    """One experiment per recipe, lengths and ablations of some recipes, and growth with images, epochs and width."""
 
     def config(name: RecipeName) -> RunConfig:
         full = find_recipe(name).config(parameters.variants.get(name, parameters.variant))
@@ -157,9 +183,14 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         for name, (where, chosen) in ablated.items()
         if chosen
     ]
+    lengths = [
+        Experiment("lengths", "How long must a recipe be?", chosen.variants(config), chosen.seeds)
+        for chosen in (parameters.lengths,)
+        if chosen
+    ]
     grown = _grown(config("fashion-89"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
-    return (*recipes, *ablations, growth)
+    return (*recipes, *lengths, *ablations, growth)
 
 
 def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:

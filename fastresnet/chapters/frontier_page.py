@@ -1,14 +1,12 @@
-"""Tables and sentences of the frontier chapter: the cost of an accuracy, and the worth of each ingredient of a recipe."""
+"""Tables and sentences of the frontier chapter on whole runs of the recipes, beside the report's and published ones."""
 
 import math
 from collections.abc import Mapping
-from statistics import mean, median
+from statistics import mean
 from typing import NamedTuple
 
 import pandas as pd
-from scipy import stats
 
-from fastresnet.chapters.frontier import ABLATIONS
 from fastresnet.chapters.frontier_benchmarks import peer_of
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.recipes import RECIPES
@@ -154,43 +152,6 @@ def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
     )
 
 
-def ablations(results: Results) -> str:
-    """HTML of an ablation table, and of a fold with its runs."""
-    table = ablation_table(results).to_html(classes="explained")
-    return f"{table}{fold('Runs', [provenance(results)])}"
-
-
-def ablation_table(results: Results) -> pd.DataFrame:
-    """One row per change of the recipe: accuracy, its difference from the recipe's with a 95 % interval, cost, and what it means.
-
-    Differences are paired by seed. The first variant is the unchanged recipe.
-    """
-    (recipe, baseline), *_ = results.records.items()
-    digits = 2 if median(record.seconds.train for record in baseline) < 10 else 1
-    rows = {}
-    for name, records in results.records.items():
-        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
-        train = pd.Series([record.seconds.train for record in records])
-        rows[name] = {
-            "test accuracy, %": spread(100 * accuracy, 2),
-            "change, points": "" if name == recipe else _paired_interval(records, baseline),
-            "training, s": spread(train, digits),
-            "TFLOP": teraflop(records[0].training_flops),
-            "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
-
-
-def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> str:
-    pairs = [(one.test_accuracy, two.test_accuracy) for one, two in zip(records, baseline, strict=True)]
-    differences = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
-    middle = mean(differences) if differences else math.nan
-    if len(differences) < 3:
-        return f"{middle:+.2f} (n too small)"
-    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
-
-
 REPORT_FINALS = {
     "report, narrow": "fashion-80",
     "report, ten epochs": "fashion-89",
@@ -285,39 +246,3 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
             "reached?": target_verdicts({name: found}).verdicts[0].outcome,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="target")
-
-
-def growth_table(results: Results) -> pd.DataFrame:
-    """One row per variant: seconds per epoch, operations per second, and the largest peak memory of its runs."""
-    rows = {}
-    for name, records in results.records.items():
-        epoch = pd.Series([record.seconds.train / record.epochs_trained for record in records])
-        speed = pd.Series([record.training_flops / record.seconds.train for record in records])
-        rows[name] = {
-            "seconds per epoch": spread(epoch, 2),
-            "GFLOP/s": spread(speed / 1e9, 0),
-            "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
-            "runs": len(records),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
-
-
-def growth(results: Results) -> pd.DataFrame:
-    """One row per run: what is multiplied, by which factor, and seconds per epoch. Factor 1 has one row per quantity."""
-    frame = results.frame()
-    varied = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
-    frame = frame.assign(what=varied["what"], factor=varied["factor"].astype(int))
-    once = frame[frame["factor"] == 1]
-    others = [once.assign(what=what) for what in frame["what"].unique() if what not in set(once["what"])]
-    return pd.concat([frame, *others], ignore_index=True)[["what", "factor", "seed", "epoch_seconds"]]
-
-
-def growth_finding(results: Results) -> str:
-    """Growth of the seconds per epoch at the largest factor on each quantity, as one Markdown paragraph."""
-    medians = growth(results).groupby(["what", "factor"], sort=False)["epoch_seconds"].median()
-    once = medians.xs(1, level="factor").iloc[0]
-    largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
-    grown = [
-        f"{medians[what, factor] / once:.1f} times as long with {factor} times the {what}" for what, factor in largest.items()
-    ]
-    return f"**Finding.** Compared with one epoch as it is, an epoch takes {', '.join(grown)} (medians)."

@@ -1,0 +1,107 @@
+"""Tables and sentences of the frontier chapter: the length of a recipe, what its ingredients are worth, and how cost grows."""
+
+import math
+from statistics import mean, median
+
+import pandas as pd
+from scipy import stats
+
+from fastresnet.chapters.frontier import ABLATIONS
+from fastresnet.config.recipes import RECIPES
+from fastresnet.records.record import RunRecord
+from fastresnet.report import spread, teraflop
+from fastresnet.report.captions import fold, provenance
+from fastresnet.study import Results
+
+
+def ablations(results: Results) -> str:
+    """HTML of an ablation table, and of a fold with its runs."""
+    table = ablation_table(results).to_html(classes="explained")
+    return f"{table}{fold('Runs', [provenance(results)])}"
+
+
+def ablation_table(results: Results) -> pd.DataFrame:
+    """One row per change of the recipe: accuracy, its difference from the recipe's with a 95 % interval, cost, and what it means.
+
+    Differences are paired by seed. The first variant is the unchanged recipe.
+    """
+    (recipe, baseline), *_ = results.records.items()
+    digits = 2 if median(record.seconds.train for record in baseline) < 10 else 1
+    rows = {}
+    for name, records in results.records.items():
+        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+        train = pd.Series([record.seconds.train for record in records])
+        rows[name] = {
+            "test accuracy, %": spread(100 * accuracy, 2),
+            "change, points": "" if name == recipe else _paired_interval(records, baseline),
+            "training, s": spread(train, digits),
+            "TFLOP": teraflop(records[0].training_flops),
+            "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> str:
+    pairs = [(one.test_accuracy, two.test_accuracy) for one, two in zip(records, baseline, strict=True)]
+    differences = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
+    middle = mean(differences) if differences else math.nan
+    if len(differences) < 3:
+        return f"{middle:+.2f} (n too small)"
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def lengths_table(results: Results) -> pd.DataFrame:
+    """One row per recipe and number of epochs that was tried: accuracy on the held-out images, whether it passes, whether it is
+    the recipe's own length. A length passes if its mean accuracy less two standard errors reaches the target."""
+    rows = {}
+    for variant, records in results.records.items():
+        name, _, length = variant.partition(", ")
+        target, epochs = RECIPES[name].target, records[0].config.train.epochs
+        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+        surely = accuracy.mean() - 2 * accuracy.sem()
+        rows[name, length] = {
+            "target, %": f"{100 * target:.2f}",
+            "held-out accuracy, %": spread(100 * accuracy, 2),
+            "less two standard errors": f"{100 * surely:.2f}",
+            "passes?": "yes" if surely >= target else "no",
+            "the recipe's?": "yes" if epochs == RECIPES[name].config("cpu").train.epochs else "no",
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index=["recipe", "length"])
+
+
+def growth_table(results: Results) -> pd.DataFrame:
+    """One row per variant: seconds per epoch, operations per second, and the largest peak memory of its runs."""
+    rows = {}
+    for name, records in results.records.items():
+        epoch = pd.Series([record.seconds.train / record.epochs_trained for record in records])
+        speed = pd.Series([record.training_flops / record.seconds.train for record in records])
+        rows[name] = {
+            "seconds per epoch": spread(epoch, 2),
+            "GFLOP/s": spread(speed / 1e9, 0),
+            "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
+            "runs": len(records),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+
+
+def growth(results: Results) -> pd.DataFrame:
+    """One row per run: what is multiplied, by which factor, and seconds per epoch. Factor 1 has one row per quantity."""
+    frame = results.frame()
+    varied = frame["variant"].str.extract(r"(?P<what>\w+), (?P<factor>\d+) times")
+    frame = frame.assign(what=varied["what"], factor=varied["factor"].astype(int))
+    once = frame[frame["factor"] == 1]
+    others = [once.assign(what=what) for what in frame["what"].unique() if what not in set(once["what"])]
+    return pd.concat([frame, *others], ignore_index=True)[["what", "factor", "seed", "epoch_seconds"]]
+
+
+def growth_finding(results: Results) -> str:
+    """Growth of the seconds per epoch at the largest factor on each quantity, as one Markdown paragraph."""
+    medians = growth(results).groupby(["what", "factor"], sort=False)["epoch_seconds"].median()
+    once = medians.xs(1, level="factor").iloc[0]
+    largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
+    grown = [
+        f"{medians[what, factor] / once:.1f} times as long with {factor} times the {what}" for what, factor in largest.items()
+    ]
+    return f"**Finding.** Compared with one epoch as it is, an epoch takes {', '.join(grown)} (medians)."
