@@ -65,6 +65,8 @@ def test_ablation_is_compared_with_the_recipe_seed_by_seed(results, experiment, 
         differences = [100 * (one - two) for one, two in zip(accuracy[name], accuracy["recipe"], strict=True)]
         assert mean == pytest.approx(sum(differences) / len(differences), abs=0.006)
         assert low < mean < high
+        tells = low > 0 or high < 0
+        assert (f"“{name}” ({mean:+.2f})" in frontier_ingredients.ablations_finding(results[experiment])) == tells
 
 
 def test_growth_is_measured_once_for_all_that_is_multiplied(results):

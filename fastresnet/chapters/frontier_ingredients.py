@@ -1,7 +1,9 @@
 """Tables and sentences of the frontier chapter: the length of a recipe, what its ingredients are worth, and how cost grows."""
 
 import math
+from html import escape
 from statistics import mean, median
+from typing import NamedTuple
 
 import pandas as pd
 from scipy import stats
@@ -15,9 +17,25 @@ from fastresnet.study import Results
 
 
 def ablations(results: Results) -> str:
-    """HTML of an ablation table, and of a fold with its runs."""
+    """HTML of what an ablation shows, its table, and a fold with its runs."""
     table = ablation_table(results).to_html(classes="explained")
-    return f"{table}{fold('Runs', [provenance(results)])}"
+    return f"<p>{ablations_finding(results)}</p>{table}{fold('Runs', [provenance(results)])}"
+
+
+def ablations_finding(results: Results) -> str:
+    """Which changes make the recipe less or more accurate, by intervals that exclude zero, as HTML."""
+    (_, baseline), *others = results.records.items()
+    changes = pd.DataFrame({name: _change(records, baseline) for name, records in others}, index=_Change._fields).T
+    changes = changes.sort_values("mean")
+    sides = {"Less accurate": changes[changes["high"] < 0], "More accurate": changes[changes["low"] > 0]}
+    said = [
+        f"{side}: {', '.join(f'“{escape(name)}” ({points:+.2f})' for name, points in found['mean'].items())}."
+        for side, found in sides.items()
+        if len(found)
+    ]
+    if open_ := len(changes) - sum(map(len, sides.values())):
+        said.append(f"Cannot tell: {open_} of {len(changes)}.")
+    return f"<b>Finding.</b> {' '.join(said)}"
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
@@ -33,7 +51,7 @@ def ablation_table(results: Results) -> pd.DataFrame:
         train = pd.Series([record.seconds.train for record in records])
         rows[name] = {
             "test accuracy, %": spread(100 * accuracy, 2),
-            "change, points": "" if name == recipe else _paired_interval(records, baseline),
+            "change, points": "" if name == recipe else str(_change(records, baseline)),
             "training, s": spread(train, digits),
             "TFLOP": teraflop(records[0].training_flops),
             "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
@@ -41,14 +59,24 @@ def ablation_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
 
 
-def _paired_interval(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> str:
+class _Change(NamedTuple):
+    """Mean difference from the recipe's accuracy in points, and its 95 % interval: NaN for fewer than three pairs of runs."""
+
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        interval = "n too small" if math.isnan(self.low) else f"{self.low:+.2f} to {self.high:+.2f}"
+        return f"{self.mean:+.2f} ({interval})"
+
+
+def _change(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> _Change:
     pairs = [(one.test_accuracy, two.test_accuracy) for one, two in zip(records, baseline, strict=True)]
     differences = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
-    middle = mean(differences) if differences else math.nan
     if len(differences) < 3:
-        return f"{middle:+.2f} (n too small)"
-    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
+        return _Change(mean(differences) if differences else math.nan)
+    return _Change(mean(differences), *stats.ttest_1samp(differences, 0).confidence_interval(0.95))
 
 
 def lengths_table(results: Results) -> pd.DataFrame:
@@ -58,7 +86,7 @@ def lengths_table(results: Results) -> pd.DataFrame:
     for variant, records in results.records.items():
         name, _, length = variant.partition(", ")
         target, epochs = RECIPES[name].target, records[0].config.train.epochs
-        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
+        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float).fillna(0)  # a run that diverged
         surely = accuracy.mean() - 2 * accuracy.sem()
         rows[name, length] = {
             "target, %": f"{100 * target:.2f}",
@@ -69,6 +97,15 @@ def lengths_table(results: Results) -> pd.DataFrame:
             "runs": len(records),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index=["recipe", "length"])
+
+
+def lengths_finding(results: Results) -> str:
+    """Which recipes are long enough by their held-out images, as one Markdown paragraph."""
+    table = lengths_table(results)
+    passes = table.loc[table["the recipe's?"] == "yes", "passes?"].droplevel("length")
+    too_short = [f"`{name}`" for name in passes.index[passes == "no"]]
+    but = f", but not that of {', '.join(too_short)}" if too_short else ""
+    return f"**Finding.** Held-out images confirm the length of {(passes == 'yes').sum()} of {len(passes)} recipes{but}."
 
 
 def growth_table(results: Results) -> pd.DataFrame:
