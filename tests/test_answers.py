@@ -4,9 +4,10 @@ import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
-from fastresnet.chapters import cifar10_answers, fashionmnist_answers, findings_answers, myrtle_answers
+from fastresnet.chapters import cifar10_answers, cifar10_chain, fashionmnist_answers, findings_answers, myrtle_answers
 from fastresnet.errors import UserError
 from fastresnet.records.record import StepSeconds
 from fastresnet.report.answers import answer
@@ -120,3 +121,12 @@ def test_readme_says_what_was_found_at_the_reports_scale():
     found = findings_answers.steps_at_scale(findings_answers.all_answers())
     rows = [f"| {step} | {' | '.join(row)} |" for step, row in found.iterrows()]
     assert rows == re.findall(r"^\| [CFNM]\d.* \|$", (ROOT / "README.md").read_text(), re.MULTILINE), "\n".join(rows)
+
+
+def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():
+    columns = ["report", "here", "held_out"]
+    steps = pd.DataFrame([[None, 0.5, 0.51], [0.7, 0.65, 0.645], [0.8, None, None]], ["C1", "C4", "C5"], columns, dtype=float)
+    said = cifar10_chain.chain_finding(steps)
+    assert "2 of 3 steps" in said and "from 50.00 % (C1) to 65.00 % (C4)" in said
+    assert "in points: C4 -5.0. " in said and "by -0.5 to +1.0 points" in said
+    assert cifar10_chain.chain_finding(steps.assign(here=None)) == ""

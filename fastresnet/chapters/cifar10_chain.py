@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from fastresnet.records.record import in_percent
 from fastresnet.report import original, selection, values
 from fastresnet.study import Study
 
@@ -37,3 +38,18 @@ def chain(study: Study) -> pd.DataFrame:
             "held_out": selection.held_out(results) if results else None,
         }
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+
+
+def chain_finding(steps: pd.DataFrame) -> str:
+    """How far the chain of `chain` leads here and in the report, as one Markdown paragraph; "" if no step is recorded."""
+    here = steps["here"].dropna()
+    if here.empty:
+        return ""
+    apart = (100 * (steps["here"] - steps["report"])).dropna()
+    chosen = (100 * (steps["held_out"] - steps["here"])).dropna()
+    return (
+        f"**Finding.** With the report's choices, {len(here)} of {len(steps)} steps are recorded here so far. They lead from "
+        f"{in_percent(here.iloc[0])} ({here.index[0]}) to {in_percent(here.iloc[-1])} ({here.index[-1]}). Beside the report's "
+        f"figures that is, in points: {', '.join(f'{step} {points:+.1f}' for step, points in apart.items())}. A choice by "
+        f"held-out images would have changed a step by {chosen.min():+.1f} to {chosen.max():+.1f} points."
+    )
