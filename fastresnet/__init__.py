@@ -17,10 +17,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = {
+    "config.data": ("DataConfig", "PruneConfig"),
     "config.models": ("DavidNetConfig", "NormConfig", "ResNetConfig", "SpeedNetConfig"),
     "config.parsing": ("load_yaml",),
     "config.recipes": ("find_recipe",),
-    "config.run": ("DataConfig", "LarsConfig", "MuonConfig", "PruneConfig", "RunConfig", "TrainConfig"),
+    "config.run": ("RunConfig",),
     "config.schedules": (
         "Constant",
         "Cosine",
@@ -34,6 +35,7 @@ _MODULES = {
         "PiecewiseLinear",
         "Plateau",
     ),
+    "config.train": ("LarsConfig", "MuonConfig", "TrainConfig"),
     "data.images": ("Dataset", "ImageSet", "from_tensors"),
     "data.loaders": ("loaders",),
     "data.sources": ("load_dataset",),

@@ -1,7 +1,9 @@
 """Configuration of a run, as strictly checked and frozen settings. Does not import torch."""
 
+from fastresnet.config.data import DataConfig, PruneConfig
 from fastresnet.config.models import DavidNetConfig, NormConfig, ResNetConfig, SpeedNetConfig
-from fastresnet.config.run import DataConfig, LarsConfig, Measure, MuonConfig, Precision, PruneConfig, RunConfig, TrainConfig
+from fastresnet.config.run import RunConfig
+from fastresnet.config.train import LarsConfig, Measure, MuonConfig, Precision, TrainConfig
 
 __all__ = [
     "DataConfig",

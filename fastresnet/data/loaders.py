@@ -11,9 +11,9 @@ from torch import Tensor
 from fastresnet.compute.device import choose_device
 from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.config import DataConfig
+from fastresnet.config.data import GIVEN
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.parsing import parse
-from fastresnet.config.run import GIVEN
 from fastresnet.config.seeds import check_seed
 from fastresnet.data.batches import Batches, ImageBatches, make_batches
 from fastresnet.data.images import Dataset, ImageSet, from_tensors

@@ -19,8 +19,8 @@ from fastresnet.compute.device import choose_device, reliable_threads, warn_if_a
 from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.compute.provenance import describe_machine, source_revision, versions
 from fastresnet.config import RunConfig
+from fastresnet.config.data import GIVEN
 from fastresnet.config.recipes import find_recipe
-from fastresnet.config.run import GIVEN
 from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.data.batches import ImageBatches, make_batches
 from fastresnet.data.images import Dataset, ImageSet
