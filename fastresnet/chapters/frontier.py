@@ -183,14 +183,11 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         for name, (where, chosen) in ablated.items()
         if chosen
     ]
-    lengths = [
-        Experiment("lengths", "How long must a recipe be?", chosen.variants(config), chosen.seeds)
-        for chosen in (parameters.lengths,)
-        if chosen
-    ]
+    lengths = parameters.lengths
+    judged = [Experiment("lengths", "How long must a recipe be?", lengths.variants(config), lengths.seeds)] if lengths else []
     grown = _grown(config("fashion-89"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
-    return (*recipes, *lengths, *ablations, growth)
+    return (*recipes, *judged, *ablations, growth)
 
 
 def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
