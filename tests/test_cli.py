@@ -64,6 +64,7 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["chapter", "run", "findings", "-p", "scale=0.5", "--scale", "0.1"], "--scale 0.1: comes twice, also as -p scale"),
         (["train", "RUN", "--record", "nowhere/record.json"], "must name a file in a folder that exists"),
         (["train", "RUN", "-p", "data.train_images=5000"], "asked for 5000 images; allowed: at most 4000"),
+        (["train", "RUN", "-p", "data.validation_images=4000"], "asked for 4000 images; allowed: at most 3999"),
         (["train", "RUN", "--data-dir", "nowhere", "-p", "data.name=fashion-mnist"], "nowhere: no such folder"),
         (["data", "verify", "mnist"], "no data set 'mnist'; allowed: fashion-mnist"),
         (["data", "verify", "cifar100"], "get it with: fastresnet data fetch cifar100"),

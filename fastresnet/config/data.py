@@ -86,8 +86,11 @@ class DataConfig(Settings):
         if any(after <= before for (before, _), (after, _) in pairwise(self.size_curriculum)):
             raise ValueError(f"size_curriculum: epochs must strictly increase, got {list(self.size_curriculum)}")
         if spec := SPECS.get(self.name):
-            test = self.validation_images or spec.num_test
-            there = {"train_images": spec.num_train - self.validation_images, "test_images": test}
+            there = {
+                "validation_images": spec.num_train - 1,
+                "train_images": spec.num_train - self.validation_images,
+                "test_images": self.validation_images or spec.num_test,
+            }
             for key, most in there.items():
                 if (asked := getattr(self, key)) and asked > most:
                     raise ValueError(f"{key}: asked for {asked} images; allowed: at most {most} of {self.name}")
