@@ -146,16 +146,16 @@ def choice(
     rival = most_accurate(results, besides=chosen)
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
     close = more_accurate(results, chosen, rival, margin=-0.01)
-    less = "less accurate; " * (more_accurate(results, rival, chosen).outcome == "yes")
+    less = ", less accurate" * (more_accurate(results, rival, chosen).outcome == "yes")
     if pd.Series(ours, dtype=float).mean() >= pd.Series(theirs, dtype=float).mean():
         said = f"The report's choice, “{chosen}”, did best here, too: {mean(ours)}. Next is “{rival}” with {mean(theirs)}."
     else:
         judged = {
-            "yes": "within a point of it",
-            "points to yes": "within a point of it",
-            "cannot tell": f"{less}whether that is within a point, these runs cannot tell",
-        }.get(close.outcome, "more than a point below it")
-        said = f"“{rival}” did best, with {mean(theirs)}. The report's choice, “{chosen}”, ends at {mean(ours)}, {judged}."
+            "yes": ", within a point of it",
+            "points to yes": ", within a point of it",
+            "cannot tell": f"{less}. These runs cannot tell whether that is within a point of it",
+        }.get(close.outcome, ", more than a point below it")
+        said = f"“{rival}” did best, with {mean(theirs)}. The report's choice, “{chosen}”, ends at {mean(ours)}{judged}."
     return Answer(
         (results,),
         original=original,
