@@ -124,6 +124,14 @@ def test_class_names_are_equal_in_every_form_of_unicode(mine):
         load_dataset(f"folder:{mine}")
 
 
+@pytest.mark.parametrize("name", [b"l\xe9", b"new\nline", b"tab\tname", b"\x1b[31mred"])
+def test_class_name_that_no_line_of_text_can_hold_is_refused(mine, name):
+    for split in ("train", "test"):
+        (mine / split / "dogs").rename(mine / split / os.fsdecode(name))
+    with pytest.raises(UserError, match="the name of a class must be UTF-8 text without control characters, got '"):
+        load_dataset(f"folder:{mine}")
+
+
 def test_classes_of_tensors_that_differ_are_named():
     train, test = (
         ImageSet(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.arange(2), names) for names in (("a", "b"), ("a", "c"))
@@ -269,6 +277,15 @@ def test_what_is_transparent_is_white(content, mode):
     picture = read(content)
     assert picture.mode == mode
     assert np.array(picture.convert("L")).tolist() == [[255, 50]]
+
+
+@pytest.mark.parametrize(
+    ("bits", "pixels", "transparent", "shown"),
+    [(1, 0b0110_0000, 0, [255] * 4), (2, 0b00_01_10_11, 1, [0, 255, 170, 255]), (4, 0x5A, 5, [255, 170])],
+)
+def test_transparent_grey_of_few_bits_is_white(bits, pixels, transparent, shown):
+    content = png(len(shown), 1, bits, 0, [bytes([pixels])], transparent=bytes([0, transparent]))
+    assert np.array(read(content)).tolist() == [shown]
 
 
 def test_half_transparent_pixels_are_mixed_with_white():

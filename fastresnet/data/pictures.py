@@ -29,6 +29,8 @@ _MADE_BY_TOOLS = {
     "lost+found", "recycler", "system volume information", "~snapshot",
     "desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", "icon\r", "picasa.ini", "thumbs.db", "thumbs.db:encryptable",
 }  # fmt: skip
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
+"""By what Pillow multiplies the grey pixels of a PNG of 2 or 4 bits. It leaves the grey that is transparent as it is."""
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a tag of TIFF that Pillow heeds for 8 bits only
 
 
@@ -108,8 +110,12 @@ def as_pixels(picture: Image.Image) -> np.ndarray:
 def _check_readable(image: Image.Image) -> None:
     if image.format == "EPS":
         raise UserError("a PostScript program, which Pillow would run in Ghostscript")
-    if "transparency" in image.info and any(tile.args == "RGB;16B" for tile in getattr(image, "tile", ())):
-        raise UserError("it has a transparent colour of 16 bits, which Pillow does not apply")
+    if image.format == "PNG" and "transparency" in image.info:
+        depths = [tile.args for tile in getattr(image, "tile", ())]
+        if "RGB;16B" in depths:
+            raise UserError("it has a transparent colour of 16 bits, which Pillow does not apply")
+        for depth in depths:
+            image.info["transparency"] *= _GREY_STEPS.get(depth, 1)
 
 
 def _from_8_bits(image: Image.Image) -> Image.Image:
@@ -153,6 +159,8 @@ def _class_folders(split: Path) -> dict[str, Path]:
             raise UserError(f"{child}: a link that leads nowhere")
         if child.is_dir():
             name = unicodedata.normalize("NFC", child.name)
+            if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+                raise UserError(f"{child}: the name of a class must be UTF-8 text without control characters, got {name!r}")
             if name in found:
                 raise UserError(f"{child}: the class {name} has two folders, whose names differ only in their Unicode form")
             found[name] = child
