@@ -4,8 +4,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from fastresnet.config import DataConfig, RunConfig, TrainConfig
-from fastresnet.config.models import ResNetConfig
+from fastresnet.config import DataConfig, PruneConfig, RunConfig, TrainConfig
+from fastresnet.config.models import DavidNetConfig, ResNetConfig
 from fastresnet.config.parsing import load_yaml, parse
 from fastresnet.config.recipes import RECIPES
 from fastresnet.config.schedules import Constant, Linear, OneCycle, PiecewiseLinear
@@ -27,7 +27,10 @@ from .conftest import ROOT
         ({"train": {"weight_decay": float("nan")}}, r"train\.weight_decay: Input should be a finite number"),
         ({"train": {"nesterov": True}}, r"nesterov: needs momentum > 0"),
         ({"train": {"schedule": {"kind": "one-cycle", "max_lr": 1, "peak": 2}}}, r"peak: unknown key.*allowed: kind, max_lr"),
-        ({"train": {"schedule": {"kind": "steps"}}}, r"train\.schedule: .*'constant', 'multi-step'"),
+        ({"train": {"schedule": {"kind": "cosin"}}}, r"train\.schedule: no such kind .*cosine.*, got 'cosin'; allowed: constant"),
+        ({"train": {"schedule": {"lr": 1}}}, r"train\.schedule: has no kind; allowed: constant, multi-step"),
+        ({"model": {"kind": None}}, r"model: no such kind, got 'None'; allowed: resnet, speednet, davidnet"),
+        ({"data": {"name": "folder:l\udce9"}}, r"a text is not UTF-8, as records are, in '.*folder:l\\udce9'$"),
         ({"train": {"schedule": {"kind": "piecewise-linear", "points": [[0.5, 0.1], [0.2, 0.1]]}}}, "strictly increasing"),
         ({"train": {"cuda_graph": True, "precision": "fp16"}}, r"cuda_graph: a step cannot be recorded with precision as it is"),
         ({"train": {"cuda_graph": True, "lars": {"trust": 0.02}}}, r"cuda_graph: a step cannot be recorded with lars"),
@@ -71,6 +74,26 @@ def test_changes_derive_a_checked_copy():
     for path in ("epochs", "train.epoch", "nothing.epochs"):
         with pytest.raises(UserError, match="unknown key"):
             config.with_changes({path: 3})
+
+
+def test_name_that_no_record_can_hold_is_refused():
+    with pytest.raises(ValidationError, match="not UTF-8 text, as records are"):
+        DataConfig(name="folder:l\udce9")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_kind_brings_its_own_keys_in_any_order(order):
+    changes = [("train.schedule.max_lr", 0.3), ("train.schedule.kind", "one-cycle"), ("model.kind", "davidnet")]
+    changed = RunConfig(model=ResNetConfig(dropout=0.5)).with_changes(dict(changes[::order]))
+    assert (changed.train.schedule, changed.model) == (OneCycle(max_lr=0.3), DavidNetConfig())
+    same = changed.with_changes({"train.schedule.kind": "one-cycle"})
+    assert same == changed
+
+
+def test_key_of_a_part_that_is_none_makes_the_part():
+    assert RunConfig().with_changes({"data.prune.skip": 0.2}).data.prune == PruneConfig(skip=0.2)
+    with pytest.raises(UserError, match=r"train\.schedule\.lr\.x: lr has no keys; allowed: train\.schedule\.lr=VALUE$"):
+        RunConfig().with_changes({"train.schedule.lr.x": 1})
 
 
 @pytest.mark.parametrize(

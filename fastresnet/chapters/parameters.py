@@ -16,7 +16,7 @@ Some = Field(min_length=1)
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"a seed that comes twice would count one run as two, got {list(seeds)}")
+        raise ValueError("a seed that comes twice would count one run as two")
     return seeds
 
 

@@ -30,8 +30,10 @@ class Settings(Frozen):
 def _frozen(value: Any, key: str) -> Any:
     """Converts a list to a tuple, and every list in it. A mapping is left alone: it becomes settings, which convert their own.
 
-    Raises ValueError for a number of a size that torch cannot compute with.
+    Raises ValueError for a number of a size that torch cannot compute with, and for a text that a record cannot hold.
     """
+    if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+        raise ValueError(f"{key}: {value!r} is not UTF-8 text, as records are")
     if isinstance(value, list | tuple):
         return tuple(_frozen(each, key) for each in value)
     if isinstance(value, int) and abs(value) > LARGEST_COUNT:

@@ -139,10 +139,14 @@ def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
     Raises UserError with one line that names each bad key and what is allowed there.
     """
     try:
-        return model.model_validate_json(json.dumps(values, default=_plain))
+        return model.model_validate_json(json.dumps(values, default=_plain, ensure_ascii=False).encode())
+    except ValidationError as error:
+        # pydantic counts the values of a list without those that it has refused
+        lines = (line for line in error.errors() if line["type"] != "too_short" or len(line["input"]) < line["ctx"]["min_length"])
+        raise UserError("; ".join(f"{where}: {_explain(line, model)}" for line in lines)) from error
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where}: a text is not UTF-8, as records are, in {error.object[: error.end][-80:]!r}") from error
     except (TypeError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            raise UserError("; ".join(f"{where}: {_explain(line, model)}" for line in error.errors())) from error
         raise UserError(f"{where}: {error}") from error
 
 
@@ -159,6 +163,10 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{suggestion(path[-1], beside)}; allowed: {', '.join(beside)}"
+    if error["type"].startswith("union_tag"):
+        found = error["ctx"].get("tag")
+        problem = f"no such kind{suggestion(found, beside)}, got {found!r}" if found else "has no kind"
+        return f"{key}: {problem}; allowed: {', '.join(beside)}"
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("bool_type", "int_type", "float_type") and isinstance(error["input"], str):
         message += f", got the text {error['input']!r}"
@@ -174,7 +182,7 @@ def suggestion(word: str, words: Iterable[str]) -> str:
 
 
 def _follow(model: type[BaseModel], location: list[str]) -> tuple[list[str], list[str]]:
-    """The path of keys to an error, as the user wrote them, and the keys allowed at its last level.
+    """The path of keys to an error, as the user wrote them, and the keys or the kinds allowed at its last level.
 
     For a field that allows several models, pydantic's location also contains the model's `kind`, which is left out here.
     """
@@ -192,7 +200,7 @@ def _follow(model: type[BaseModel], location: list[str]) -> tuple[list[str], lis
             if len(found) == 1:
                 model = found[0]
             else:
-                kinds = {each.model_fields["kind"].default: each for each in found}
+                beside = list(kinds := {each.model_fields["kind"].default: each for each in found})
     return path, beside
 
 

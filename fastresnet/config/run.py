@@ -66,13 +66,14 @@ class RunConfig(Settings):
 
     def with_changes(self, changes: Mapping[str, Any]) -> "RunConfig":
         """A copy with some values replaced, each identified by its path: `{"train.epochs": 2, "train.schedule.max_lr": 0.2}`. A
-        schedule may also be replaced as a whole.
+        schedule may also be replaced as a whole. With another kind of schedule or network, its other values begin at their
+        defaults.
 
         Raises UserError for a path or value that is not allowed.
         """
         values = self.model_dump(mode="json")
         known = [f"{section}.{key}" for section, keys in values.items() for key in keys]
-        for path, value in changes.items():
+        for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):  # kinds first
             section, *between, key = path.split(".") if "." in path else (path, "")
             if not key or section not in values:
                 hint = suggestion(path, known)
@@ -86,9 +87,13 @@ class RunConfig(Settings):
                 if step not in inner:
                     key = step  # an unknown key, which is refused below
                     break
+                if inner[step] is None:
+                    inner[step] = {}
                 inner = inner[step]
                 if not isinstance(inner, dict):
-                    raise UserError(f"{path}: {step} has no keys; allowed: {section}.{step}=VALUE")
+                    raise UserError(f"{path}: {step} has no keys; allowed: {path.partition(f'.{step}.')[0]}.{step}=VALUE")
+            if key == "kind" and inner.get(key) != value:
+                inner.clear()
             inner[key] = value
         return parse(values, RunConfig, "changes")
 
