@@ -159,7 +159,7 @@ def recipes(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A network that train --save wrote.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files of any size.")],
+    images: Annotated[list[Path], typer.Argument(readable=False, help="Image files of any size.")],
 ) -> None:
     """Classify images: print file, class and probability, one image per line.
 
