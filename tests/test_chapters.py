@@ -1,6 +1,7 @@
 """A chapter's output exists only if every cell ran with the parameters asked for, whatever papermill says."""
 
 import ast
+import errno
 import os
 import signal
 import subprocess
@@ -44,6 +45,17 @@ def test_failed_chapter_leaves_the_earlier_output_alone(chapter, tmp_path):
         assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.failed.ipynb", "out.ipynb"]
     chapter("number")
     assert not (tmp_path / "out.failed.ipynb").exists()
+
+
+def test_disk_without_room_is_named_and_nothing_half_written_stays(chapter, tmp_path, monkeypatch):
+    def fill(source, output, *_, **__):
+        Path(output).write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("papermill.execute_notebook", fill)
+    with pytest.raises(OSError, match=f"{os.strerror(errno.ENOSPC)}: '{tmp_path}/out.ipynb'"):
+        chapter("number")
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_time_limit_is_for_the_whole_chapter(chapter, tmp_path):

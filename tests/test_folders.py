@@ -1,5 +1,6 @@
 """Records and chapters behind a URL are what they are in a folder: over fsspec's memory, and over HTTP to a real S3 server."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -252,7 +253,18 @@ def test_a_file_is_no_folder_for_results(tmp_path):
     file = tmp_path / "file"
     file.touch()
     for place in (file, file / "below", file / "far" / "below"):
-        assert refused(command_here(*RUN, "--results", place)) == f"fastresnet: {place}: must name a folder; {file} is none"
+        for command_line in (RUN, ("study", "status")):
+            line = refused(command_here(*command_line, "--results", place))
+            assert line == f"fastresnet: {place}: must name a folder; {file} is none"
+
+
+def test_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    def deny(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "scandir", deny)
+    done = command_here("study", "status", "--results", tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"fastresnet: {tmp_path}: Permission denied\n")
 
 
 def test_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ import nbformat
 
 from fastresnet.config.parsing import read_yaml
 from fastresnet.errors import UserError
-from fastresnet.records.atomic import replacing
+from fastresnet.records.atomic import named, replacing
 from fastresnet.records.folders import Folder, Place, check_file, local_file, open_folder, split_place
 from fastresnet.study import STUDIES, declare, edition_parameters, open_chapter, open_study
 from fastresnet.study.project import project_root
@@ -85,8 +85,9 @@ def run_chapter(
 ) -> Place:
     """Executes a chapter with checked parameters and returns where the executed notebook is: `output`, a path or a URL.
 
-    `time_limit` is for the whole chapter, in seconds. Raises ChapterFailed if a cell fails or the time is over, and
-    KeyboardInterrupt if it is interrupted. In each case an earlier file under the output's name is left as it was.
+    `time_limit` is for the whole chapter, in seconds. Raises ChapterFailed if a cell fails or the time is over,
+    KeyboardInterrupt if it is interrupted, and OSError if the notebook cannot be written. In each case an earlier file under
+    the output's name is left as it was.
     """
     import papermill
     from papermill.exceptions import PapermillException
@@ -102,7 +103,7 @@ def run_chapter(
         os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _limit(time_limit) as expired, own_kernel() as options:
+        with named(output), _limit(time_limit) as expired, own_kernel() as options:
             papermill.execute_notebook(
                 _literal(source),
                 _literal(partial),
@@ -116,6 +117,9 @@ def run_chapter(
             )
         _remove_paths(partial)
         check_executed(partial, parameters)
+    except OSError:
+        partial.unlink(missing_ok=True)  # a full disk cuts it short
+        raise
     except BaseException as error:
         remains = f"; as far as it got: {_kept(partial, folder, failed)}" if partial.exists() else ""
         if expired.is_set():

@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     `path` exists and is not a file.
     """
     target = followed(path)
-    with _named(path), _own_partial(target) as partial:
+    with named(path), _own_partial(target) as partial:
         partial.write_bytes(b"")  # a killed writer may have left content
         yield partial
         with partial.open("rb") as file:
@@ -48,7 +48,7 @@ def followed(path: Path) -> Path:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path | str) -> Iterator[None]:
     """Makes an OSError in the block name `path` if it names no file, as errors of writing do, or only the temporary or lock file
     beside `path`."""
     try:

@@ -36,7 +36,8 @@ class Folder(Protocol):
     """A folder whose files are identified by names relative to it, with slashes."""
 
     def names(self, pattern: str) -> list[str]:
-        """Sorted names that match a glob pattern and have as many parts as it; empty if the folder does not exist."""
+        """Sorted names that match a glob pattern and have as many parts as it; empty if the folder does not exist. Raises OSError
+        or UserError if it cannot be listed."""
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yields the name and the content of each file, in the order of the names."""
@@ -139,6 +140,12 @@ class LocalFolder:
         self.path = path
 
     def names(self, pattern: str) -> list[str]:
+        try:
+            os.scandir(self.path).close()  # glob finds nothing in a file, or in a folder that may not be read
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise UserError(f"{self.path}: must name a folder; {self.nearest_existing()} is none") from error
         # faster than pathlib's
         return sorted(name.replace(os.sep, "/") for name in glob.glob(pattern, root_dir=self.path))  # noqa: PTH207
 
