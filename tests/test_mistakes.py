@@ -107,6 +107,8 @@ NO_SET = r"is no data set; allowed: a name, a path.*\(of one, hold_out\(\) makes
         *((fr.fit, (NETWORK, each), "batches|train") for each in (DataLoader(Endless()), "cifar10", 5)),
         (fr.fit, (nn.Flatten, [(torch.zeros(2, 4), torch.zeros(2).long())]), "model: must be a torch.nn.Module"),
         *((fr.loaders, (each,), NO_SET) for each in (None, 5, (torch.zeros(1),), (IMAGES, LABELS), ONE_SET)),
+        (fr.load_dataset, (Path("pets"),), "load_dataset: name: no data set 'pets'; allowed: .*folder:PATH"),
+        (partial(fr.load_dataset, image_size=0), ("folder:.",), "load_dataset: image_size: Input should be .* 8, got 0"),
         (partial(fr.loaders, name="cifar10"), ("fashion-sample",), "name: the data set is the first argument"),
         *(
             (fr.loaders, ((images, labels, IMAGES, LABELS),), "four tensors must be torch.Tensors that are not empty")

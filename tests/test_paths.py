@@ -140,10 +140,13 @@ def test_without_git_all_outside_the_build_folder_counts_as_committed(checkout):
 
 
 @pytest.mark.parametrize("option", ["--record", "--save", "--checkpoint"])
-@pytest.mark.parametrize("how", ["own.yml", "./sub/../own.yml", "symbolic", "hard", "images/train/a/0.png"])
-def test_train_does_not_replace_what_it_reads(tmp_path, monkeypatch, option, how):
+@pytest.mark.parametrize(
+    "how", ["own.yml", "./sub/../own.yml", "symbolic", "hard", "images/train/a/0.png", "images/train/a/new", "link/a/new"]
+)
+def test_train_does_not_change_what_it_reads(tmp_path, monkeypatch, option, how):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fastresnet.training.runs.train", None)
+    Path("link").symlink_to("images/train")
     Path("sub").mkdir()
     Path("own.yml").write_text(RUN.replace("fashion-sample", "'folder:images'"))
     Path("symbolic").symlink_to("own.yml")
@@ -151,7 +154,21 @@ def test_train_does_not_replace_what_it_reads(tmp_path, monkeypatch, option, how
     Path("images/train/a").mkdir(parents=True)
     Path("images/train/a/0.png").touch()
     line = refused(command_here("train", "own.yml", option, how))
-    assert line == f"fastresnet: {option} {Path(how)}: would replace what the command reads; allowed: another name, or --force"
+    assert line == f"fastresnet: {option} {Path(how)}: would change what the command reads; allowed: another name, or --force"
+
+
+def test_what_lies_beside_the_pictures_of_a_folder_is_replaced(tmp_path, monkeypatch):
+    def done(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("fastresnet.training.runs.train", done)
+    Path("own.yml").write_text(RUN.replace("fashion-sample", "'folder:~/images'"))
+    Path("images/train").mkdir(parents=True)
+    Path("images/state").touch()
+    assert command_here("train", "own.yml", "--checkpoint", "images/state").returncode == 130
+    assert "would change what" in refused(command_here("train", "own.yml", "--checkpoint", "images/train/state"))
 
 
 def test_train_and_export_do_not_replace_a_committed_file(checkout):

@@ -281,6 +281,13 @@ def test_image_folder_of_your_own(tmp_path):
         load_dataset(f"folder:{tmp_path}")
 
 
+def test_place_of_your_own_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("folder:~/pets", "tensors:~/pets.npz"):
+        with pytest.raises(UserError, match=rf"^{tmp_path}/pets"):
+            load_dataset(name)
+
+
 def test_tensor_file_of_your_own(tmp_path):
     arrays = {
         f"{split}_{kind}": array

@@ -59,18 +59,17 @@ def check_output(option: str, file: Path | None) -> None:
 
 
 def check_overwrite(option: str, place: Place, *inputs: Path | None) -> None:
-    """Raises UserError if what is written to a place would replace an input of the command or a file of the checkout."""
+    """Raises UserError if what is written to a place would change an input of the command, a file or a folder, or a file of the
+    checkout."""
     from fastresnet.study.project import is_committed  # not above: it loads pandas, which slows down `fastresnet --help`
 
     file = local_file(place)
     if file is None:
         return
     check_file(file)
-    if not file.exists():
-        return
     for each in (each for each in inputs if each and each.exists()):
-        if file.samefile(each) or each.resolve() in file.resolve().parents:
-            raise UserError(f"{option} {place}: would replace what the command reads; allowed: another name, or --force")
+        if each.resolve() in file.resolve().parents or (file.exists() and file.samefile(each)):
+            raise UserError(f"{option} {place}: would change what the command reads; allowed: another name, or --force")
     if is_committed(file):
         raise UserError(f"{option} {place}: would replace a file of the checkout; allowed: another name, or --force")
 

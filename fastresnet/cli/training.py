@@ -55,6 +55,7 @@ def train(
         check_output("save", save)
     from fastresnet import report
     from fastresnet.compute.processes import open_process_group
+    from fastresnet.data.sources import SPLITS
     from fastresnet.models.saved import load_model, save_model
     from fastresnet.records import store
     from fastresnet.training import runs
@@ -63,9 +64,10 @@ def train(
     progress = sys.stderr.isatty()
     with open_process_group() as group:
         config = _run_config(what, changes or [], device, variant, group)
-        images = config.data.name.partition(":")[2]
+        kind, _, path = config.data.name.partition(":")
+        images = [Path(path).expanduser() / split for split in (SPLITS if kind == "folder" else [""] if path else [])]
         for name, file in () if force else outputs.items():
-            check_overwrite(f"--{name}", file, Path(what), Path(images) if images else None)
+            check_overwrite(f"--{name}", file, Path(what), *images)
         origin = load_model(start) if start else None
         for each in range(seed, seed + seeds):
             result = runs.train(

@@ -19,7 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastresnet.config import DataConfig
 from fastresnet.config.datasets import SPECS, DatasetSpec
+from fastresnet.config.parsing import parse
 from fastresnet.data import formats, official
 from fastresnet.data.builtin import draw_standin, read_sample
 from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_digest, from_tensors
@@ -68,7 +70,7 @@ def load_dataset(
     image_size: int | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Loads a data set by name (`fastresnet data list`), `folder:PATH` or `tensors:PATH.npz`.
+    """Loads a data set by name (`fastresnet data list`), `folder:PATH` or `tensors:PATH.npz`. A path may begin with `~`.
 
     Two options concern the pictures of a folder: with `channels` 1 or 3 they are read as grey or RGB, otherwise as grey if none
     has colour; if they differ in size, they are resized to squares of side `image_size`.
@@ -78,11 +80,12 @@ def load_dataset(
     >>> fr.load_dataset("fashion-sample").test
     ImageSet(1,000 images [1, 28, 28], 10 classes)
     """
+    name = parse({"name": name, "image_size": image_size}, DataConfig, "load_dataset").name
     kind, _, path = name.partition(":")
     if kind == "folder":
-        return _from_folder(name, Path(path), channels, image_size, progress)
+        return _from_folder(name, Path(path).expanduser(), channels, image_size, progress)
     if kind == "tensors":
-        return _from_npz(name, Path(path))
+        return _from_npz(name, Path(path).expanduser())
     spec = find_spec(name)
     if spec.torchvision_class is None:
         description, read = _BUILT_IN[name]
