@@ -181,6 +181,13 @@ def test_train_and_export_do_not_replace_a_committed_file(checkout):
     assert not subprocess.run(["git", "status", "--porcelain"], capture_output=True, cwd=checkout, check=True).stdout
 
 
+def test_table_of_records_may_lie_beside_them_and_be_written_again(tmp_path, record):
+    Store([tmp_path]).save(record, "s", "e", "a variant")
+    for _ in range(2):
+        done = command_here("study", "export", tmp_path / "table.csv", "--results", tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path}/table.csv: 1 runs\n")
+
+
 def test_build_folder_that_leads_to_committed_files_is_not_emptied(checkout):
     (checkout / "_build").symlink_to(checkout / "params")
     monkeyed = checkout / "params" / "html"

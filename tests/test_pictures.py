@@ -235,6 +235,17 @@ def test_colour_of_sixteen_bits_keeps_the_upper_eight():
     assert read(png(1, 1, 16, 2, [bytes([0x12, 0xFF, 0x80, 0, 0xFF, 0xFF])])).getpixel((0, 0)) == (0x12, 0x80, 0xFF)
 
 
+@pytest.mark.parametrize("colour_type", [2, 6], ids=["RGB", "RGBA"])
+def test_colour_of_twelve_bits_in_sixteen_is_refused(colour_type):
+    def pixel(value):
+        return struct.pack(">HHH", 0, value, 1) + b"\xff\xff" * (colour_type == 6)
+
+    assert read(png(1, 1, 16, colour_type, [pixel(0x1000)])).getpixel((0, 0)) == (0, 16, 0)
+    assert read(png(1, 1, 16, colour_type, [pixel(0)])).getpixel((0, 0)) == (0, 0, 0)
+    with pytest.raises(UserError, match="no channel reaches a sixteenth of 65535; scale its pixels to 0 to 65535"):
+        read(png(1, 1, 16, colour_type, [pixel(0x0FFF)]))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO", "16-bit PNG", "palette"])
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_picture_is_turned_as_a_viewer_shows_it(kind, orientation):

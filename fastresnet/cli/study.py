@@ -132,6 +132,6 @@ def study_export(
     from fastresnet.report.export import write_export
 
     if not force:
-        check_overwrite("FILE", file, Path(results) if results else None)
+        check_overwrite("FILE", file)
     count = write_export(file, results)
     print(f"{file}: {count} {'sheets' if file.suffix == '.xlsx' else 'runs'}")

@@ -94,8 +94,11 @@ def read_picture(source: Path | BinaryIO, mode: Mode | None = None, name: str | 
         # Pillow's warnings are about metadata or mere size, and name no file
         with warnings.catch_warnings(action="ignore"), Image.open(source) as image:
             _check_readable(image)
+            has_16_bits = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
             ImageOps.exif_transpose(image, in_place=True)
             picture = _from_deep(image) if image.mode[0] in "IF" else _from_8_bits(image)
+            if has_16_bits and 0 < np.asarray(picture).max() < 16:
+                raise UserError("no channel reaches a sixteenth of 65535; scale its pixels to 0 to 65535, or save it in 8 bits")
         return picture.convert(mode) if mode else picture
     except Exception as error:  # Pillow's readers raise ValueError, SyntaxError, struct.error and more; it documents no list
         raise UserError(f"{name or source}: not an image that can be read: {_reason(error)}") from error
