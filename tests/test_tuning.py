@@ -8,6 +8,8 @@ from fastresnet.config.recipes import find_recipe
 from fastresnet.errors import UserError
 from fastresnet.training import tuning
 
+from .test_paths import ODD
+
 CONFIG = find_recipe("fashion-80").config("cpu")
 
 
@@ -35,8 +37,10 @@ def test_trials_differ_in_settings_alone_and_never_see_the_test_set(trained):
 
 
 def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
+    file = tmp_path / f"{ODD} ?x=%41.db"
     for _ in range(2):
-        study = tuning.search(CONFIG, trials=3, seeds=1, storage=tmp_path / "search.db")
+        study = tuning.search(CONFIG, trials=3, seeds=1, storage=file)
+    assert list(tmp_path.iterdir()) == [file]
     assert len(study.trials) == 6
     assert len({config.hash for config in trained}) == 6
 

@@ -6,6 +6,7 @@ Each trial trains with a few seeds. After each seed, Optuna's median pruner stop
 the median of the earlier trials at that point.
 """
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def search(
     if not isinstance(config.model, SpeedNetConfig) or config.train.muon is None:
         raise UserError("tune: only a speed net trained with Muon can be tuned")
     try:
-        kept = optuna.storages.RDBStorage(f"sqlite:///{storage}") if storage else None
+        # not by a URL: in it, some characters of a path mean something else
+        opened = {"creator": lambda: sqlite3.connect(storage or ":memory:")}
+        kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=opened)
     except DatabaseError as error:
         raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
     dataset = load_dataset(config.data.name, data_dir, channels=config.model.in_channels, image_size=config.data.image_size)
