@@ -303,6 +303,9 @@ def test_tensor_file_of_your_own(tmp_path):
         ({"train_labels": labels[:0]}, "train_labels whole"),
         ({"train_labels": np.array(3)}, "train_labels whole"),
         ({"train_labels": labels + 10**9}, "exceeds"),
+        ({"train_labels": labels[1:]}, r"^.*/mine\.npz: .*; got uint8 \[4000, 1, 28, 28\] and int64 \[3999\]$"),
+        ({"train_labels": labels - 1}, r"^.*/mine\.npz: .*train_labels whole numbers from 0"),
+        ({"test_labels": np.full(1000, 2**63 + 5, np.uint64)}, r"^.*/mine\.npz: .*test_labels whole numbers from 0"),
     ):
         np.savez(file, **{name: array for name, array in (arrays | changes).items() if array is not None})
         with pytest.raises(UserError, match=message):

@@ -34,10 +34,12 @@ def read_tensor_file(path: Path) -> dict[str, Arrays]:
             or labels.dtype.kind not in "iu"
             or (images.ndim, labels.ndim) != (4, 1)
             or not (images.size and labels.size)
+            or len(images) != len(labels)
+            or labels.astype(np.int64).min() < 0
         ):
             raise UserError(
-                f"{path}: {split}_images must be uint8 [N, C, H, W] and {split}_labels whole numbers [N], with N > 0; got "
-                f"{images.dtype} {list(images.shape)} and {labels.dtype} {list(labels.shape)}"
+                f"{path}: {split}_images must be uint8 [N, C, H, W] and {split}_labels whole numbers from 0 [N], with N > 0; "
+                f"got {images.dtype} {list(images.shape)} and {labels.dtype} {list(labels.shape)}"
             )
     return {split: (images, labels.astype(np.int64)) for split, (images, labels) in arrays.items()}
 
