@@ -106,8 +106,10 @@ def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeyp
 def test_revision_is_this_checkout_s_also_within_a_hook_of_another(monkeypatch, tmp_path):
     here = source_revision.__wrapped__()
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
-    assert source_revision.__wrapped__() == here
+    for name in ("GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"):
+        with monkeypatch.context() as hook:
+            hook.setenv(name, str(tmp_path / ".git"))
+            assert source_revision.__wrapped__() == here, name
 
 
 def long_folder(monkeypatch, tmp_path):
@@ -205,7 +207,7 @@ print(sys.executable, usetex, colour, open(os.devnull).encoding, plt.get_backend
 
 @pytest.mark.slow
 def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
-    """All at once, and without a network, where the system lets a process leave it."""
+    """All at once, and without a network and with settings of the system's, where the system lets a process have its own."""
     home, noise = tmp_path / "home", "import atexit, os; _ = atexit.register(os.write, 2, b'noise')"
     write_notebook(tmp_path / "source.ipynb", "number = 1", CELLS, noise, tags=["parameters"])
     for place, text in {
@@ -233,9 +235,26 @@ def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
         "LC_ALL": "C",
         "TERM": "dumb",
     }
-    offline = ["unshare", "--net"] if not subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode else []
+    apart = ["unshare", "--net", "--mount", "sh", "-c", 'mount --bind etc /usr/local/etc && exec "$@"', "sh"]
+    if subprocess.run([*apart, "true"], cwd=tmp_path, capture_output=True).returncode:
+        apart = []
     done = subprocess.run(
-        [*offline, sys.executable, "-P", "-W", "default", "-c", HOSTILE],
+@pytest.mark.slow
+def test_book_is_rendered_without_the_user_s_settings_of_docutils(monkeypatch, tmp_path):
+    for place, text in {
+        "home/.docutils": "[general]\ninitial_header_level: 4",
+        "source/_config.yml": "title: A book",
+        "source/_toc.yml": "format: jb-book\nroot: index",
+        "source/index.md": "# A page",
+    }.items():
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(text)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    build.render(tmp_path / "source", tmp_path, strict=False)
+    assert "<h4>" not in (tmp_path / "_build" / "html" / "index.html").read_text()
+
+
+        [*apart, sys.executable, "-P", "-W", "default", "-c", HOSTILE],
         cwd=tmp_path,
         env={**os.environ, **{name: str(value) for name, value in theirs.items()}},
         capture_output=True,
@@ -248,3 +267,5 @@ def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
     (printed,) = (each for cell in out.cells for each in cell.outputs if each.output_type == "stream")
     assert printed.text == f"{sys.executable} False white utf-8 module://matplotlib_inline.backend_inline\n"
     assert str(tmp_path) not in json.dumps(out.metadata)
+        "etc/ipython/startup/00.py": "tainted = 1",
+        "etc/ipython/ipython_kernel_config.py": "c.IPKernelApp.exec_lines = ['tainted = 1']",
