@@ -13,6 +13,7 @@ import nbformat
 import papermill
 import pytest
 import torch
+from papermill.exceptions import PapermillExecutionError
 
 from fastresnet.book import notebooks
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
@@ -66,6 +67,11 @@ def test_time_limit_is_for_the_whole_chapter(chapter, tmp_path):
     assert not (tmp_path / "out.ipynb").exists()
 
 
+def test_error_of_a_kernel_that_can_format_no_traceback_is_named():
+    error = PapermillExecutionError(0, 1, "open('/dev/null')", "OSError", "[Errno 24] Too many open files", [])
+    assert notebooks._last_line(error) == "OSError: [Errno 24] Too many open files"
+
+
 def test_time_limit_holds_where_interruptions_were_ignored_before():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -78,7 +84,7 @@ def test_time_limit_holds_where_interruptions_were_ignored_before():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     output = tmp_path / "out.ipynb"
     process = started("chapter", "run", "findings", "-o", output)
@@ -87,6 +93,7 @@ def test_stopped_chapter_leaves_no_output_and_no_kernel(tmp_path, how):
     process.send_signal(how)
     _, error = process.communicate(timeout=60)
     assert process.returncode == (130 if how != signal.SIGKILL else -signal.SIGKILL), error
+    assert how == signal.SIGKILL or not list(tmp_path.glob("*.partial.ipynb"))
     assert not output.exists()
     wait_for(lambda: _state(kernel[0]) in ("gone", "Z"))
 

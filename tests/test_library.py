@@ -328,11 +328,25 @@ def test_batches_that_cannot_be_trained_on_are_refused_before_training(images, l
     assert model.training
 
 
+class Answering(nn.Module):
+    """A network that gives its logits to a function, together with itself, and returns what that makes of them."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.head, self.answer = nn.LazyLinear(10), answer
+
+    def forward(self, images):
+        return self.answer(self, self.head(images.flatten(1)))
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
+        (Answering(lambda model, x: (x, x) if model.training else x), r"must return logits \[N, classes\], got tuple"),
+        (Answering(lambda _, x: x.long()), r"must return logits \[N, classes\], got int64 \[2, 10\]"),
+        (Answering(lambda _, x: x.detach()), "returns logits that depend on none of its trained parameters"),
         (nn.Flatten(), "Flatten has no parameter to train"),
-        (nn.Conv2d(1, 10, 3), r"Conv2d must return logits \[N, classes\], got \[2, 10, 26, 26\]"),
+        (nn.Conv2d(1, 10, 3), r"Conv2d must return logits \[N, classes\], got float32 \[2, 10, 26, 26\]"),
     ],
 )
 def test_module_that_is_no_classifier_is_refused(model, message):

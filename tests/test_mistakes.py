@@ -44,6 +44,11 @@ def test_rank_without_torchrun_hides_no_message():
     assert "neither a recipe nor a .yml file: 'nothing'" in refused(done)
 
 
+def test_name_of_a_torchrun_that_is_not_there_makes_no_group():
+    done = command(*TRAIN, TORCHELASTIC_RUN_ID="left over")
+    assert done.returncode == 0, done.stderr
+
+
 def test_working_folder_that_is_gone_is_one_line(tmp_path):
     code = "import os, sys; os.rmdir(os.getcwd()); from fastresnet.cli import main; sys.argv[1:] = ['recipes']; main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -5,6 +5,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import socket
@@ -60,6 +61,49 @@ cli.main()
 """
 
 
+LOSING = """
+import os, signal, time
+from fastresnet import cli
+
+class Loses:
+    def __del__(self):
+        {}
+
+cli.app = lambda **_: Loses() and None or time.sleep({})
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("lost", "waits", "code", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGTERM)", 10, 130, "interrupted; what is recorded is kept, .*"),
+        ("os.kill(os.getpid(), signal.SIGHUP)", 10, 130, "interrupted; what is recorded is kept, .*"),
+        ("raise RuntimeError('a process is gone')", 0, 0, "warning: RuntimeError: a process is gone"),
+    ],
+    ids=["SIGTERM", "SIGHUP", "error"],
+)
+def test_what_python_cannot_raise_is_said_on_one_line_and_interrupts(lost, waits, code, said):
+    program = LOSING.format(lost, waits)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == code
+    assert re.fullmatch(f"fastresnet: {said}\n", done.stderr)
+
+
+def test_memory_that_is_not_there_is_one_line():
+    program = "from fastresnet import cli\ncli.app = lambda **_: bytearray(2**62)\ncli.main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "out of memory" in done.stderr
+
+
+def test_hangup_ends_nothing_that_was_started_with_nohup():
+    program = (
+        "import os, signal\nfrom fastresnet import cli\ncli.app = lambda **_: os.kill(os.getpid(), signal.SIGHUP)\ncli.main()"
+    )
+    assert subprocess.run(["nohup", sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
 def test_processes_import_nothing_from_the_working_folder(tmp_path):
     """A spawned one imports before it knows its parent's path."""
     (tmp_path / "socket.py").write_text("raise SystemExit('not mine')")
@@ -106,8 +150,10 @@ def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeyp
 def test_revision_is_this_checkout_s_also_within_a_hook_of_another(monkeypatch, tmp_path):
     here = source_revision.__wrapped__()
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
-    assert source_revision.__wrapped__() == here
+    for name in ("GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"):
+        with monkeypatch.context() as hook:
+            hook.setenv(name, str(tmp_path / ".git"))
+            assert source_revision.__wrapped__() == here, name
 
 
 def long_folder(monkeypatch, tmp_path):
@@ -121,6 +167,15 @@ def long_folder(monkeypatch, tmp_path):
 def test_long_path_of_temporary_files_is_named_before_any_training(loading, monkeypatch, tmp_path):
     long_folder(monkeypatch, tmp_path)
     with pytest.raises(MachineFault, match=r"y{100}: processes cannot talk through this folder \(.*\); set TMPDIR to another"):
+        train(loading)
+
+
+def test_folder_of_temporary_files_without_room_is_named_before_any_training(loading, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(MachineFault, match=r"talk through this folder \(No space left on device\); set TMPDIR to another"):
         train(loading)
 
 
@@ -153,6 +208,14 @@ def test_process_that_cannot_send_its_images_ends_the_run(loading, monkeypatch, 
         train(loading)
 
 
+def test_process_that_loads_images_says_nothing_of_its_own(monkeypatch, capsys):
+    for place, name in ((sys, "excepthook"), (batches.Queue, "_on_queue_feeder_error")):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    batches._end_if_unable_to_send(0)
+    sys.excepthook(ConnectionResetError, ConnectionResetError(), None)
+    assert capsys.readouterr().err == ""
+
+
 def test_processes_that_cannot_be_started_are_named(loading, monkeypatch):
     def refused(*_):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
@@ -172,6 +235,21 @@ def test_book_is_rendered_without_the_user_s_settings(monkeypatch, tmp_path):
         "OMP_NUM_THREADS",
         "PYTHONSAFEPATH",
     }
+
+
+@pytest.mark.slow
+def test_book_is_rendered_without_the_user_s_settings_of_docutils(monkeypatch, tmp_path):
+    for place, text in {
+        "home/.docutils": "[general]\ninitial_header_level: 4",
+        "source/_config.yml": "title: A book",
+        "source/_toc.yml": "format: jb-book\nroot: index",
+        "source/index.md": "# A page",
+    }.items():
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(text)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    build.render(tmp_path / "source", tmp_path, strict=False)
+    assert "<h4>" not in (tmp_path / "_build" / "html" / "index.html").read_text()
 
 
 def test_kernel_that_does_not_start_says_why():
@@ -205,7 +283,7 @@ print(sys.executable, usetex, colour, open(os.devnull).encoding, plt.get_backend
 
 @pytest.mark.slow
 def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
-    """All at once, and without a network, where the system lets a process leave it."""
+    """All at once, and without a network and with settings of the system's, where the system lets a process have its own."""
     home, noise = tmp_path / "home", "import atexit, os; _ = atexit.register(os.write, 2, b'noise')"
     write_notebook(tmp_path / "source.ipynb", "number = 1", CELLS, noise, tags=["parameters"])
     for place, text in {
@@ -215,6 +293,8 @@ def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
         "home/ipython/profile_default/ipython_kernel_config.py": "c.IPKernelApp.exec_lines = ['tainted = 1']",
         "home/.config/matplotlib/matplotlibrc": "axes.facecolor: red",
         "home/startup.py": "tainted = 1",
+        "etc/ipython/startup/00.py": "tainted = 1",
+        "etc/ipython/ipython_kernel_config.py": "c.IPKernelApp.exec_lines = ['tainted = 1']",
         "home/jupyter/kernels/python3/kernel.json": json.dumps({"argv": ["false"], "display_name": "", "language": "python"}),
     }.items():
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
@@ -233,9 +313,11 @@ def test_nothing_of_the_user_s_reaches_the_kernel_of_a_chapter(tmp_path):
         "LC_ALL": "C",
         "TERM": "dumb",
     }
-    offline = ["unshare", "--net"] if not subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode else []
+    apart = ["unshare", "--net", "--mount", "sh", "-c", 'mount --bind etc /usr/local/etc && exec "$@"', "sh"]
+    if subprocess.run([*apart, "true"], cwd=tmp_path, capture_output=True).returncode:
+        apart = []
     done = subprocess.run(
-        [*offline, sys.executable, "-P", "-W", "default", "-c", HOSTILE],
+        [*apart, sys.executable, "-P", "-W", "default", "-c", HOSTILE],
         cwd=tmp_path,
         env={**os.environ, **{name: str(value) for name, value in theirs.items()}},
         capture_output=True,

@@ -1,6 +1,6 @@
-"""The kernel of a chapter: this environment's interpreter, and nothing of the user's settings.
+"""The kernel of a chapter: this environment's interpreter, and nothing of the settings of the user or the system.
 
-Every start of a kernel reads files and variables of the user: kernel specifications, IPython's profile and start-up files,
+Every start of a kernel reads files and variables of both: kernel specifications, IPython's profiles and start-up files,
 matplotlib's settings, Python's variables. None of them reaches this kernel. It talks through sockets in a folder of its own,
 which needs no network, and what it prints outside of cells is kept there.
 """
@@ -21,7 +21,13 @@ from fastresnet.compute.surroundings import check_sockets, environment_without_u
 from fastresnet.errors import MachineFault
 from fastresnet.records.folders import usable_cache
 
-_COMMAND = (sys.executable, "-X", "utf8", "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.ignore_cwd=True")
+# IPython would also read configuration and start-up files of the system and of the environment: no variable forbids that
+_START = """
+from IPython.core.application import ENV_CONFIG_DIRS, SYSTEM_CONFIG_DIRS
+from ipykernel.kernelapp import launch_new_instance
+ENV_CONFIG_DIRS.clear(), SYSTEM_CONFIG_DIRS.clear(), launch_new_instance()
+"""
+_COMMAND = (sys.executable, "-X", "utf8", "-c", _START, "-f", "{connection_file}", "--IPKernelApp.ignore_cwd=True")
 
 
 class OwnKernel(AsyncKernelManager):

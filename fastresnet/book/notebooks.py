@@ -226,6 +226,7 @@ def run_side_by_side(
 def _start_worker(threads: int) -> None:
     # processes that each compute on every core slow one another many times over; kernels inherit the setting
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends the parent, which ends the workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -238,8 +239,9 @@ def _end_with_parent() -> None:
 
 
 def _last_line(error: BaseException) -> str:
-    """The last line of an error's message, which names the cause, without the coloured traceback."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    """The last line of an error's message, which names the cause, without the coloured traceback, which may be empty."""
+    said = f"{error.ename}: {error.evalue}" if hasattr(error, "ename") and hasattr(error, "evalue") else str(error)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
     lines = [line for line in plain.splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 

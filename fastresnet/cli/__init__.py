@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import warnings
 from contextlib import suppress
@@ -35,7 +36,10 @@ def main(commands: typer.Typer | None = None) -> None:
     silent = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
     warnings.showwarning = lambda message, *_: None if silent else print(f"fastresnet: warning: {message}", file=sys.stderr)
     warnings.filterwarnings("default", category=UserWarning)  # PYTHONWARNINGS could make errors of this package's own warnings
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
+    for each in (signal.SIGTERM, signal.SIGHUP):  # a scheduler and a closed terminal end a run as Ctrl-C does
+        if signal.getsignal(each) != signal.SIG_IGN:  # as nohup makes it
+            signal.signal(each, signal.default_int_handler)
+    sys.unraisablehook = _unraisable
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -53,6 +57,8 @@ def main(commands: typer.Typer | None = None) -> None:
         _stop(" ".join(str(error).split("\n")), 2)
     except RecursionError:
         _stop("the request is nested too deeply", 2)
+    except MemoryError:
+        _stop("out of memory: the machine, or a limit on this process, leaves too little", 1)
     except RuntimeError as error:  # a run or a chapter that failed, already recorded or kept
         _stop(str(error), 1)
     except OSError as error:  # for example a full disk, or a file where a folder should be
@@ -80,12 +86,21 @@ def _open_streams() -> None:
         setattr(sys, name, stream)
 
 
+def _unraisable(lost: Any) -> None:
+    """Interrupts once more if Python has lost an interruption, as it does in `__del__` and while it forks. It warns of other
+    exceptions that cannot be raised, on one line."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()  # now it would be lost again
+    else:
+        warnings.warn(f"{lost.exc_type.__name__}: {lost.exc_value}", stacklevel=2)
+
+
 def _name_extra(error: ImportError) -> None:
     """Exits with a line on how to install a missing package, if it belongs to an extra of this one."""
     package = (error.name or "").partition(".")[0]
     for requirement in metadata.requires("fastresnet") or ():
         found = re.fullmatch(rf"{re.escape(package)}\b[^;]*; *extra == ['\"](\w+)['\"]", requirement, re.IGNORECASE)
-        if package and found:
+        if found and package not in ("", "fastresnet"):  # which one of its own extras requires
             _stop(f"{package} is not installed; get it with: pip install 'fastresnet[{found[1]}]'", 2)
 
 

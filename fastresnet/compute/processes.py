@@ -128,7 +128,7 @@ def gradient_sync(forward: nn.Module, *, more: bool) -> AbstractContextManager[N
 
 def launched_processes() -> int:
     """Number of processes that torchrun has started; 1 without torchrun."""
-    return int(os.environ["WORLD_SIZE"]) if distributed.is_torchelastic_launched() else 1
+    return int(os.environ.get("WORLD_SIZE", 1)) if distributed.is_torchelastic_launched() else 1
 
 
 @contextmanager

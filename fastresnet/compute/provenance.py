@@ -11,12 +11,11 @@ from pathlib import Path
 import torch
 
 from fastresnet import __version__
+from fastresnet.compute.surroundings import environment_for_git
 from fastresnet.records.record import Machine
 
 _CPUINFO = Path("/proc/cpuinfo")
 """File in which Linux describes the processor."""
-_OTHER_CHECKOUT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-"""Variables that make git answer for another checkout, as in a hook of that one."""
 
 
 def describe_machine(device: torch.device) -> Machine:
@@ -54,11 +53,10 @@ def versions() -> dict[str, str]:
 def source_revision() -> str:
     """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
     package = Path(__file__).parents[1]
-    environment = {name: value for name, value in os.environ.items() if name not in _OTHER_CHECKOUT}
 
     def git(*arguments: str) -> str:
         command = ("git", "-C", str(package), *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment_for_git())
         return done.stdout.strip()
 
     try:

@@ -20,8 +20,16 @@ _USERS = ("PYTHON", "IPYTHON", "JUPYTER", "MPL", "MATPLOTLIB", "LANG", "LC_", "C
 
 
 def environment_without_user_settings() -> dict[str, str]:
-    """This process's environment variables without the user's settings; Python then imports nothing from the working folder."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_USERS)} | {"PYTHONSAFEPATH": "1"}
+    """This process's environment variables without the user's settings; Python then imports nothing from the working folder, and
+    docutils reads no file of the user or the system."""
+    own = {"PYTHONSAFEPATH": "1", "DOCUTILSCONFIG": ""}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_USERS)} | own
+
+
+def environment_for_git() -> dict[str, str]:
+    """This process's environment variables without those that name another checkout, as in a hook or an alias of that one.
+    Those that configure git stay: a container may say in them that a checkout is safe."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
 
 
 def check_sockets() -> None:
@@ -31,6 +39,7 @@ def check_sockets() -> None:
         folder = tempfile.gettempdir()
         with tempfile.TemporaryDirectory(prefix="pymp-") as made, socket.socket(socket.AF_UNIX) as probe:
             probe.bind(str(Path(made) / _SOCKET))
+            Path(made, "probe").write_bytes(bytes(2**16))  # a disk without room still takes sockets
     except OSError as error:
         reason = error.strerror or error
         raise MachineFault(f"{folder}: processes cannot talk through this folder ({reason}); set TMPDIR to another") from error
@@ -52,6 +61,6 @@ def check_shared_memory(num_bytes: int, purpose: str) -> None:
         free = shutil.disk_usage(_SHARED_MEMORY).free
         if free < num_bytes:
             raise MachineFault(
-                f"{purpose}: {num_bytes / 2**20:,.0f} MiB of shared memory are needed and {free / 2**20:,.0f} MiB are free in "
+                f"{purpose}: {num_bytes / 2**20:,.1f} MiB of shared memory are needed and {free / 2**20:,.1f} MiB are free in "
                 f"{_SHARED_MEMORY}; take fewer processes or a smaller batch, or give a container more (--shm-size)"
             )

@@ -276,12 +276,14 @@ class WorkerBatches(ImageBatches):
 
 
 def _end_if_unable_to_send(_worker: int) -> None:
-    """Makes a DataLoader worker exit if it cannot send a batch; otherwise torch would wait for it for ever."""
+    """Makes a DataLoader worker exit if it cannot send a batch; otherwise torch would wait for it for ever. Also makes the worker
+    say nothing when a run ends before it: errors of its transforms reach the run."""
 
     def end(error: Exception, _batch: object) -> None:
         print(f"a process that loads images cannot send a batch: {error}", file=sys.stderr, flush=True)
         os._exit(1)
 
+    sys.excepthook = lambda *_: None
     Queue._on_queue_feeder_error = staticmethod(end)  # type: ignore[attr-defined]  # a hook that the documentation leaves out
 
 

@@ -1,9 +1,9 @@
 """The folders of a checkout that hold no code: parameters, committed records, build products."""
 
-import os
 import subprocess
 from pathlib import Path
 
+from fastresnet.compute.surroundings import environment_for_git
 from fastresnet.errors import UserError
 
 EDITIONS = ("quick", "small", "cpu", "gpu")
@@ -36,10 +36,8 @@ def is_committed(path: Path) -> bool:
     if root is None or not target.exists() or target.is_relative_to(root / "_build"):
         return False
     command = ("git", "--literal-pathspecs", "-C", root, "ls-files", "--error-unmatch", "--", target)
-    # a hook or an alias of git may have set variables that name another checkout
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, env=environment)
+        done = subprocess.run(command, capture_output=True, timeout=10, env=environment_for_git())
         return done.returncode != 1  # 1: git does not know the file
     except (OSError, subprocess.TimeoutExpired):
         return True

@@ -1,5 +1,6 @@
 """Trains any network on any batches in one call."""
 
+import copy
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -95,15 +96,20 @@ def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.de
     training = model.training
     try:
         with torch.no_grad():
-            logits = model.eval()(images[:2].to(device))
+            answers = [model.eval()(images[:2].to(device))]
+        if name == "train":  # in training, a network may answer otherwise; a copy keeps the statistics of its batch norm
+            answers.append(copy.deepcopy(model).train()(images[:2].to(device)))
     except (RuntimeError, ValueError, TypeError) as error:
         shape = list(images.shape)
         raise UserError(f"{name}: {type(model).__name__} cannot take images {shape}: {first_line(error)}") from error
     finally:
         model.train(training)
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UserError(f"model: {type(model).__name__} must return logits [N, classes], got {found}")
+    for logits in answers:
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
+            found = f"{logits.dtype} {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+            raise UserError(f"model: {type(model).__name__} must return logits [N, classes], got {found.removeprefix('torch.')}")
+    if name == "train" and not logits.requires_grad:
+        raise UserError(f"model: {type(model).__name__} returns logits that depend on none of its trained parameters")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= logits.shape[1]:
         raise UserError(f"{name}: labels from {low} to {high}, but {type(model).__name__} tells {logits.shape[1]} classes apart")
