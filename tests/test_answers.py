@@ -10,7 +10,7 @@ import pytest
 from fastresnet.chapters import cifar10_answers, cifar10_chain, fashionmnist_answers, findings_answers, myrtle_answers
 from fastresnet.errors import UserError
 from fastresnet.records.record import StepSeconds
-from fastresnet.report.answers import answer
+from fastresnet.report.answers import answer, at_the_reports_scale
 from fastresnet.report.page import Page
 from fastresnet.study import Results, declare, edition_parameters, open_study
 
@@ -118,9 +118,15 @@ def test_every_verdict_of_the_book_has_runs_to_compare(name):
 
 
 def test_readme_says_what_was_found_at_the_reports_scale():
-    found = findings_answers.steps_at_scale(findings_answers.all_answers())
-    rows = [f"| {step} | {' | '.join(row)} |" for step, row in found.iterrows()]
-    assert rows == re.findall(r"^\| [CFNM]\d.* \|$", (ROOT / "README.md").read_text(), re.MULTILINE), "\n".join(rows)
+    answers = {"final": answer(open_study("findings"), findings_answers.QUESTIONS, "final")}
+    for found in findings_answers.all_answers().values():
+        answers |= found
+    rows = [
+        f"| {name}: {found.results[0].experiment.question} | {found.original} | {found.here} | {len(found.results[0].seeds)} |"
+        for name, found in answers.items()
+        if at_the_reports_scale(found.results[0])
+    ]
+    assert rows == re.findall(r"^\| (?:final|[CFN]\d).* \|$", (ROOT / "README.md").read_text(), re.MULTILINE), "\n".join(rows)
 
 
 def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():

@@ -44,21 +44,6 @@ def headlines(recipes: Mapping[str, Results]) -> str:
     )
 
 
-def steps_at_scale(answers: Mapping[str, Mapping[str, Answer]]) -> pd.DataFrame:
-    """One row per question whose runs trained on as many images as the report's: the report's figure, ours and the seeds."""
-    rows = {
-        f"{name}: {found.results[0].experiment.question}": {
-            "the report": found.original,
-            "here": found.here,
-            "seeds": str(len(found.results[0].seeds)),
-        }
-        for chapter in answers.values()
-        for name, found in chapter.items()
-        if at_the_reports_scale(found.results[0])
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def final_models(final: Results) -> Answer:
     """How accurate the report's two final models become."""
     ours = {name: values(final, name, "test_accuracy") for name in ("fast", "accurate")}

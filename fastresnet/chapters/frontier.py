@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_va
 from fastresnet.chapters.parameters import EditionParameters, Seeds, Some
 from fastresnet.config import RunConfig
 from fastresnet.config.base import Frozen
+from fastresnet.config.datasets import SPECS
 from fastresnet.config.models import SpeedNetConfig
 from fastresnet.config.recipes import RECIPES, find_recipe
 from fastresnet.config.recipes.base import Variant
@@ -101,7 +102,7 @@ class Lengths(Frozen):
     """Lengths of recipes to judge by training images that are held out: none of these runs sees the test set."""
 
     held_out: PositiveInt
-    """Training images that are held out, on which the accuracy is measured."""
+    """Training images that are held out, on which the accuracy is measured; at most a tenth of a set is."""
     epochs: Annotated[dict[RecipeName, Annotated[tuple[PositiveFloat, ...], Some]], Some]
     """Numbers of epochs to try, by recipe."""
     seeds: Seeds
@@ -109,15 +110,15 @@ class Lengths(Frozen):
     def variants(self, config: Callable[[RecipeName], RunConfig]) -> dict[str, RunConfig]:
         """The runs of one seed, from the configurations of the recipes. Size curricula are stretched with the epochs."""
         return {
-            f"{name}, {epochs:g} epochs": _stretched(config(name), epochs).with_changes({"data.validation_images": self.held_out})
+            f"{name}, {epochs:g} epochs": self._stretched(config(name), epochs)
             for name, lengths in self.epochs.items()
             for epochs in lengths
         }
 
-
-def _stretched(config: RunConfig, epochs: float) -> RunConfig:
-    sizes = [(round(start * epochs / config.train.epochs, 3), size) for start, size in config.data.size_curriculum]
-    return config.with_changes({"train.epochs": epochs, "data.size_curriculum": sizes})
+    def _stretched(self, config: RunConfig, epochs: float) -> RunConfig:
+        sizes = [(round(start * epochs / config.train.epochs, 3), size) for start, size in config.data.size_curriculum]
+        held_out = min(self.held_out, SPECS[config.data.name].num_train // 10)
+        return config.with_changes({"train.epochs": epochs, "data.size_curriculum": sizes, "data.validation_images": held_out})
 
 
 class Parameters(EditionParameters):
@@ -137,8 +138,8 @@ class Parameters(EditionParameters):
     """Longer recipe for CIFAR-10 of which parts are taken away."""
     amx_ablated: Ablated | None = None
     """Ablations on a CPU with AMX, which multiplies matrices of bf16; None runs none."""
-    lengths: Lengths | None = None
-    """Lengths of recipes to judge by held-out images; None judges none."""
+    lengths: Lengths
+    """Lengths of recipes to judge by held-out images."""
     ablation_seeds: Seeds
     """Seeds of the ablations and of the growth runs."""
     growth_images: PositiveInt
@@ -154,14 +155,13 @@ class Parameters(EditionParameters):
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
     """One experiment per recipe, lengths and ablations of some recipes, and growth with images, epochs and width."""
 
-    def config(name: RecipeName) -> RunConfig:
+    def whole(name: RecipeName) -> RunConfig:
         full = find_recipe(name).config(parameters.variants.get(name, parameters.variant))
-        changes = {
-            "data.name": SAMPLES[full.data.name] if parameters.samples else None,
-            "data.train_images": parameters.train_images,
-            "train.epochs": parameters.epochs,
-        }
-        return full.with_changes({key: value for key, value in changes.items() if value is not None})
+        dataset = SAMPLES[full.data.name] if parameters.samples else full.data.name
+        return full.with_changes({"data.name": dataset, "data.train_images": parameters.train_images})
+
+    def config(name: RecipeName) -> RunConfig:
+        return whole(name).with_changes({"train.epochs": parameters.epochs} if parameters.epochs else {})
 
     recipes = [
         Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
@@ -184,10 +184,10 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         if chosen
     ]
     lengths = parameters.lengths
-    judged = [Experiment("lengths", "How long must a recipe be?", lengths.variants(config), lengths.seeds)] if lengths else []
+    judged = Experiment("lengths", "How long must a recipe be?", lengths.variants(whole), lengths.seeds)
     grown = _grown(config("fashion-89"), parameters.growth_images)
     growth = Experiment("growth", "How do seconds and memory grow?", grown, parameters.ablation_seeds)
-    return (*recipes, *judged, *ablations, growth)
+    return (*recipes, judged, *ablations, growth)
 
 
 def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:

@@ -91,8 +91,8 @@ def lengths_table(results: Results) -> pd.DataFrame:
         rows[name, length] = {
             "target, %": f"{100 * target:.2f}",
             "held-out accuracy, %": spread(100 * accuracy, 2),
-            "less two standard errors": f"{100 * surely:.2f}",
-            "passes?": "yes" if surely >= target else "no",
+            "less two standard errors": f"{100 * surely:.2f}" if len(records) > 1 else "—",
+            "passes?": "one run" if len(records) == 1 else "yes" if surely >= target else "no",
             "the recipe's?": "yes" if epochs == RECIPES[name].config("cpu").train.epochs else "no",
             "runs": len(records),
         }

@@ -1,5 +1,6 @@
 """Dask clusters to train on: worker processes on this machine, the workers of a scheduler elsewhere, or jobs of SLURM."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -104,6 +105,7 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
             # no memory limit: Dask's default, a worker's share of the memory, would kill runs that fit
             options |= {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": "127.0.0.1:0"}
+            options["silence_logs"] = logging.ERROR  # an interruption would add warnings of nannies to its one line
             cluster = stack.enter_context(LocalCluster(**options))
             replace_lost = PeriodicCallback(partial(cluster.scale, len(cluster.worker_spec)), 1000 * POLL_SECONDS)
             cluster.periodic_callbacks["replace lost workers"] = replace_lost  # which ends with the cluster
