@@ -110,7 +110,7 @@ class Lengths(Frozen):
     def variants(self, config: Callable[[RecipeName], RunConfig]) -> dict[str, RunConfig]:
         """The runs of one seed, from the configurations of the recipes. Size curricula are stretched with the epochs."""
         return {
-            f"{name}, {epochs:g} epochs": self._stretched(config(name), epochs)
+            f"{name}, {epochs:g} epoch{'s' * (epochs != 1)}": self._stretched(config(name), epochs)
             for name, lengths in self.epochs.items()
             for epochs in lengths
         }
