@@ -100,12 +100,14 @@ def lengths_table(results: Results) -> pd.DataFrame:
 
 
 def lengths_finding(results: Results) -> str:
-    """Which recipes are long enough by their held-out images, as one Markdown paragraph."""
+    """Which recipes are long enough by their held-out images, and which longer runs would be, as one Markdown paragraph."""
     table = lengths_table(results)
-    passes = table.loc[table["the recipe's?"] == "yes", "passes?"].droplevel("length")
-    too_short = [f"`{name}`" for name in passes.index[passes == "no"]]
-    but = f", but not that of {', '.join(too_short)}" if too_short else ""
-    return f"**Finding.** Held-out images confirm the length of {(passes == 'yes').sum()} of {len(passes)} recipes{but}."
+    own, passes = table["the recipe's?"] == "yes", table["passes?"] == "yes"
+    confirmed, too_short = table[own & passes].index, table[own & ~passes].index
+    longer = passes[passes].index.to_frame().groupby("recipe")["length"].first()
+    short = [f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name, _ in too_short]
+    but = f", but not that of {', '.join(short)}" if short else ""
+    return f"**Finding.** Held-out images confirm the length of {len(confirmed)} of {own.sum()} recipes{but}."
 
 
 def growth_table(results: Results) -> pd.DataFrame:
