@@ -188,6 +188,12 @@ def test_table_of_records_may_lie_beside_them_and_be_written_again(tmp_path, rec
         assert (done.returncode, done.stdout) == (0, f"{tmp_path}/table.csv: 1 runs\n")
 
 
+def test_book_of_a_read_only_checkout_is_refused_before_any_chapter_runs(checkout, read_only):
+    read_only(checkout)
+    with pytest.raises(UserError, match=f"_build: must name a folder that can be written to; {checkout} cannot"):
+        list(build.build_book())
+
+
 def test_build_folder_that_leads_to_committed_files_is_not_emptied(checkout):
     (checkout / "_build").symlink_to(checkout / "params")
     monkeyed = checkout / "params" / "html"

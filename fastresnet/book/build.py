@@ -27,6 +27,7 @@ from fastresnet.book.notebooks import (
 )
 from fastresnet.compute.surroundings import environment_without_user_settings
 from fastresnet.errors import UserError
+from fastresnet.records.folders import LocalFolder
 from fastresnet.study.project import is_committed, live_results, project_root
 
 TIME_LIMIT_SECONDS = 600.0
@@ -51,6 +52,7 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
     root = project_root()
     build = root / "_build"
     html, source, chapters = (build / name for name in ("html", "source", "chapters"))
+    LocalFolder(build).check_writable()
     for place in (html, source, chapters, live_results()):
         if is_committed(place):
             raise UserError(f"{place}: leads to files of the checkout, which a build would remove")
