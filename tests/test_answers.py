@@ -21,7 +21,7 @@ QUESTIONS = {
     "cifar10_accuracy": cifar10_answers.QUESTIONS,
     "fashionmnist_speed": fashionmnist_answers.QUESTIONS,
     "myrtle_notes": myrtle_answers.QUESTIONS,
-    "findings": {"final": (findings_answers.final_models, ("final",))},
+    "findings": {"final": (findings_answers.final_models, ("final", "final-time"))},
 }
 MEASURED = {
     "gradient-norm": {"gradient_norm": 1},

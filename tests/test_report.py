@@ -35,6 +35,13 @@ def changed(record, *, accuracies, train_accuracy=0.5):
     return record.model_copy(update={"epochs": tuple(epochs)})
 
 
+def test_results_at_another_pace_reach_an_accuracy_by_its_seconds(record):
+    paced = report.at_pace(results_of(a=[record], b=[record]), {"a": 7.0, "b": 20.0})
+    assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]
+    assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0]]
+    assert paced.records["a"][0].seconds.evaluate == record.seconds.evaluate
+
+
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from fastresnet.chapters.cifar10_steps import (
     ARCHITECTURES,
-    ONLY_AT_THE_END,
     TORCH_MOMENTUM,
     Parameters,
     base,
@@ -18,6 +17,7 @@ from fastresnet.chapters.cifar10_steps import (
     flipped,
     one_cycle,
     small_batches,
+    timed,
     with_momentum,
 )
 from fastresnet.config import RunConfig
@@ -63,22 +63,6 @@ def _at_rates(config: RunConfig, rates: Iterable[float]) -> Variants:
 
 def _at_maxima(config: RunConfig, maxima: Iterable[float]) -> Variants:
     return {f"maximum {lr:g}": config.with_changes({"train.schedule": one_cycle(lr)}) for lr in maxima}
-
-
-def _timed(variants: Variants, parameters: Parameters) -> Variants:
-    """The variants cut to three short epochs; the fastest of the three gives the seconds of a full epoch."""
-    return {
-        name: config.with_changes(
-            {
-                "data.train_images": max(parameters.timed_images, 2 * config.data.batch_size),
-                "data.test_images": 100,
-                "train.epochs": 3,
-                "train.evaluate_every": ONLY_AT_THE_END,
-                "train.measure": (),
-            }
-        )
-        for name, config in variants.items()
-    }
 
 
 def _rates(parameters: Parameters) -> Variants:
@@ -176,7 +160,7 @@ def _batch_sizes_in_equal_steps(parameters: Parameters) -> Variants:
 
 
 def _timed_batch_sizes(parameters: Parameters) -> Variants:
-    return _timed(_batch_sizes(parameters), parameters)
+    return timed(_batch_sizes(parameters), parameters.timed_images)
 
 
 def _maxima_in_small_batches(parameters: Parameters) -> Variants:
@@ -205,7 +189,7 @@ def _architectures(parameters: Parameters) -> Variants:
 
 
 def _timed_architectures(parameters: Parameters) -> Variants:
-    return _timed(_architectures(parameters), parameters)
+    return timed(_architectures(parameters), parameters.timed_images)
 
 
 def _schedules_by_hand(parameters: Parameters) -> Variants:

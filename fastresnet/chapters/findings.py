@@ -2,7 +2,7 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.chapters.cifar10_steps import ARCHITECTURES, HALF, one_cycle
+from fastresnet.chapters.cifar10_steps import ARCHITECTURES, HALF, one_cycle, timed
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
@@ -20,6 +20,8 @@ class Parameters(ChapterParameters):
     """Epochs."""
     max_lr: PositiveFloat
     """Maximum learning rate of the one-cycle schedule."""
+    timed_images: PositiveInt
+    """Training images of runs that only time an epoch."""
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
@@ -44,5 +46,9 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ),
     )
     accurate = fast.with_changes(ARCHITECTURES["3x3 stem, no pool, quarter width"])
-    question = "How far do the report's two final models get?"
-    return (Experiment("final", question, {"fast": fast, "accurate": accurate}, parameters.seeds, "cifar10"),)
+    models = {"fast": fast, "accurate": accurate}
+    asked = (
+        ("final", "How far do the report's two final models get?", models),
+        ("final-time", "How long is an epoch of each?", timed(models, parameters.timed_images)),
+    )
+    return tuple(Experiment(name, question, variants, parameters.seeds, "cifar10") for name, question, variants in asked)

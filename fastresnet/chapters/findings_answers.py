@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fastresnet.chapters import cifar10_answers, fashionmnist_answers, myrtle_answers
 from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
-from fastresnet.report import beside_original, figures, original, style, values
+from fastresnet.report import at_pace, beside_original, epoch_seconds, figures, original, style, values
 from fastresnet.report.answers import Answer, Questions, answer, at_the_reports_scale, beside, mean, percent, sentence, to_report
 from fastresnet.report.claims import more_accurate
 from fastresnet.study import Results, open_study
@@ -44,25 +44,26 @@ def headlines(recipes: Mapping[str, Results]) -> str:
     )
 
 
-def final_models(final: Results) -> Answer:
-    """How accurate the report's two final models become."""
+def final_models(final: Results, timed: Results) -> Answer:
+    """How accurate the report's two final models become, and how soon, at the pace of the timed runs."""
     ours = {name: values(final, name, "test_accuracy") for name in ("fast", "accurate")}
     fast, accurate = ours.values()
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}"
     images = max(record.data.train_images for record in final.all_records if record.data)
+    paced = at_pace(final, epoch_seconds(timed, images))
     said += "." if final.other_data else f"; the report prints {mean(printed['fast'])} and {mean(printed['accurate'])}."
     if not final.other_data and not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     return Answer(
-        (final,),
+        (final, timed),
         original=beside(percent, printed),
         here=beside(percent, ours),
         difference="; ".join(dict.fromkeys(to_report(final, sample, *printed[name]) for name, sample in ours.items())),
         summary=sentence(said, fast, accurate),
         verdicts=(more_accurate(final, "accurate", "fast"),),
-        figure=partial(_final_figure, final),
-        tables=(_final_table(final),),
+        figure=partial(_final_figure, paced),
+        tables=(_final_table(paced),),
     )
 
 
@@ -81,4 +82,4 @@ def _final_table(final: Results) -> pd.DataFrame:
     return table.drop(columns="runs").join(costs)
 
 
-QUESTIONS: Questions = {"final": (final_models, ("final",))}
+QUESTIONS: Questions = {"final": (final_models, ("final", "final-time"))}

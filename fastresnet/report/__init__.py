@@ -12,6 +12,7 @@ from fastresnet.report.captions import (
     teraflop,
 )
 from fastresnet.report.tables import (
+    at_pace,
     beside_original,
     epoch_seconds,
     epochs_beside_original,
@@ -32,6 +33,7 @@ from fastresnet.report.tables import (
 __all__ = [
     "MEASURES",
     "Measure",
+    "at_pace",
     "beside_original",
     "caption",
     "describe_briefly",

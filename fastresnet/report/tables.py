@@ -1,6 +1,7 @@
 """Tables of a chapter: results in, DataFrames out. Also the values of runs that verdicts rest on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
@@ -186,6 +187,19 @@ def jumps(results: Results, variant: str) -> list[float]:
 
 def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
     return results.records.get(variant, ())
+
+
+def at_pace(results: Results, epoch_seconds: Mapping[str, float]) -> Results:
+    """The results as if every epoch had taken the seconds given for its variant, those of an epoch with the machine to itself.
+    Long runs share the machine with others."""
+
+    def at(seconds: float, record: RunRecord) -> RunRecord:
+        epochs = tuple(epoch.model_copy(update={"train_seconds": seconds}) for epoch in record.epochs)
+        train = record.seconds.model_copy(update={"train": seconds * len(epochs)})
+        return record.model_copy(update={"epochs": epochs, "seconds": train})
+
+    records = {name: tuple(at(epoch_seconds[name], record) for record in runs) for name, runs in results.records.items()}
+    return replace(results, records=records)
 
 
 def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:
