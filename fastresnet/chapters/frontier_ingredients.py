@@ -104,7 +104,7 @@ def lengths_finding(results: Results) -> str:
     table = lengths_table(results)
     own, passes = table["the recipe's?"] == "yes", table["passes?"] == "yes"
     confirmed, too_short = table[own & passes].index, table[own & ~passes].index
-    longer = passes[passes].index.to_frame().groupby("recipe")["length"].first()
+    longer = passes[passes].index.to_frame(index=False).groupby("recipe")["length"].first()
     short = [f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name, _ in too_short]
     but = f", but not that of {', '.join(short)}" if short else ""
     return f"**Finding.** Held-out images confirm the length of {len(confirmed)} of {own.sum()} recipes{but}."
