@@ -50,6 +50,6 @@ def chain_finding(steps: pd.DataFrame) -> str:
     return (
         f"**Finding.** With the report's choices, {len(here)} of {len(steps)} steps are recorded here so far. They lead from "
         f"{in_percent(here.iloc[0])} ({here.index[0]}) to {in_percent(here.iloc[-1])} ({here.index[-1]}). Beside the report's "
-        f"figures that is, in points: {', '.join(f'{step} {points:+.1f}' for step, points in apart.items())}. A choice by "
-        f"held-out images would have changed a step by {chosen.min():+.1f} to {chosen.max():+.1f} points."
+        f"figures that is, in points: {', '.join(f'{step} {points:+.1f}' for step, points in apart.items())}. Choosing by "
+        f"half of the test images would have changed a step by {chosen.min():+.1f} to {chosen.max():+.1f} points."
     )

@@ -1,7 +1,6 @@
 """Tables and sentences of the frontier chapter: the length of a recipe, what its ingredients are worth, and how cost grows."""
 
 import math
-from html import escape
 from statistics import mean, median
 from typing import NamedTuple
 
@@ -17,25 +16,25 @@ from fastresnet.study import Results
 
 
 def ablations(results: Results) -> str:
-    """HTML of what an ablation shows, its table, and a fold with its runs."""
+    """HTML of an ablation table, and of a fold with its runs."""
     table = ablation_table(results).to_html(classes="explained")
-    return f"<p>{ablations_finding(results)}</p>{table}{fold('Runs', [provenance(results)])}"
+    return f"{table}{fold('Runs', [provenance(results)])}"
 
 
 def ablations_finding(results: Results) -> str:
-    """Which changes make the recipe less or more accurate, by intervals that exclude zero, as HTML."""
+    """Which changes make the recipe less or more accurate, by intervals that exclude zero, as one Markdown paragraph."""
     (_, baseline), *others = results.records.items()
     changes = pd.DataFrame({name: _change(records, baseline) for name, records in others}, index=_Change._fields).T
     changes = changes.sort_values("mean")
     sides = {"Less accurate": changes[changes["high"] < 0], "More accurate": changes[changes["low"] > 0]}
     said = [
-        f"{side}: {', '.join(f'“{escape(name)}” ({points:+.2f})' for name, points in found['mean'].items())}."
+        f"{side}: {', '.join(f'“{name}” ({points:+.2f})' for name, points in found['mean'].items())}."
         for side, found in sides.items()
         if len(found)
     ]
     if open_ := len(changes) - sum(map(len, sides.values())):
         said.append(f"Cannot tell: {open_} of {len(changes)}.")
-    return f"<b>Finding.</b> {' '.join(said)}"
+    return f"**Finding.** {' '.join(said)}"
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
