@@ -241,10 +241,10 @@ def test_values_that_do_not_go_together_are_refused_before_any_work(name, assign
 
 @pytest.fixture
 def seed_files(tmp_path):
-    """Two files of parameters, for a chapter with seed 0 and one with seed 1."""
+    """Two files of parameters, for a chapter with seed 0 and one with seed 1, on few images."""
     files = [tmp_path / f"seed{seed}.yml" for seed in (0, 1)]
     for seed, file in enumerate(files):
-        file.write_text(f"seeds: [{seed}]\n")
+        file.write_text(f"seeds: [{seed}]\nscale: 0.01\n")
     return files
 
 

@@ -95,7 +95,7 @@ def test_stopped_study_takes_its_workers_along_and_goes_on(how, tmp_path):
         process.send_signal(how)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    (line,) = errors.splitlines()
+    *_, line = errors.splitlines()
     assert line.startswith("fastresnet: interrupted; what is recorded is kept, and a study")
     assert len(workers) >= 2
     _, alive = psutil.wait_procs(workers, timeout=10)
