@@ -274,7 +274,7 @@ def test_sweep_says_first_what_it_will_train(seed_files, tmp_path, monkeypatch):
     seed_files[1].write_text("epochs: 3\n")
     done = command_here("chapter", "sweep", "findings", "-f", seed_files[1], "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("findings: 1 of 1 experiments have runs to train\n  final, ")
+    assert done.stderr.startswith("findings: 1 of 2 experiments have runs to train\n  final, ")
 
 
 @pytest.mark.slow
