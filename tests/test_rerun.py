@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from statistics import fmean
 
 import nbformat
 import pytest
@@ -67,6 +68,22 @@ def test_time_is_estimated_from_the_runs_of_the_same_variants():
     assert min(shorter.seconds) > 1
 
 
+def test_time_is_estimated_with_that_of_evaluations():
+    whole, few = (planned("fashionmnist_speed", f8_epochs=5, **more)["F8"] for more in ({}, {"test_images": 100}))
+    for images, found in ((10_000, whole), (100, few)):
+        for run, seconds in zip(found.missing, found.seconds, strict=True):
+            of_variant = [each for each in found.reference_runs if each.config.model == run.config.model]
+            tested = [images / each.data.test_images for each in of_variant]
+            assert seconds == pytest.approx(
+                5
+                * fmean(
+                    (each.seconds.train + share * each.seconds.evaluate) / len(each.epochs)
+                    for each, share in zip(of_variant, tested, strict=True)
+                )
+            )
+    assert sum(few.seconds) < sum(whole.seconds)
+
+
 def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
     here, recorded = describe_machine(torch.device("cpu")), Study.nearest
     other = here.model_copy(update={"processor": "another one"})
@@ -114,7 +131,7 @@ def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_
     assert done.returncode == 0
     assert "3 of 12 experiments have runs to train" in done.stderr
     assert re.search(r"F8, small edition: \d of \d runs to train, about \d+ (s|min)\b", done.stderr)
-    assert re.search(r"in all: about \d+ min of training, by the records of .+ threads?\n", done.stderr)
+    assert re.search(r"in all: about \d+ min of training and evaluation, by the records of .+ threads?\n", done.stderr)
     assert not list(tmp_path.iterdir())
     assert "scale" in refused(command_here("chapter", "run", "fashionmnist_speed", "--scale", "0", "--dry-run"))
 

@@ -99,8 +99,8 @@ def _say_plan(name: str, parameters: Mapping[str, Any], data_dir: Path | None) -
     if costs := [cost for _, each in planned for cost in each.seconds]:
         machines = " or ".join(dict.fromkeys(hardware(record) for _, each in planned for record in each.reference_runs))
         which = "in all" if all(each.seconds for _, each in planned) else "as far as known"
-        _say(f"  {which}: about {_duration(sum(costs))} of training, by the records of {machines}")
-        _say("  starting, loading images and evaluation come on top")
+        _say(f"  {which}: about {_duration(sum(costs))} of training and evaluation, by the records of {machines}")
+        _say("  starting and loading images come on top")
     return planned
 
 

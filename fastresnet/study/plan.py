@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 from fastresnet.config.datasets import SPECS
+from fastresnet.config.run import RunConfig
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key
 from fastresnet.study.experiment import Run
@@ -23,7 +25,7 @@ class Planned:
     missing: tuple[Run, ...]
     """The runs to train for it: they have no record yet, and no experiment before it trains them."""
     seconds: tuple[float, ...]
-    """About how long each of these trains, its images loaded and its evaluations left out; empty if `reference_runs` is."""
+    """About how long each of these trains and evaluates, starting and loading images left out; empty if `reference_runs` is."""
     reference_runs: tuple[RunRecord, ...]
     """The recorded runs that these seconds come from: those of this processor or GPU if there are any."""
 
@@ -58,7 +60,21 @@ def _reference_runs(study: Study, experiment: str) -> Mapping[str, Sequence[RunR
 
 
 def _seconds(run: Run, references: Mapping[str, Sequence[RunRecord]]) -> float:
-    data = run.config.data
     same_variant = references.get(run.variant) or [record for records in references.values() for record in records]
-    image_seconds = fmean(record.seconds.train / record.images_trained for record in same_variant)
-    return (data.train_images or SPECS[data.name].num_train) * run.config.train.epochs * image_seconds
+    epoch = _images_per_epoch(run.config)
+    return run.config.train.epochs * fmean(
+        (record.seconds.train * epoch.train / there.train + record.seconds.evaluate * epoch.test / there.test)
+        / record.epochs_trained
+        for record in same_variant
+        for there in (_images_per_epoch(record.config),)
+    )
+
+
+class _Images(NamedTuple):
+    train: int
+    test: int
+
+
+def _images_per_epoch(config: RunConfig) -> _Images:
+    data, spec = config.data, SPECS[config.data.name]
+    return _Images(data.train_images or spec.num_train, data.test_images or data.validation_images or spec.num_test)
