@@ -42,6 +42,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
         ("C9-epochs", "What if the report's schedule moved on once per epoch, not once per step?", _moved_once_an_epoch),
         ("C10", "Is there a better activation than ReLU?", _activations),
+        ("C10-time", "How long is an epoch with each activation?", _timed_activations),
         ("C11", "Are smaller batches more accurate?", _batch_sizes),
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),
         ("C11-time", "How long is an epoch at each batch size?", _timed_batch_sizes),
@@ -144,6 +145,10 @@ def _moved_once_an_epoch(parameters: Parameters) -> Variants:
 
 def _activations(parameters: Parameters) -> Variants:
     return {name: flipped(parameters).with_changes({"model.activation": name}) for name in parameters.c10_activations}
+
+
+def _timed_activations(parameters: Parameters) -> Variants:
+    return timed(_activations(parameters), parameters.timed_images)
 
 
 def _batch_sizes(parameters: Parameters) -> Variants:

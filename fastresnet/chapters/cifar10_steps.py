@@ -59,7 +59,7 @@ class Parameters(ChapterParameters):
     epochs: Epochs
     """Epochs of every step but C1, C2, C3 and C13."""
     timed_images: PositiveInt
-    """Least number of training images of C11-time and C13-time, whose runs also have two batches at least."""
+    """Least number of training images of C10-time, C11-time and C13-time, whose runs also have two batches at least."""
     c1_rates: Rates
     """Constant learning rates of C1."""
     c1_epochs: Epochs
