@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +11,8 @@ from fastresnet.compute.kernels.convolution import Convolution
 from fastresnet.config.models import NormConfig
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky-relu": nn.LeakyReLU,
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky-relu": partial(nn.LeakyReLU, inplace=True),
     "elu": nn.ELU,
     "celu": nn.CELU,
     "gelu": nn.GELU,

@@ -45,7 +45,8 @@ class BasicBlock(nn.Module):
         out = self.activation(self.bn1(self.conv1(x)))
         out = self.extra(out)
         out = self.bn2(self.conv2(out))
-        return self.activation(out + self.downsample(x))
+        out += self.downsample(x)
+        return self.activation(out)
 
 
 class ResNet(nn.Module):
