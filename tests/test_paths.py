@@ -12,6 +12,7 @@ import pytest
 
 from fastresnet.book import build, notebooks
 from fastresnet.book.notebooks import chapter_parameters, check_request, run_chapter
+from fastresnet.compute.surroundings import git
 from fastresnet.errors import UserError
 from fastresnet.records.folders import check_file
 from fastresnet.records.store import Store
@@ -179,6 +180,17 @@ def test_train_and_export_do_not_replace_a_committed_file(checkout):
     assert "--record params/quick/findings.yml: would replace a file of the checkout" in line
     assert "FILE table.csv: would replace a file of the checkout" in refused(command_here("study", "export", "table.csv"))
     assert not subprocess.run(["git", "status", "--porcelain"], capture_output=True, cwd=checkout, check=True).stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")
+def test_checkout_of_another_user_has_a_revision_and_its_own_committed_files(checkout):
+    for path in (checkout, checkout / ".git"):
+        os.chown(path, 65534, 65534)
+    assert subprocess.run(["git", "status"], capture_output=True, check=False).returncode != 0
+    assert git(checkout, "rev-parse", "HEAD").returncode == 0
+    (checkout / "mine.csv").touch()
+    assert is_committed(checkout / "_toc.yml")
+    assert not is_committed(checkout / "mine.csv")
 
 
 def test_table_of_records_may_lie_beside_them_and_be_written_again(tmp_path, record):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from fastresnet import __version__
-from fastresnet.compute.surroundings import environment_for_git
+from fastresnet.compute.surroundings import git
 from fastresnet.records.record import Machine
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -54,14 +54,14 @@ def source_revision() -> str:
     """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
     package = Path(__file__).parents[1]
 
-    def git(*arguments: str) -> str:
-        command = ("git", "-C", str(package), *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment_for_git())
+    def answer(*arguments: str) -> str:
+        done = git(package, *arguments)
+        done.check_returncode()
         return done.stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # an installed package may lie inside another project's checkout
-        changes = git("status", "--porcelain", "--untracked-files=normal", "--", ".")
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
+        answer("ls-files", "--error-unmatch", "__init__.py")  # an installed package may lie inside another project's checkout
+        changes = answer("status", "--porcelain", "--untracked-files=normal", "--", ".")
+        return answer("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -6,6 +6,7 @@ Does not import torch.
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -26,10 +27,17 @@ def environment_without_user_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_USERS)} | own
 
 
-def environment_for_git() -> dict[str, str]:
-    """This process's environment variables without those that name another checkout, as in a hook or an alias of that one.
-    Those that configure git stay: a container may say in them that a checkout is safe."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")}
+def git(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Asks git about the checkout that holds a folder. Raises OSError without git, and subprocess.TimeoutExpired after 10 s.
+
+    The checkout may belong to another user, whose code already runs here. Variables that name another checkout, as in a hook or
+    an alias of that one, do not count.
+    """
+    command = ("git", "-c", "safe.directory=*", "--literal-pathspecs", "-C", folder, *arguments)
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, env=variables)
 
 
 def check_sockets() -> None:

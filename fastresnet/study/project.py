@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from fastresnet.compute.surroundings import environment_for_git
+from fastresnet.compute.surroundings import git
 from fastresnet.errors import UserError
 
 EDITIONS = ("quick", "small", "cpu", "gpu")
@@ -35,10 +35,8 @@ def is_committed(path: Path) -> bool:
     root = _checkout_around(target)
     if root is None or not target.exists() or target.is_relative_to(root / "_build"):
         return False
-    command = ("git", "--literal-pathspecs", "-C", root, "ls-files", "--error-unmatch", "--", target)
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, env=environment_for_git())
-        return done.returncode != 1  # 1: git does not know the file
+        return git(root, "ls-files", "--error-unmatch", "--", target).returncode != 1  # 1: git does not know the file
     except (OSError, subprocess.TimeoutExpired):
         return True
 
