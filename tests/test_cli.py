@@ -9,6 +9,7 @@ import pytest
 
 from fastresnet import cli
 from fastresnet.records.record import RunRecord
+from fastresnet.study import open_study
 
 from .conftest import TINY, command, command_here, refused
 
@@ -70,7 +71,7 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["data", "verify", "cifar100"], "get it with: fastresnet data fetch cifar100"),
         (["data", "fetch", "mnist"], "no data set 'mnist'"),
         (["study", "run", "myrtle"], "no study 'myrtle'; allowed: myrtle_notes"),
-        (["study", "run", "myrtle_notes", "--only", "M9"], "no experiment 'M9'; allowed: M0, M1a"),
+        (["study", "run", "myrtle_notes", "--only", "M9"], "--only M9: no such experiment in myrtle_notes; allowed: M0, M1a"),
         (["chapter", "run", "nothing"], "no chapter 'nothing'; allowed: preface, myrtle_notes"),
         (["chapter", "run", "myrtle_notes", "-o", "out.html"], "the output must be named .ipynb"),
     ],
@@ -80,6 +81,14 @@ def test_bad_request_gets_one_line_and_exit_code_2(arguments, message, run_file)
     content = run_file.read_text()
     assert message in refused(command_here(*arguments))
     assert [run_file.read_text(), *run_file.parent.iterdir()] == [content, run_file]
+
+
+def test_study_runs_the_experiments_that_are_named():
+    done = command_here("study", "run", "fashionmnist_speed", "myrtle_notes", "--edition", "cpu", "--only", "F1", "--only", "M0")
+    wanted = [
+        len(open_study(name, edition="cpu").runs(id)) for name, id in (("fashionmnist_speed", "F1"), ("myrtle_notes", "M0"))
+    ]
+    assert done.stdout == f"fashionmnist_speed, myrtle_notes, cpu edition: {sum(wanted)} runs wanted, 0 to train\n"
 
 
 @pytest.mark.parametrize("option", ["--record", "--save", "--checkpoint"])

@@ -1,5 +1,6 @@
 """Pictures of one's own: how each kind is read, and what is refused by name."""
 
+import csv
 import io
 import os
 import struct
@@ -401,6 +402,16 @@ def test_bad_picture_does_not_cost_the_answers_of_the_others(mine, network, monk
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [str(good)] * 2
     bad = [line.partition(": not an image")[0] for line in done.stderr.splitlines()]
     assert bad == [f"fastresnet: {name}" for name in (mine / "bad.png", mine / "gone.png", mine)]
+
+
+def test_answers_are_one_row_of_a_table_each_whatever_a_picture_is_called(mine, network):
+    model = save_model(network, mine / "model.pt")
+    files = [mine / name for name in ("a\tb.png", "a\nb.png", 'a"b.png', "a b.png")]
+    for file in files:
+        GREY.save(file)
+    rows = list(csv.reader(io.StringIO(command_here("predict", model, *files).stdout), "excel-tab"))
+    assert [row[0] for row in rows] == [str(file) for file in files]
+    assert {len(row) for row in rows} == {3}
 
 
 def test_answers_come_before_later_pictures_are_read(mine, network, monkeypatch):

@@ -28,7 +28,9 @@ def study_list() -> None:
 def study_run(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="One study or several.")],
     edition: Edition = "quick",
-    only: Annotated[str | None, typer.Option(metavar="EXPERIMENT", help="One experiment, by its id.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="EXPERIMENT", help="One experiment, by its id; may be repeated.")
+    ] = None,
     first: Annotated[
         list[str] | None,
         typer.Option(metavar="EXPERIMENT", help="Train seed by seed, and within a seed this experiment first; may be repeated."),
@@ -54,9 +56,13 @@ def study_run(
     if device:
         parameters["device"] = device
     studies = [open_study(name, edition=edition, parameters=parameters, results=results, data_dir=data_dir) for name in names]
-    runs = [run for study in studies for run in study.runs(only)]
-    if unknown := set(first or []) - {run.experiment for run in runs}:
-        raise UserError(f"--first {min(unknown)}: no such experiment in {', '.join(names)}")
+    experiments = list(dict.fromkeys(experiment for study in studies for experiment in study.experiments))
+    for option, asked in (("--only", only), ("--first", first)):
+        if unknown := set(asked or []) - set(experiments):
+            raise UserError(
+                f"{option} {min(unknown)}: no such experiment in {', '.join(names)}; allowed: {', '.join(experiments)}"
+            )
+    runs = [run for study in studies for run in study.runs() if not only or run.experiment in only]
     store = studies[0].store  # studies of one edition with the same parameters share a store
     store.check_writable()
     missing = without_record(by_seed(runs, first) if first else runs, store)

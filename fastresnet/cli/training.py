@@ -1,5 +1,6 @@
 """The commands train, recipes, predict and tune."""
 
+import csv
 import os
 import sys
 from itertools import combinations
@@ -163,13 +164,15 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A network that train --save wrote.")],
     images: Annotated[list[Path], typer.Argument(readable=False, help="Image files of any size.")],
 ) -> None:
-    """Classify images: print file, class and probability, one image per line.
+    """Classify images: print file, class and probability, separated by tabs, one image per line.
 
+    A name that holds a tab, a line break or a quotation mark is quoted, as in other such tables.
     An image that cannot be read is named on standard error; the others are still classified, and the exit code is 1.
     """
     from fastresnet.models.saved import load_model
 
     saved = load_model(model)
+    table = csv.writer(sys.stdout, "excel-tab", lineterminator="\n")
     code = 0
     for image, answer in saved.predict_files(images):
         if isinstance(answer, UserError):
@@ -177,7 +180,8 @@ def predict(
             code = 1
         else:
             probability, label = answer.max(dim=0)
-            print(f"{image}\t{saved.class_names[int(label)]}\t{float(probability):.3f}", flush=True)
+            table.writerow((image, saved.class_names[int(label)], f"{float(probability):.3f}"))
+            sys.stdout.flush()
     raise typer.Exit(code)
 
 
