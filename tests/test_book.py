@@ -254,6 +254,18 @@ def test_tables_fit_a_telephone_with_each_cell_named(browser, served):
 
 
 @pytest.mark.browser
+def test_answers_are_sorted_by_touch_on_a_telephone(browser, served):
+    page = browser.new_page(viewport={"width": 380, "height": 900})
+    page.goto(f"{served}/book/findings.html", wait_until="networkidle")
+    page.get_by_role("button", name="verdicts", exact=True).click()
+    verdicts = page.locator("table.answers.cards tbody td:nth-child(5)").all_inner_texts()
+    assert verdicts == sorted(verdicts)
+    assert len(set(verdicts)) > 1
+    assert not page.get_by_role("button", name="difference").is_visible()  # cards leave it out
+    page.close()
+
+
+@pytest.mark.browser
 def test_formulas_are_set_without_a_script(browser, served):
     page = browser.new_page(java_script_enabled=False)
     page.goto(f"{served}/book/myrtle_notes.html")

@@ -81,32 +81,37 @@ def _change(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> 
 def lengths_table(results: Results) -> pd.DataFrame:
     """One row per recipe and number of epochs that was tried: accuracy on the held-out images, whether it passes, whether it is
     the recipe's own length. A length passes if its mean accuracy less two standard errors reaches the target."""
-    rows = {}
+    names, rows = [], []
     for variant, records in results.records.items():
         name, _, length = variant.partition(", ")
         target, epochs = RECIPES[name].target, records[0].config.train.epochs
         accuracy = pd.Series([record.test_accuracy for record in records], dtype=float).fillna(0)  # a run that diverged
         surely = accuracy.mean() - 2 * accuracy.sem()
-        rows[name, length] = {
-            "target, %": f"{100 * target:.2f}",
-            "held-out accuracy, %": spread(100 * accuracy, 2),
-            "less two standard errors": f"{100 * surely:.2f}" if len(records) > 1 else "—",
-            "passes?": "one run" if len(records) == 1 else "yes" if surely >= target else "no",
-            "the recipe's?": "yes" if epochs == RECIPES[name].config("cpu").train.epochs else "no",
-            "runs": len(records),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index=["recipe", "length"])
+        names.append(name)
+        rows.append(
+            {
+                "length": length,
+                "target, %": f"{100 * target:.2f}",
+                "held-out accuracy, %": spread(100 * accuracy, 2),
+                "less two standard errors": f"{100 * surely:.2f}" if len(records) > 1 else "—",
+                "passes?": "one run" if len(records) == 1 else "yes" if surely >= target else "no",
+                "the recipe's?": "yes" if epochs == RECIPES[name].config("cpu").train.epochs else "no",
+                "runs": len(records),
+            }
+        )
+    return pd.DataFrame(rows, index=names).rename_axis(columns="recipe")
 
 
 def lengths_finding(results: Results) -> str:
     """Which recipes are long enough by their held-out images, and which longer runs would be, as one Markdown paragraph."""
     table = lengths_table(results)
     own, passes = table["the recipe's?"] == "yes", table["passes?"] == "yes"
-    confirmed, too_short = table[own & passes].index, table[own & ~passes].index
-    longer = passes[passes].index.to_frame(index=False).groupby("recipe")["length"].first()
-    short = [f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name, _ in too_short]
+    longer = table[passes].groupby(level=0)["length"].first()
+    short = [
+        f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name in table[own & ~passes].index
+    ]
     but = f", but not that of {', '.join(short)}" if short else ""
-    return f"**Finding.** Held-out images confirm the length of {len(confirmed)} of {own.sum()} recipes{but}."
+    return f"**Finding.** Held-out images confirm the length of {(own & passes).sum()} of {own.sum()} recipes{but}."
 
 
 def growth_table(results: Results) -> pd.DataFrame:
