@@ -99,8 +99,13 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
         if name == "local":
             check_loopback()
             stack.enter_context(_environment_kept())
-            restarts = {"distributed.deploy.lost-worker-timeout": RESTART_SECONDS}
-            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT} | restarts))
+            settings = {
+                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                "distributed.deploy.lost-worker-timeout": RESTART_SECONDS,
+                # nannies see a process that ends; silence while a machine sleeps would end workers, and count against their runs
+                "distributed.scheduler.worker-ttl": None,
+            }
+            stack.enter_context(dask.config.set(settings))
             # a GPU trains one run at a time; everything listens on this machine only, Dask's dashboard included
             options = {"n_workers": 1, "resources": {"GPU": 1}} if gpu else {}
             # no memory limit: Dask's default, a worker's share of the memory, would kill runs that fit
