@@ -36,10 +36,12 @@ def changed(record, *, accuracies, train_accuracy=0.5):
 
 
 def test_results_at_another_pace_reach_an_accuracy_by_its_seconds(record):
-    paced = report.at_pace(results_of(a=[record], b=[record]), {"a": 7.0, "b": 20.0})
+    alone = record.model_copy(update={"machine": record.machine.model_copy(update={"threads": 2})})
+    paced = report.at_pace(results_of(a=[record], b=[record], c=[alone]), {"a": 7.0, "b": 20.0})
     assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]
     assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0]]
     assert paced.records["a"][0].seconds.evaluate == record.seconds.evaluate
+    assert paced.records["c"] == (alone,)
 
 
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):

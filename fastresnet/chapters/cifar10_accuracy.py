@@ -17,9 +17,9 @@ from fastresnet.chapters.cifar10_steps import (
     flipped,
     one_cycle,
     small_batches,
-    timed,
     with_momentum,
 )
+from fastresnet.chapters.timing import timed
 from fastresnet.config import RunConfig
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.schedules import Constant, Cyclic, OneCycle, OneCycleTail, PiecewiseLinear, Plateau, Schedule

@@ -3,20 +3,18 @@
 Each configuration is the one before it plus the choice that its name tells.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
+from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import Activation, ResNetConfig
 from fastresnet.config.schedules import Fraction, LearningRate, OneCycle
 
 HALF = (32, 64, 128, 256)
 QUARTER = (16, 32, 64, 128)
-ONLY_AT_THE_END = 1000
-"""Epochs between evaluations if no curve is drawn: more than any run has."""
 TORCH_MOMENTUM = (0.85, 0.95)
 """Range in which torch's OneCycleLR moves the momentum by default, whatever the momentum of the optimiser."""
 
@@ -169,19 +167,3 @@ def flipped(parameters: Parameters) -> RunConfig:
 def small_batches(parameters: Parameters) -> RunConfig:
     """The configuration after C11, which chose a smaller batch."""
     return flipped(parameters).with_changes({"data.batch_size": parameters.c12_batch_size, **every(4, parameters)})
-
-
-def timed(variants: Mapping[str, RunConfig], num_images: int) -> dict[str, RunConfig]:
-    """The variants cut to three epochs of `num_images`, or two batches; the fastest of them gives the seconds of a full epoch."""
-    return {
-        name: config.with_changes(
-            {
-                "data.train_images": max(num_images, 2 * config.data.batch_size),
-                "data.test_images": 100,
-                "train.epochs": 3,
-                "train.evaluate_every": ONLY_AT_THE_END,
-                "train.measure": (),
-            }
-        )
-        for name, config in variants.items()
-    }

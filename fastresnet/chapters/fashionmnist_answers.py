@@ -1,5 +1,6 @@
 """Answers of the FashionMNIST chapter: what each step came to, beside the report's figures, with verdicts, figure and tables."""
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -7,7 +8,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.report import figures, jumps, original, quickest, seconds_reached, selection, style, values
+from fastresnet.report import (
+    at_pace,
+    epoch_seconds,
+    figures,
+    jumps,
+    original,
+    quickest,
+    seconds_reached,
+    selection,
+    style,
+    values,
+)
 from fastresnet.report.answers import (
     Answer,
     Questions,
@@ -97,8 +109,9 @@ def half_workers(f7: Results) -> Answer:
     return _timed(f7, "3 workers", "0 workers", "3 chosen, gain small", quicker(f7, "3 workers", "0 workers"))
 
 
-def widths(f8: Results, timed: Results) -> Answer:
+def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     """F8: in the report, half the channels reached 80 % sooner."""
+    f8 = at_pace(f8, epoch_seconds(pace, EPOCH))
     reached = [seconds_reached(f8, variant, EASY) for variant in (NARROW, WIDE)]
     sooner = ratio(
         "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
@@ -112,7 +125,7 @@ def widths(f8: Results, timed: Results) -> Answer:
     if not f8.other_data:
         said += f" In the report it was {seconds(printed[0])} and {seconds(printed[1])}, with {EPOCH:,}."
     return Answer(
-        (f8, timed),
+        (f8, timed, pace),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
         here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
         difference=times(*reached),
@@ -149,14 +162,16 @@ def _seconds_table(f8: Results) -> pd.DataFrame:
     return table
 
 
-def schedules(n1: Results) -> Answer:
-    """N1: the worth of a schedule, which the report left for later."""
+def schedules(n1: Results, pace: Results) -> Answer:
+    """N1: the worth of a schedule, which the report left for later, with F8's narrow network."""
+    epoch = epoch_seconds(pace, EPOCH).get(NARROW, math.nan)
+    n1 = at_pace(n1, dict.fromkeys(n1.records, epoch))
     ours, theirs = (values(n1, variant, "test_accuracy") for variant in ("one-cycle", "constant"))
     reached = [seconds_reached(n1, variant, EASY) for variant in ("one-cycle", "constant")]
     question = "Does one cycle reach 80 % in less training time (runs that reach it)?"
     soon = ratio(question, "It takes {} as long", *reached, below=1)
     return Answer(
-        (n1,),
+        (n1, pace),
         original="not tried",
         here=beside(percent, {"one-cycle": ours, "constant": theirs}),
         difference=points(ours, theirs),
@@ -188,6 +203,6 @@ QUESTIONS: Questions = {
     "F6": (half_batch_sizes, ("F6",)),
     "F6-rate": (rates, ("F6-rate",)),
     "F7": (half_workers, ("F7",)),
-    "F8": (widths, ("F8", "F8-time")),
-    "N1": (schedules, ("N1",)),
+    "F8": (widths, ("F8", "F8-time", "F8-pace")),
+    "N1": (schedules, ("N1", "F8-pace")),
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some, workers_name
+from fastresnet.chapters.timing import timed
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant, Linear, OneCycle, Schedule
@@ -91,6 +92,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("F7", "How many processes should load images now?", _half_workers(parameters)),
         ("F8", "Do half the channels reach 80 % sooner?", _widths(parameters)),
         ("F8-time", "How long is an epoch of each at the report's scale?", _timed_widths(parameters)),
+        ("F8-pace", "How long is an epoch of each, as whole runs train it?", timed(_widths(parameters), parameters.timed_images)),
         ("N1", "What does a schedule buy the final model?", _schedules(parameters)),
     )
     return tuple(Experiment(name, question, variants, parameters.seeds, "fashion-mnist") for name, question, variants in asked)
@@ -206,8 +208,8 @@ def _widths(parameters: Parameters) -> Variants:
 
 
 def _timed_widths(parameters: Parameters) -> Variants:
-    timed = _timed(parameters, 48, parameters.f7_batch_size, 3, parameters.half)
-    return {name: timed.with_changes(channels) for name, channels in _channels(parameters).items()}
+    config = _timed(parameters, 48, parameters.f7_batch_size, 3, parameters.half)
+    return {name: config.with_changes(channels) for name, channels in _channels(parameters).items()}
 
 
 def _schedules(parameters: Parameters) -> Variants:

@@ -2,8 +2,9 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.chapters.cifar10_steps import ARCHITECTURES, HALF, one_cycle, timed
+from fastresnet.chapters.cifar10_steps import ARCHITECTURES, HALF, one_cycle
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs
+from fastresnet.chapters.timing import timed
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.study import Experiment

@@ -1,5 +1,6 @@
 """Tables of a chapter: results in, DataFrames out. Also the values of runs that verdicts rest on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -190,15 +191,19 @@ def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
 
 
 def at_pace(results: Results, epoch_seconds: Mapping[str, float]) -> Results:
-    """The results as if every epoch had taken the seconds given for its variant, those of an epoch with the machine to itself.
-    Long runs share the machine with others."""
+    """The results as if every epoch of a run on one of several cores had taken the seconds given for its variant, those of an
+    epoch with the machine to itself. Runs on one core share the machine with others."""
 
     def at(seconds: float, record: RunRecord) -> RunRecord:
+        if not 1 == record.machine.threads < record.machine.cores:
+            return record
         epochs = tuple(epoch.model_copy(update={"train_seconds": seconds}) for epoch in record.epochs)
         train = record.seconds.model_copy(update={"train": seconds * len(epochs)})
         return record.model_copy(update={"epochs": epochs, "seconds": train})
 
-    records = {name: tuple(at(epoch_seconds[name], record) for record in runs) for name, runs in results.records.items()}
+    records = {
+        name: tuple(at(epoch_seconds.get(name, math.nan), record) for record in runs) for name, runs in results.records.items()
+    }
     return replace(results, records=records)
 
 
