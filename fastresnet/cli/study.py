@@ -90,7 +90,7 @@ def study_status(
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        print_table(tuple(rows[0]), [tuple(map(str, row.values())) for row in rows])
+        print_table(tuple(rows[0]), [tuple("unknown" if each is None else str(each) for each in row.values()) for row in rows])
 
 
 @study_app.command("verify")
