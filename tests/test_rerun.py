@@ -129,7 +129,7 @@ def test_data_set_that_no_chapter_knows_is_refused_with_those_that_it_does():
 def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_path):
     done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
     assert done.returncode == 0
-    assert "3 of 12 experiments have runs to train" in done.stderr
+    assert "3 of 13 experiments have runs to train" in done.stderr
     assert re.search(r"F8, small edition: \d of \d runs to train, about \d+ (s|min)\b", done.stderr)
     assert re.search(r"in all: about \d+ min of training and evaluation, by the records of .+ threads?\n", done.stderr)
     assert not list(tmp_path.iterdir())

@@ -61,9 +61,9 @@ def draw(number: int, *, studies: Sequence[str] = (), longest: float = 300.0, se
     for study, results in best_records():
         for variant, records in results.records.items():
             finished = tuple(record for record in records if record.test_accuracy is not None)
-            about_accuracy = len(finished) >= 3 and all(record.config.data.test_images is None for record in finished)
+            tested = all(each.config.data.test_images is None and not each.config.data.validation_images for each in finished)
             candidate = Candidate(study, results.experiment.id, variant, finished)
-            if about_accuracy and (not studies or study in studies) and candidate.seconds <= longest:
+            if tested and len(finished) >= 3 and (not studies or study in studies) and candidate.seconds <= longest:
                 candidates.append(candidate)
     if number > len(candidates):
         raise UserError(f"--sample {number}: only {len(candidates)} recorded variants took at most {longest:g} s per run")
