@@ -169,8 +169,13 @@ def wait_for(condition, seconds=120):
     return found
 
 
-# a shell has its background jobs, and so these tests in one, ignore SIGINT
-PROGRAM = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fastresnet.cli import main; main()"
+# a shell has its background jobs, and so these tests in one, ignore SIGINT, and nohup makes them ignore SIGHUP
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from fastresnet.cli import main; main()
+"""
 
 
 def started(*arguments, cwd=ROOT, **environment):
