@@ -18,9 +18,16 @@ from fastresnet.study import STUDIES, opened_editions
 from fastresnet.widgets.base import Explorer, script
 
 
-def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[Any]]:
-    """The runs by key: names of keys, which each run would repeat, are a third of the page's size."""
-    return {key: [run[key] for run in runs] for key in runs[0]} if runs else {}
+def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[Any] | dict[str, list[Any]]]:
+    """The runs by key. If few values repeat, a key has these values and each run's place among them, else the runs' values: keys
+    and values in each run would be three quarters of the page's size."""
+    columns: dict[str, list[Any] | dict[str, list[Any]]] = {}
+    for key in runs[0] if runs else ():
+        values = [run[key] for run in runs]
+        places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+        repeat = 2 * len(places) < len(values)
+        columns[key] = {"values": list(places), "places": [places[value] for value in values]} if repeat else values
+    return columns
 
 
 class RunExplorer(Explorer):
@@ -80,7 +87,7 @@ def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -
         "epochs": record.epochs_trained,
         "flops": record.training_flops,
         "parameters": record.parameters,
-        "curve": [(each.epoch, each.test_accuracy) for each in record.epochs if each.test_accuracy is not None],
+        "curve": tuple((each.epoch, each.test_accuracy) for each in record.epochs if each.test_accuracy is not None),
     }
 
 

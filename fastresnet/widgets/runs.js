@@ -37,7 +37,8 @@ function learningCurve(run, width) {
 
 function render({ model, el }) {
   const uid = `runs-${Math.random().toString(36).slice(2, 8)}`;
-  const columns = Object.entries(model.get("runs"));
+  const repeated = ({ values, places }) => places.map((place) => values[place]);
+  const columns = Object.entries(model.get("runs")).map(([key, column]) => [key, column.places ? repeated(column) : column]);
   const runs = columns[0][1].map((_, row) => Object.fromEntries(columns.map(([key, column]) => [key, column[row]])));
   const chosen = {};
   let [axis, shown, places, hovered] = ["seconds", [], [], null];
