@@ -22,6 +22,7 @@ def record_of(config, *accuracies, norms=(), seconds=2.0, **fields):
             train_seconds=seconds,
             evaluate_seconds=0.5,
             weight_norm=norm,
+            test_accuracy_by_batch=accuracy if "batch-statistics" in config.train.measure else None,
         )
         for number, (accuracy, norm) in enumerate(zip_longest(accuracies, norms), 1)
     )

@@ -34,6 +34,10 @@ from .conftest import ROOT
         ({"train": {"schedule": {"kind": "piecewise-linear", "points": [[0.5, 0.1], [0.2, 0.1]]}}}, "strictly increasing"),
         ({"train": {"cuda_graph": True, "precision": "fp16"}}, r"cuda_graph: a step cannot be recorded with precision as it is"),
         ({"train": {"cuda_graph": True, "lars": {"trust": 0.02}}}, r"cuda_graph: a step cannot be recorded with lars"),
+        (
+            {"train": {"measure": ["batch-statistics"], "fused_kernels": True}},
+            "measure: batch-statistics needs torch's batch norm",
+        ),
         ({"train": {"compile": True, "fused_kernels": True}}, "fused_kernels: torch.compile makes kernels of its own"),
         ({"train": {"compile": True, "matmul_gradients": True}}, "matmul_gradients: not tried with torch.compile"),
         ({"train": {"lr": 0.2}}, r"train: lr: a learning rate .* schedule=Constant\(lr=0\.2\).* {kind: constant, lr: 0\.2}$"),

@@ -44,6 +44,20 @@ def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny):
     assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 
 
+def test_batch_statistics_are_those_of_the_test_batch_and_leave_the_network_alone(tiny):
+    asked = tiny.with_changes({"train.measure": ["batch-statistics"]})
+    found, plain = train(asked), train(tiny)
+    weights = [list(each.model.state_dict().values()) for each in (found, plain)]
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+    _, test = make_batches(tiny.data, load_dataset(tiny.data.name), CPU, seed=0)
+    right = total = 0
+    for images, labels in test.epoch(0):
+        own = found.model.train()(images)  # training mode: batch norm uses the batch
+        right, total = right + int((own.argmax(dim=1) == labels).sum()), total + len(labels)
+    assert found.record.epochs[-1].test_accuracy_by_batch == right / total
+    assert plain.record.epochs[-1].test_accuracy_by_batch is None
+
+
 def test_infinite_loss_ends_the_run_as_diverged_and_unmeasured_at_its_end(tiny):
     config = tiny.with_changes(
         {"train.schedule": {"kind": "constant", "lr": 1e30}, "train.measure": ["gradient-norm", "eigenvalues", "weight-norm"]}

@@ -162,7 +162,18 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 """Test images of a study that is not evaluated on all of them: many small runs, whose page says so."""
 
 
-FULL_SCALE_ALONE = {"F4-time", "F8-pace", "C9-epochs", "C10-time", "C11-time", "C12-precision", "C13-time", "final-time"}
+FULL_SCALE_ALONE = {
+    "F4-time",
+    "F8-pace",
+    "C9-epochs",
+    "C9-norm",
+    "C9-batch",
+    "C10-time",
+    "C11-time",
+    "C12-precision",
+    "C13-time",
+    "final-time",
+}
 """Experiments that only the cpu edition is to record."""
 
 

@@ -41,6 +41,8 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C8", "How high should one cycle go?", _maxima),
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
         ("C9-epochs", "What if the report's schedule moved on once per epoch, not once per step?", _moved_once_an_epoch),
+        ("C9-norm", "Does test accuracy fall in mid-run because of batch norm's running statistics?", _by_batch_statistics),
+        ("C9-batch", "What if the report's batches were smaller, and its images not mirrored?", _small_batches_without_flips),
         ("C10", "Is there a better activation than ReLU?", _activations),
         ("C10-time", "How long is an epoch with each activation?", _timed_activations),
         ("C11", "Are smaller batches more accurate?", _batch_sizes),
@@ -141,6 +143,20 @@ def _moved_once_an_epoch(parameters: Parameters) -> Variants:
     )
     slow = {"train.schedule": warm_up, "train.momentum": 0.94}  # within the warm-up, one cycle's momentum falls from 0.95 to 0.93
     return {"moved per step": meant, "moved per epoch": meant.with_changes(slow)}
+
+
+def _by_batch_statistics(parameters: Parameters) -> Variants:
+    trained = _flips(parameters)["flips in training"]
+    return {"flips in training": trained.with_changes({"train.measure": (*parameters.measure, "batch-statistics")})}
+
+
+def _small_batches_without_flips(parameters: Parameters) -> Variants:
+    """C9's variant as the report intended it, and small batches without flips, at the same maximum and at a lower one."""
+    plain, _, meant = _flips(parameters).values()
+    small = plain.with_changes({"data.batch_size": parameters.c9_batch_size})
+    lower = _at_maxima(small, [parameters.c9_max_lr])
+    name = f"no flips, batch {parameters.c9_batch_size}"
+    return {"as reported": meant, name: small, **{f"{name}, {maximum}": config for maximum, config in lower.items()}}
 
 
 def _activations(parameters: Parameters) -> Variants:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
+from fastresnet.chapters import cifar10_curve
 from fastresnet.report import figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import Answer, Questions, beside, choice, duel, mean, percent, points, sentence, to_report
 from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
@@ -110,23 +111,6 @@ def flips(c9: Results) -> Answer:
         verdicts=(more_accurate(c9, flipped, plain), equally_accurate(c9, both, flipped, margin=0.005)),
         figure=partial(figures.train_and_test, c9, original=original.C9),
         tables=(report.generalisation(c9), report.epochs_beside_original(c9, {both: original.C9})[both]),
-    )
-
-
-def moved_once_an_epoch(c9_epochs: Results) -> Answer:
-    """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
-    slow = values(c9_epochs, "moved per epoch", ACCURACY)
-    printed = original.C9[-1].test_accuracy
-    theirs = "" if c9_epochs.other_data else f", not to the report's {mean([printed])}"
-    question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
-    return Answer(
-        (c9_epochs,),
-        original=percent([printed]),
-        here=percent(slow),
-        difference=to_report(c9_epochs, slow, printed),
-        summary=sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}{theirs}.", slow),
-        verdicts=(difference(question, "It ends {} {above|below} it", slow, printed, within=0.02),) if theirs else (),
-        figure=partial(figures.train_and_test, c9_epochs, original=original.C9),
     )
 
 
@@ -294,7 +278,9 @@ QUESTIONS: Questions = {
     "C7": (schedules, ("C7",)),
     "C8": (maxima, ("C8",)),
     "C9": (flips, ("C9",)),
-    "C9-epochs": (moved_once_an_epoch, ("C9-epochs",)),
+    "C9-epochs": (cifar10_curve.moved_once_an_epoch, ("C9-epochs",)),
+    "C9-norm": (cifar10_curve.running_statistics, ("C9-norm",)),
+    "C9-batch": (cifar10_curve.small_batches_without_flips, ("C9-batch",)),
     "C10": (activations, ("C10", "C10-time")),
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),

@@ -88,6 +88,10 @@ class Parameters(ChapterParameters):
     """Maximum learning rates of C8."""
     max_lr: PositiveFloat
     """Maximum learning rate of C9 to C11, and unit of N2's hand-made schedules: C8's choice."""
+    c9_batch_size: BatchSize
+    """Batch size of C9-batch."""
+    c9_max_lr: PositiveFloat
+    """The second maximum learning rate of C9-batch, beside `max_lr`."""
     c10_activations: Annotated[tuple[Activation, ...], Some]
     """Activations of C10."""
     c11_batch_sizes: Annotated[tuple[BatchSize, ...], Some]

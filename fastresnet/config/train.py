@@ -41,7 +41,7 @@ class LarsConfig(Settings):
 
 RATES = ("lr", "learning_rate", "max_lr")
 """Keys that users look for in `TrainConfig`, although a learning rate belongs to the schedule."""
-Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall", "test-halves"]
+Measure = Literal["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall", "test-halves", "batch-statistics"]
 
 
 class TrainConfig(Settings):
@@ -134,6 +134,8 @@ class TrainConfig(Settings):
             raise ValueError("fused_kernels: torch.compile makes kernels of its own; allowed: one of the two")
         if self.compile and self.matmul_gradients:
             raise ValueError("matmul_gradients: not tried with torch.compile; allowed: one of the two")
+        if "batch-statistics" in self.measure and self.fused_kernels:
+            raise ValueError("measure: batch-statistics needs torch's batch norm; set fused_kernels to false")
         if any(after <= before for before, after in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

@@ -38,6 +38,9 @@ class EpochRecord(Frozen):
     evaluate_seconds: float
     weight_norm: float | None = None
     """Euclidean norm of all convolutions' weights at the end of the epoch; None unless the run was asked for it."""
+    test_accuracy_by_batch: float | None = None
+    """Test accuracy with batch norm's statistics taken from each test batch, not from training; None unless the run was asked
+    for it."""
 
 
 class Seconds(Frozen):

@@ -24,6 +24,7 @@ from fastresnet.records.record import EpochRecord, Outcome, Seconds, in_percent
 from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.training.evaluation import Score, evaluate
 from fastresnet.training.feed import Feed
+from fastresnet.training.measuring import with_batch_statistics
 from fastresnet.training.probes import weight_norm
 from fastresnet.training.progress import TakenStep, Watcher
 from fastresnet.training.step import Steps
@@ -123,7 +124,10 @@ class _Loop:
         due = (index + 1) % self.config.evaluate_every == 0 or self.steps.finished
         if test_batches and due and math.isfinite(loss):
             with self.timer.phase("evaluate"):
-                score = self.score = self._evaluate(test_batches)
+                score = self.score = self._evaluate(self.steps.evaluated_model, test_batches)
+        by_batch = None
+        if test_batches and score and "batch-statistics" in self.config.measure:
+            by_batch = self._evaluate(with_batch_statistics(self.steps.evaluated_model), test_batches).accuracy
         norm = weight_norm(self.steps.model) if "weight-norm" in self.config.measure else None
         self.epochs.append(
             EpochRecord(
@@ -136,6 +140,7 @@ class _Loop:
                 train_seconds=self.timer.seconds["train"] - before["train"],
                 evaluate_seconds=self.timer.seconds["evaluate"] - before["evaluate"],
                 weight_norm=norm if norm is not None and math.isfinite(norm) else None,
+                test_accuracy_by_batch=by_batch,
             )
         )
         for watcher in self.watchers:
@@ -168,9 +173,9 @@ class _Loop:
         total_loss, num_correct = group.sum(torch.stack([torch.stack(losses).sum(), torch.stack(correct).sum()])).tolist()
         return total_loss / num_images, num_correct / num_images
 
-    def _evaluate(self, batches: Batches) -> Score:
+    def _evaluate(self, model: nn.Module, batches: Batches) -> Score:
         return evaluate(
-            self.steps.evaluated_model,
+            model,
             batches,
             precision=self.config.precision,
             channels_last=self.config.channels_last,

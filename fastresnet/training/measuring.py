@@ -5,7 +5,8 @@
 - `channels`: how each layer's channels are distributed before the first step, see `probes.channel_statistics`;
 - `eigenvalues`: the largest of the loss's Hessian after the last step, with batch norm in training mode, and frozen;
 - `recall`: loss of the trained network on each tenth of its last epoch's images, in the order in which it saw them;
-- `test-halves`: accuracies after the last step on two halves of the test images, of every other image each.
+- `test-halves`: accuracies after the last step on two halves of the test images, of every other image each;
+- `batch-statistics`: test accuracy with the statistics of each test batch in batch norm, in the epoch's record.
 
 Measuring leaves the network as it was, except for its mode (training or evaluation).
 """
@@ -57,6 +58,15 @@ def measure_after(
     if "recall" in names:
         measured["recall"] = _losses_by_age(model.eval(), batches, last_epoch)
     return measured
+
+
+def with_batch_statistics(model: nn.Module) -> nn.Module:
+    """A copy of a network whose batch norm uses the statistics of each batch in evaluation, too."""
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = module.running_var = None
+    return model
 
 
 def _probed(batches: ImageBatches) -> tuple[Tensor, Tensor]:

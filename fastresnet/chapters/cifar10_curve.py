@@ -1,0 +1,189 @@
+"""The curve that the report prints for C9: how to read its training accuracies, and which settings would make such a curve."""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fastresnet.records.record import RunRecord
+from fastresnet.report import figures, generalisation, original, style, values
+from fastresnet.report.answers import Answer, at_the_reports_scale, beside, mean, percent, points, sentence, to_report
+from fastresnet.report.verdicts import difference, ratio
+from fastresnet.study import Results, Study
+
+END = original.C9[-1].test_accuracy
+PRINTED = [row.train_accuracy for row in original.C9 if row.train_accuracy is not None]
+
+
+def of_single_epochs(means: Sequence[float]) -> list[float]:
+    """The values of single epochs, from their means over all epochs so far."""
+    return [epoch * now - (epoch - 1) * before for epoch, (before, now) in enumerate(pairwise((0.0, *means)), start=1)]
+
+
+READ_ANEW = tuple(
+    row._replace(train_accuracy=accuracy) for row, accuracy in zip(original.C9, of_single_epochs(PRINTED), strict=True)
+)
+"""The report's C9 with training accuracies of single epochs, if those that it prints are means over all epochs so far."""
+
+
+STATISTICS = {"test_accuracy": "running statistics", "test_accuracy_by_batch": "each batch's own"}
+"""Columns of test accuracies by the statistics that batch norm uses."""
+
+
+def curve() -> Figure:
+    """The report's accuracies by epoch: on the test set, in training as printed, and in training as read anew."""
+    figure, ax = style.panels(3.4)
+    lines: dict[str, tuple[list[float | None], str]] = {
+        "test": ([row.test_accuracy for row in READ_ANEW], "k."),
+        "training, printed": ([row.train_accuracy for row in original.C9], "ko"),
+        "training, read anew": ([row.train_accuracy for row in READ_ANEW], "kx"),
+    }
+    ends = {}
+    for name, (accuracies, mark) in lines.items():
+        percents = 100 * pd.Series(accuracies, index=range(1, len(accuracies) + 1), dtype=float)
+        ax.plot(percents, mark, markersize=4, fillstyle="none")
+        ends[name] = float(percents.iloc[-1]), "black"
+    figures.name_lines(ax, ends)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("accuracy, %")
+    return style.title(figure, "The report's C9: training accuracy as printed and read anew")
+
+
+def curve_finding(study: Study) -> str:
+    """What single epochs of the report's C9 come to, and whether our runs could be read in the same way, as one Markdown
+    paragraph."""
+    read = of_single_epochs(PRINTED)
+    falls = "never falls" if read == sorted(read) else "falls somewhere"
+    said = (
+        f"**Finding.** Read as means over all epochs so far, the report's figures make a training accuracy that {falls}. It "
+        f"begins at {mean(read[:1])} and ends at {mean(read[-1:])}, {100 * (read[-1] - END):.0f} points above the test accuracy."
+    )
+    as_long = [record for record in _at_scale(study) if len(record.epochs) == len(PRINTED)]
+    ours = [of_single_epochs([epoch.train_accuracy for epoch in record.epochs]) for record in as_long]
+    if not ours:
+        return said
+    too_high, falling = sum(max(epochs) > 1 for epochs in ours), sum(epochs != sorted(epochs) for epochs in ours)
+    return (
+        f"{said} Figures of single epochs cannot be read so: of our {len(ours)} runs of as many epochs on as many images, "
+        f"{too_high} would pass 100 %, and {falling} would fall somewhere."
+    )
+
+
+def first_epochs(study: Study) -> pd.DataFrame:
+    """One row per batch size: accuracies after one epoch, from the least to the most accurate run of the base network, and the
+    number of runs. The report's are the last row."""
+    base = next(iter(study.experiment("C9").variants.values())).model
+    runs = pd.DataFrame(
+        {
+            "batch": record.config.data.batch_size,
+            "training accuracy, %": 100 * record.epochs[0].train_accuracy,
+            "test accuracy, %": 100 * record.epochs[0].test_accuracy,
+        }
+        for record in _at_scale(study)
+        if record.config.model == base and record.epochs[0].test_accuracy is not None
+    )
+    if runs.empty:
+        return runs
+    by_batch = runs.groupby("batch")
+    ranges = by_batch.agg(lambda column: f"{column.min():.1f} to {column.max():.1f}")
+    table = ranges.assign(runs=by_batch.size()).sort_index(ascending=False).rename(index="batch {}".format)
+    table.loc["the report"] = [f"{100 * PRINTED[0]:.1f}", f"{100 * original.C9[0].test_accuracy:.1f}", 1]
+    return table.rename_axis(None)
+
+
+def _at_scale(study: Study) -> list[RunRecord]:
+    """Every recorded run of the study on as many images as the report's. Runs that experiments share count once."""
+    recorded = [results for results in map(study.recorded, study.experiments) if results and at_the_reports_scale(results)]
+    runs = {(record.config_hash, record.seed): record for results in recorded for record in results.all_records}
+    return list(runs.values())
+
+
+def moved_once_an_epoch(c9_epochs: Results) -> Answer:
+    """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
+    slow = values(c9_epochs, "moved per epoch", "test_accuracy")
+    theirs = "" if c9_epochs.other_data else f", not to the report's {mean([END])}"
+    question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
+    return Answer(
+        (c9_epochs,),
+        original=percent([END]),
+        here=percent(slow),
+        difference=to_report(c9_epochs, slow, END),
+        summary=sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}{theirs}.", slow),
+        verdicts=(difference(question, "It ends {} {above|below} it", slow, END, within=0.02),) if theirs else (),
+        figure=partial(figures.train_and_test, c9_epochs, original=READ_ANEW),
+    )
+
+
+def running_statistics(c9_norm: Results) -> Answer:
+    """C9-norm: whether test accuracy falls in mid-run because batch norm evaluates with statistics from earlier steps."""
+    epochs = c9_norm.epochs().astype(dict.fromkeys(STATISTICS, float)).dropna(subset=list(STATISTICS))
+    lowest = epochs.loc[epochs.groupby("seed")["test_accuracy"].idxmin()]
+    running, batch = (lowest[column].tolist() for column in STATISTICS)
+    question = "In the epoch of the lowest test accuracy, would the batches' own statistics raise it by more than ten points?"
+    said = f"In the epoch of the lowest test accuracy, {mean(running)}, the batches' own statistics give {mean(batch)}."
+    return Answer(
+        (c9_norm,),
+        original="not tried",
+        here=beside(percent, {"running": running, "own": batch}),
+        difference=points(batch, running),
+        summary=sentence(said, running, batch),
+        verdicts=(difference(question, "They {raise|lower} it by {}", batch, running, above=0.1, paired=True),),
+        figure=partial(_statistics_figure, c9_norm),
+    )
+
+
+def _statistics_figure(c9_norm: Results) -> Figure:
+    figure, ax = style.panels(3.4)
+    epochs = c9_norm.epochs()
+    ends = {}
+    for (column, name), mark in zip(STATISTICS.items(), figures.styles(), strict=False):
+        accuracy = 100 * epochs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
+        if accuracy.empty:  # every run diverged
+            continue
+        ax.plot(accuracy["mean"], markersize=4, **mark)
+        ax.fill_between(accuracy.index, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
+        ends[name] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
+    figures.name_lines(ax, ends)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("test accuracy, %")
+    return style.title(figure, f"C9-norm: {c9_norm.experiment.question}")
+
+
+def small_batches_without_flips(c9_batch: Results) -> Answer:
+    """C9-batch: whether small batches without flips explain the report's curve."""
+    told, *others = c9_batch.records
+    apart = {variant: distances(c9_batch, variant) for variant in c9_batch.records}
+    nearest = min(others, key=lambda variant: np.mean(apart[variant] or [np.inf]))
+    points_apart = {variant: f"{100 * np.mean(runs or np.nan):.1f} points" for variant, runs in apart.items()}
+    said = (
+        f"Over all epochs, the accuracies of “{nearest}” lie {points_apart[nearest]} from the report's (root mean square), "
+        f"and those of the settings that it names {points_apart[told]}."
+    )
+    ends = values(c9_batch, nearest, "test_accuracy")
+    question = f"Is the curve of “{nearest}” at most half as far from the report's as that of the settings that it names?"
+    return Answer(
+        (c9_batch,),
+        original=percent([END]),
+        here=percent(ends),
+        difference=to_report(c9_batch, ends, END),
+        summary=said if all(apart.values()) else "",
+        verdicts=(ratio(question, "It lies {} as far from it", apart[nearest], apart[told], below=0.5),),
+        figure=partial(figures.train_and_test, c9_batch, original=READ_ANEW),
+        tables=(generalisation(c9_batch),),
+    )
+
+
+def distances(results: Results, variant: str) -> list[float]:
+    """How far each run of a variant is from the report's C9, with its training accuracies read anew: the root mean square of the
+    differences in accuracy, over epochs, training and test. In [0, 1]; empty for another data set."""
+    return [] if results.other_data else [_distance(record) for record in results.records.get(variant, ())]
+
+
+def _distance(record: RunRecord) -> float:
+    ours = [accuracy for epoch in record.epochs for accuracy in (epoch.train_accuracy, epoch.test_accuracy)]
+    theirs = [accuracy for row in READ_ANEW for accuracy in (row.train_accuracy, row.test_accuracy)]
+    pairs = [(one, other) for one, other in zip(ours, theirs, strict=False) if one is not None and other is not None]
+    return float(np.sqrt(np.mean([(one - other) ** 2 for one, other in pairs])))
