@@ -167,7 +167,7 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
     return Answer(
         (c9_batch,),
         original=percent([END]),
-        here=percent(ends),
+        here=beside(percent, {nearest: ends}),
         difference=to_report(c9_batch, ends, END),
         summary=said if all(apart.values()) else "",
         verdicts=(ratio(question, "It lies {} as far from it", apart[nearest], apart[told], below=0.5),),
