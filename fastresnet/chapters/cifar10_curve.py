@@ -120,10 +120,10 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
 def running_statistics(c9_norm: Results) -> Answer:
     """C9-norm: whether test accuracy falls in mid-run because batch norm evaluates with statistics from earlier steps."""
     epochs = c9_norm.epochs().astype(dict.fromkeys(STATISTICS, float)).dropna(subset=list(STATISTICS))
-    lowest = epochs.loc[epochs.groupby("seed")["test_accuracy"].idxmin()]
-    running, batch = (lowest[column].tolist() for column in STATISTICS)
-    question = "In the epoch of the lowest test accuracy, would the batches' own statistics raise it by more than ten points?"
-    said = f"In the epoch of the lowest test accuracy, {mean(running)}, the batches' own statistics give {mean(batch)}."
+    peak = epochs.loc[epochs.groupby("seed")["lr"].idxmax()]
+    running, batch = (peak[column].tolist() for column in STATISTICS)
+    question = "In the epoch of the highest rate, do the batches' own statistics raise test accuracy by more than ten points?"
+    said = f"In the epoch of the highest rate, the running statistics give {mean(running)}, and the batches' own {mean(batch)}."
     return Answer(
         (c9_norm,),
         original="not tried",
@@ -146,6 +146,8 @@ def _statistics_figure(c9_norm: Results) -> Figure:
         ax.plot(accuracy["mean"], markersize=4, **mark)
         ax.fill_between(accuracy.index, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
         ends[name] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
+    if not c9_norm.other_data:
+        ends |= figures.original_epochs([row._replace(train_accuracy=None) for row in original.C9], ax)
     figures.name_lines(ax, ends)
     ax.set_xlabel("epoch")
     ax.set_ylabel("test accuracy, %")
