@@ -7,6 +7,7 @@ from fastresnet.config.models import ResNetConfig
 from fastresnet.data.vision import import_torchvision
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model, check_image_size
+from fastresnet.models.resnet import resnet18
 
 
 @pytest.mark.parametrize("depth", [18, 34])
@@ -92,3 +93,9 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_generator_alone():
 def test_images_smaller_than_an_unpadded_stem_are_refused():
     with pytest.raises(UserError, match="image_size: 6 is too small for a 7x7/2 stem; allowed: at least 7"):
         check_image_size(ResNetConfig(stem_padding=False), 6)
+
+
+def test_initial_weights_are_he_s_or_a_sixth_of_their_variance():
+    he, own = (resnet18(init=init, seed=0).layer2[1].conv2.weight for init in ("he", "torch"))
+    assert he.var().item() == pytest.approx(2 / (9 * 128), rel=0.02)
+    assert own.var().item() == pytest.approx(he.var().item() / 6, rel=0.02)

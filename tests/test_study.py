@@ -165,6 +165,7 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 FULL_SCALE_ALONE = {
     "F4-time",
     "F8-pace",
+    "F8-init",
     "C9-epochs",
     "C9-norm",
     "C9-batch",

@@ -32,6 +32,7 @@ from fastresnet.report.answers import (
     sentence,
     timed,
     times,
+    to_report,
 )
 from fastresnet.report.claims import more_accurate, quicker
 from fastresnet.report.verdicts import Verdict, difference, ratio
@@ -162,6 +163,43 @@ def _seconds_table(f8: Results) -> pd.DataFrame:
     return table
 
 
+def initial_weights(f8_init: Results) -> Answer:
+    """F8-init: whether initial weights explain that the report's narrow network is more accurate than ours."""
+    end = original.F8_HALF[-1].test_accuracy
+    ends = {variant: values(f8_init, variant, "test_accuracy") for variant in f8_init.records}
+    both = beside(mean, ends)
+    theirs = "" if f8_init.other_data else f"; the report prints {mean([end])}"
+    verdicts = [
+        difference(
+            f"Does “{variant}” end within a point of the report's accuracy?",
+            "It ends {} {above|below} it",
+            ours,
+            end,
+            within=0.01,
+        )
+        for variant, ours in ends.items()
+    ]
+    return Answer(
+        (f8_init,),
+        original=percent([end]),
+        here=beside(percent, ends),
+        difference=to_report(f8_init, ends["torch's own"], end),
+        summary=sentence(f"Test accuracy at the end: {both}{theirs}.", *ends.values()),
+        verdicts=() if f8_init.other_data else tuple(verdicts),
+        figure=partial(_initial_figure, f8_init),
+        tables=(report.epochs_beside_original(f8_init, dict.fromkeys(f8_init.records, original.F8_HALF)),),
+    )
+
+
+def _initial_figure(f8_init: Results) -> Figure:
+    figure, ax = style.panels(3.4)
+    ends = figures.accuracy_by_epoch(f8_init, ax)
+    if not f8_init.other_data:
+        ends |= figures.original_epochs(original.F8_HALF, ax)
+    figures.name_lines(ax, ends)
+    return style.title(figure, f"F8-init: {f8_init.experiment.question}", "Bands: range of the seeds")
+
+
 def schedules(n1: Results, pace: Results) -> Answer:
     """N1: the worth of a schedule, which the report left for later, with F8's narrow network."""
     epoch = epoch_seconds(pace, EPOCH).get(NARROW, math.nan)
@@ -204,5 +242,6 @@ QUESTIONS: Questions = {
     "F6-rate": (rates, ("F6-rate",)),
     "F7": (half_workers, ("F7",)),
     "F8": (widths, ("F8", "F8-time", "F8-pace")),
+    "F8-init": (initial_weights, ("F8-init",)),
     "N1": (schedules, ("N1", "F8-pace")),
 }

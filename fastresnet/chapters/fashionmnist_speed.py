@@ -93,6 +93,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("F8", "Do half the channels reach 80 % sooner?", _widths(parameters)),
         ("F8-time", "How long is an epoch of each at the report's scale?", _timed_widths(parameters)),
         ("F8-pace", "How long is an epoch of each, as whole runs train it?", timed(_widths(parameters), parameters.timed_images)),
+        ("F8-init", "What if the report's network started from torch's own initial weights?", _initial_weights(parameters)),
         ("N1", "What does a schedule buy the final model?", _schedules(parameters)),
     )
     return tuple(Experiment(name, question, variants, parameters.seeds, "fashion-mnist") for name, question, variants in asked)
@@ -205,6 +206,11 @@ def _channels(parameters: Parameters) -> dict[str, Changes]:
 
 def _widths(parameters: Parameters) -> Variants:
     return {name: _final(parameters).with_changes(channels) for name, channels in _channels(parameters).items()}
+
+
+def _initial_weights(parameters: Parameters) -> Variants:
+    narrow = _final(parameters).with_changes({"model.channels": HALF})
+    return {"as in torchvision": narrow, "torch's own": narrow.with_changes({"model.init": "torch"})}
 
 
 def _timed_widths(parameters: Parameters) -> Variants:

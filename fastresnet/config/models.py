@@ -37,6 +37,9 @@ class ResNetConfig(Settings):
     activation: Activation = "relu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability of dropping a feature before the classifier."""
+    init: Literal["he", "torch"] = "he"
+    """Initial weights of the convolutions: `he` scales them by their outputs (He et al., 2015), as torchvision does; `torch` is
+    the default of nn.Conv2d, with a sixth of the variance where a layer has as many inputs as outputs."""
     in_channels: PositiveInt = 3
     num_classes: Annotated[int, Field(ge=2)] = 10
 

@@ -78,7 +78,8 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.dropout = nn.Dropout(config.dropout)
         self.fc = nn.Linear(last, config.num_classes)
-        self.apply(_initialise)
+        if config.init == "he":
+            self.apply(_initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, num_classes] of images [N, in_channels, H, W]."""
