@@ -35,7 +35,7 @@ from fastresnet.report.answers import (
     to_report,
 )
 from fastresnet.report.claims import more_accurate, quicker
-from fastresnet.report.verdicts import Verdict, difference, ratio
+from fastresnet.report.verdicts import Sample, Verdict, difference, ratio
 from fastresnet.study import Results
 
 NARROW, WIDE = "32-64-128-256", "64-128-256-512"
@@ -164,39 +164,57 @@ def _seconds_table(f8: Results) -> pd.DataFrame:
 
 
 def initial_weights(f8_init: Results) -> Answer:
-    """F8-init: whether initial weights explain that the report's narrow network is more accurate than ours."""
-    end = original.F8_HALF[-1].test_accuracy
+    """F8-init: whether initial weights explain that the report's narrow network learns faster than ours."""
+    last = original.F8_HALF[-1]
+    losses = {
+        variant: [record.epochs[-1].train_loss or math.nan for record in records] for variant, records in f8_init.records.items()
+    }
     ends = {variant: values(f8_init, variant, "test_accuracy") for variant in f8_init.records}
-    both = beside(mean, ends)
-    theirs = "" if f8_init.other_data else f"; the report prints {mean([end])}"
     verdicts = [
-        difference(
-            f"Does “{variant}” end within a point of the report's accuracy?",
-            "It ends {} {above|below} it",
+        ratio(
+            f"Is the training loss of “{variant}” in the last epoch at most a tenth above the report's?",
+            "It is {} the report's",
             ours,
-            end,
-            within=0.01,
+            last.train_loss or math.nan,
+            below=1.1,
         )
-        for variant, ours in ends.items()
+        for variant, ours in losses.items()
     ]
+    said = f"In the last epoch the training loss is {beside(_loss, losses)}, and test accuracy {beside(mean, ends)}"
+    theirs = "" if f8_init.other_data else f"; the report prints {last.train_loss:.3f} and {mean([last.test_accuracy])}"
     return Answer(
         (f8_init,),
-        original=percent([end]),
+        original=percent([last.test_accuracy]),
         here=beside(percent, ends),
-        difference=to_report(f8_init, ends["torch's own"], end),
-        summary=sentence(f"Test accuracy at the end: {both}{theirs}.", *ends.values()),
+        difference=to_report(f8_init, ends["torch's own"], last.test_accuracy),
+        summary=sentence(f"{said}{theirs}.", *ends.values()),
         verdicts=() if f8_init.other_data else tuple(verdicts),
         figure=partial(_initial_figure, f8_init),
         tables=(report.epochs_beside_original(f8_init, dict.fromkeys(f8_init.records, original.F8_HALF)),),
     )
 
 
+def _loss(losses: Sample) -> str:
+    return f"{pd.Series(losses, dtype=float).mean():.3f}"
+
+
 def _initial_figure(f8_init: Results) -> Figure:
-    figure, ax = style.panels(3.4)
-    ends = figures.accuracy_by_epoch(f8_init, ax)
+    """Test accuracy by epoch and, below it, training loss, on a logarithmic axis."""
+    figure, (above, below) = style.panels(5.4, 2, sharex=True)
+    ends = figures.accuracy_by_epoch(f8_init, above)
+    epochs = f8_init.epochs()
+    for variant, mark in zip(f8_init.records, figures.styles(), strict=False):
+        loss = epochs[epochs["variant"] == variant].groupby("epoch")["train_loss"].agg(["mean", "min", "max"]).astype(float)
+        below.plot(loss["mean"], markersize=4, **mark)
+        below.fill_between(loss.index, loss["min"], loss["max"], color=mark["color"], alpha=0.15, linewidth=0)
     if not f8_init.other_data:
-        ends |= figures.original_epochs(original.F8_HALF, ax)
-    figures.name_lines(ax, ends)
+        ends |= figures.original_epochs(original.F8_HALF, above)
+        below.plot([row.epoch for row in original.F8_HALF], [row.train_loss for row in original.F8_HALF], "k.")
+    figures.name_lines(above, ends)
+    above.set_xlabel("")
+    below.set_yscale("log")
+    below.set_xlabel("epoch")
+    below.set_ylabel("training loss, nats")
     return style.title(figure, f"F8-init: {f8_init.experiment.question}", "Bands: range of the seeds")
 
 
