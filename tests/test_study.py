@@ -171,6 +171,7 @@ FULL_SCALE_ALONE = {
     "C9-batch",
     "C10-time",
     "C11-time",
+    "C12-size",
     "C12-precision",
     "C13-time",
     "final-time",

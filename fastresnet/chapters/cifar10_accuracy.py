@@ -49,6 +49,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C11-steps", "Is that the batch's doing, or that of the number of steps?", _batch_sizes_in_equal_steps),
         ("C11-time", "How long is an epoch at each batch size?", _timed_batch_sizes),
         ("C12", "How high should one cycle go with the smaller batch?", _maxima_in_small_batches),
+        ("C12-size", "What if the report enlarged its images, as for FashionMNIST?", _image_sizes),
         ("C12-precision", "Does the precision of the arithmetic matter?", _maxima_in_precisions),
         ("C13", "What does each change of the architecture buy, and at what price?", _architectures),
         ("C13-time", "How long is an epoch of each architecture?", _timed_architectures),
@@ -186,6 +187,13 @@ def _timed_batch_sizes(parameters: Parameters) -> Variants:
 
 def _maxima_in_small_batches(parameters: Parameters) -> Variants:
     return _at_maxima(small_batches(parameters), parameters.c12_max_rates)
+
+
+def _image_sizes(parameters: Parameters) -> Variants:
+    """C12's variant of the report's choice, with images as they are and enlarged."""
+    (plain,) = _at_maxima(small_batches(parameters), [parameters.c13_max_lr]).values()
+    side, own = parameters.c12_image_size, SPECS[parameters.dataset].image_size
+    return {f"{own} x {own}": plain, f"{side} x {side}": plain.with_changes({"data.image_size": side})}
 
 
 def _maxima_in_precisions(parameters: Parameters) -> Variants:

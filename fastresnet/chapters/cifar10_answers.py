@@ -171,6 +171,34 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
 
+def image_sizes(c12_size: Results) -> Answer:
+    """C12-size: whether enlarged images explain that the report's fast model is more accurate than ours."""
+    printed, _ = original.C13["base"]
+    ends = {variant: values(c12_size, variant, ACCURACY) for variant in c12_size.records}
+    *_, enlarged = ends
+    theirs = "" if c12_size.other_data else f"; the report prints {mean([printed])}"
+    verdicts = [
+        difference(
+            f"Are images of {variant} within a point of the report's accuracy?",
+            "They end {} {above|below} it",
+            ours,
+            printed,
+            within=0.01,
+        )
+        for variant, ours in ends.items()
+    ]
+    return Answer(
+        (c12_size,),
+        original=percent([printed]),
+        here=beside(percent, ends),
+        difference=to_report(c12_size, ends[enlarged], printed),
+        summary=sentence(f"Accuracy by image size: {beside(mean, ends)}{theirs}.", *ends.values()),
+        verdicts=tuple(verdicts) if theirs else (),
+        figure=partial(figures.curves, c12_size, **({"report": printed} if theirs else {})),
+        tables=(_table(c12_size),),
+    )
+
+
 def precisions(c12: Results) -> Answer:
     """C12-precision: whether runs in half precision, as the report's, end as accurate as runs in single precision."""
     one, other = dict.fromkeys(str(record.config.train.precision) for record in c12.all_records)
@@ -284,6 +312,7 @@ QUESTIONS: Questions = {
     "C10": (activations, ("C10", "C10-time")),
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),
+    "C12-size": (image_sizes, ("C12-size",)),
     "C12-precision": (precisions, ("C12-precision",)),
     "C13": (architectures, ("C13", "C13-time")),
     "N2": (schedules_by_hand, ("N2",)),

@@ -100,6 +100,8 @@ class Parameters(ChapterParameters):
     """Batch size of C12, N2 and N3: C11's choice."""
     c12_max_rates: Rates
     """Maximum learning rates of C12."""
+    c12_image_size: PositiveInt
+    """Size of C12-size's enlarged images, in pixels per side."""
     c12_precisions: Annotated[tuple[Precision, Precision], AfterValidator(_different)]
     """The two precisions that C12-precision compares."""
     c13_architectures: Annotated[tuple[ArchitectureName, ...], Some]
