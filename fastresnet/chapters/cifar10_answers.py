@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.chapters import cifar10_curve
+from fastresnet.chapters import cifar10_differences
 from fastresnet.report import figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import Answer, Questions, beside, choice, duel, mean, percent, points, sentence, to_report
 from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
@@ -171,34 +171,6 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
 
-def image_sizes(c12_size: Results) -> Answer:
-    """C12-size: whether enlarged images explain that the report's fast model is more accurate than ours."""
-    printed, _ = original.C13["base"]
-    ends = {variant: values(c12_size, variant, ACCURACY) for variant in c12_size.records}
-    *_, enlarged = ends
-    theirs = "" if c12_size.other_data else f"; the report prints {mean([printed])}"
-    verdicts = [
-        difference(
-            f"Are images of {variant} within a point of the report's accuracy?",
-            "They end {} {above|below} it",
-            ours,
-            printed,
-            within=0.01,
-        )
-        for variant, ours in ends.items()
-    ]
-    return Answer(
-        (c12_size,),
-        original=percent([printed]),
-        here=beside(percent, ends),
-        difference=to_report(c12_size, ends[enlarged], printed),
-        summary=sentence(f"Accuracy by image size: {beside(mean, ends)}{theirs}.", *ends.values()),
-        verdicts=tuple(verdicts) if theirs else (),
-        figure=partial(figures.curves, c12_size, **({"report": printed} if theirs else {})),
-        tables=(_table(c12_size),),
-    )
-
-
 def precisions(c12: Results) -> Answer:
     """C12-precision: whether runs in half precision, as the report's, end as accurate as runs in single precision."""
     one, other = dict.fromkeys(str(record.config.train.precision) for record in c12.all_records)
@@ -306,13 +278,13 @@ QUESTIONS: Questions = {
     "C7": (schedules, ("C7",)),
     "C8": (maxima, ("C8",)),
     "C9": (flips, ("C9",)),
-    "C9-epochs": (cifar10_curve.moved_once_an_epoch, ("C9-epochs",)),
-    "C9-norm": (cifar10_curve.running_statistics, ("C9-norm",)),
-    "C9-batch": (cifar10_curve.small_batches_without_flips, ("C9-batch",)),
+    "C9-epochs": (cifar10_differences.moved_once_an_epoch, ("C9-epochs",)),
+    "C9-norm": (cifar10_differences.running_statistics, ("C9-norm",)),
+    "C9-batch": (cifar10_differences.small_batches_without_flips, ("C9-batch",)),
     "C10": (activations, ("C10", "C10-time")),
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),
-    "C12-size": (image_sizes, ("C12-size",)),
+    "C12-size": (cifar10_differences.image_sizes, ("C12-size",)),
     "C12-precision": (precisions, ("C12-precision",)),
     "C13": (architectures, ("C13", "C13-time")),
     "N2": (schedules_by_hand, ("N2",)),

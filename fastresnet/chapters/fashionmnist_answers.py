@@ -204,9 +204,7 @@ def _initial_figure(f8_init: Results) -> Figure:
     ends = figures.accuracy_by_epoch(f8_init, above)
     epochs = f8_init.epochs()
     for variant, mark in zip(f8_init.records, figures.styles(), strict=False):
-        loss = epochs[epochs["variant"] == variant].groupby("epoch")["train_loss"].agg(["mean", "min", "max"]).astype(float)
-        below.plot(loss["mean"], markersize=4, **mark)
-        below.fill_between(loss.index, loss["min"], loss["max"], color=mark["color"], alpha=0.15, linewidth=0)
+        figures.mean_and_range(below, epochs[epochs["variant"] == variant], "train_loss", markersize=4, **mark)
     if not f8_init.other_data:
         ends |= figures.original_epochs(original.F8_HALF, above)
         below.plot([row.epoch for row in original.F8_HALF], [row.train_loss for row in original.F8_HALF], "k.")

@@ -6,6 +6,7 @@ Each variant has its own colour, marker and dash, so that a figure survives blac
 import itertools
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -87,18 +88,26 @@ Ends = dict[str, tuple[float, str]]
 def accuracy_by_epoch(results: Results, ax: Axes) -> Ends:
     """Test accuracy against epochs: the mean of the seeds as a line, their range as a band."""
     ends: Ends = {}
-    evaluated = results.epochs().dropna(subset="test_accuracy")
+    epochs = results.epochs()
     for variant, mark in zip(results.records, styles(), strict=False):
-        accuracy = 100 * evaluated[evaluated["variant"] == variant].groupby("epoch")["test_accuracy"].agg(["mean", "min", "max"])
-        if accuracy.empty:  # every run diverged
-            continue
-        ax.plot(accuracy["mean"], markersize=4, **mark)
-        ax.fill_between(accuracy.index, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
-        ends[variant] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
+        end = mean_and_range(ax, epochs[epochs["variant"] == variant], "test_accuracy", scale=100, markersize=4, **mark)
+        if end is not None:  # not every run diverged
+            ends[variant] = end, str(mark["color"])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("test accuracy, %")
     return ends
+
+
+def mean_and_range(ax: Axes, epochs: pd.DataFrame, column: str, *, scale: float = 1.0, **mark: Any) -> float | None:
+    """Draws a column of `Results.epochs()`, times `scale`, by epoch: the mean of the runs as a line, their range as a band.
+    Returns the last mean; None if there is no value. `mark` are arguments of `Axes.plot`, the colour among them."""
+    rows = scale * epochs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
+    if rows.empty:
+        return None
+    ax.plot(rows["mean"], **mark)
+    ax.fill_between(rows.index, rows["min"], rows["max"], color=mark["color"], alpha=0.15, linewidth=0)
+    return float(rows["mean"].iloc[-1])
 
 
 def name_lines(ax: Axes, ends: Ends) -> None:
@@ -128,13 +137,11 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Ends:
     ends: Ends = {}
     for place, (variant, mark) in enumerate(zip(results.records, styles(), strict=False)):
         runs = epochs[epochs["variant"] == variant]
-        width = max(2.5 - 0.5 * place, 1)  # a line under another one shows at its edges
-        for column, dash in (("train_accuracy", "--"), ("test_accuracy", "-")):
-            rows = 100 * runs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
-            ax.plot(rows["mean"], dash, color=mark["color"], linewidth=width)
-            ax.fill_between(rows.index, rows["min"], rows["max"], color=mark["color"], alpha=0.15, linewidth=0)
-        if len(rows):
-            ends[variant] = float(rows["mean"].iloc[-1]), str(mark["color"])
+        line = {"color": mark["color"], "linewidth": max(2.5 - 0.5 * place, 1)}  # a line under another one shows at its edges
+        mean_and_range(ax, runs, "train_accuracy", scale=100, linestyle="--", **line)
+        end = mean_and_range(ax, runs, "test_accuracy", scale=100, **line)
+        if end is not None:
+            ends[variant] = end, str(mark["color"])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")

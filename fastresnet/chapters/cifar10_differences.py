@@ -1,4 +1,5 @@
-"""The curve that the report prints for C9: how to read its training accuracies, and which settings would make such a curve."""
+"""Why the report's figures for CIFAR-10 differ from ours: how the curve that it prints for C9 can be read, and which settings or
+slips would make such a curve, or its fast model's accuracy."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -140,12 +141,9 @@ def _statistics_figure(c9_norm: Results) -> Figure:
     epochs = c9_norm.epochs()
     ends = {}
     for (column, name), mark in zip(STATISTICS.items(), figures.styles(), strict=False):
-        accuracy = 100 * epochs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
-        if accuracy.empty:  # every run diverged
-            continue
-        ax.plot(accuracy["mean"], markersize=4, **mark)
-        ax.fill_between(accuracy.index, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
-        ends[name] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
+        end = figures.mean_and_range(ax, epochs, column, scale=100, markersize=4, **mark)
+        if end is not None:  # not every run diverged
+            ends[name] = end, str(mark["color"])
     if not c9_norm.other_data:
         ends |= figures.original_epochs([row._replace(train_accuracy=None) for row in original.C9], ax)
     figures.name_lines(ax, ends)
@@ -189,3 +187,31 @@ def _distance(record: RunRecord) -> float:
     theirs = [accuracy for row in READ_ANEW for accuracy in (row.train_accuracy, row.test_accuracy)]
     pairs = [(one, other) for one, other in zip(ours, theirs, strict=False) if one is not None and other is not None]
     return float(np.sqrt(np.mean([(one - other) ** 2 for one, other in pairs])))
+
+
+def image_sizes(c12_size: Results) -> Answer:
+    """C12-size: whether enlarged images explain that the report's fast model is more accurate than ours."""
+    printed, _ = original.C13["base"]
+    ends = {variant: values(c12_size, variant, "test_accuracy") for variant in c12_size.records}
+    *_, enlarged = ends
+    theirs = "" if c12_size.other_data else f"; the report prints {mean([printed])}"
+    verdicts = [
+        difference(
+            f"Are images of {variant} within a point of the report's accuracy?",
+            "They end {} {above|below} it",
+            ours,
+            printed,
+            within=0.01,
+        )
+        for variant, ours in ends.items()
+    ]
+    return Answer(
+        (c12_size,),
+        original=percent([printed]),
+        here=beside(percent, ends),
+        difference=to_report(c12_size, ends[enlarged], printed),
+        summary=sentence(f"Accuracy by image size: {beside(mean, ends)}{theirs}.", *ends.values()),
+        verdicts=tuple(verdicts) if theirs else (),
+        figure=partial(figures.curves, c12_size, **({"report": printed} if theirs else {})),
+        tables=(generalisation(c12_size),),
+    )
