@@ -156,7 +156,7 @@ def _small_batches_without_flips(parameters: Parameters) -> Variants:
     plain, _, meant = _flips(parameters).values()
     small = plain.with_changes({"data.batch_size": parameters.c9_batch_size})
     lower = _at_maxima(small, [parameters.c9_max_lr])
-    name = f"no flips, batch {parameters.c9_batch_size}"
+    name = f"batch {parameters.c9_batch_size}"
     return {"as reported": meant, name: small, **{f"{name}, {maximum}": config for maximum, config in lower.items()}}
 
 
