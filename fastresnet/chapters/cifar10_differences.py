@@ -50,7 +50,8 @@ def curve() -> Figure:
     figures.name_lines(ax, ends)
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy, %")
-    return style.title(figure, "The report's C9: training accuracy as printed and read anew")
+    key = "Dots: test; rings: training as printed; crosses: training read anew"
+    return style.title(figure, "The report's C9: training accuracy as printed and read anew", key)
 
 
 def curve_finding(study: Study) -> str:
@@ -68,8 +69,8 @@ def curve_finding(study: Study) -> str:
         return said
     too_high, falling = sum(max(epochs) > 1 for epochs in ours), sum(epochs != sorted(epochs) for epochs in ours)
     return (
-        f"{said} Figures of single epochs cannot be read so: of our {len(ours)} runs of as many epochs on as many images, "
-        f"{too_high} would pass 100 %, and {falling} would fall somewhere."
+        f"{said} Figures of single epochs cannot be read so: of our {len(ours)} runs of {len(PRINTED)} epochs on 50,000 images, "
+        f"{too_high} would exceed 100 %, and {falling} would fall at least once."
     )
 
 
@@ -157,12 +158,12 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
     told, *others = c9_batch.records
     apart = {variant: distances(c9_batch, variant) for variant in c9_batch.records}
     nearest = min(others, key=lambda variant: np.mean(apart[variant] or [np.inf]))
+    ends = values(c9_batch, nearest, "test_accuracy")
     points_apart = {variant: f"{100 * np.mean(runs or np.nan):.1f} points" for variant, runs in apart.items()}
     said = (
         f"Over all epochs, the accuracies of “{nearest}” lie {points_apart[nearest]} from the report's (root mean square), "
-        f"and those of the settings that it names {points_apart[told]}."
+        f"and those of the settings that it names {points_apart[told]}. “{nearest}” ends at {mean(ends)}, the report at {mean([END])}."
     )
-    ends = values(c9_batch, nearest, "test_accuracy")
     question = f"Is the curve of “{nearest}” at most half as far from the report's as that of the settings that it names?"
     return Answer(
         (c9_batch,),
