@@ -69,15 +69,15 @@ def curve_finding(study: Study) -> str:
         return said
     too_high, falling = sum(max(epochs) > 1 for epochs in ours), sum(epochs != sorted(epochs) for epochs in ours)
     return (
-        f"{said} Figures of single epochs cannot be read so: of our {len(ours)} runs of {len(PRINTED)} epochs on 50,000 images, "
+        f"{said} Figures of single epochs cannot be read so: of our {len(ours)} runs of {len(PRINTED)} epochs on all images, "
         f"{too_high} would exceed 100 %, and {falling} would fall at least once."
     )
 
 
 def first_epochs(study: Study) -> pd.DataFrame:
-    """One row per batch size: accuracies after one epoch, from the least to the most accurate run of the base network, and the
-    number of runs. The report's are the last row."""
-    base = next(iter(study.experiment("C9").variants.values())).model
+    """One row per batch size: accuracies after one epoch, from the least to the most accurate run of C9's network on images of
+    its size, and the number of runs. The report's are the last row."""
+    base = next(iter(study.experiment("C9").variants.values()))
     runs = pd.DataFrame(
         {
             "batch": record.config.data.batch_size,
@@ -85,7 +85,8 @@ def first_epochs(study: Study) -> pd.DataFrame:
             "test accuracy, %": 100 * record.epochs[0].test_accuracy,
         }
         for record in _at_scale(study)
-        if record.config.model == base and record.epochs[0].test_accuracy is not None
+        if (record.config.model, record.config.data.image_size) == (base.model, base.data.image_size)
+        and record.epochs[0].test_accuracy is not None
     )
     if runs.empty:
         return runs
