@@ -33,7 +33,8 @@ def test_unchanged_chapter_shows_what_the_book_shows():
 def test_what_a_change_does_not_touch_comes_from_the_record():
     study, found = shown("fashionmnist_speed", "F1", f8_epochs=5)
     assert (found.edition, study.changes) == ("cpu", {})
-    assert {name for name, each in planned("fashionmnist_speed", f8_epochs=5).items() if each.missing} == {"F8", "F6-rate", "N1"}
+    touched = {"F8", "F8-init", "F6-rate", "N1"}
+    assert {name for name, each in planned("fashionmnist_speed", f8_epochs=5).items() if each.missing} == touched
 
 
 def test_what_a_change_touches_is_trained_at_the_scale_that_the_book_shows():
@@ -129,7 +130,7 @@ def test_data_set_that_no_chapter_knows_is_refused_with_those_that_it_does():
 def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_path):
     done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
     assert done.returncode == 0
-    assert "3 of 13 experiments have runs to train" in done.stderr
+    assert "4 of 14 experiments have runs to train" in done.stderr
     assert re.search(r"F8, small edition: \d of \d runs to train, about \d+ (s|min)\b", done.stderr)
     assert re.search(r"in all: about \d+ min of training and evaluation, by the records of .+ threads?\n", done.stderr)
     assert not list(tmp_path.iterdir())

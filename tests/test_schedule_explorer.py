@@ -316,7 +316,11 @@ def test_presets_are_those_of_the_records():
     assert early.schedule.points == ((0.0, 0.02), (0.1, 0.1), (1.0, 0.0))
     finals = [record.test_accuracy for record in results.records["early peak"]]
     assert early.accuracy[-1] == pytest.approx((early.epochs, sum(finals) / len(finals)))
-    assert early.source == f"mean of {len(finals)} runs on 2,500 images, batch 56, momentum 0.9"
+    (images,) = {
+        f"{record.data.train_images:,} images, batch {record.config.data.batch_size}" for record in results.records["early peak"]
+    }
+    runs = "one run" if len(finals) == 1 else f"mean of {len(finals)} runs"
+    assert early.source == f"{runs} on {images}, momentum 0.9"
     assert "momentum" not in presets["one-cycle"].source  # it moves
 
 
