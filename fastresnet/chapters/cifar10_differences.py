@@ -163,7 +163,8 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
     points_apart = {variant: f"{100 * np.mean(runs or np.nan):.1f} points" for variant, runs in apart.items()}
     said = (
         f"Over all epochs, the accuracies of “{nearest}” lie {points_apart[nearest]} from the report's (root mean square), "
-        f"and those of the settings that it names {points_apart[told]}. The former end at {mean(ends)}, the report at {mean([END])}."
+        f"and those of the settings that it names {points_apart[told]}. The former end at {mean(ends)}, the report at "
+        f"{mean([END])}."
     )
     question = f"Is the curve of “{nearest}” at most half as far from the report's as that of the settings that it names?"
     return Answer(
