@@ -231,6 +231,13 @@ def test_cluster_without_a_gpu_is_refused_for_runs_that_need_one(make_study, clu
         list(make_study(device="cuda").train_missing(dask=cluster.scheduler_address))
 
 
+def test_scheduler_that_the_client_has_lost_already_ends_the_study_in_a_sentence():
+    # dask.distributed then says nothing of workers, rather than that it has no connection
+    cluster = clusters.Cluster("tcp://h:1", SimpleNamespace(scheduler_info=lambda n_workers: {}), gpu=False, patience=60)
+    with pytest.raises(clusters.ClusterLost, match=r"--dask tcp://h:1: the scheduler is lost \(no connection\)"):
+        cluster.slots()
+
+
 def test_cluster_is_given_up_only_if_it_was_seen_without_workers_for_that_long(monkeypatch):
     """Where nobody has looked for long, its workers may be just starting anew."""
     cluster = clusters.Cluster("local", None, gpu=False, patience=60)

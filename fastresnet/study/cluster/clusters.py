@@ -60,9 +60,12 @@ class Cluster:
         if now - self._counted < POLL_SECONDS:
             return self._slots
         try:
-            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            found = self.client.scheduler_info(n_workers=-1)
+            if "workers" not in found:  # the client has noticed already
+                raise OSError("no connection")
         except (OSError, TimeoutError) as error:
             raise ClusterLost(f"--dask {self.name}: the scheduler is lost ({error}); the same command goes on") from error
+        workers = found["workers"].values()
         self._slots = sum(not self.gpu or worker["resources"].get("GPU", 0) >= 1 for worker in workers)
         self._counted = now
         # not measured from the last count: none is made while a result is fetched, which takes long from a lost worker
