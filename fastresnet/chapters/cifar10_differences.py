@@ -30,10 +30,6 @@ READ_ANEW = tuple(
 """The report's C9 with training accuracies of single epochs, if those that it prints are means over all epochs so far."""
 
 
-STATISTICS = {"test_accuracy": "running statistics", "test_accuracy_by_batch": "each batch's own"}
-"""Columns of test accuracies by the statistics that batch norm uses."""
-
-
 def curve() -> Figure:
     """The report's accuracies by epoch: on the test set, in training as printed, and in training as read anew."""
     figure, ax = style.panels(3.4)
@@ -101,7 +97,7 @@ def _at_scale(study: Study) -> list[RunRecord]:
     """Every recorded run of the study on as many images as the report's. Runs that experiments share count once."""
     recorded = [results for results in map(study.recorded, study.experiments) if results and at_the_reports_scale(results)]
     runs = {(record.config_hash, record.seed): record for results in recorded for record in results.all_records}
-    return list(runs.values())
+    return [record for record in runs.values() if record.epochs]  # a run that failed at once has none
 
 
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:
@@ -118,6 +114,10 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
         verdicts=(difference(question, "It ends {} {above|below} it", slow, END, within=0.02),) if theirs else (),
         figure=partial(figures.train_and_test, c9_epochs, original=READ_ANEW),
     )
+
+
+STATISTICS = {"test_accuracy": "running statistics", "test_accuracy_by_batch": "each batch's own"}
+"""Columns of test accuracies by the statistics that batch norm uses."""
 
 
 def running_statistics(c9_norm: Results) -> Answer:
@@ -182,7 +182,7 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
 def distances(results: Results, variant: str) -> list[float]:
     """How far each run of a variant is from the report's C9, with its training accuracies read anew: the root mean square of the
     differences in accuracy, over epochs, training and test. In [0, 1]; empty for another data set."""
-    return [] if results.other_data else [_distance(record) for record in results.records.get(variant, ())]
+    return [] if results.other_data else [_distance(record) for record in results.records.get(variant, ()) if record.epochs]
 
 
 def _distance(record: RunRecord) -> float:
