@@ -15,7 +15,7 @@ import pytest
 import torch
 from papermill.exceptions import PapermillExecutionError
 
-from fastresnet.book import notebooks
+from fastresnet.book import notebooks, side_by_side
 from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_parameters, check_executed, check_source, run_chapter
 from fastresnet.errors import UserError
 from fastresnet.study import STUDIES, edition_parameters, find_study, parameter_lines
@@ -271,7 +271,7 @@ def test_sweep_is_refused_before_any_version_runs(seed_files, tmp_path):
 
 
 def test_sweep_says_first_what_it_will_train(seed_files, tmp_path, monkeypatch):
-    monkeypatch.setattr(notebooks, "run_side_by_side", lambda versions, **_: ())
+    monkeypatch.setattr(side_by_side, "run_side_by_side", lambda versions, **_: ())
     seed_files[1].write_text("epochs: 3\n")
     done = command_here("chapter", "sweep", "findings", "-f", seed_files[1], "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
@@ -282,10 +282,10 @@ def test_sweep_says_first_what_it_will_train(seed_files, tmp_path, monkeypatch):
 def test_a_version_that_fails_does_not_stop_the_others(tmp_path):
     good, bad = ({**chapter_parameters("findings", "quick", {}), "seeds": seeds} for seeds in ([0], ["x"]))
     versions = [
-        notebooks.ChapterRun("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
+        side_by_side.ChapterRun("findings", values, tmp_path / f"{name}.ipynb") for name, values in (("bad", bad), ("good", good))
     ]
     with pytest.raises(ChapterFailed, match=r"^bad\.ipynb: .*findings: seeds"):
-        list(notebooks.run_side_by_side(versions, jobs=2))
+        list(side_by_side.run_side_by_side(versions, jobs=2))
     assert (tmp_path / "good.ipynb").exists()
     assert not (tmp_path / "bad.ipynb").exists()
 

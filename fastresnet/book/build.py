@@ -16,15 +16,8 @@ from pathlib import Path
 
 import nbformat
 
-from fastresnet.book.notebooks import (
-    CHAPTERS,
-    ChapterFailed,
-    ChapterRun,
-    chapter_file,
-    chapter_parameters,
-    check_executed,
-    run_side_by_side,
-)
+from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_file, chapter_parameters, check_executed
+from fastresnet.book.side_by_side import ChapterRun, run_side_by_side
 from fastresnet.compute.surroundings import environment_without_user_settings
 from fastresnet.errors import UserError
 from fastresnet.records.folders import LocalFolder

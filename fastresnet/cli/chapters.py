@@ -146,7 +146,7 @@ def chapter_sweep(
     force: Force = False,
 ) -> None:
     """Run chapters side by side, each once for every file of parameters."""
-    from fastresnet.book import notebooks
+    from fastresnet.book import notebooks, side_by_side
     from fastresnet.config.parsing import parse_assignments
     from fastresnet.records.folders import open_folder
     from fastresnet.study.project import project_root
@@ -157,7 +157,7 @@ def chapter_sweep(
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
     versions = [
-        notebooks.ChapterRun(
+        side_by_side.ChapterRun(
             name,
             notebooks.chapter_parameters(name, edition, own, file),
             opened.place(f"{notebooks.chapter_file(name).stem}-{file.stem if file else edition}.ipynb"),
@@ -174,7 +174,7 @@ def chapter_sweep(
         notebooks.check_request(version.chapter, version.output, version.parameters)
         if version.parameters:
             _say_plan(version.chapter, version.parameters, data_dir)
-    for done in notebooks.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
+    for done in side_by_side.run_side_by_side(versions, jobs=jobs, data_dir=data_dir, time_limit=time_limit):
         print(done, flush=True)
 
 

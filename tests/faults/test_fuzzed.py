@@ -19,7 +19,7 @@ HEAVY = (
     "training.runs.train",
     "study.train_all",
     "book.notebooks.run_chapter",
-    "book.notebooks.run_side_by_side",
+    "book.side_by_side.run_side_by_side",
     "data.official.fetch",
     "training.tuning.search",
     "book.build.build_book",
