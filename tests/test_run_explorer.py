@@ -1,7 +1,5 @@
 """The explorer of runs shows every record, its front is one, and each point leads to its run."""
 
-from collections import Counter
-
 import pytest
 
 from fastresnet.errors import UserError
@@ -22,9 +20,11 @@ def page(show, explorer):
     return show(explorer, ".run-explorer tbody tr")
 
 
-def test_every_evaluated_run_is_a_point(explorer):
+def test_every_run_evaluated_on_test_images_is_a_point(explorer):
     frame = load_frame(committed_results())
-    finished = frame[(frame.outcome == "finished") & frame.test_accuracy.notna()]
+    tested = frame["data.validation_images"] == 0
+    assert not tested.all()
+    finished = frame[tested & (frame.outcome == "finished") & frame.test_accuracy.notna()]
     assert len(explorer.runs) == len(finished) > 400
     assert sum(run["accuracy"] for run in explorer.runs) == pytest.approx(finished.test_accuracy.sum())
     assert {run["edition"] for run in explorer.runs} <= {"quick", "small", "cpu", "gpu", "of its own"}
@@ -62,7 +62,6 @@ def front_of(runs, cost):
 @pytest.mark.browser
 @pytest.mark.parametrize("cost", ["seconds", "epochs", "flops"])
 def test_front_is_what_no_run_beats(page, explorer, cost):
-    page.get_by_label("Hardware").select_option("all")
     page.get_by_label("Cost").select_option(cost)
     wanted = front_of([run for run in explorer.runs if run["dataset"] == "cifar10"], cost)
     shown = page.locator("tbody td:nth-of-type(2)").all_text_contents()
@@ -70,18 +69,17 @@ def test_front_is_what_no_run_beats(page, explorer, cost):
 
 
 @pytest.mark.browser
-def test_runs_of_one_hardware_are_shown_at_first(page, explorer):
-    hardware = page.get_by_label("Hardware")
+def test_every_run_on_a_data_set_is_shown_at_first_by_its_operations(page, explorer):
+    page.get_by_label("Experiment").select_option("C7")
     for dataset in ("fashion-mnist", "cifar10"):
         page.get_by_label("Data set").select_option(dataset)
-        ((most, runs),) = Counter(run["hardware"] for run in explorer.runs if run["dataset"] == dataset).most_common(1)
-        assert hardware.input_value() == most
+        runs = sum(run["dataset"] == dataset for run in explorer.runs)
         assert page.get_by_role("status").text_content().startswith(f"{runs} of ")
+    assert page.get_by_label("Cost").input_value() == "flops"
 
 
 @pytest.mark.browser
 def test_filters_leave_the_runs_they_name(page, explorer):
-    page.get_by_label("Hardware").select_option("all")
     page.get_by_label("Experiment").select_option("C7")
     wanted = [run for run in explorer.runs if run["experiment"] == "C7" and run["dataset"] == "cifar10"]
     assert page.get_by_role("status").text_content() == f"{len(wanted)} of {len(explorer.runs)} runs"
@@ -90,7 +88,7 @@ def test_filters_leave_the_runs_they_name(page, explorer):
 
 @pytest.mark.browser
 def test_pointer_and_keys_lead_to_a_run(page, explorer):
-    page.get_by_label("Hardware").select_option("all")
+    page.get_by_label("Cost").select_option("seconds")
     page.get_by_label("Experiment").select_option("C7")
     slider = page.get_by_label("Step through the runs")
     slider.focus()

@@ -34,6 +34,7 @@ class EpochRecord(Frozen):
     """Accuracy on the augmented training batches, each scored by the weights before its own step."""
     test_loss: float | None
     test_accuracy: float | None
+    """Accuracy on the test images, or on the held-out ones of a run with `data.validation_images`."""
     train_seconds: float
     evaluate_seconds: float
     weight_norm: float | None = None
@@ -136,7 +137,8 @@ class RunRecord(Frozen):
 
     @property
     def test_accuracy(self) -> float | None:
-        """Test accuracy after the last epoch, in [0, 1]; None if it was not evaluated."""
+        """Test accuracy after the last epoch, in [0, 1], on held-out training images if the run was evaluated on these; None if
+        it was not evaluated."""
         return self.epochs[-1].test_accuracy if self.epochs else None
 
     @property

@@ -134,8 +134,9 @@ def load_frame(folder: Place) -> pd.DataFrame:
     """A table of all records below a folder or URL, one row per run: study, experiment, variant, seed, results, and the
     configuration as `data.*`, `model.*` and `train.*` columns.
 
-    A copy of a record under another name, such as `… (conflicted copy).json`, is left out, with a warning. Raises UserError for
-    a folder that does not exist or holds no records.
+    Where `data.validation_images` is not 0, `test_accuracy` is that on images held out of the training data. A copy of a record
+    under another name, such as `… (conflicted copy).json`, is left out, with a warning. Raises UserError for a folder that does
+    not exist or holds no records.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})

@@ -31,7 +31,8 @@ def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[
 
 
 class RunExplorer(Explorer):
-    """Shows the finished runs below a folder of records. `selected` is the "id" of the chosen one in `runs`.
+    """Shows the finished runs below a folder of records that were evaluated on test images. `selected` is the "id" of the chosen
+    one in `runs`.
 
     Raises UserError if there is no finished run, or for a file that is not a record.
     """
@@ -48,8 +49,8 @@ class RunExplorer(Explorer):
         runs, configs = [], {}
         for path in sorted(results.glob("*/*/*.json")):
             record = read_record(path)
-            if record.outcome.status != "finished" or record.test_accuracy is None:
-                continue
+            if record.outcome.status != "finished" or record.test_accuracy is None or record.config.data.validation_images:
+                continue  # what was evaluated on held-out images has no test accuracy
             name = str(path.relative_to(results).with_suffix(""))
             self._records[name] = record
             runs.append(_point(name, record, editions))

@@ -1,9 +1,9 @@
 // The explorer of runs: every record a point, cost against accuracy, and what lies behind the point that is chosen.
 
 const AXES = {
+  flops: ["training FLOPs", (run) => run.flops],
   seconds: ["seconds of training", (run) => run.seconds],
   epochs: ["epochs", (run) => run.epochs],
-  flops: ["training FLOPs", (run) => run.flops],
 };
 const FILTERS = [["dataset", "Data set"], ["chapter", "Chapter"], ["experiment", "Experiment"], ["edition", "Edition"], ["hardware", "Hardware"]];
 const EDGE = { left: 52, right: 20, top: 22, bottom: 38 };
@@ -41,7 +41,7 @@ function render({ model, el }) {
   const columns = Object.entries(model.get("runs")).map(([key, column]) => [key, column.places ? repeated(column) : column]);
   const runs = columns[0][1].map((_, row) => Object.fromEntries(columns.map(([key, column]) => [key, column[row]])));
   const chosen = {};
-  let [axis, shown, places, hovered] = ["seconds", [], [], null];
+  let [axis, shown, places, hovered] = ["flops", [], [], null];
   const canvas = make("canvas", { role: "img" });
   const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, oninput: () => select(shown[slider.value]) });
   const count = make("p", { class: "message", role: "status" });
@@ -57,12 +57,9 @@ function render({ model, el }) {
     model.save_changes();
   }
 
-  // seconds compare only within one hardware: at first, that of the most runs
   function begin(dataset) {
     for (const [key] of FILTERS) delete chosen[key];
-    const machines = Object.groupBy(runs.filter((run) => run.dataset === dataset), (run) => run.hardware);
-    const [[hardware]] = Object.entries(machines).sort(([, some], [, others]) => others.length - some.length);
-    Object.assign(chosen, { dataset, hardware });
+    chosen.dataset = dataset;
   }
 
   const passes = (run, but) => FILTERS.every(([key]) => key === but || !chosen[key] || run[key] === chosen[key]);
