@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, median
 
 import nbformat
 import pytest
@@ -75,14 +75,29 @@ def test_time_is_estimated_with_that_of_evaluations():
         for run, seconds in zip(found.missing, found.seconds, strict=True):
             of_variant = [each for each in found.reference_runs if each.config.model == run.config.model]
             tested = [images / each.data.test_images for each in of_variant]
-            assert seconds == pytest.approx(
-                5
-                * fmean(
-                    (each.seconds.train + share * each.seconds.evaluate) / len(each.epochs)
-                    for each, share in zip(of_variant, tested, strict=True)
-                )
-            )
+            medians = [
+                [median(getattr(epoch, kind) for epoch in each.epochs) for kind in ("train_seconds", "evaluate_seconds")]
+                for each in of_variant
+            ]
+            expected = fmean(train + share * evaluate for (train, evaluate), share in zip(medians, tested, strict=True))
+            assert seconds == pytest.approx(5 * expected)
     assert sum(few.seconds) < sum(whole.seconds)
+
+
+def test_pause_in_an_epoch_is_not_estimated_again(monkeypatch):
+    recorded = Study.nearest
+    before = sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds)
+
+    def nearest(study, name):
+        def paused(run):
+            first, *others = run.epochs
+            return run.model_copy(update={"epochs": (first.model_copy(update={"train_seconds": 1e6}), *others)})
+
+        found = recorded(study, name)
+        return replace(found, records={variant: tuple(map(paused, runs)) for variant, runs in found.records.items()})
+
+    monkeypatch.setattr(Study, "nearest", nearest)
+    assert before <= sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds) < 1.5 * before
 
 
 def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
@@ -131,8 +146,8 @@ def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_
     done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
     assert done.returncode == 0
     assert "4 of 14 experiments have runs to train" in done.stderr
-    assert re.search(r"F8, (small|cpu) edition: \d of \d runs to train, about \d+ (s|min)\b", done.stderr)
-    assert re.search(r"in all: about \d+ min of training and evaluation, by the records of .+ threads?\n", done.stderr)
+    assert re.search(r"F8, (small|cpu) edition: \d of \d runs to train, about [\d.]+ (s|min|h)\b", done.stderr)
+    assert re.search(r"in all: about [\d.]+ (min|h) of training and evaluation, by the records of .+ threads?\n", done.stderr)
     assert not list(tmp_path.iterdir())
     assert "scale" in refused(command_here("chapter", "run", "fashionmnist_speed", "--scale", "0", "--dry-run"))
 

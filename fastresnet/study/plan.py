@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 from typing import NamedTuple
 
 from fastresnet.config.datasets import SPECS
@@ -61,13 +61,20 @@ def _reference_runs(study: Study, experiment: str) -> Mapping[str, Sequence[RunR
 
 def _seconds(run: Run, references: Mapping[str, Sequence[RunRecord]]) -> float:
     same_variant = references.get(run.variant) or [record for records in references.values() for record in records]
-    epoch = _images_per_epoch(run.config)
+    here = _images_per_epoch(run.config)
     return run.config.train.epochs * fmean(
-        (record.seconds.train * epoch.train / there.train + record.seconds.evaluate * epoch.test / there.test)
-        / record.epochs_trained
+        train * here.train / there.train + evaluate * here.test / there.test
         for record in same_variant
-        for there in (_images_per_epoch(record.config),)
+        for there, (train, evaluate) in ((_images_per_epoch(record.config), _epoch_seconds(record)),)
     )
+
+
+def _epoch_seconds(record: RunRecord) -> tuple[float, float]:
+    """Seconds of training and of evaluation per epoch, by medians: a run may have been paused in some epochs."""
+    train = median(each.train_seconds for each in record.epochs)
+    evaluate = [each.evaluate_seconds for each in record.epochs if each.test_accuracy is not None]
+    of_all = train * len(record.epochs), median(evaluate or [0.0]) * len(evaluate)
+    return of_all[0] / record.epochs_trained, of_all[1] / record.epochs_trained
 
 
 class _Images(NamedTuple):
