@@ -166,6 +166,7 @@ FULL_SCALE_ALONE = {
     "F4-time",
     "F8-pace",
     "F8-init",
+    "C6-batch",
     "C9-epochs",
     "C9-norm",
     "C9-batch",

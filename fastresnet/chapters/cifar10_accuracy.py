@@ -37,6 +37,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C4", "How much momentum?", _momenta),
         ("C5", "Which constant rate is best with momentum?", _rates_with_momentum),
         ("C6", "How much weight decay?", _weight_decays),
+        ("C6-batch", "What if the report's batches were still those of F2?", _small_batches_at_a_constant_rate),
         ("C7", "Which schedule gets furthest?", _schedules),
         ("C8", "How high should one cycle go?", _maxima),
         ("C9", "What are random flips worth, and flips of the test images?", _flips),
@@ -103,6 +104,16 @@ def _weight_decays(parameters: Parameters) -> Variants:
     constant = with_momentum(parameters).with_changes({"train.schedule": Constant(lr=parameters.constant_lr)})
     return {
         f"weight decay {decay:g}": constant.with_changes({"train.weight_decay": decay}) for decay in parameters.c6_weight_decays
+    }
+
+
+def _small_batches_at_a_constant_rate(parameters: Parameters) -> Variants:
+    """The report's choices in C5 and C6, in its batches and in small ones."""
+    constant = {"train.schedule": Constant(lr=parameters.constant_lr)}
+    return {
+        f"{step}, batch {size}": chosen.with_changes({**constant, "data.batch_size": size})
+        for step, chosen in {"C5": with_momentum(parameters), "C6": decayed(parameters)}.items()
+        for size in (parameters.batch_size, parameters.c6_batch_size)
     }
 
 

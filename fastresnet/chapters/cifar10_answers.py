@@ -275,6 +275,7 @@ QUESTIONS: Questions = {
     "C4": (momenta, ("C4",)),
     "C5": (rates_with_momentum, ("C5",)),
     "C6": (weight_decays, ("C6",)),
+    "C6-batch": (cifar10_differences.small_batches_at_a_constant_rate, ("C6-batch",)),
     "C7": (schedules, ("C7",)),
     "C8": (maxima, ("C8",)),
     "C9": (flips, ("C9",)),

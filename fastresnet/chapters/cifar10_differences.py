@@ -16,6 +16,8 @@ from fastresnet.report.verdicts import difference, ratio
 from fastresnet.study import Results, Study
 
 END = original.C9[-1].test_accuracy
+DECAYED, GAP = 0.70, 0.14
+"""The report's C6, "barely 70 %", and how far training accuracy ends above validation accuracy in its C5."""
 PRINTED = [row.train_accuracy for row in original.C9 if row.train_accuracy is not None]
 
 
@@ -98,6 +100,47 @@ def _at_scale(study: Study) -> list[RunRecord]:
     recorded = [results for results in map(study.recorded, study.experiments) if results and at_the_reports_scale(results)]
     runs = {(record.config_hash, record.seed): record for results in recorded for record in results.all_records}
     return [record for record in runs.values() if record.epochs]  # a run that failed at once has none
+
+
+def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
+    """C6-batch: whether small batches explain the report's figures for C5 and C6, at a constant rate."""
+    c5_large, c5_small, c6_large, c6_small = c6_batch.records
+    large, small = (values(c6_batch, variant, "test_accuracy") for variant in (c6_large, c6_small))
+    wide, near = (_gaps(c6_batch, variant) for variant in (c5_large, c5_small))
+    theirs = "" if c6_batch.other_data else f"; the report prints {mean([DECAYED])} and {100 * GAP:.0f} points"
+    said = (
+        f"“{c6_large}” ends at {mean(large)} and “{c6_small}” at {mean(small)}. As a mean over all epochs, training accuracy "
+        f"ends {100 * np.mean(wide):.0f} points above test accuracy with “{c5_large}” and {100 * np.mean(near):.0f} with "
+        f"“{c5_small}”{theirs}."
+    )
+    question = "Is {} with the small batch at most half as far from the report's as with the large one?"
+    verdicts = [
+        ratio(question.format(what), "It lies {} as far from it", _away(ours, printed), _away(others, printed), below=0.5)
+        for what, ours, others, printed in (("C6's accuracy", small, large, DECAYED), ("C5's gap", near, wide, GAP))
+    ]
+    return Answer(
+        (c6_batch,),
+        original='"barely 70 %"',
+        here=beside(percent, {c6_large: large, c6_small: small}),
+        difference=to_report(c6_batch, small, DECAYED),
+        summary=sentence(said, large, small),
+        verdicts=tuple(verdicts) if theirs else (),
+        figure=partial(figures.dots, c6_batch),
+        tables=(generalisation(c6_batch),),
+    )
+
+
+def _gaps(results: Results, variant: str) -> list[float]:
+    """By run: its training accuracy, as a mean over all epochs, less its test accuracy at the end."""
+    return [
+        float(np.mean([epoch.train_accuracy for epoch in record.epochs])) - record.test_accuracy
+        for record in results.records.get(variant, ())
+        if record.test_accuracy is not None
+    ]
+
+
+def _away(ours: Sequence[float], printed: float) -> list[float]:
+    return [abs(each - printed) for each in ours]
 
 
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:

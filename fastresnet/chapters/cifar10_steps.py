@@ -78,6 +78,8 @@ class Parameters(ChapterParameters):
     """Constant learning rates of C5."""
     c6_weight_decays: Annotated[tuple[NonNegativeFloat, ...], Some]
     """Weight decays of C6."""
+    c6_batch_size: BatchSize
+    """The smaller batch size of C6-batch: F2's choice."""
     constant_lr: PositiveFloat
     """Learning rate of C6 and of the constant schedule of C7: C5's choice."""
     c7_schedules: Annotated[tuple[Literal["constant", "plateau", "cyclic", "one-cycle"], ...], Some]
