@@ -93,7 +93,8 @@ def test_every_figure_is_described_in_words(html, name):
 @pytest.mark.parametrize("name", STUDIES)
 def test_chapter_says_how_to_run_it_again_with_a_command_that_is_accepted(html, name):
     text = re.sub(r"<[^>]+>", "", (html / "book" / f"{name}.html").read_text())
-    chapter, changes = re.search(r"Run it again: \.venv/bin/fastresnet chapter run (\w+) -p (\S+) -o mine\.ipynb", text).groups()
+    command = r"Run it again: \.venv/bin/fastresnet chapter run (\w+) -p (\S+)(?: --scale [\d.]+)? -o mine\.ipynb"
+    chapter, changes = re.search(command, text).groups()
     assert chapter == name
     key, value = parse_assignment(changes)
     assert chapter_parameters(name, "quick", {key: value}) != chapter_parameters(name, "quick", {})

@@ -50,6 +50,13 @@ def test_first_epochs_are_ranges_by_batch_beside_the_report():
     assert cifar10_differences.first_epochs(study_of()).empty
 
 
+def test_gap_is_that_of_the_mean_training_accuracy():
+    run = run_of([0.6, 0.8] * 10, [0.5] * 19 + [0.56])
+    found = Results(C9, "cpu", {"no flips": (run,)})
+    assert cifar10_differences._gaps(found, "no flips") == pytest.approx([0.14])
+    assert cifar10_differences._gaps(found, "not run") == []
+
+
 def test_distance_to_the_report_is_that_of_both_accuracies():
     columns = zip(*((row.train_accuracy, row.test_accuracy) for row in cifar10_differences.READ_ANEW), strict=True)
     train, test = map(list, columns)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from fastresnet.chapters import cifar10_differences
 from fastresnet.records.record import in_percent
 from fastresnet.report import original, selection, values
 from fastresnet.study import Study
@@ -10,7 +11,7 @@ CHAIN = {
     "C1": ("rate 0.15", None),
     "C4": ("momentum 0.5", None),
     "C5": ("rate 0.04", None),
-    "C6": ("weight decay 0.015", 0.70),  # "barely 70 %"
+    "C6": ("weight decay 0.015", cifar10_differences.DECAYED),
     "C7": ("one-cycle", None),
     "C8": ("maximum 0.1", 0.77),  # "most end near 77 %"
     "C9": ("flips in training", original.C9[-1].test_accuracy),
