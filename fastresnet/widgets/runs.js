@@ -1,7 +1,7 @@
 // The explorer of runs: every record a point, cost against accuracy, and what lies behind the point that is chosen.
 
 const AXES = {
-  flops: ["training FLOPs", (run) => run.flops],
+  flops: ["training, TFLOP", (run) => run.flops / 1e12],
   seconds: ["seconds of training", (run) => run.seconds],
   epochs: ["epochs", (run) => run.epochs],
 };
@@ -9,7 +9,6 @@ const FILTERS = [["dataset", "Data set"], ["chapter", "Chapter"], ["experiment",
 const EDGE = { left: 52, right: 20, top: 22, bottom: 38 };
 const REACH = 14;
 
-const large = (value) => (Math.abs(value) >= 1e6 ? value.toExponential(2) : short(value));
 const percent = (value) => `${(100 * value).toFixed(2)} %`;
 
 // Runs than which none is both cheaper and at least as accurate, from the cheapest on.
@@ -128,7 +127,7 @@ function render({ model, el }) {
 
   function describe(run) {
     if (!run) return detail.replaceChildren(make("p", {}, "Choose a point, or move the slider, to see what lies behind it."));
-    const facts = [percent(run.accuracy), `${large(run.seconds)} s`, `${large(run.epochs)} epochs`, `${large(run.flops)} FLOPs`, `${run.parameters.toLocaleString("en")} parameters`, run.hardware];
+    const facts = [percent(run.accuracy), `${short(run.seconds)} s`, `${short(run.epochs)} epochs`, `${short(run.flops / 1e12)} TFLOP`, `${run.parameters.toLocaleString("en")} parameters`, run.hardware];
     const settings = JSON.stringify(model.get("configs")[run.config], null, 1);
     return detail.replaceChildren(
       make("p", { class: "title" }, `${run.experiment}: ${run.variant}, seed ${run.seed} (${run.chapter}, ${run.edition})`),
@@ -143,7 +142,7 @@ function render({ model, el }) {
     const rows = front.toReversed().map((run) => {
       const name = `${run.experiment}: ${run.variant}, seed ${run.seed}`;
       const button = make("button", { type: "button", "aria-label": `Show ${name}`, onclick: () => select(run) }, "Show");
-      return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, large(cost(run))), make("td", {}, percent(run.accuracy)), make("td", {}, button));
+      return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, short(cost(run))), make("td", {}, percent(run.accuracy)), make("td", {}, button));
     });
     table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
   }
