@@ -108,10 +108,10 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
     large, small = (values(c6_batch, variant, "test_accuracy") for variant in (c6_large, c6_small))
     wide, near = (_gaps(c6_batch, variant) for variant in (c5_large, c5_small))
     theirs = "" if c6_batch.other_data else f"; the report prints {mean([DECAYED])} and {100 * GAP:.0f} points"
+    above = [f"{100 * np.mean(gaps or np.nan):.0f}" for gaps in (wide, near)]
     said = (
         f"“{c6_large}” ends at {mean(large)} and “{c6_small}” at {mean(small)}. As a mean over all epochs, training accuracy "
-        f"ends {100 * np.mean(wide):.0f} points above test accuracy with “{c5_large}” and {100 * np.mean(near):.0f} with "
-        f"“{c5_small}”{theirs}."
+        f"ends {above[0]} points above test accuracy with “{c5_large}” and {above[1]} with “{c5_small}”{theirs}."
     )
     question = "Is {} with the small batch at most half as far from the report's as with the large one?"
     verdicts = [
