@@ -123,7 +123,7 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
         original='"barely 70 %"',
         here=beside(percent, {c6_large: large, c6_small: small}),
         difference=to_report(c6_batch, small, DECAYED),
-        summary=sentence(said, large, small),
+        summary=sentence(said, large, small, wide, near),
         verdicts=tuple(verdicts) if theirs else (),
         figure=partial(figures.dots, c6_batch),
         tables=(generalisation(c6_batch),),
