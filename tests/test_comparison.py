@@ -35,6 +35,18 @@ def test_changed_parameters_and_outputs_are_shown_below_their_heading(tmp_path):
     ]
 
 
+def test_rows_of_tables_in_html_are_compared_and_lines_of_dashes_too(tmp_path):
+    def shown(value):
+        html = f"<style>td {{}}</style><table><tr><th>a</th></tr><tr><td>-- {value}</td><td>&lt;2</td></tr></table>"
+        data = {"text/html": html, "text/plain": "<IPython.core.display.HTML object>"}
+        cell = new_code_cell("f()", id="table", outputs=[new_output("display_data", data=data)])
+        notebook = new_notebook(cells=[new_markdown_cell("# A"), cell], metadata={"papermill": {}})
+        nbformat.write(notebook, tmp_path / f"{value}.ipynb")
+        return tmp_path / f"{value}.ipynb"
+
+    assert list(compare(shown(1), shown(2)))[1:] == ["  - -- 1 <2", "  + -- 2 <2"]
+
+
 def test_equal_chapters_have_nothing_to_show(tmp_path):
     one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
     assert list(compare(one, one)) == []

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import fastresnet as fr
 from fastresnet.training.evaluation import average_views, least_confident
 
 
@@ -13,7 +14,7 @@ def forward(images):
     )
 
 
-def to_device(image, rows, columns):
+def shifted(image, rows, columns):
     """The image shifted, reflected at its edges, pixel by pixel."""
     height, width = image.shape[-2:]
     out = torch.empty_like(image)
@@ -38,7 +39,7 @@ def test_views_are_the_image_its_mirror_image_and_both_moved_at_half_weight(flip
 
     expected = both(images)
     if shift:
-        expected = expected / 2 + (both(to_device(images, shift, shift)) + both(to_device(images, -shift, -shift))) / 4
+        expected = expected / 2 + (both(shifted(images, shift, shift)) + both(shifted(images, -shift, -shift))) / 4
     torch.testing.assert_close(average_views(forward, images, forward(images), flip=flip, shift=shift), expected)
 
 
@@ -47,3 +48,8 @@ def test_least_confident_are_those_whose_two_largest_logits_are_closest():
     assert least_confident(logits, 0.25).tolist() == [1]
     assert sorted(least_confident(logits, 0.3).tolist()) == [1, 3]  # rounded up
     assert sorted(least_confident(logits, 1.0).tolist()) == [0, 1, 2, 3]
+
+
+def test_evaluation_of_no_batch_is_refused():
+    with pytest.raises(fr.UserError, match="there is no batch to score"):
+        fr.evaluate(fr.resnet10(), [])

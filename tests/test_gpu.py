@@ -13,6 +13,7 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.data.vision import import_torchvision
 from fastresnet.models.resnet import resnet10
 from fastresnet.training import loop, optim
+from fastresnet.training.evaluation import evaluate
 from fastresnet.training.fit import fit
 from fastresnet.training.runs import train
 
@@ -44,6 +45,11 @@ def test_fit_trains_any_network_on_any_batches_in_bf16(whose):
     assert all(weight.is_cuda and weight.dtype == torch.float32 for weight in model.parameters())
     assert result.epochs[-1].train_loss < result.epochs[0].train_loss / 1.5
     assert result.test_accuracy > 0.5
+
+
+def test_network_on_a_processor_is_scored_on_batches_of_a_gpu():
+    _, test = loaders("fashion-sample", test_images=100, device="cuda")
+    assert 0 <= evaluate(resnet10(in_channels=1), test).accuracy <= 1
 
 
 def test_batches_are_the_same_on_every_device():

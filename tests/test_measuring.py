@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from fastresnet.data.batches import make_batches
 from fastresnet.data.sources import load_dataset
+from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.training import probes
 from fastresnet.training.measuring import measure_after, measure_before
@@ -29,7 +30,9 @@ def network(tiny):
     return build_model(tiny.model, 0)
 
 
-def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny):
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny, dropout):
+    tiny = tiny.with_changes({"model.dropout": dropout})  # which draws from torch's generator
     asked = tiny.with_changes({"train.measure": ["weight-norm", "gradient-norm", "channels", "eigenvalues", "recall"]})
     found, plain = train(asked), train(tiny)
     assert set(found.record.measured) == {
@@ -42,6 +45,12 @@ def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny):
     assert losses[0] == losses[1]
     weights = [list(each.model.state_dict().values()) for each in (found, plain)]
     assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+def test_eigenvalues_without_scipy_are_refused_before_any_training(tiny, monkeypatch):
+    monkeypatch.setattr("fastresnet.training.measuring.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="eigenvalues need scipy"):
+        train(tiny.with_changes({"train.measure": ["eigenvalues"]}), watch=pytest.fail)
 
 
 def test_batch_statistics_are_those_of_the_test_batch_and_leave_the_network_alone(tiny):

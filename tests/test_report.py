@@ -26,6 +26,13 @@ def record(tiny):
     return record_of(tiny.with_changes({"data.train_images": 120}), 0.5, 0.6, step_seconds=parts)
 
 
+def diverged(record):
+    """A record of a run that diverged in its only epoch."""
+    return changed(record, accuracies=[None]).model_copy(
+        update={"outcome": record.outcome.model_copy(update={"status": "diverged"}), "measured": {}}
+    )
+
+
 def changed(record, *, accuracies, train_accuracy=0.5):
     """A record with other test accuracies, one an epoch."""
     epochs = [
@@ -65,6 +72,16 @@ def test_selection_bias_is_what_the_best_run_has_over_its_variant_s_others(recor
     # four draws: b's 0.70 and 0.75 beat a's 0.60, a's 0.80 beats both
     assert selection.selection_bias(results_of(a=a, b=b)) == pytest.approx((-0.05 + 0.05 + 0.20 + 0.20) / 4)
     assert math.isnan(selection.selection_bias(results_of(a=a, b=b[:1])))
+
+
+def test_run_that_diverged_is_never_the_best_and_hides_no_other(record):
+    a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
+    lost = diverged(record)
+    assert selection.selection_bias(results_of(a=a, b=[lost, lost])) == pytest.approx(0)
+    # of six draws a's 0.80 wins three, its 0.60 one, b's 0.70 and 0.75 one each
+    b = [lost, *(changed(record, accuracies=[value]) for value in (0.70, 0.75))]
+    assert selection.selection_bias(results_of(a=a, b=b)) == pytest.approx((3 * 0.20 - 0.20 - 0.05 + 0.05) / 6)
+    assert math.isnan(selection.selection_bias(results_of(a=a, b=[lost, b[1]])))
 
 
 def test_draws_that_tie_say_nothing_of_selection_bias(record):
@@ -297,3 +314,5 @@ def test_accuracy_of_whoever_chooses_by_one_half_is_that_on_the_other(record):
     a, b = ([record.model_copy(update={"measured": {"test_halves": halves}})] for halves in ((0.9, 0.1), (0.2, 0.8)))
     assert selection.held_out(results_of(a=a, b=b)) == pytest.approx((0.1 + 0.2) / 2)
     assert math.isnan(selection.held_out(results_of(a=a, b=[record])))
+    assert selection.held_out(results_of(a=a, b=[diverged(record)])) == pytest.approx((0.1 + 0.9) / 2)
+    assert math.isnan(selection.held_out(results_of(a=[diverged(record)])))

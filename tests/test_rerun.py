@@ -100,20 +100,6 @@ def test_pause_in_an_epoch_is_not_estimated_again(monkeypatch):
     assert before <= sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds) < 1.5 * before
 
 
-def test_time_is_not_estimated_from_runs_that_failed_at_once(monkeypatch):
-    recorded = Study.nearest
-
-    def nearest(study, name):
-        found = recorded(study, name)
-        at_once = {variant: [run.model_copy(update={"epochs": ()}) for run in runs] for variant, runs in found.records.items()}
-        return replace(found, records=at_once)
-
-    monkeypatch.setattr(Study, "nearest", nearest)
-    found = planned("fashionmnist_speed", f8_epochs=5)["F8"]
-    assert found.missing
-    assert found.seconds == found.reference_runs == ()
-
-
 def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
     here, recorded = describe_machine(torch.device("cpu")), Study.nearest
     other = here.model_copy(update={"processor": "another one"})

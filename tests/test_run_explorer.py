@@ -41,7 +41,7 @@ def test_chosen_run_is_its_record():
 
 
 def test_folder_without_records_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no record of a finished run"):
+    with pytest.raises(UserError, match="holds no records"):
         RunExplorer(tmp_path)
 
 

@@ -114,6 +114,12 @@ def test_what_train_did_not_make_is_not_saved(tmp_path):
             save_model(other, tmp_path / "model.pt")
 
 
+@pytest.mark.parametrize("images", [torch.rand(2, 1, 28, 28), torch.zeros(2, 3, 28, 28).byte(), torch.zeros(28, 28).byte()])
+def test_predict_refuses_all_but_bytes_of_the_network_s_channels(saved, images):
+    with pytest.raises(UserError, match=r"images must be uint8 \[N, 1, height, width\]"):
+        saved[0].saved.predict(images)
+
+
 def test_predict_names_the_class_of_image_files(saved, tmp_path):
     result, path = saved
     test = load_dataset("fashion-sample").test

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -54,16 +55,21 @@ def _changed_parameters(first: nbformat.NotebookNode, second: nbformat.NotebookN
 
 
 def _shown(cell: nbformat.NotebookNode) -> list[str]:
-    """The lines of text in a cell's outputs; pictures have none."""
+    """The lines of text in a cell's outputs, one per row of a table; pictures have none."""
     lines = []
     for output in cell.outputs:
         data = output.get("data", {})
-        text = data.get("text/markdown") or data.get("text/plain") or output.get("text", "")
+        text = data.get("text/markdown") or _rows(data.get("text/html", "")) or data.get("text/plain") or output.get("text", "")
         lines += [line.rstrip() for line in text.splitlines() if not re.match(r"<.* at 0x[0-9a-f]+>|<Figure ", line)]
     return lines
 
 
+def _rows(html: str) -> str:
+    """The text of some HTML, without scripts and styles, with a line for each row of its tables."""
+    rows = re.sub(r"(?s)<(script|style)\b.*?</\1>", "", html).split("</tr>")
+    return "\n".join(filter(None, (" ".join(unescape(re.sub(r"(?s)<[^>]*>", " ", row)).split()) for row in rows)))
+
+
 def _changed_lines(before: list[str], after: list[str]) -> Iterator[str]:
-    for line in difflib.unified_diff(before, after, lineterm="", n=0):
-        if not line.startswith(("---", "+++", "@@")):
-            yield f"  {line[0]} {line[1:]}"
+    changes = list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]  # the first two lines name the files
+    yield from (f"  {line[0]} {line[1:]}" for line in changes if not line.startswith("@@"))

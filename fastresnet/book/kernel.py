@@ -15,6 +15,7 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from traitlets import Unicode
 from traitlets.config import Config
 
 from fastresnet.compute.surroundings import check_sockets, environment_without_user_settings
@@ -34,16 +35,18 @@ class OwnKernel(AsyncKernelManager):
     """Starts the kernel of a chapter. Its files lie in `connection_file`'s folder."""
 
     kernel_spec = KernelSpec(argv=list(_COMMAND), display_name="Python 3", language="python")
+    data_dir = Unicode().tag(config=True)
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # asynchronous as its base class
         folder = Path(self.connection_file).parent
         with (folder / "log").open("wb") as log:
-            await super().start_kernel(**options, env=_environment(folder), stdout=log, stderr=log)
+            await super().start_kernel(**options, env=_environment(folder, self.data_dir), stdout=log, stderr=log)
 
 
 @contextmanager
-def own_kernel() -> Iterator[dict[str, Any]]:
-    """Yields the options that make papermill start the kernel, whose files are removed at the end of the block.
+def own_kernel(data_dir: Path | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the options that make papermill start the kernel, whose files are removed at the end of the block. The kernel looks
+    for data sets in `data_dir`.
 
     Raises MachineFault or OSError, before a kernel starts, if there is no folder for its files, and MachineFault with the reason
     if it does not start.
@@ -52,6 +55,7 @@ def own_kernel() -> Iterator[dict[str, Any]]:
     logging.getLogger("papermill").addHandler(logging.NullHandler())  # it would print what is raised as well
     with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
         settings = {"transport": "ipc", "connection_file": str(Path(folder, "kernel.json"))}
+        settings |= {"data_dir": str(data_dir.resolve())} if data_dir else {}
         try:
             yield {"kernel_manager_class": OwnKernel, "config": Config(OwnKernel=settings)}
         except RuntimeError as error:  # jupyter_client's for a kernel that does not start, without its reason
@@ -62,9 +66,10 @@ def own_kernel() -> Iterator[dict[str, Any]]:
             raise
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, data_dir: str) -> dict[str, str]:
     """The kernel's environment variables. Of what the libraries write, only matplotlib's list of fonts is kept between runs."""
     (folder / "matplotlibrc").touch()
     fonts = usable_cache("matplotlib", "matplotlib lists its fonts in every chapter anew") or folder
     own = {"IPYTHONDIR": folder, "MATPLOTLIBRC": folder, "MPLCONFIGDIR": fonts}
-    return environment_without_user_settings() | {name: str(place) for name, place in own.items()}
+    data = {"FASTRESNET_DATA": data_dir} if data_dir else {}
+    return environment_without_user_settings() | {name: str(place) for name, place in own.items()} | data

@@ -95,11 +95,9 @@ def run_chapter(
     where, file = split_place(output)
     folder, failed, partial = open_folder(where), f"{Path(file).stem}.failed.ipynb", _partial(output)
     folder.remove(failed)
-    if data_dir:
-        os.environ["FASTRESNET_DATA"] = str(data_dir.resolve())
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with named(output), _limit(time_limit) as expired, own_kernel() as options:
+        with named(output), _limit(time_limit) as expired, own_kernel(data_dir) as options:
             papermill.execute_notebook(
                 _literal(source),
                 _literal(partial),

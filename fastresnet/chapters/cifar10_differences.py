@@ -98,8 +98,7 @@ def first_epochs(study: Study) -> pd.DataFrame:
 def _at_scale(study: Study) -> list[RunRecord]:
     """Every recorded run of the study on as many images as the report's. Runs that experiments share count once."""
     recorded = [results for results in map(study.recorded, study.experiments) if results and at_the_reports_scale(results)]
-    runs = {(record.config_hash, record.seed): record for results in recorded for record in results.all_records}
-    return [record for record in runs.values() if record.epochs]  # a run that failed at once has none
+    return list({(record.config_hash, record.seed): record for results in recorded for record in results.all_records}.values())
 
 
 def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
@@ -225,7 +224,7 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
 def distances(results: Results, variant: str) -> list[float]:
     """How far each run of a variant is from the report's C9, with its training accuracies read anew: the root mean square of the
     differences in accuracy, over epochs, training and test. In [0, 1]; empty for another data set."""
-    return [] if results.other_data else [_distance(record) for record in results.records.get(variant, ()) if record.epochs]
+    return [] if results.other_data else [_distance(record) for record in results.records.get(variant, ())]
 
 
 def _distance(record: RunRecord) -> float:

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
+from fastresnet.chapters.fashionmnist_speed import HALF
+from fastresnet.chapters.parameters import BatchSize, Epochs, EvaluatedParameters, Some
 from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import Activation, ResNetConfig
 from fastresnet.config.schedules import Fraction, LearningRate, OneCycle
 
-HALF = (32, 64, 128, 256)
 QUARTER = (16, 32, 64, 128)
 TORCH_MOMENTUM = (0.85, 0.95)
 """Range in which torch's OneCycleLR moves the momentum by default, whatever the momentum of the optimiser."""
@@ -47,7 +47,7 @@ def _different(precisions: tuple[Precision, Precision]) -> tuple[Precision, Prec
     return precisions
 
 
-class Parameters(ChapterParameters):
+class Parameters(EvaluatedParameters):
     """Parameters of the CIFAR-10 chapter."""
 
     train_images: Images
@@ -120,7 +120,6 @@ class Parameters(ChapterParameters):
     """Hand-made schedules of N2: points (share of the run, share of `max_lr`) with straight lines between them."""
     n3_tail_rates: Rates
     """Learning rates of N3's constant tails."""
-    """Constant learning rates of N3 for the last quarter of one cycle."""
 
 
 def one_cycle(max_lr: float) -> OneCycle:

@@ -168,8 +168,7 @@ def initial_weights(f8_init: Results) -> Answer:
     """F8-init: whether initial weights explain that the report's narrow network learns faster than ours."""
     last = original.F8_HALF[-1]
     losses = {
-        variant: [record.epochs[-1].train_loss or math.nan for record in records if record.epochs]
-        for variant, records in f8_init.records.items()
+        variant: [record.epochs[-1].train_loss or math.nan for record in records] for variant, records in f8_init.records.items()
     }
     ends = {variant: values(f8_init, variant, "test_accuracy") for variant in f8_init.records}
     verdicts = [

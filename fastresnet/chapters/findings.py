@@ -2,15 +2,16 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.chapters.cifar10_steps import ARCHITECTURES, HALF, one_cycle
-from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs
+from fastresnet.chapters.cifar10_steps import ARCHITECTURES, one_cycle
+from fastresnet.chapters.fashionmnist_speed import HALF
+from fastresnet.chapters.parameters import BatchSize, Epochs, EvaluatedParameters
 from fastresnet.chapters.timing import timed
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.study import Experiment
 
 
-class Parameters(ChapterParameters):
+class Parameters(EvaluatedParameters):
     """Scale of the runs of the report's two final models."""
 
     train_images: PositiveInt | None

@@ -15,6 +15,7 @@ from fastresnet.config.recipes.base import Variant
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.study import Experiment, open_study
+from fastresnet.study.project import project_root
 
 
 def _known(name: str) -> str:
@@ -214,7 +215,8 @@ def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
 def recorded_runs(name: str) -> dict[str, tuple[RunRecord, ...]]:
     """The recorded runs of a recipe by device, "cpu" and "gpu"; none outside a checkout."""
     try:
-        found = {edition: open_study("frontier", edition=edition).recorded(name) for edition in ("cpu", "gpu")}
+        project_root()
     except UserError:  # an installed package has no records
         return {}
+    found = {edition: open_study("frontier", edition=edition).recorded(name) for edition in ("cpu", "gpu")}
     return {edition: results.records["recipe"] for edition, results in found.items() if results}

@@ -5,12 +5,11 @@ from statistics import mean, median
 from typing import NamedTuple
 
 import pandas as pd
-from scipy import stats
 
 from fastresnet.chapters.frontier import ABLATIONS
 from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord
-from fastresnet.report import spread, teraflop
+from fastresnet.report import spread, teraflop, verdicts
 from fastresnet.report.captions import fold, provenance
 from fastresnet.study import Results
 
@@ -71,11 +70,8 @@ class _Change(NamedTuple):
 
 
 def _change(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> _Change:
-    pairs = [(one.test_accuracy, two.test_accuracy) for one, two in zip(records, baseline, strict=True)]
-    differences = [100 * (one - two) for one, two in pairs if one is not None and two is not None]
-    if len(differences) < 3:
-        return _Change(mean(differences) if differences else math.nan)
-    return _Change(mean(differences), *stats.ttest_1samp(differences, 0).confidence_interval(0.95))
+    ours, theirs = ([100 * (record.test_accuracy or math.nan) for record in runs] for runs in (records, baseline))
+    return _Change(*(verdicts.interval(ours, theirs, paired=True) or (mean(ours) - mean(theirs),)))
 
 
 def lengths_table(results: Results) -> pd.DataFrame:

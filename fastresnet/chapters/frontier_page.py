@@ -196,9 +196,12 @@ def report_verdict(results: Mapping[str, Results]) -> str:
     verdicts = target_verdicts({name: final.recipe for name, final in finals.items()}).verdicts
     reached, times = sum(verdict.outcome == "yes" for verdict in verdicts), [final.times for final in finals.values()]
     count = f"all {reached}" if reached == len(finals) else f"{reached} of the {len(finals)}"
+    records = [record for final in finals.values() for record in final.recipe.all_records]
+    two_cores = {(record.machine.gpu, record.machine.threads) for record in records} == {(None, 2)}
+    where = "two processor cores" if two_cores else " or ".join(dict.fromkeys(map(hardware, records)))
     return (
-        f"Two processor cores reach {count} accuracies for which the report prints a time, {min(times):.0f} to {max(times):.0f} "
-        "times sooner than its graphics card did."
+        f"With other networks and another optimiser, {where} reach {count} accuracies for which the report prints a time, "
+        f"{min(times):.0f} to {max(times):.0f} times sooner than its graphics card did."
     )
 
 
@@ -209,7 +212,8 @@ def report_finding(results: Mapping[str, Results]) -> str:
         return ""
     peers = {name: _peer(found).partition(" ") for name, found in recipes_in(results).items()}
     others = [f"{ratio} times as long to {target(name)} {who}" for name, (ratio, _, who) in peers.items() if ratio]
-    return f"**In short.** {report_verdict(results)} On the same kind of processor, a peer takes {', '.join(others)}."
+    beside = f" On the same kind of processor, a peer takes {', '.join(others)}." if others else ""
+    return f"**In short.** {report_verdict(results)}{beside}"
 
 
 def _peer(found: Results) -> str:

@@ -7,6 +7,7 @@ post's network to the last one's, its experiment consists of two neighbouring ru
 from collections.abc import Mapping
 from itertools import product
 
+from fastresnet.chapters.fashionmnist_speed import HALF
 from fastresnet.chapters.myrtle_steps import Changes, Parameters, backbones, base, ladder, small
 from fastresnet.chapters.parameters import workers_name
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
@@ -84,7 +85,7 @@ def _report(parameters: Parameters, batch_size: int, max_lr: float, *, test_flip
             flip="random",
             crop_padding=4,
         ),
-        model=ResNetConfig(channels=(32, 64, 128, 256), **parameters.shape),
+        model=ResNetConfig(channels=HALF, **parameters.shape),
         train=TrainConfig(
             epochs=parameters.epochs,
             schedule=OneCycle(max_lr=max_lr),

@@ -23,7 +23,7 @@ def settings(results: Results) -> pd.DataFrame:
     for variant, records in results.records.items():
         group = variant.rpartition(", ")[0]
         for record in records:
-            train, end = record.config.train, record.epochs[-1] if record.epochs else None
+            train, end = record.config.train, record.epochs[-1]
             rows.append(
                 {
                     "variant": variant,
@@ -33,8 +33,8 @@ def settings(results: Results) -> pd.DataFrame:
                     "weight_decay": train.weight_decay,
                     "momentum": train.momentum,
                     "gain": 1 / (1 - train.momentum),
-                    "accuracy": end and end.test_accuracy,
-                    "loss": end and end.test_loss,
+                    "accuracy": end.test_accuracy,
+                    "loss": end.test_loss,
                 }
             )
     return pd.DataFrame(rows).astype({"accuracy": float, "loss": float})
@@ -107,7 +107,7 @@ def measured_at(results: Results, variant: str, name: str, at: int) -> list[floa
 
 def final_norms(results: Results, variant: str) -> list[float]:
     """The weight norm after the last epoch, for each run of a variant; NaN for a run without one."""
-    ends = (record.epochs[-1].weight_norm if record.epochs else None for record in results.records.get(variant, ()))
+    ends = (record.epochs[-1].weight_norm for record in results.records.get(variant, ()))
     return [float("nan") if norm is None else norm for norm in ends]
 
 
@@ -172,7 +172,7 @@ def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:
     rows = []
     for record in results.records.get(variant, ()):
         epochs = epochs_to(record, accuracy) or float("nan")
-        fastest = min((epoch.train_seconds for epoch in record.epochs), default=float("nan"))
+        fastest = min(epoch.train_seconds for epoch in record.epochs)
         rows.append(
             {
                 "epochs": epochs,

@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
+from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, ResNetConfig
 from fastresnet.config.schedules import OneCycle
-
-AT_THE_END = 1000
-"""Epochs between evaluations if only the finished network is evaluated: more than any run has."""
 
 Rates = Annotated[tuple[PositiveFloat, ...], Some]
 Pair = tuple[PositiveFloat, PositiveFloat]
@@ -126,7 +124,7 @@ def base(parameters: Parameters, model: Changes | None = None) -> RunConfig:
             nesterov=True,
             weight_decay=parameters.weight_decay,
             precision=parameters.precision,
-            evaluate_every=AT_THE_END,
+            evaluate_every=ONLY_AT_THE_END,
         ),
     ).with_changes({f"model.{key}": value for key, value in (model or {}).items()})
 

@@ -58,16 +58,21 @@ class ChapterParameters(EditionParameters):
     """Seeds of every variant."""
     seeds_of: dict[str, Seeds] = Field(default_factory=dict)
     """Seeds by experiment id, for experiments that are run with other seeds than `seeds`."""
-    measure: tuple[Measure, ...] = ()
-    """Additional measurements (`TrainConfig.measure`) of the report's experiments and of its ideas."""
-    evaluate_every: PositiveInt | None = None
-    """Epochs between evaluations; None takes what each experiment needs."""
 
     @property
     def shape(self) -> dict[str, Any]:
         """The channels and classes of the data set, as a network's configuration names them."""
         spec = SPECS[self.dataset]
         return {"in_channels": spec.channels, "num_classes": spec.num_classes}
+
+
+class EvaluatedParameters(ChapterParameters):
+    """Scale of a chapter's runs that says, too, how often they are evaluated and what else is measured."""
+
+    measure: tuple[Measure, ...] = ()
+    """Additional measurements (`TrainConfig.measure`) of the report's experiments and of its ideas."""
+    evaluate_every: PositiveInt | None = None
+    """Epochs between evaluations; None takes what each experiment needs."""
 
 
 def workers_name(number: int) -> str:

@@ -2,7 +2,8 @@
 
 A timer measures four phases: `build` (the network), `prepare` (loading and checking the data, moving it to the device), `train`
 (all training steps and their batches) and `evaluate`. The device is synchronised at both ends of each phase. Saving checkpoints
-and drawing the progress bar belong to no phase. If a run asks for it, a second timer measures the parts of every training step.
+belongs to no phase; the progress bar, and whatever else follows the steps, belongs to `train`. If a run asks for it, a second
+timer measures the parts of every training step.
 """
 
 import copy

@@ -30,6 +30,7 @@ class ResNetConfig(Settings):
     stem: Literal["7x7/2", "3x3/1"] = "7x7/2"
     """Kernel size and stride of the first convolution."""
     stem_padding: bool = True
+    """Whether the stem pads the image, by half of its kernel's side, so that no pixel is lost at the edges."""
     stem_pool: Literal["max", "average", "none"] = "max"
     """Kind of 3x3 pooling with stride 2 after the stem."""
     extra_conv: bool = False
@@ -62,6 +63,7 @@ class SpeedNetConfig(Settings):
     patch: Annotated[int, Field(ge=1)] = 2
     """Kernel size in pixels of the first convolution, which sees patches of this side and has no padding."""
     patch_stride: PositiveInt = 1
+    """Pixels between the first convolution's patches."""
     whitened: bool = True
     """Whether the first layer's filters are fixed to the whitening directions of the training patches. Else they are learned."""
     whitening_images: PositiveInt = 5_000
@@ -159,7 +161,9 @@ class DavidNetConfig(Settings):
     convolutions: PositiveInt = 1
     """Number of convolutions per layer, outside its residual branch."""
     final_pool: Literal["max", "average"] = "max"
+    """Kind of global pooling after the last layer."""
     logit_scale: PositiveFloat = 0.125
+    """Factor on the logits; 0.125 is Page's."""
     whitened: bool = False
     """Whether the stem is a fixed whitening of 3x3 patches and a 1x1 convolution. Else it is a 3x3 convolution."""
     activation: Activation = "relu"

@@ -171,7 +171,8 @@ class OneCycle(_Schedule):
     """A schedule that rises to `max_lr`, then falls almost to zero (Smith and Topin, 2017). In torch: OneCycleLR.
 
     It starts at `max_lr / div_factor`, rises for the share `warmup` of the run, and ends at its start over `final_div_factor`.
-    `momentum_range` (low, high) moves the momentum opposite to the learning rate. It is off by default, unlike in torch.
+    Both parts follow half a cosine, or with `anneal` "linear" a straight line. `momentum_range` (low, high) moves the momentum
+    opposite to the learning rate. It is off by default, unlike in torch.
 
     >>> schedule = fr.OneCycle(max_lr=0.5)
     >>> [round(schedule(step, 100), 6) for step in (0, 29, 99)]
@@ -228,7 +229,7 @@ class OneCycleTail(OneCycle):
 class Cyclic(_Schedule):
     """A schedule of `num_cycles` triangles between `min_lr` and `max_lr` (Smith, 2015). In torch: CyclicLR, with the same modes.
 
-    In mode "triangular2" each triangle is half as high as the one before it.
+    In mode "triangular2" each triangle is half as high as the one before it. `momentum_range` is that of `OneCycle`.
 
     >>> schedule = fr.Cyclic(min_lr=0.1, max_lr=0.5, num_cycles=2)
     >>> [schedule(step, 100) for step in (0, 25, 50, 75, 100)]
@@ -260,7 +261,8 @@ class Cyclic(_Schedule):
 class Plateau(_Schedule):
     """A schedule that multiplies `lr` by `factor` whenever the training loss has not improved for more than `patience` epochs.
 
-    In torch: ReduceLROnPlateau. A schedule that watched the test loss instead would tune on the test set.
+    An improvement is a fall by more than the share `threshold`; the rate never falls below `min_lr`. In torch: ReduceLROnPlateau.
+    A schedule that watched the test loss instead would tune on the test set.
 
     >>> schedule = fr.Plateau(lr=0.1, factor=0.5, patience=1)
     >>> schedule(step=40, total_steps=100, epoch_losses=[0.7, 0.6, 0.6, 0.6])

@@ -22,6 +22,7 @@ class MuonConfig(Settings):
     """
 
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    """Share of the momentum buffer that a step keeps."""
     iterations: PositiveInt = 3
     """Newton-Schulz iterations per step."""
 
@@ -55,8 +56,11 @@ class TrainConfig(Settings):
     epochs: Annotated[float, Field(gt=0)] = 10.0
     """Number of epochs, which may be fractional: 0.5 trains on half of the batches of one epoch."""
     schedule: Schedule = Constant(lr=0.1)
+    """Learning rate by step, and for some schedules the momentum."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of SGD's momentum buffer that a step keeps; a schedule that moves the momentum replaces it."""
     nesterov: bool = False
+    """Whether SGD takes Nesterov's momentum, as torch.optim.SGD does it."""
     weight_decay: NonNegativeFloat = 0.0
     """Weight decay of SGD: each step reduces the weights by this share times the schedule's learning rate."""
     bias_lr_factor: PositiveFloat = 1.0
@@ -76,9 +80,11 @@ class TrainConfig(Settings):
     """Pairs (share of the run, number of parts): from that point on, so many first parts of the network are frozen. The stem is
     one part, and each group, layer or stage is another."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each label that is spread evenly over all classes (Szegedy et al., 2016)."""
     precision: Precision = "fp32"
     """Precision of the computation. `fp16` and `bf16` use autocast, and `fp16` also uses loss scaling."""
     channels_last: bool = True
+    """Whether images and weights have torch's memory format channels_last, which convolutions are faster in."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay per step of an exponential moving average of the weights, which is then evaluated; None keeps no average."""
     test_flip: bool = False

@@ -90,7 +90,7 @@ class IterableBatches:
 
     def __post_init__(self) -> None:
         try:
-            repeatable = len(self.iterable) >= 0 and iter(self.iterable) is not self.iterable
+            repeatable = len(self.iterable) >= 0 and not isinstance(self.iterable, Iterator)
         except TypeError:  # a DataLoader over an IterableDataset has a __len__ that raises
             repeatable = False
         if not repeatable:

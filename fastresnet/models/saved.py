@@ -61,7 +61,11 @@ class SavedModel:
     @torch.inference_mode()
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
-        to the size of the training images."""
+        to the size of the training images. Raises UserError for other values or shapes."""
+        channels = self.image_shape[0]
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != channels:
+            found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+            raise UserError(f"predict: images must be uint8 [N, {channels}, height, width], got {found}")
         return self._classify(self._prepare(images))
 
     @torch.inference_mode()
@@ -100,9 +104,7 @@ class SavedModel:
         device = next(self.model.parameters()).device
         mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
         pixels = (images.to(device).float() / 255 - mean) / std
-        side = self.config.data.image_size
-        size = (side, side) if side else self.image_shape[1:]
-        return nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+        return nn.functional.interpolate(pixels, size=self.image_shape[1:], mode="bilinear", antialias=True)
 
     def _classify(self, prepared: Tensor) -> Tensor:
         return self.model(prepared).softmax(dim=1)

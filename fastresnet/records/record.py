@@ -147,9 +147,18 @@ class RunRecord(Frozen):
         return min(len(self.epochs), self.config.train.epochs)
 
     @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return max(1, round(self.epochs_trained * self._steps_per_epoch)) if self.data else 0
+
+    @property
     def images_trained(self) -> float:
         """Number of images in all training steps. An image counts each time it is used."""
-        return self.epochs_trained * (self.data.train_images if self.data else 0)
+        return self.steps / self._steps_per_epoch * self.data.train_images if self.data else 0
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-self.data.train_images // self.config.data.batch_size) if self.data else 1
 
     def seconds_to(self, accuracy: float) -> float | None:
         """Training seconds until an evaluation first reached an accuracy; None if none did."""

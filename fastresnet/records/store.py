@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from pydantic import ValidationError
@@ -130,13 +131,54 @@ def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
     return None if record.outcome.status == "failed" else record
 
 
+class Kept(NamedTuple):
+    """A record in a folder, and where it lies there: STUDY/EXPERIMENT/VARIANT-HASH-seedN.json."""
+
+    name: str
+    record: RunRecord
+
+    @property
+    def study(self) -> str:
+        """Name of the study's folder."""
+        return self.name.split("/")[0]
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment's folder."""
+        return self.name.split("/")[1]
+
+    @property
+    def variant(self) -> str:
+        """The variant's name, as files are named: in lower case, with "-" for all that is no letter or digit."""
+        return self.name.split("/")[2].rsplit("-", 2)[0]
+
+
+def read_all(folder: Place) -> list[Kept]:
+    """All records below a folder or URL. A copy of a record under another name, such as `… (conflicted copy).json`, is left out,
+    with a warning. Raises UserError for a folder that does not exist or holds no records, or a file that is not a record."""
+    opened = open_folder(folder)
+    if isinstance(opened, LocalFolder) and not opened.path.is_dir():
+        raise UserError(f"{folder}: no such folder of records")
+    found: dict[tuple[str, str, Key], Kept] = {}
+    copies = []
+    for name, content in opened.read(sorted(opened.names(RECORDS), key=lambda name: (_key(name) is None, name))):
+        kept = Kept(name, _parse(content, opened.place(name)))
+        run = kept.study, kept.experiment, (kept.record.config_hash, kept.record.seed)
+        if found.setdefault(run, kept) is not kept:
+            copies.append(opened.place(name))
+    if not found:
+        raise UserError(f"{folder}: holds no records; expected STUDY/EXPERIMENT/*.json")
+    if copies:
+        warnings.warn(f"{', '.join(map(str, copies))}: left out, since another file records the same run", stacklevel=3)
+    return list(found.values())
+
+
 def load_frame(folder: Place) -> pd.DataFrame:
     """A table of all records below a folder or URL, one row per run: study, experiment, variant, seed, results, and the
     configuration as `data.*`, `model.*` and `train.*` columns.
 
-    Where `data.validation_images` is not 0, `test_accuracy` is that on images held out of the training data. A copy of a record
-    under another name, such as `… (conflicted copy).json`, is left out, with a warning. Raises UserError for a folder that does
-    not exist or holds no records.
+    Where `data.validation_images` is not 0, `test_accuracy` is that on images held out of the training data. Copies of a record
+    are left out, with a warning. Raises UserError like `read_all`.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
@@ -144,25 +186,10 @@ def load_frame(folder: Place) -> pd.DataFrame:
     >>> fr.load_frame("records")[["experiment", "variant", "outcome"]].values.tolist()
     [['first', 'plain', 'finished']]
     """
-    opened = open_folder(folder)
-    rows: dict[tuple[str, str, Key], dict[str, object]] = {}
-    copies = []
-    if isinstance(opened, LocalFolder) and not opened.path.is_dir():
-        raise UserError(f"{folder}: no such folder of records")
-    for name, content in opened.read(sorted(opened.names(RECORDS), key=lambda name: (_key(name) is None, name))):
-        study, experiment, file = name.split("/")
-        variant = file.rsplit("-", 2)[0]
-        record = _parse(content, opened.place(name))
-        run = study, experiment, (record.config_hash, record.seed)
-        if run in rows:
-            copies.append(opened.place(name))
-        else:
-            rows[run] = {"study": study, "experiment": experiment, "variant": variant, **_row(record)}
-    if not rows:
-        raise UserError(f"{folder}: holds no records; expected STUDY/EXPERIMENT/*.json")
-    if copies:
-        warnings.warn(f"{', '.join(map(str, copies))}: left out, since another file records the same run", stacklevel=2)
-    return pd.DataFrame(rows.values())
+    return pd.DataFrame(
+        {"study": each.study, "experiment": each.experiment, "variant": each.variant, **_row(each.record)}
+        for each in read_all(folder)
+    )
 
 
 def _row(record: RunRecord) -> dict[str, object]:

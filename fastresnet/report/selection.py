@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from fastresnet.records.record import in_percent
+from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report import MEASURES, Measure, spread, values
 from fastresnet.study import Results
 
@@ -23,25 +23,33 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
 
 def selection_bias(results: Results) -> float:
     """Selection bias of the best of single runs, in [0, 1]. Over all ways to draw one run per variant, it is the mean of the best
-    test accuracy drawn minus the mean of its variant's other runs. NaN if a variant has one run, or all draws tie."""
+    test accuracy drawn minus the mean of its variant's other runs. Runs that diverged are never the best, and are left out of the
+    mean. NaN if a variant has one run, or one that did not diverge, or all draws tie."""
     excess = weight = 0.0
     for sample, wins in _wins(results, "test_accuracy", "highest").values():
-        if len(sample) < 2:
+        if len(sample) < 2 or (wins.any() and np.isfinite(sample).sum() < 2):
             return float("nan")
-        others = (sample.sum() - sample) / (len(sample) - 1)
-        excess += float((wins * (sample - others)).mean())
+        leads = [run - np.nanmean(np.delete(sample, place)) if wins[place] else 0 for place, run in enumerate(sample)]
+        excess += float((wins * leads).mean())
         weight += float(wins.mean())
     return excess / weight if weight else float("nan")
 
 
 def held_out(results: Results) -> float:
     """Accuracy, on one half of the test images, of the variant that is best on the other half, in [0, 1]. It is the mean over
-    both choices of the half and over all seeds. NaN if runs did not measure `test-halves`."""
+    both choices of the half and over all seeds. A variant that diverged is not chosen. NaN if runs did not measure
+    `test-halves`."""
     ends = []
     for runs in zip(*results.records.values(), strict=True):
-        halves = np.array([run.measured.get("test_halves", (np.nan, np.nan)) for run in runs])
+        halves = np.array([run.measured.get("test_halves", _missing(run)) for run in runs])
         ends += [halves[np.argmax(halves[:, seen]), 1 - seen] for seen in (0, 1)]
-    return float(np.mean(ends))
+    mean = float(np.mean(ends))
+    return mean if np.isfinite(mean) else float("nan")
+
+
+def _missing(run: RunRecord) -> tuple[float, float]:
+    worst = -np.inf if run.outcome.status == "diverged" else np.nan
+    return worst, worst
 
 
 def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -59,7 +59,7 @@ def timed(results: Results, epoch_images: int) -> pd.DataFrame:
             "seconds per epoch, extrapolated": spread(epoch_images * seconds, 1),
             "images per second": spread(1 / seconds, 0),
             **{f"{part}, ms": spread(1e3 * parts[part], 2) for part in shown},
-            "steps": sum(steps_trained(record) for record in results.records[variant]),
+            "steps": sum(record.steps for record in results.records[variant]),
             "runs": len(results.records[variant]),
         }
     return _table(rows)
@@ -72,12 +72,6 @@ def step_parts(records: Sequence[RunRecord]) -> pd.DataFrame:
         for record in records
         if record.step_seconds
     )
-
-
-def steps_trained(record: RunRecord) -> int:
-    """Number of optimiser steps of a run."""
-    images = record.data.train_images if record.data else 0
-    return round(record.epochs_trained * -(-images // record.config.data.batch_size))
 
 
 def beside_original(

@@ -116,9 +116,10 @@ def exact(question: str, found: str, measured: Sample, expected: Sample, *, tole
     return Verdict(question, "yes" if error <= tolerance else "no", found.replace("{}", shown), statistics)
 
 
-def interval(one: Sample, other: Sample) -> tuple[float, float, float] | None:
-    """Difference of two samples' means and both ends of its 95 % interval (Welch); None if a sample has too few runs."""
-    test = _compare(one, other)
+def interval(one: Sample, other: Sample, *, paired: bool = False) -> tuple[float, float, float] | None:
+    """Difference of two samples' means and both ends of its 95 % interval, by Welch's or the paired t-test; None if a sample has
+    too few runs."""
+    test = _compare(one, other, paired=paired)
     return (test.difference, test.lower, test.upper) if min(test.runs) >= MIN_RUNS else None
 
 

@@ -59,6 +59,7 @@ class Results:
     experiment: Experiment
     edition: str
     records: Mapping[str, tuple[RunRecord, ...]]
+    """Runs that finished or diverged: each has an epoch at least."""
 
     def __repr__(self) -> str:
         return f"Results({self.experiment.id}, {self.edition} edition, {len(self.records)} variants, {len(self.seeds)} seeds)"
@@ -88,10 +89,10 @@ class Results:
                 "seed": record.seed,
                 "outcome": record.outcome.status,
                 "test_accuracy": record.test_accuracy,
-                "train_accuracy": record.epochs[-1].train_accuracy if record.epochs else None,
+                "train_accuracy": record.epochs[-1].train_accuracy,
                 "train_seconds": record.seconds.train,
                 "epoch_seconds": record.seconds.train / record.epochs_trained,
-                "fastest_epoch_seconds": min((epoch.train_seconds for epoch in record.epochs), default=None),
+                "fastest_epoch_seconds": min(epoch.train_seconds for epoch in record.epochs),
                 "image_seconds": record.seconds.train / record.images_trained,
                 "images_per_second": record.images_trained / record.seconds.train,
             }

@@ -50,8 +50,7 @@ def _reference_runs(study: Study, experiment: str) -> Mapping[str, Sequence[RunR
     from fastresnet.compute.provenance import describe_machine
 
     nearest = study.nearest(experiment)
-    trained = {variant: [run for run in runs if run.epochs] for variant, runs in nearest.records.items()} if nearest else {}
-    records = {variant: runs for variant, runs in trained.items() if runs}  # a run that failed at once says nothing of time
+    records = nearest.records if nearest else {}
     machine = describe_machine(choose_device(study.device))
     here = {
         variant: [each for each in runs if (each.machine.gpu, each.machine.processor) == (machine.gpu, machine.processor)]

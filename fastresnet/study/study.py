@@ -239,6 +239,7 @@ def open_study(
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}
     checked, experiments = declare(name, values, f"parameters of {name}")
+    values |= checked.model_dump(mode="json", include=set(parameters or ()))  # as the edition's file has them
     changes = {key: values[key] for key in original if values[key] != original[key] or key in checked.changed}
     changes = {key: value for key, value in changes.items() if key not in _NOT_CHANGES}
     committed = committed_results()

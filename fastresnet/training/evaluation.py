@@ -11,6 +11,7 @@ from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.config import Precision
 from fastresnet.data.batches import Batches
 from fastresnet.data.loaders import as_batches
+from fastresnet.errors import UserError
 
 
 class Score(NamedTuple):
@@ -38,6 +39,7 @@ def evaluate(
     The network is left in evaluation mode. For test-time augmentation, `test_flip` averages the logits of each image and its
     mirror image, and `test_shift` adds views moved diagonally by that many pixels. Only a share `test_share` of each batch, its
     least confident images, gets these views. Each process of a group scores its own batches; all return the common score.
+    Raises UserError if there is no batch.
 
     >>> _, test = fr.loaders("fashion-sample", test_images=100)
     >>> score = fr.evaluate(fr.resnet10(in_channels=1), test)
@@ -45,10 +47,13 @@ def evaluate(
     True
     """
     model.eval()
-    batches = as_batches(batches, next((weight.device for weight in model.parameters()), torch.device("cpu")))
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    batches = as_batches(batches, device)
+    if not len(batches):
+        raise UserError("batches: there is no batch to score")
     dtype = PRECISIONS[precision]
-    loss_sum = torch.zeros((), device=batches.device)
-    num_correct = torch.zeros(2, dtype=torch.int64, device=batches.device)  # at even and at odd places
+    loss_sum = torch.zeros((), device=device)
+    num_correct = torch.zeros(2, dtype=torch.int64, device=device)  # at even and at odd places
     num_images = torch.zeros(2, dtype=torch.int64)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -57,7 +62,7 @@ def evaluate(
             return model(in_layout(images, layout)).float()
 
     for batch in batches.epoch(0):
-        images, labels = (each.to(batches.device, non_blocking=True) for each in batch)
+        images, labels = (each.to(device, non_blocking=True) for each in batch)
         logits = forward(images)
         if test_flip or test_shift:
             doubtful = least_confident(logits, test_share)
@@ -67,7 +72,7 @@ def evaluate(
         correct = logits.argmax(dim=1) == labels
         num_correct = num_correct + torch.stack([correct[0::2].sum(), correct[1::2].sum()])
         num_images += torch.tensor([(len(labels) + 1) // 2, len(labels) // 2])
-    loss_sum, num_correct, num_images = map(batches.group.sum, (loss_sum, num_correct, num_images.to(batches.device)))
+    loss_sum, num_correct, num_images = map(batches.group.sum, (loss_sum, num_correct, num_images.to(device)))
     total = int(num_images.sum())
     even, odd = (num_correct / num_images).tolist()
     return Score(float(loss_sum) / total, int(num_correct.sum()) / total, (even, odd))

@@ -67,7 +67,7 @@ def fit(
         if isinstance(model, Prepared) and not model.prepared:
             with timer.phase("train"):
                 model.prepare(batches.first_images)
-        identity = f"{type(model).__name__}-{config.model_dump_json()}-seed{seed}-{_digest(model, batches)}"
+        identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}"
         place = Path(checkpoint) if checkpoint else None
         watchers = [watch] if watch else []
         return train_epochs(
@@ -75,13 +75,19 @@ def fit(
         )
 
 
-def _digest(model: nn.Module, batches: Batches) -> str:
-    """A digest of what a checkpoint's state depends on besides the settings: shapes of the weights, number and first of the
-    batches."""
-    images = batches.first_images(2) if isinstance(batches, ImageBatches) else next(iter(batches.epoch(0)))[0]
-    shapes = [tuple(parameter.shape) for parameter in model.parameters()]
-    digest = hashlib.sha256(repr((len(batches), tuple(images.shape), shapes)).encode())
-    digest.update(images.cpu().contiguous().numpy().tobytes())
+def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
+    """A digest of what a checkpoint's state depends on: settings, shapes of the weights, number and first of the batches. Of
+    somebody's own batches it takes the labels and the images' shape, since their augmentation may not repeat."""
+    if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
+        images = batches.first_images(2)
+        first = images, batches.images.labels
+    else:
+        images, labels = next(iter(batches.epoch(0)))
+        first = (labels,)
+    shapes = [tuple(each.shape) for each in (images, *model.parameters())]
+    digest = hashlib.sha256(repr((config.model_dump_json(), len(batches), shapes)).encode())
+    for each in first:
+        digest.update(each.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 

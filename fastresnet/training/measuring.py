@@ -13,6 +13,7 @@ Measuring leaves the network as it was, except for its mode (training or evaluat
 
 import copy
 from fractions import Fraction
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from torch.nn import functional
 
 from fastresnet.config import Measure
 from fastresnet.data.batches import ImageBatches
+from fastresnet.errors import UserError
 from fastresnet.training import probes
 from fastresnet.training.evaluation import Score
 
@@ -33,13 +35,18 @@ Measured = dict[str, tuple[float, ...]]
 
 
 def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches) -> Measured:
-    """Takes those of the measurements `names` that come before the first step, on the network's device."""
+    """Takes those of the measurements `names` that come before the first step, on the network's device.
+
+    The run goes on as if nothing had been measured. Raises UserError if a package that `measure_after` needs is missing."""
+    if "eigenvalues" in names and not find_spec("scipy"):
+        raise UserError("train.measure: eigenvalues need scipy; get it with: pip install 'fastresnet[book]'")
     measured: Measured = {}
-    if "gradient-norm" in names:
-        measured["gradient_norm"] = (_gradient_norm(model, *_probed(batches)),)
-    if "channels" in names:
-        statistics = probes.channel_statistics(model.train(), batches.first_images(PROBED_IMAGES))
-        measured |= {name: tuple(statistics[name]) for name in ("channel_mean", "channel_std", "constant_share")}
+    with torch.random.fork_rng([batches.device] * (batches.device.type == "cuda")):  # dropout draws from the global generator
+        if "gradient-norm" in names:
+            measured["gradient_norm"] = (_gradient_norm(model, *_probed(batches)),)
+        if "channels" in names:
+            statistics = probes.channel_statistics(model.train(), batches.first_images(PROBED_IMAGES))
+            measured |= {name: tuple(statistics[name]) for name in ("channel_mean", "channel_std", "constant_share")}
     return measured
 
 

@@ -1,5 +1,7 @@
 """Base of the widgets: a script of several files, one style, checked settings, and HTML for pages without a kernel."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,27 @@ from pydantic import BaseModel
 
 from fastresnet.config.parsing import parse
 from fastresnet.errors import UserError
-from fastresnet.widgets.static import static_html
 
 _HERE = Path(__file__).parent
+_PAGE = """<div data-widget="{key}"></div>
+<style>{style}</style>
+<script type="module">
+{script}
+const state = {state};
+const listeners = {{}};
+const model = {{
+  isPage: true,
+  get: (key) => state[key],
+  set(key, value) {{
+    state[key] = value;
+    for (const listener of listeners[`change:${{key}}`] ?? []) listener();
+  }},
+  on: (event, listener) => (listeners[event] ??= []).push(listener),
+  off: (event, listener) => (listeners[event] = (listeners[event] ?? []).filter((each) => each !== listener)),
+  save_changes() {{}},
+}};
+render({{ model, el: document.querySelector('[data-widget="{key}"]:empty') }});
+</script>"""
 
 
 def script(*names: str) -> str:
@@ -53,7 +73,10 @@ class Explorer(anywidget.AnyWidget):
         """The widget in its current state, as HTML for a page without a kernel."""
         own = [name for name in self.trait_names(sync=True) if name not in anywidget.AnyWidget.class_trait_names()]
         state = self.get_state([name for name in own if not name.startswith("_")])
-        return static_html(str(self._esm), str(self._css), state)
+        # "</" would end the script, and "<!--" would change how the rest of it is parsed
+        values = json.dumps(state, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+        key = hashlib.sha256((str(self._esm) + values).encode()).hexdigest()[:12]
+        return _PAGE.format(key=key, style=self._css, script=str(self._esm).replace("</", "<\\/"), state=values)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The output of a cell: the live widget, and beside it the HTML that remains once the kernel is gone."""

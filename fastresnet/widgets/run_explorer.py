@@ -13,7 +13,7 @@ import traitlets
 from fastresnet import report
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
-from fastresnet.records.store import read_record
+from fastresnet.records.store import Kept, read_all
 from fastresnet.study import STUDIES, opened_editions
 from fastresnet.widgets.base import Explorer, script
 
@@ -47,13 +47,13 @@ class RunExplorer(Explorer):
         editions = _editions()
         self._records: dict[str, RunRecord] = {}
         runs, configs = [], {}
-        for path in sorted(results.glob("*/*/*.json")):
-            record = read_record(path)
+        for kept in read_all(results):
+            record = kept.record
             if record.outcome.status != "finished" or record.test_accuracy is None or record.config.data.validation_images:
                 continue  # what was evaluated on held-out images has no test accuracy
-            name = str(path.relative_to(results).with_suffix(""))
-            self._records[name] = record
-            runs.append(_point(name, record, editions))
+            point = _point(kept, editions)
+            self._records[point["id"]] = record
+            runs.append(point)
             configs[record.config_hash] = record.config.model_dump(mode="json", exclude_defaults=True)
         if not runs:
             raise UserError(f"{results}: no record of a finished run")
@@ -71,15 +71,15 @@ class RunExplorer(Explorer):
         return self._records.get(self.selected)
 
 
-def _point(name: str, record: RunRecord, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
-    chapter, experiment, file = name.split("/")
+def _point(kept: Kept, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
+    record = kept.record
     return {
-        "id": name,
-        "chapter": chapter,
-        "experiment": experiment,
-        "variant": file.rsplit("-", 2)[0],
+        "id": kept.name.removesuffix(".json"),
+        "chapter": kept.study,
+        "experiment": kept.experiment,
+        "variant": kept.variant,
         "seed": str(record.seed),  # numbers of JavaScript are exact only up to 2**53
-        "edition": editions.get((chapter, record.config_hash), "of its own"),
+        "edition": editions.get((kept.study, record.config_hash), "of its own"),
         "dataset": record.config.data.name,
         "hardware": report.hardware(record),
         "config": record.config_hash,

@@ -18,7 +18,7 @@ from fastresnet.config import RunConfig
 from fastresnet.config.datasets import SPECS
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
-from fastresnet.records.store import read_record
+from fastresnet.records.store import read_all
 from fastresnet.study import STUDIES, opened_editions
 from fastresnet.widgets.base import Explorer, script
 
@@ -107,7 +107,7 @@ def _families(results: Path) -> dict[Family, dict[int, tuple[RunRecord, ...]]]:
 
     A record serves every experiment that asks for its run.
     """
-    records = {(each.config_hash, each.seed): each for each in map(read_record, sorted(results.glob("*/*/*.json")))}
+    records = {(each.record.config_hash, each.record.seed): each.record for each in read_all(results)}
     families = {}
     for study in (study for name in STUDIES for study in opened_editions(name)):
         for experiment in study.experiments:
@@ -178,5 +178,5 @@ def _point(batch_size: int, records: Sequence[RunRecord]) -> dict[str, Any]:
         "test_images": tested,
         "train_images": first.data.train_images if first.data else 0,
         "epochs": first.epochs_trained,
-        "steps": report.steps_trained(first),
+        "steps": first.steps,
     }
