@@ -105,7 +105,7 @@ def test_every_question_is_answered(name, change, seeds, diverged):
             plt.close(figure)
         for table in found.tables:
             assert table.to_html() if hasattr(table, "to_html") else str(table), experiment
-    assert page.overview().data.count("<tr>") == 1 + len(QUESTIONS[name])
+    assert page.overview().data.count("<tr><td>") == len(QUESTIONS[name])
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -119,19 +119,23 @@ def test_every_verdict_of_the_book_has_runs_to_compare(name):
 
 def test_readme_says_what_was_found_at_the_reports_scale():
     answers = {"final": answer(open_study("findings"), findings_answers.QUESTIONS, "final")}
-    for found in findings_answers.all_answers().values():
+    for found in (chapters := findings_answers.all_answers()).values():
         answers |= found
     rows = [
-        f"| {name}: {found.results[0].experiment.question} | {found.original} | {found.here} | {len(found.results[0].seeds)} |"
+        f"| {name}: {found.results[0].experiment.question} | {found.original} | {found.here} | {found.borne_out or '—'} | "
+        f"{len(found.results[0].seeds)} |"
         for name, found in answers.items()
         if at_the_reports_scale(found.results[0])
     ]
-    assert rows == re.findall(r"^\| (?:final|[CFN]\d).* \|$", (ROOT / "README.md").read_text(), re.MULTILINE), "\n".join(rows)
+    readme = (ROOT / "README.md").read_text()
+    assert rows == re.findall(r"^\| (?:final|[CFN]\d).* \|$", readme, re.MULTILINE), "\n".join(rows)
+    assert f"\n{findings_answers.score(chapters)}\n" in readme
 
 
 def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():
-    columns = ["report", "here", "held_out"]
-    steps = pd.DataFrame([[None, 0.5, 0.51], [0.7, 0.65, 0.645], [0.8, None, None]], ["C1", "C4", "C5"], columns, dtype=float)
+    columns = ["report", "said", "here", "held_out"]
+    rows = [[None, None, 0.5, 0.51], [0.7, None, 0.65, 0.645], [None, 0.8, None, None]]
+    steps = pd.DataFrame(rows, ["C1", "C4", "C5"], columns, dtype=float)
     said = cifar10_chain.chain_finding(steps)
     assert "2 of 3 steps" in said
     assert "from 50.00 % (C1) to 65.00 % (C4)" in said

@@ -278,17 +278,42 @@ def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record)
 
 def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
     results = results_of(a=[changed(record, accuracies=[0.5])])
-    verdict = verdicts.Verdict("Is it so?", "yes", "It is.", "n")
-    found = {"C1": Answer((results,), "<b>", "“a” 50 %", "+1", verdicts=(verdict, verdict))}
-    (row,) = re.findall(r"<tr><td.*?</tr>", overview({"chapter": found}).data)
+    verdict = verdicts.Verdict("Is it so?", "points to yes", "It is.", "n")
+    found = {
+        name: Answer((results,), "<b>", "“a” 50 %", "+1", verdicts=judged)
+        for name, judged in {"C1": (verdict,) * 2, "N1": (verdicts.our_own(verdict),) * 2}.items()
+    }
+    claims, own = overview({"chapter": found}).data.split("</table>")[:2]
+    (row,) = re.findall(r"<tr><td.*?</tr>", claims)
     assert re.findall("<td>(.*?)</td>", row) == [
         '<a href="chapter.html#C1">C1</a> ?',
         "&lt;b&gt;",
         "“a” 50 %",
         "+1",
-        ", ".join(['<span class="yes" title="Is it so? It is.">yes</span>'] * 2),
+        '<span class="so-far-yes" title="Is it so? It is. Is it so? It is.">so far yes</span>',
         "120 x 2, n = 1",
     ]
+    assert own.count('<span class="points-to-yes" title="Is it so? It is.">points to yes</span>') == 2
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ((), ""),
+        (("yes", "yes"), "yes"),
+        (("no difference that matters",), "no"),
+        (("yes", "no"), "partly"),
+        (("yes", "cannot tell"), "partly"),
+        (("no", "cannot tell"), "no"),
+        (("cannot tell",), "cannot tell"),
+        (("points to yes", "no"), "so far partly"),
+        (("points to no", "not asked"), "so far no"),
+    ],
+)
+def test_claims_are_borne_out_by_their_verdicts(outcomes, said):
+    claimed = tuple(verdicts.Verdict("So?", outcome, "", "") for outcome in outcomes)
+    own = verdicts.our_own(verdicts.Verdict("Else?", "no", "", ""))
+    assert Answer((), "", "", "", verdicts=(*claimed, own)).borne_out == said
 
 
 def test_page_shows_an_experiment_in_one_shape(record, monkeypatch):

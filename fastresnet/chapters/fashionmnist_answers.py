@@ -24,9 +24,11 @@ from fastresnet.report import (
 from fastresnet.report.answers import (
     Answer,
     Questions,
+    as_printed,
     beside,
     choice,
     mean,
+    own,
     percent,
     points,
     seconds,
@@ -36,7 +38,7 @@ from fastresnet.report.answers import (
     to_report,
 )
 from fastresnet.report.claims import more_accurate, quicker
-from fastresnet.report.verdicts import Sample, Verdict, difference, ratio
+from fastresnet.report.verdicts import Sample, Verdict, difference, our_own, ratio
 from fastresnet.study import Results
 
 NARROW, WIDE = "32-64-128-256", "64-128-256-512"
@@ -61,7 +63,7 @@ def fine_batch_sizes(f2: Results) -> Answer:
 def workers(f3: Results) -> Answer:
     """F3: in the report, one worker process gained time, and more did not."""
     answer = _nearly_quickest(f3, "1 worker", "0 to 1 faster, then flat")
-    return replace(answer, verdicts=(quicker(f3, "1 worker", "0 workers"), *answer.verdicts))
+    return replace(answer, verdicts=(quicker(f3, "1 worker", "0 workers"), *map(our_own, answer.verdicts)))
 
 
 def image_sizes(f4: Results, timed: Results) -> Answer:
@@ -91,7 +93,7 @@ def _image_size_figure(f4: Results, timed: Results) -> Figure:
 def precisions(f5: Results) -> Answer:
     """F5: in the report, half precision was slower at the small batch and faster at the large one."""
     (small_single, small_half), (large_single, large_half) = list(f5.records)[:2], list(f5.records)[-2:]
-    verdicts = (quicker(f5, small_half, small_single), quicker(f5, large_half, large_single))
+    verdicts = (quicker(f5, small_single, small_half), quicker(f5, large_half, large_single))
     return _timed(f5, large_half, large_single, "slower at 155, faster at 1024", *verdicts)
 
 
@@ -119,19 +121,15 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
         "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
     )
     printed = [[original.seconds_to(PRINTED[variant], EASY) or 0.0] for variant in (NARROW, WIDE)]
-    images = max(record.data.train_images for record in f8.all_records if record.data)
-    said = (
-        f"The narrow network reaches 80 % after {seconds(reached[0])}, the wide one after {seconds(reached[1])}, with {images:,} "
-        f"images per epoch."
-    )
+    said = f"The narrow network reaches 80 % after {_with_epochs(f8, NARROW)}, the wide one after {_with_epochs(f8, WIDE)}"
     if not f8.other_data:
-        said += f" In the report it was {seconds(printed[0])} and {seconds(printed[1])}, with {EPOCH:,}."
+        said += f"; in the report it was {seconds(printed[0])} and {seconds(printed[1])}"
     return Answer(
         (f8, timed, pace),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
         here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
         difference=times(*reached),
-        summary=sentence(said, *reached),
+        summary=sentence(f"{said}.", *reached),
         verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
         figure=partial(_width_figure, f8),
         tables=(
@@ -142,16 +140,23 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     )
 
 
+def _with_epochs(f8: Results, variant: str) -> str:
+    """Seconds to 80 %, and the epochs that they are, as "138.7 s (3 epochs)"."""
+    epochs = sorted({record.epochs_to(EASY) or 0 for record in f8.records.get(variant, ())} - {0})
+    return f"{seconds(seconds_reached(f8, variant, EASY))} ({' or '.join(map(str, epochs))} epochs)"
+
+
 def _width_figure(f8: Results) -> Figure:
     figure, (above, below) = style.panels(5.8, 2, sharey=True)
     ends = figures.accuracy_by_epoch(f8, above)
     if not f8.other_data:
-        ends["the report, narrow"] = figures.original_epochs(original.F8_HALF, above)["the report"]
+        for name, variant in (("narrow", NARROW), ("wide", WIDE)):
+            ends[f"the report, {name}"] = figures.original_epochs(PRINTED[variant], above)["the report"]
     figures.name_lines(above, ends)
     figures.name_lines(below, figures.accuracy_by_seconds(f8, below))
     for panel in (above, below):
         panel.axhline(100 * EASY, color=style.RULE, linewidth=1)
-    return style.title(figure, f"F8: {f8.experiment.question}", "Bands: range of the seeds")
+    return style.title(figure, f"F8: {f8.experiment.question}", figures.bands(f8))
 
 
 def _seconds_table(f8: Results) -> pd.DataFrame:
@@ -181,12 +186,15 @@ def initial_weights(f8_init: Results) -> Answer:
         )
         for variant, ours in losses.items()
     ]
-    said = f"In the last epoch the training loss is {beside(_loss, losses)}, and test accuracy {beside(mean, ends)}"
-    theirs = "" if f8_init.other_data else f"; the report prints {last.train_loss:.3f} and {mean([last.test_accuracy])}"
+    said = (
+        f"With initial weights {' and '.join(losses)}, the last epoch's training loss is "
+        f"{' and '.join(map(_loss, losses.values()))}, and test accuracy {' and '.join(map(mean, ends.values()))}"
+    )
+    theirs = "" if f8_init.other_data else f". The report prints {last.train_loss:.3f} and {as_printed(last.test_accuracy)}"
     by_epoch = report.epochs_beside_original(f8_init, dict.fromkeys(f8_init.records, original.F8_HALF))
     return Answer(
         (f8_init,),
-        original=percent([last.test_accuracy]),
+        original=as_printed(last.test_accuracy),
         here=beside(percent, ends),
         difference=to_report(f8_init, ends["torch's own"], last.test_accuracy),
         summary=sentence(f"{said}{theirs}.", *ends.values()),
@@ -218,7 +226,7 @@ def _initial_figure(f8_init: Results) -> Figure:
     below.yaxis.set_minor_formatter(NullFormatter())
     below.set_xlabel("epoch")
     below.set_ylabel("training loss, nats")
-    return style.title(figure, f"F8-init: {f8_init.experiment.question}", "Bands: range of the seeds")
+    return style.title(figure, f"F8-init: {f8_init.experiment.question}", figures.bands(f8_init))
 
 
 def schedules(n1: Results, pace: Results) -> Answer:
@@ -260,9 +268,9 @@ QUESTIONS: Questions = {
     "F4": (image_sizes, ("F4", "F4-time")),
     "F5": (precisions, ("F5",)),
     "F6": (half_batch_sizes, ("F6",)),
-    "F6-rate": (rates, ("F6-rate",)),
+    "F6-rate": (own(rates), ("F6-rate",)),
     "F7": (half_workers, ("F7",)),
     "F8": (widths, ("F8", "F8-time", "F8-pace")),
-    "F8-init": (initial_weights, ("F8-init",)),
-    "N1": (schedules, ("N1", "F8-pace")),
+    "F8-init": (own(initial_weights), ("F8-init",)),
+    "N1": (own(schedules), ("N1", "F8-pace")),
 }

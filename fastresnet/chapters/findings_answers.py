@@ -9,8 +9,21 @@ from matplotlib.figure import Figure
 
 from fastresnet.chapters import cifar10_answers, fashionmnist_answers, myrtle_answers
 from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
-from fastresnet.report import at_pace, beside_original, epoch_seconds, figures, original, style, values
-from fastresnet.report.answers import Answer, Questions, answer, at_the_reports_scale, beside, mean, percent, sentence, to_report
+from fastresnet.report import at_pace, beside_original, epoch_seconds, figures, original, selection, style, values
+from fastresnet.report.answers import (
+    Answer,
+    Questions,
+    answer,
+    as_printed,
+    at_the_reports_scale,
+    beside,
+    mean,
+    percent,
+    reached,
+    sentence,
+    tally,
+    to_report,
+)
 from fastresnet.report.claims import more_accurate
 from fastresnet.study import Results, open_study
 
@@ -30,6 +43,57 @@ def all_answers() -> dict[str, dict[str, Answer]]:
     }
 
 
+def score(answers: Mapping[str, Mapping[str, Answer]]) -> str:
+    """How many claims of the report and of the posts our runs bear out, as one Markdown sentence."""
+    of_report = [found for chapter in ("fashionmnist_speed", "cifar10_accuracy") for found in answers[chapter].values()]
+    return f"Of the report's steps, {tally(of_report)}. Of the posts' claims, {tally(answers['myrtle_notes'].values())}."
+
+
+CHOICES = ("C1", "C4", "C5", "C6", "C8", "C10", "C12")
+"""Steps in which the report chose among values by a single run of each."""
+
+
+def luck(steps: Mapping[str, Answer]) -> str:
+    """By how much the best of single runs of each variant is better than a repeat of it, as one Markdown sentence."""
+    points = {name: 100 * selection.selection_bias(steps[name].results[0]) for name in CHOICES}
+    known = ", ".join(f"{name}: {value:+z.2f}" for name, value in points.items() if value == value)
+    if not known:
+        return "**In short.** Not known yet: it takes two runs of each variant, and so far these steps have one."
+    return f"**In short.** For choices among our runs, the chosen run is this many points better than a repeat of it: {known}."
+
+
+def differences(steps: Mapping[str, Answer]) -> pd.DataFrame:
+    """One row per figure of the report that its settings do not lead to here, at its own scale: accuracy there, here with these
+    settings, and here with the change that comes closest."""
+    rows = {}
+    for name, (printed, told, change, variant, what) in UNEXPLAINED.items():
+        results, changed = steps[name].results[0], steps[change].results[0]
+        ends = (values(results, told, "test_accuracy"), values(changed, variant, "test_accuracy"))
+        if at_the_reports_scale(results) and at_the_reports_scale(changed) and all(ends):
+            rows[name] = dict(
+                zip(("the report", "here, as it says", "here, changed"), (printed, *map(percent, ends)), strict=True)
+            ) | {"the change": f"{what} ({change})"}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+UNEXPLAINED = {
+    "F8": (
+        as_printed(original.F8_HALF[-1].test_accuracy),
+        "32-64-128-256",
+        "F8-init",
+        "torch's own",
+        "torch's own initial weights",
+    ),
+    "C6": ("barely 70 %", "weight decay 0.015", "C6-batch", "C6, batch 155", "batches of 155"),
+    "C12": (as_printed(original.C13["base"][0]), "maximum 0.075", "C12-size", "48 x 48", "images of 48 pixels"),
+    "C13": (
+        as_printed(original.FINAL["accurate"][0]),
+        *("3x3 stem, no pool, quarter width", "C13-size", "48 x 48", "images of 48 pixels"),
+    ),
+}
+"""By step: the report's accuracy, its variant here, and the experiment, variant and change that come closest to it."""
+
+
 def headlines(recipes: Mapping[str, Results]) -> str:
     """Three findings as a Markdown list, each with what its verdicts say, and the figures behind it."""
     fast = report_finals(recipes)["cifar10-83"]
@@ -39,7 +103,7 @@ def headlines(recipes: Mapping[str, Results]) -> str:
     return (
         f"1. **{report_verdict(recipes)}** {target('cifar10-83')} took {fmean(fast.seconds):.0f} s (mean of "
         f"{len(fast.seconds)} runs), in the report {fast.published.seconds:.0f} s.\n"
-        f"2. **{f8.results[0].experiment.question} {sooner}.** {f8.sentence}\n"
+        f"2. **{f8.results[0].experiment.question} {sooner}.** {f8.sentence} Seeds so far: {len(f8.results[0].seeds)}.\n"
         f"3. **Do flips in training help? {better}.** {c9.sentence} Seeds so far: {len(c9.results[0].seeds)}.\n"
     )
 
@@ -52,16 +116,23 @@ def final_models(final: Results, timed: Results) -> Answer:
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}"
     images = max(record.data.train_images for record in final.all_records if record.data)
     paced = at_pace(final, epoch_seconds(timed, images))
-    said += "." if final.other_data else f"; the report prints {mean(printed['fast'])} and {mean(printed['accurate'])}."
+    said += (
+        "."
+        if final.other_data
+        else f"; the report prints {' and '.join(as_printed(accuracy) for accuracy, _ in original.FINAL.values())}."
+    )
     if not final.other_data and not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     return Answer(
         (final, timed),
-        original=beside(percent, printed),
+        original="; ".join(f"{name}: {as_printed(accuracy)}" for name, (accuracy, _) in original.FINAL.items()),
         here=beside(percent, ours),
         difference="; ".join(dict.fromkeys(to_report(final, sample, *printed[name]) for name, sample in ours.items())),
         summary=sentence(said, fast, accurate),
-        verdicts=(more_accurate(final, "accurate", "fast"),),
+        verdicts=(
+            more_accurate(final, "accurate", "fast"),
+            *reached(final, {name: accuracy for name, (accuracy, _) in original.FINAL.items()}),
+        ),
         figure=partial(_final_figure, paced),
         tables=(_final_table(paced),),
     )
@@ -71,7 +142,7 @@ def _final_figure(final: Results) -> Figure:
     figure, (above, below) = style.panels(5.8, 2, sharey=True)
     figures.name_lines(above, figures.accuracy_by_epoch(final, above))
     figures.name_lines(below, figures.accuracy_by_seconds(final, below))
-    return style.title(figure, "The report's two final models", "Lines: mean of the seeds; bands: their range")
+    return style.title(figure, "The report's two final models", figures.bands(final))
 
 
 def _final_table(final: Results) -> pd.DataFrame:

@@ -38,6 +38,8 @@ PUBLISHED = (
     Published("hlb-CIFAR10 (Balsam)", "cifar10", 0.94, 6.3, 0.60, "A100"),
     Published("airbench94 (Jordan)", "cifar10", 0.9401, 3.83, 0.36, "A100"),
     Published("airbench94 with Muon (Jordan)", "cifar10", 0.9401, 2.59, 0.29, "A100"),
+    Published("Hiverge", "cifar10", 0.94, 1.98, None, "A100"),
+    Published("Fulcrum, E1", "cifar10", 0.9405, 1.83, None, "A100"),
     Published("airbench95 (Jordan)", "cifar10", 0.9501, 10.4, 1.4, "A100"),
     Published("airbench96, faster (Jordan)", "cifar10", 0.96, 27.3, 3.1, "A100"),
 )

@@ -158,20 +158,12 @@ def common_target(results: Results) -> float:
     return math.floor(round(100 * min(best), 6)) / 100  # 100 * 0.29 is a little less than 29
 
 
-def epochs_to(record: RunRecord, accuracy: float) -> int | None:
-    """Epochs until an evaluation first reached an accuracy; None if none did."""
-    for number, epoch in enumerate(record.epochs, 1):
-        if epoch.test_accuracy is not None and epoch.test_accuracy >= accuracy:
-            return number
-    return None
-
-
 def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:
     """Cost of each run of a variant until an evaluation first reached an accuracy, NaN if none did: `epochs`, `seconds` at the
     speed of the run's fastest epoch, and `TFLOP`. Assumes whole epochs that all cost the same."""
     rows = []
     for record in results.records.get(variant, ()):
-        epochs = epochs_to(record, accuracy) or float("nan")
+        epochs = record.epochs_to(accuracy) or float("nan")
         fastest = min(epoch.train_seconds for epoch in record.epochs)
         rows.append(
             {

@@ -56,7 +56,8 @@ def chapter_run(
 ) -> None:
     """Run a chapter into a new notebook, after training those of its runs that have no record.
 
-    Experiments that the changes do not touch are shown as the book shows them, from their records.
+    In the quick edition, experiments are shown at the scale that the book shows: from their records if the changes do not touch
+    them.
     """
     from fastresnet.book import notebooks
     from fastresnet.config.parsing import parse_assignments

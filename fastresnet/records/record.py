@@ -160,11 +160,12 @@ class RunRecord(Frozen):
     def _steps_per_epoch(self) -> int:
         return -(-self.data.train_images // self.config.data.batch_size) if self.data else 1
 
+    def epochs_to(self, accuracy: float) -> int | None:
+        """Number of epochs until an evaluation first reached an accuracy; None if none did."""
+        reached = (number for number, epoch in enumerate(self.epochs, 1) if (epoch.test_accuracy or 0.0) >= accuracy)
+        return next(reached, None)
+
     def seconds_to(self, accuracy: float) -> float | None:
         """Training seconds until an evaluation first reached an accuracy; None if none did."""
-        elapsed = 0.0
-        for epoch in self.epochs:
-            elapsed += epoch.train_seconds
-            if epoch.test_accuracy is not None and epoch.test_accuracy >= accuracy:
-                return elapsed
-        return None
+        epochs = self.epochs_to(accuracy)
+        return None if epochs is None else sum(epoch.train_seconds for epoch in self.epochs[:epochs])

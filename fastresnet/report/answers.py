@@ -3,6 +3,7 @@
 A section of a chapter shows an answer. The table of a chapter, and that of the study's findings, has one row per answer.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -14,10 +15,10 @@ from pandas.io.formats.style import Styler
 
 from fastresnet.records.record import in_percent
 from fastresnet.report.captions import finding
-from fastresnet.report.claims import more_accurate, quicker
+from fastresnet.report.claims import as_accurate, more_accurate, quicker
 from fastresnet.report.original import EPOCH_IMAGES
 from fastresnet.report.tables import most_accurate, spread, values
-from fastresnet.report.verdicts import Sample, Verdict
+from fastresnet.report.verdicts import Sample, Verdict, our_own
 from fastresnet.study import Results, Study
 
 Table: TypeAlias = pd.DataFrame | Styler
@@ -48,6 +49,15 @@ class Answer:
         return [verdict for verdict in self.verdicts if verdict.outcome != "not asked"]
 
     @property
+    def borne_out(self) -> str:
+        """Whether our runs bear out all that the original claims here: "yes", "no", "partly" or "cannot tell". "so far" stands
+        before it if some of the verdicts have no interval yet. Empty if the original claims nothing."""
+        outcomes = {verdict.outcome for verdict in self.asked if verdict.claimed}
+        words = {"yes" if outcome.endswith("yes") else "no" if outcome != "cannot tell" else outcome for outcome in outcomes}
+        word = "".join(words) if len(words) < 2 else "partly" if "yes" in words else "no"
+        return f"{'so far ' * any(outcome.startswith('points') for outcome in outcomes)}{word}"
+
+    @property
     def sentence(self) -> str:
         """The summary, or else which variants are the best and the worst."""
         timed = all(record.step_seconds for record in self.results[0].all_records)
@@ -64,6 +74,26 @@ def answer(study: Study, questions: Questions, experiment: str) -> Answer:
     answered, rests_on = questions[experiment]
     found = answered(*(study.best_recorded(each) for each in rests_on))
     return replace(found, original=_OTHER_DATA) if found.results[0].other_data else found
+
+
+def tally(answers: Iterable[Answer]) -> str:
+    """How many of the original's claims our runs bear out, as a clause."""
+    found = [each.borne_out for each in answers if each.borne_out]
+    counts = Counter(word.removeprefix("so far ") for word in found)
+    few = sum(word.startswith("so far") for word in found)
+    said = f"{counts['yes']} of {len(found)} are borne out, {counts['partly']} in part, and {counts['no']} are not"
+    said += f"; {counts['cannot tell']} cannot be told" * (counts["cannot tell"] > 0)
+    return f"{said} ({few} of these by one or two runs so far)" if few else said
+
+
+def own(answered: Callable[..., Answer]) -> Callable[..., Answer]:
+    """The function whose answer is that of `answered`, to questions that are all our own."""
+
+    def answers(*results: Results) -> Answer:
+        found = answered(*results)
+        return replace(found, verdicts=tuple(map(our_own, found.verdicts)))
+
+    return answers
 
 
 def sentence(text: str, *samples: Sample) -> str:
@@ -89,6 +119,11 @@ def mean(accuracies: Sample) -> str:
 def seconds(durations: Sample) -> str:
     """Seconds as "16.4 ± 0.2 s", mean and standard deviation."""
     return f"{spread(pd.Series(durations, dtype=float), 1)} s"
+
+
+def as_printed(accuracy: float) -> str:
+    """An accuracy in [0, 1] with the digits that the original prints, as "74.52 %"."""
+    return f"{round(100 * accuracy, 2):g} %"
 
 
 def milliseconds(durations: Sample) -> str:
@@ -121,6 +156,12 @@ def at_the_reports_scale(results: Results) -> bool:
     )
 
 
+def reached(results: Results, printed: Mapping[str, float]) -> tuple[Verdict, ...]:
+    """Whether variants end as accurate as the original prints, by variant; nothing of runs that are not at its scale."""
+    at_scale = at_the_reports_scale(results)
+    return tuple(as_accurate(results, variant, accuracy) for variant, accuracy in printed.items() if at_scale)
+
+
 def times(one: Sample, other: Sample) -> str:
     """Geometric mean of some seconds over that of others, as text."""
     quotient = np.exp(np.log(pd.Series(one, dtype=float)).mean() - np.log(pd.Series(other, dtype=float)).mean())
@@ -148,7 +189,8 @@ def choice(
     close = more_accurate(results, chosen, rival, margin=-0.01)
     less = ", less accurate" * (more_accurate(results, rival, chosen).outcome == "yes")
     if pd.Series(ours, dtype=float).mean() >= pd.Series(theirs, dtype=float).mean():
-        said = f"The report's choice, “{chosen}”, did best here, too: {mean(ours)}. Next is “{rival}” with {mean(theirs)}."
+        few = ", in one run of each" * (len(results.seeds) == 1)
+        said = f"The report's choice, “{chosen}”, did best here, too{few}: {mean(ours)}. Next is “{rival}” with {mean(theirs)}."
     else:
         judged = {
             "yes": ", within a point of it",
@@ -213,8 +255,10 @@ def _answering(asked: Verdict, turned: Verdict, subject: str, more: str, less: s
             return f"{subject} is {more}"
         case "cannot tell":
             return f"These runs cannot tell whether {subject} is {more}"
-        case "points to yes" | "points to no":
-            return f"So far {subject} is {more if asked.outcome == 'points to yes' else f'no {more}'}"
+        case "points to yes":
+            return f"So far {subject} is {more}"
+        case "points to no":
+            return f"So far {subject} is {less if turned.outcome == 'points to yes' else f'neither {more} nor {less}'}"
     return f"{subject} is {less if turned.outcome == 'yes' else f'no {more}'}"
 
 

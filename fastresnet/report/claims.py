@@ -1,5 +1,6 @@
 """Verdicts on two variants of one experiment: questions and sentences are worded here, the runs are looked up in the results."""
 
+from fastresnet.records.record import in_percent
 from fastresnet.report import values
 from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
@@ -22,6 +23,12 @@ def equally_accurate(results: Results, one: str, other: str, *, margin: float) -
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
     found = f"“{one}” is {{}} {{more|less}} accurate"
     return difference(f"Are “{one}” and “{other}” within {points}?", found, ours, theirs, within=margin)
+
+
+def as_accurate(results: Results, variant: str, printed: float) -> Verdict:
+    """Tests whether a variant ends within a point of the test accuracy that the original prints, in [0, 1]."""
+    question = f"Does “{variant}” end within a point of the report's {in_percent(printed)}?"
+    return difference(question, "It ends {} {above|below}", values(results, variant, "test_accuracy"), printed, within=0.01)
 
 
 def fits_better(results: Results, one: str, other: str) -> Verdict:

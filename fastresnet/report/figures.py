@@ -41,7 +41,7 @@ def curves(results: Results, **marks: float) -> Figure:
         ax.axhline(100 * accuracy, color=RULE, linewidth=1)
         ends[name] = 100 * accuracy, RULE
     name_lines(ax, ends)
-    return style.title(figure, _title(results), "Lines: mean of the seeds; bands: their range" if len(results.seeds) > 1 else "")
+    return style.title(figure, _title(results), bands(results))
 
 
 def dots(results: Results) -> Figure:
@@ -75,6 +75,11 @@ def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = ()) 
     name_lines(ax, {**train_and_test_accuracy(results, ax), **original_epochs(original, ax)})
     key = "Full lines: test; dashed: training"
     return style.title(figure, _title(results), key + "; black: the report, with rings for training" * bool(original))
+
+
+def bands(results: Results) -> str:
+    """The key to lines with bands; "" for one seed, which has no band."""
+    return "Lines: mean of the seeds; bands: their range" if len(results.seeds) > 1 else ""
 
 
 def _title(results: Results) -> str:
@@ -231,12 +236,13 @@ def accuracy_against_seconds(
 
 
 def chain(steps: pd.DataFrame) -> Figure:
-    """Accuracy after each step of a chain, from rows of `cifar10_chain.chain`: the original's, ours with its choices, and ours
-    with choices by held-out images."""
+    """Accuracy after each step of a chain, from rows of `cifar10_chain.chain`: the original's as printed or said, ours with its
+    choices, and ours with choices by held-out images."""
     figure, ax = style.panels(3.8)
     steps = steps.dropna(how="all")
     percent, places = 100 * steps, range(len(steps))
     ax.plot(places, percent["report"], "k.", markersize=9, label="the report")
+    ax.plot(places, percent["said"], "ko", markersize=5, fillstyle="none", label="the report, roughly")
     ax.plot(places, percent["here"], "o", color=COLOURS[0], label="here, the report's choice")
     ax.vlines(places, percent["low"], percent["high"], color=COLOURS[0], linewidth=2)
     ax.plot(places, percent["held_out"], "D", color=COLOURS[1], fillstyle="none", label="here, chosen by half of the test images")

@@ -6,7 +6,7 @@
 Unlike the rest of this package, it needs IPython.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -69,23 +69,33 @@ def in_short(*answers: Answer) -> Markdown:
 
 
 def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False) -> HTML:
-    """One row per answer, by chapter: experiment and its question, the original's figure, ours, difference, verdicts and scale.
-    Each row links to its section, on this page if it is `here`; a verdict shows its question to a pointer that rests on it."""
-    columns = ("experiment", "published", "here", "difference", "verdicts", "images x epochs, seeds")
-    rows = [
-        (
-            f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a> '
-            f"{_plain(found.results[0].experiment.question)}",
-            *map(_plain, (found.original, found.here, found.difference)),
-            ", ".join(_word(verdict) for verdict in found.asked) or "not asked of these runs",
-            scale(found.results[0]),
-        )
-        for chapter, answers in chapters.items()
-        for name, found in answers.items()
-    ]
+    """Two tables of answers, by chapter: on what the original claims, and on questions of our own. One row per answer: experiment
+    and its question, the original's figure, ours, difference, whether our runs bear the original out, or else the verdicts, and
+    scale. Each row links to its section, on this page if it is `here`; a verdict shows its question to a pointer on it."""
+    rows: dict[str, list[str]] = {"borne out?": [], "verdicts": []}
+    for chapter, answers in chapters.items():
+        for name, found in answers.items():
+            claims = [verdict for verdict in found.asked if verdict.claimed]
+            words = [_word(found.borne_out, claims)] if claims else [_word(each.outcome, [each]) for each in found.asked]
+            cells = (
+                f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a> '
+                f"{_plain(found.results[0].experiment.question)}",
+                *map(_plain, (found.original, found.here, found.difference)),
+                ", ".join(words) or "not asked of these runs",
+                scale(found.results[0]),
+            )
+            rows["borne out?" if claims else "verdicts"].append("".join(f"<td>{cell}</td>" for cell in cells))
+    return HTML("".join(_answers(judged, each) for judged, each in rows.items() if each))
+
+
+def _answers(judged: str, rows: Sequence[str]) -> str:
+    columns = ("experiment", "published", "here", "difference", judged, "images x epochs, seeds")
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return HTML(f'<table class="answers sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    caption = "What the original claims" if judged == "borne out?" else "Questions of our own"
+    return (
+        f'<table class="answers sortable"><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
 
 
 def live(study: Study, experiment: str) -> pd.DataFrame | Markdown:
@@ -96,10 +106,10 @@ def live(study: Study, experiment: str) -> pd.DataFrame | Markdown:
     return Markdown("*Left out here, since this page was made with other parameters.*")
 
 
-def _word(verdict: Verdict) -> str:
-    """The outcome of a verdict as HTML, in its colour."""
-    said = _plain(f"{verdict.question} {verdict.found}")
-    return f'<span class="{verdict.outcome.replace(" ", "-")}" title="{said}">{verdict.outcome}</span>'
+def _word(word: str, verdicts: Iterable[Verdict]) -> str:
+    """A word about some verdicts as HTML, in its colour. Their questions, and what was measured, are shown to a pointer on it."""
+    said = _plain(" ".join(f"{verdict.question} {verdict.found}" for verdict in verdicts))
+    return f'<span class="{word.replace(" ", "-")}" title="{said}">{word}</span>'
 
 
 def _plain(markdown: str) -> str:

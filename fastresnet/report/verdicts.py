@@ -4,7 +4,7 @@ All tests use the 95 % confidence interval of a difference of means, or of a rat
 samples, the paired one for runs that share their seeds, the one-sample one for a mean against a number. The answer is `yes` if
 the whole interval lies on the asked side of the limit, `no` if it lies on the other side, and `cannot tell` otherwise. A question
 about *more* or *less*, without a margin, is also answered if nothing that would matter is left: half a point of accuracy, or a
-twentieth of the time. One or two runs have no interval: their mean `points to yes` or `points to no`.
+twentieth of the time. One or two runs have no interval: their mean `points to yes`, if by as much, or `points to no`.
 """
 
 import math
@@ -40,6 +40,8 @@ class Verdict:
     outcome: Outcome
     found: str
     statistics: str
+    claimed: bool = True
+    """Whether the original claims that the answer is yes. Otherwise the question is ours alone."""
 
     def _repr_markdown_(self) -> str:
         return without_tags(f"{self.question} **{self.outcome.capitalize()}.** {self.found}")
@@ -53,6 +55,11 @@ class VerdictList:
 
     def _repr_markdown_(self) -> str:
         return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts if verdict.outcome != "not asked")
+
+
+def our_own(verdict: Verdict) -> Verdict:
+    """The verdict on a question of which the original claims nothing."""
+    return replace(verdict, claimed=False)
 
 
 def difference(
@@ -141,7 +148,7 @@ def _in_points(found: str, test: "_Test", limit: float) -> str:
     difference; its bracket stays open. The difference is judged by `limit`, a fraction."""
     sign = -100.0 if test.difference < 0 else 100.0
     low, high = sorted((sign * test.lower, sign * test.upper))
-    digits = _digits(2 if 0 < high - low < 1 else 1, 100 * abs(limit), abs(low), abs(high))
+    digits = _digits(2 if high - low < 1 and abs(100 * test.difference) < 1 else 1, 100 * abs(limit), abs(low), abs(high))
     words = re.search(r"\{(\w+)\|(\w+)\}", found)
     this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
     if round(abs(100 * test.difference), digits) == 0:
@@ -176,7 +183,7 @@ class _Test:
         """Whether the interval lies above a limit, and the half-width of an interval that would decide it. Also decided is an
         interval that ends at most `matters` above the limit."""
         missed = max(self.difference - limit, limit + matters - self.difference)
-        if self.lower > limit:
+        if self.lower > limit + matters * (min(self.runs) < MIN_RUNS):  # chance alone moves a single run by less than matters
             return "yes", missed
         if matters and self.lower >= limit - matters and self.upper <= limit + matters:
             return "no difference that matters", missed

@@ -80,10 +80,10 @@ def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
     somebody's own batches it takes the labels and the images' shape, since their augmentation may not repeat."""
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         images = batches.first_images(2)
-        first = images, batches.images.labels
+        first = [images, batches.images.labels]
     else:
         images, labels = next(iter(batches.epoch(0)))
-        first = (labels,)
+        first = [labels]
     shapes = [tuple(each.shape) for each in (images, *model.parameters())]
     digest = hashlib.sha256(repr((config.model_dump_json(), len(batches), shapes)).encode())
     for each in first:
