@@ -150,11 +150,11 @@ def test_first_table_has_the_reports_seconds_ours_and_a_peers(results):
     seconds = [frontier_page.total_seconds(record) for record in results["cifar10-83"].all_records]
     assert row[["the report, s", "n", "reached?"]].tolist() == ["262", len(seconds), "yes"]
     assert row["report / here"] == f"{262 / statistics.mean(seconds):.0f}"
-    assert row["peer / here"] == "41.9 (tutorial)"
+    assert row["peer / here"] == "41.9 (tutorial, whole runs, n = 1)"
     assert table.loc["94 % of CIFAR-10", ["the report, s", "report / here"]].tolist() == ["—", "—"]
     finding = frontier_page.report_finding(results)
     assert f"all 4 accuracies for which the report prints a time, {412 / 85:.0f} to " in finding
-    assert "41.9 times as long to 83.06 % of CIFAR-10 (tutorial)" in finding
+    assert "41.9 times as long to 83.06 % of CIFAR-10 (tutorial, whole runs, n = 1)" in finding
     assert frontier_page.report_finding({"cifar10-83": results["cifar10-83"]}) == ""
 
 
@@ -241,7 +241,10 @@ def test_best_measurement_of_each_peer_is_shown_and_all_others_in_one_fold():
     best, _, fold = shown.partition("<details")
     assert best.count("<table") == best.count("<p>") == 3
     assert fold.count("revision ") == fold.count("<table") == len(names) > 5
-    assert frontier_benchmarks.peer_of("cifar10-94", "Intel(R) Xeon(R) Processor (AVX512, AMX)") == "1.49 (airbench94 with Muon)"
+    assert (
+        frontier_benchmarks.peer_of("cifar10-94", "Intel(R) Xeon(R) Processor (AVX512, AMX)")
+        == "1.49 (airbench94 with Muon, whole runs, n = 2)"
+    )
     assert frontier_benchmarks.peer_of("cifar10-94", "another") == ""
 
 

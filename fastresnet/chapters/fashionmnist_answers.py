@@ -150,8 +150,8 @@ def _width_figure(f8: Results) -> Figure:
     figure, (above, below) = style.panels(5.8, 2, sharey=True)
     ends = figures.accuracy_by_epoch(f8, above)
     if not f8.other_data:
-        for name, variant in (("narrow", NARROW), ("wide", WIDE)):
-            ends[f"the report, {name}"] = figures.original_epochs(PRINTED[variant], above)["the report"]
+        for name, variant, mark in (("narrow", NARROW, "."), ("wide (crosses)", WIDE, "x")):
+            ends[f"the report, {name}"] = figures.original_epochs(PRINTED[variant], above, mark=mark)["the report"]
     figures.name_lines(above, ends)
     figures.name_lines(below, figures.accuracy_by_seconds(f8, below))
     for panel in (above, below):

@@ -123,6 +123,10 @@ def final_models(final: Results, timed: Results) -> Answer:
     )
     if not final.other_data and not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
+    took = [values(paced, name, "train_seconds") for name in original.FINAL]
+    if not final.other_data and all(took):
+        there = " and ".join(f"{cost:.0f}" for _, cost in original.FINAL.values())
+        said += f" They train for {' and '.join(f'{fmean(each):,.0f}' for each in took)} s here, and for {there} s there."
     return Answer(
         (final, timed),
         original="; ".join(f"{name}: {as_printed(accuracy)}" for name, (accuracy, _) in original.FINAL.items()),

@@ -97,12 +97,12 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
 
 
 def peer_of(recipe: str, processor: str) -> str:
-    """Ratio of a peer's time to a recipe's on a kind of processor, with the peer's name, as text: `3.2 (tutorial)`; "" if none
-    was timed. The tutorial comes before other peers."""
+    """Ratio of a peer's time to a recipe's on a kind of processor, with the peer's name and what was measured, as text:
+    `3.2 (tutorial, steps, n = 3)`; "" if none was timed. The tutorial comes before other peers."""
     table = peers(names())
     found = table[(table["recipe"] == recipe) & (table["machine"] == _brief(processor))]
     first = found.sort_values("peer", key=lambda peer: peer != "tutorial", kind="stable").head(1)
-    return "".join(first["peer / ours"] + " (" + first["peer"] + ")")
+    return "".join(f"{row['peer / ours']} ({row['peer']}, {row['measured']}, n = {row['n']})" for _, row in first.iterrows())
 
 
 def shown(kind: str) -> str:

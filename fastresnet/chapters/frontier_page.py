@@ -214,8 +214,9 @@ def report_finding(results: Mapping[str, Results]) -> str:
         return ""
     peers = {name: _peer(found).partition(" ") for name, found in recipes_in(results).items()}
     others = [f"{ratio} times as long to {target(name)} {who}" for name, (ratio, _, who) in peers.items() if ratio]
-    beside = f" On the same kind of processor, a peer takes {', '.join(others)}." if others else ""
-    return f"**In short.** {report_verdict(results)}{beside}"
+    beside = f" On the same kind of processor, a peer takes {'; '.join(others)}." if others else ""
+    records = [record for name in REPORT_FINALS.values() for record in results[name].all_records]
+    return f"**In short.** {report_verdict(results)}{beside} Ours ran on {' or '.join(dict.fromkeys(map(hardware, records)))}."
 
 
 def _peer(found: Results) -> str:

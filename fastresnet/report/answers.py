@@ -243,7 +243,7 @@ def timed(
     ours, theirs = (values(results, variant, "image_seconds") for variant in (one, other))
     said = _answering(quicker(results, one, other), quicker(results, other, one), f"“{one}”", "faster", "slower")
     said = sentence(f"{said}: {milliseconds(ours)} per image, against {milliseconds(theirs)} with “{other}”.", ours, theirs)
-    here = beside(milliseconds, {one: ours, other: theirs})
+    here = f"{beside(milliseconds, {one: ours, other: theirs})} per image"
     return Answer((results,), original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
 
 
@@ -263,8 +263,7 @@ def _answering(asked: Verdict, turned: Verdict, subject: str, more: str, less: s
 
 
 def scale(results: Results) -> str:
-    """Training images, epochs and number of seeds, as "50,000 x 20, n = 3"; the largest if variants differ."""
-    records = results.all_records
-    images = max(record.data.train_images for record in records if record.data)
-    epochs = max(record.config.train.epochs for record in records)
+    """Training images, epochs and number of seeds, as "50,000 x 20, n = 3"; those of the longest run if variants differ."""
+    each = [(record.data.train_images, record.config.train.epochs) for record in results.all_records if record.data]
+    images, epochs = max(each, key=lambda run: (run[0] * run[1], run[0]))
     return f"{images:,} x {epochs:g}, n = {len(results.seeds)}"

@@ -153,10 +153,11 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Ends:
     return ends
 
 
-def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes) -> Ends:
-    """The original's accuracies against epochs, in black: dots for the test set, rings for training where it prints them."""
+def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes, *, mark: str = ".") -> Ends:
+    """The original's accuracies against epochs, in black: dots, or another mark, for the test set, and rings for training where
+    it prints them."""
     epochs = [row.epoch for row in rows]
-    ax.plot(epochs, [100 * row.test_accuracy for row in rows], "k.")
+    ax.plot(epochs, [100 * row.test_accuracy for row in rows], f"k{mark}", markersize=6)
     train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
     ax.plot(epochs, train, "ko", markersize=3.5, fillstyle="none")
     return {"the report": (100 * rows[-1].test_accuracy, "black")} if rows else {}
@@ -181,12 +182,13 @@ def accuracy_by_seconds(results: Results, ax: Axes) -> Ends:
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:
-    """`column` of `Results.frame()`, times `scale`: one row per variant, with a dot per run and a bar at their mean."""
+    """`column` of `Results.frame()`, times `scale`: one row per variant, with a dot per run and a bar at the mean of several."""
     frame = results.frame()
     for position, (variant, mark) in enumerate(zip(results.records, styles(), strict=False)):
         values = scale * frame.loc[frame["variant"] == variant, column].astype(float)
         ax.plot(values, [position] * len(values), mark["marker"], color=mark["color"], alpha=0.7, markersize=6)
-        ax.vlines(values.mean(), position - 0.3, position + 0.3, color=mark["color"], linewidth=2)
+        if len(values) > 1:
+            ax.vlines(values.mean(), position - 0.3, position + 0.3, color=mark["color"], linewidth=2)
     ax.set_yticks(range(len(results.records)), list(results.records))
     ax.invert_yaxis()
     ax.set_xlabel(label)

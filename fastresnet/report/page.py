@@ -62,8 +62,9 @@ class Page:
 
 
 def in_short(*answers: Answer) -> Markdown:
-    """What came out of some experiments, in a sentence each, and their verdicts."""
-    sentences = "\n\n".join(f"**In short.** {found.sentence}" for found in answers)
+    """What came out of some experiments, in a sentence each, and their verdicts. Several are told apart by their names."""
+    names = [f"{found.results[0].experiment.id}: " * (len(answers) > 1) for found in answers]
+    sentences = "\n\n".join(f"**In short.** {name}{found.sentence}" for name, found in zip(names, answers, strict=True))
     verdicts = VerdictList(tuple(verdict for found in answers for verdict in found.verdicts))
     return Markdown(f"{without_tags(sentences)}\n\n{verdicts._repr_markdown_()}")
 

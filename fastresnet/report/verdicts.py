@@ -220,8 +220,10 @@ class _Test:
             said += " That there is a difference is clear; whether it is large enough is open."
         if outcome == "cannot tell":
             said += f" {self._would_take(missed)}"
+        if not self.spread:
+            return Verdict(question, outcome, said, f"{self.name}, {statistics.partition(';')[0]}; the same in every run.")
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
-        effect = f", effect size {self.difference / self.spread:.1f}" if len(self.runs) > 1 and self.spread else ""
+        effect = f", effect size {self.difference / self.spread:.1f}" if len(self.runs) > 1 else ""
         return Verdict(question, outcome, said, f"{self.name}, {statistics}, {p}{effect}.")
 
     def _would_take(self, missed: float) -> str:
