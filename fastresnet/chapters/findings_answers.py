@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from functools import partial
 from statistics import fmean
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet.chapters import cifar10_answers, fashionmnist_answers, myrtle_answers
+from fastresnet.chapters.fashionmnist_answers import NARROW
 from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
 from fastresnet.report import at_pace, beside_original, epoch_seconds, figures, original, selection, style, values
 from fastresnet.report.answers import (
@@ -27,6 +29,8 @@ from fastresnet.report.answers import (
 from fastresnet.report.claims import more_accurate
 from fastresnet.study import Results, open_study
 
+SMALL = "3x3 stem, no pool, quarter width"
+"""The variant of C13 that is the report's accurate model."""
 CHAPTERS: dict[str, Questions] = {
     "fashionmnist_speed": fashionmnist_answers.QUESTIONS,
     "cifar10_accuracy": cifar10_answers.QUESTIONS,
@@ -62,49 +66,53 @@ def luck(steps: Mapping[str, Answer]) -> str:
     return f"**In short.** For choices among our runs, the chosen run is this many points better than a repeat of it: {known}."
 
 
+class Change(NamedTuple):
+    """An accuracy of the report, our variant with its settings, and the experiment and variant that come closest to it."""
+
+    printed: str
+    variant: str
+    experiment: str
+    changed: str
+    what: str
+
+
+CHANGES = {
+    "F8": Change(as_printed(original.F8_HALF[-1].test_accuracy), NARROW, "F8-init", "torch's own", "torch's own initial weights"),
+    "C6": Change("barely 70 %", "weight decay 0.015", "C6-batch", "C6, batch 155", "batches of 155"),
+    "C12": Change(as_printed(original.C13["base"][0]), "maximum 0.075", "C12-size", "48 x 48", "images of 48 pixels"),
+    "C13": Change(as_printed(original.C13[SMALL][0]), SMALL, "C13-size", "48 x 48", "images of 48 pixels"),
+}
+"""By step."""
+
+
 def differences(steps: Mapping[str, Answer]) -> pd.DataFrame:
-    """One row per figure of the report that its settings do not lead to here, at its own scale: accuracy there, here with these
+    """One row per accuracy of the report that its settings do not lead to here, at its own scale: accuracy there, here with these
     settings, and here with the change that comes closest."""
     rows = {}
-    for name, (printed, told, change, variant, what) in UNEXPLAINED.items():
-        results, changed = steps[name].results[0], steps[change].results[0]
-        ends = (values(results, told, "test_accuracy"), values(changed, variant, "test_accuracy"))
-        if at_the_reports_scale(results) and at_the_reports_scale(changed) and all(ends):
-            rows[name] = dict(
-                zip(("the report", "here, as it says", "here, changed"), (printed, *map(percent, ends)), strict=True)
-            ) | {"the change": f"{what} ({change})"}
+    for step, change in CHANGES.items():
+        told, other = steps[step].results[0], steps[change.experiment].results[0]
+        if at_the_reports_scale(told) and at_the_reports_scale(other):
+            rows[step] = {
+                "the report": change.printed,
+                "here, as it says": percent(values(told, change.variant, "test_accuracy")),
+                "here, changed": percent(values(other, change.changed, "test_accuracy")),
+                "the change": f"{change.what} ({change.experiment})",
+            }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-UNEXPLAINED = {
-    "F8": (
-        as_printed(original.F8_HALF[-1].test_accuracy),
-        "32-64-128-256",
-        "F8-init",
-        "torch's own",
-        "torch's own initial weights",
-    ),
-    "C6": ("barely 70 %", "weight decay 0.015", "C6-batch", "C6, batch 155", "batches of 155"),
-    "C12": (as_printed(original.C13["base"][0]), "maximum 0.075", "C12-size", "48 x 48", "images of 48 pixels"),
-    "C13": (
-        as_printed(original.FINAL["accurate"][0]),
-        *("3x3 stem, no pool, quarter width", "C13-size", "48 x 48", "images of 48 pixels"),
-    ),
-}
-"""By step: the report's accuracy, its variant here, and the experiment, variant and change that come closest to it."""
-
-
-def headlines(recipes: Mapping[str, Results]) -> str:
-    """Three findings as a Markdown list, each with what its verdicts say, and the figures behind it."""
+def headlines(recipes: Mapping[str, Results], answers: Mapping[str, Mapping[str, Answer]]) -> str:
+    """What the study found, as a Markdown list: how many claims are borne out, and three findings, each with what its verdicts
+    say, and the figures behind it."""
     fast = report_finals(recipes)["cifar10-83"]
-    f8 = answer(open_study("fashionmnist_speed"), fashionmnist_answers.QUESTIONS, "F8")
-    c9 = answer(open_study("cifar10_accuracy"), cifar10_answers.QUESTIONS, "C9")
+    f8, c9 = answers["fashionmnist_speed"]["F8"], answers["cifar10_accuracy"]["C9"]
     sooner, better = (found.capitalize() for found in (f8.verdicts[-1].outcome, c9.verdicts[0].outcome))
     return (
-        f"1. **{report_verdict(recipes)}** {target('cifar10-83')} took {fmean(fast.seconds):.0f} s (mean of "
+        f"1. {score(answers)}\n"
+        f"2. **{report_verdict(recipes)}** {target('cifar10-83')} took {fmean(fast.seconds):.0f} s (mean of "
         f"{len(fast.seconds)} runs), in the report {fast.published.seconds:.0f} s.\n"
-        f"2. **{f8.results[0].experiment.question} {sooner}.** {f8.sentence} Seeds so far: {len(f8.results[0].seeds)}.\n"
-        f"3. **Do flips in training help? {better}.** {c9.sentence} Seeds so far: {len(c9.results[0].seeds)}.\n"
+        f"3. **{f8.results[0].experiment.question} {sooner}.** {f8.sentence} Seeds so far: {len(f8.results[0].seeds)}.\n"
+        f"4. **Do flips in training help? {better}.** {c9.sentence} Seeds so far: {len(c9.results[0].seeds)}.\n"
     )
 
 
