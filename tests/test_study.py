@@ -174,7 +174,6 @@ FULL_SCALE_ALONE = {
     "C11-time",
     "C12-size",
     "C12-precision",
-    "C13-size",
     "C13-time",
     "final-time",
 }

@@ -309,10 +309,9 @@ QUESTIONS: Questions = {
     "C10": (activations, ("C10", "C10-time")),
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),
-    "C12-size": (own(partial(cifar10_differences.image_sizes, "base")), ("C12-size",)),
+    "C12-size": (own(cifar10_differences.image_sizes), ("C12-size",)),
     "C12-precision": (own(precisions), ("C12-precision",)),
     "C13": (architectures, ("C13", "C13-time")),
-    "C13-size": (own(partial(cifar10_differences.image_sizes, "3x3 stem, no pool, quarter width")), ("C13-size",)),
     "N2": (own(schedules_by_hand), ("N2",)),
     "N3": (own(tails), ("N3",)),
 }

@@ -103,7 +103,7 @@ class Parameters(EvaluatedParameters):
     c12_max_rates: Rates
     """Maximum learning rates of C12."""
     c12_image_size: PositiveInt
-    """Size of the enlarged images of C12-size and C13-size, in pixels per side."""
+    """Size of C12-size's enlarged images, in pixels per side."""
     c12_precisions: Annotated[tuple[Precision, Precision], AfterValidator(_different)]
     """The two precisions that C12-precision compares."""
     c13_architectures: Annotated[tuple[ArchitectureName, ...], Some]
