@@ -122,9 +122,12 @@ def test_machines_are_named_by_recipe_and_their_seconds_not_compared_in_silence(
     elsewhere = tuple(record.model_copy(update={"machine": machine}) for record in last)
     two = {"cifar10-83": results["cifar10-83"], "cifar10-95": replace(results["cifar10-95"], records={"recipe": elsewhere})}
     assert "; &lt;another&gt;, 2 threads;" in frontier_page.runs_fold(two)
-    assert "times the seconds, these on another machine " in frontier_page.recipes_finding(two, "cifar10")
-    alike = two | {"cifar10-95": results["cifar10-95"]}
-    assert "another machine" not in frontier_page.recipes_finding(alike, "cifar10")
+    apart = frontier_page.recipes_finding(two, "cifar10")
+    assert " s on another machine. That is " in apart
+    assert "times the seconds" not in apart
+    alike = frontier_page.recipes_finding(two | {"cifar10-95": results["cifar10-95"]}, "cifar10")
+    assert "another machine" not in alike
+    assert "times the seconds" in alike
 
 
 def test_recipe_can_be_asked_for_in_a_variant_of_its_own():

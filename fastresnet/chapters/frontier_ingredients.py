@@ -31,8 +31,8 @@ def ablations_finding(results: Results) -> str:
         for side, found in sides.items()
         if len(found)
     ]
-    if open_ := len(changes) - sum(map(len, sides.values())):
-        said.append(f"Cannot tell: {open_} of {len(changes)}.")
+    if unknown := [f"“{name}”" for name in changes.index if not any(name in found.index for found in sides.values())]:
+        said.append(f"Cannot tell: {', '.join(unknown) if len(unknown) < 4 else f'{len(unknown)} of {len(changes)}'}.")
     return f"**Finding.** {' '.join(said)}"
 
 

@@ -131,10 +131,11 @@ def recipes_finding(results: Mapping[str, Results], dataset: str) -> str:
         for row in (first, last)
     ]
     machines = {hardware(record) for name in (first.name, last.name) for record in results[name].all_records}
+    longer = f" and {last.seconds / first.seconds:.0f} times the seconds" if len(machines) == 1 else ""
     return (
-        f"**Finding.** {' and '.join(reached)}. That is {last.flops / first.flops:.0f} times the operations "
-        f"and {last.seconds / first.seconds:.0f} times the seconds{', these on another machine' * (len(machines) > 1)} (means of "
-        f"accuracy, medians of seconds; {first.runs:.0f} and {last.runs:.0f} runs)."
+        f"**Finding.** {' and '.join(reached)}{' on another machine' * (len(machines) > 1)}. That is "
+        f"{last.flops / first.flops:.0f} times the operations{longer} (means of accuracy, medians of seconds; "
+        f"{first.runs:.0f} and {last.runs:.0f} runs)."
     )
 
 
