@@ -192,35 +192,6 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
 
-def precisions(c12: Results) -> Answer:
-    """C12-precision: whether runs in half precision, as the report's, end as accurate as runs in single precision."""
-    one, other = dict.fromkeys(str(record.config.train.precision) for record in c12.all_records)
-    samples = {
-        precision: [value for name in c12.records if name.endswith(f", {precision}") for value in values(c12, name, ACCURACY)]
-        for precision in (one, other)
-    }
-    said = f"At the same maxima and seeds, the runs in {one} end at {mean(samples[one])} on average, those in {other} at "
-    return Answer(
-        (c12,),
-        original="trained in fp16",
-        here=beside(mean, samples),
-        difference=points(samples[other], samples[one]),
-        summary=sentence(f"{said}{mean(samples[other])}.", *samples.values()),
-        verdicts=(
-            difference(
-                f"Are runs in {one} and in {other} within half a point on average?",
-                f"Runs in {other} are {{}} {{more|less}} accurate",
-                samples[other],
-                samples[one],
-                within=0.005,
-                paired=True,
-            ),
-        ),
-        figure=partial(figures.dots, c12),
-        tables=(report.generalisation(c12),),
-    )
-
-
 def architectures(c13: Results, timed: Results) -> Answer:
     """C13: in the report, no pool, a 3x3 stem, and both raised accuracy, in this order; an extra convolution did nothing."""
     steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
@@ -310,7 +281,7 @@ QUESTIONS: Questions = {
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),
     "C12-size": (own(cifar10_differences.image_sizes), ("C12-size",)),
-    "C12-precision": (own(precisions), ("C12-precision",)),
+    "C12-precision": (own(cifar10_differences.precisions), ("C12-precision",)),
     "C13": (architectures, ("C13", "C13-time")),
     "N2": (own(schedules_by_hand), ("N2",)),
     "N3": (own(tails), ("N3",)),

@@ -261,3 +261,34 @@ def image_sizes(c12_size: Results) -> Answer:
         figure=partial(figures.curves, c12_size, **({"report": printed} if theirs else {})),
         tables=(generalisation(c12_size),),
     )
+
+
+def precisions(c12: Results) -> Answer:
+    """C12-precision: whether runs in half precision, as the report's, end as accurate as runs in single precision."""
+    one, other = dict.fromkeys(str(record.config.train.precision) for record in c12.all_records)
+    samples = {
+        precision: [
+            value for name in c12.records if name.endswith(f", {precision}") for value in values(c12, name, "test_accuracy")
+        ]
+        for precision in (one, other)
+    }
+    said = f"At the same maxima and seeds, the runs in {one} end at {mean(samples[one])} on average, those in {other} at "
+    return Answer(
+        (c12,),
+        original="trained in fp16",
+        here=beside(mean, samples),
+        difference=points(samples[other], samples[one]),
+        summary=sentence(f"{said}{mean(samples[other])}.", *samples.values()),
+        verdicts=(
+            difference(
+                f"Are runs in {one} and in {other} within half a point on average?",
+                f"Runs in {other} are {{}} {{more|less}} accurate",
+                samples[other],
+                samples[one],
+                within=0.005,
+                paired=True,
+            ),
+        ),
+        figure=partial(figures.dots, c12),
+        tables=(generalisation(c12),),
+    )
