@@ -82,6 +82,7 @@ def test_run_that_diverged_is_never_the_best_and_hides_no_other(record):
     b = [lost, *(changed(record, accuracies=[value]) for value in (0.70, 0.75))]
     assert selection.selection_bias(results_of(a=a, b=b)) == pytest.approx((3 * 0.20 - 0.20 - 0.05 + 0.05) / 6)
     assert math.isnan(selection.selection_bias(results_of(a=a, b=[lost, b[1]])))
+    assert selection.selection_bias(results_of(a=a)) == pytest.approx(0)  # nothing to choose from
 
 
 def test_draws_that_tie_say_nothing_of_selection_bias(record):
@@ -293,6 +294,12 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
         '<span class="so-far-yes" title="Is it so? It is. Is it so? It is.">so far yes</span>',
         "120 x 2, n = 1",
     ]
+    unasked = verdicts.Verdict("Is it so?", "not asked", "", "")
+    (row,) = re.findall(
+        "<tr><td.*?</tr>", overview({"chapter": {"C1": Answer((results,), "", "", "", verdicts=(unasked,))}}).data
+    )
+    assert "<td>not asked of these runs</td>" in row
+    assert "Questions of our own" not in overview({"chapter": {"C1": Answer((results,), "", "", "", verdicts=(unasked,))}}).data
     assert own.count('<span class="points-to-yes" title="Is it so? It is.">points to yes</span>') == 2
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fastresnet.errors import UserError
-from fastresnet.records.store import load_frame
+from fastresnet.records.store import Store, load_frame
 from fastresnet.study.project import committed_results
 from fastresnet.widgets import RunExplorer
 
@@ -40,8 +40,12 @@ def test_chosen_run_is_its_record():
         fresh.selected = "nowhere"
 
 
-def test_folder_without_records_is_refused(tmp_path):
+def test_folder_without_records_of_finished_runs_is_refused(tmp_path, record):
     with pytest.raises(UserError, match="holds no records"):
+        RunExplorer(tmp_path)
+    diverged = record.model_copy(update={"outcome": record.outcome.model_copy(update={"status": "diverged"})})
+    Store(tmp_path).save(diverged, "study", "experiment", "variant")
+    with pytest.raises(UserError, match="no record of a finished run"):
         RunExplorer(tmp_path)
 
 

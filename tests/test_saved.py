@@ -118,6 +118,8 @@ def test_what_train_did_not_make_is_not_saved(tmp_path):
 def test_predict_refuses_all_but_bytes_of_the_network_s_channels(saved, images):
     with pytest.raises(UserError, match=r"images must be uint8 \[N, 1, height, width\]"):
         saved[0].saved.predict(images)
+    with pytest.raises(UserError, match="images must be a torch tensor, got ndarray"):
+        saved[0].saved.predict(images.numpy())
 
 
 def test_predict_names_the_class_of_image_files(saved, tmp_path):

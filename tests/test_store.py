@@ -1,5 +1,6 @@
 """Records are found by what names them, and only those that are asked for are read."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ from fastresnet.records.store import RECORDS, Store, read_record
 from fastresnet.study import STUDIES, open_study
 from fastresnet.study.project import committed_results, editions_of
 from fastresnet.study.status import status
+
+from .made_up import record_of
 
 
 @pytest.fixture
@@ -104,3 +107,13 @@ def test_status_reads_what_is_wanted_of_a_large_store(tmp_path, work):
     rows = status([open_study(name, edition=edition, results=tmp_path) for name in STUDIES for edition in editions_of(name)])
     assert all(row["missing"] == 0 for row in rows)
     assert work == {"listed": 1, "read": wanted}
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "epochs", "steps", "seen"),
+    [(100, 40, 2, 6, 200), (100, 40, 0.4, 1, 40), (100, 40, 1.34, 4, 140), (100, 40, 0.001, 1, 40), (100, 200, 1, 1, 100)],
+)
+def test_steps_and_images_of_a_run_are_those_of_its_batches(tiny, images, batch_size, epochs, steps, seen):
+    changes = {"data.train_images": images, "data.batch_size": batch_size, "train.epochs": epochs}
+    record = record_of(tiny.with_changes(changes), *[0.5] * math.ceil(epochs))
+    assert (record.steps, record.images_trained) == (steps, seen)

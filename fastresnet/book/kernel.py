@@ -35,12 +35,12 @@ class OwnKernel(AsyncKernelManager):
     """Starts the kernel of a chapter. Its files lie in `connection_file`'s folder."""
 
     kernel_spec = KernelSpec(argv=list(_COMMAND), display_name="Python 3", language="python")
-    data_dir = Unicode().tag(config=True)
+    datasets_dir = Unicode().tag(config=True)
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # asynchronous as its base class
         folder = Path(self.connection_file).parent
         with (folder / "log").open("wb") as log:
-            await super().start_kernel(**options, env=_environment(folder, self.data_dir), stdout=log, stderr=log)
+            await super().start_kernel(**options, env=_environment(folder, self.datasets_dir), stdout=log, stderr=log)
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def own_kernel(data_dir: Path | None = None) -> Iterator[dict[str, Any]]:
     logging.getLogger("papermill").addHandler(logging.NullHandler())  # it would print what is raised as well
     with tempfile.TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
         settings = {"transport": "ipc", "connection_file": str(Path(folder, "kernel.json"))}
-        settings |= {"data_dir": str(data_dir.resolve())} if data_dir else {}
+        settings |= {"datasets_dir": str(data_dir.resolve())} if data_dir else {}
         try:
             yield {"kernel_manager_class": OwnKernel, "config": Config(OwnKernel=settings)}
         except RuntimeError as error:  # jupyter_client's for a kernel that does not start, without its reason

@@ -9,19 +9,19 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.chapters import cifar10_differences
+from fastresnet.records.record import as_printed
 from fastresnet.report import figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import (
     Answer,
     Questions,
-    as_printed,
     beside,
     choice,
     duel,
     mean,
+    near_printed,
     own,
     percent,
     points,
-    reached,
     sentence,
     to_report,
 )
@@ -124,7 +124,7 @@ def flips(c9: Results) -> Answer:
         summary=sentence(said, *samples),
         verdicts=(
             more_accurate(c9, flipped, plain),
-            *reached(c9, {both: printed}),
+            *near_printed(c9, {both: printed}),
             our_own(equally_accurate(c9, both, flipped, margin=0.005)),
         ),
         figure=partial(figures.train_and_test, c9, original=original.C9),
@@ -187,7 +187,7 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     printed, _ = original.C13["base"]
     said = f"0.075 best, {as_printed(printed)}"
     theirs = {} if c12.other_data else {"report": printed}
-    ends = reached(c12, {"maximum 0.075": printed})
+    ends = near_printed(c12, {"maximum 0.075": printed})
     answer = choice(c12, "maximum 0.075", said, ends, figure=partial(figures.curves, c12, **theirs), tables=[_table(c12)])
     return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
@@ -197,7 +197,7 @@ def architectures(c13: Results, timed: Results) -> Answer:
     steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
     verdicts = [more_accurate(c13, after, before) for before, after in pairwise(steps)]
     verdicts.append(equally_accurate(c13, "extra convolution", "base", margin=0.01))
-    verdicts += reached(c13, {name: accuracy for name, (accuracy, _) in original.C13.items() if name in c13.records})
+    verdicts += near_printed(c13, {name: accuracy for name, (accuracy, _) in original.C13.items() if name in c13.records})
     best = next((name for name in reversed(original.C13) if name in steps), "")
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
     printed = [original.C13[best][0]] if best else []

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fastresnet.records.record import RunRecord
+from fastresnet.records.record import RunRecord, as_printed
 from fastresnet.report import figures, generalisation, original, style, values
 from fastresnet.report.answers import (
     Answer,
-    as_printed,
     at_the_reports_scale,
     beside,
     mean,
+    near_printed,
     percent,
     points,
-    reached,
     sentence,
     to_report,
 )
@@ -257,7 +256,7 @@ def image_sizes(c12_size: Results) -> Answer:
         here=beside(percent, ends),
         difference=to_report(c12_size, ends[enlarged], printed),
         summary=sentence(f"Accuracy by image size: {beside(mean, ends)}{theirs}.", *ends.values()),
-        verdicts=reached(c12_size, dict.fromkeys(ends, printed)),
+        verdicts=near_printed(c12_size, dict.fromkeys(ends, printed)),
         figure=partial(figures.curves, c12_size, **({"report": printed} if theirs else {})),
         tables=(generalisation(c12_size),),
     )

@@ -66,12 +66,13 @@ class _Change(NamedTuple):
 
     def __str__(self) -> str:
         interval = "n too small" if math.isnan(self.low) else f"{self.low:+.2f} to {self.high:+.2f}"
-        return f"{self.mean:+.2f} ({interval})"
+        return "—" if math.isnan(self.mean) else f"{self.mean:+.2f} ({interval})"
 
 
 def _change(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> _Change:
     ours, theirs = ([100 * (record.test_accuracy or math.nan) for record in runs] for runs in (records, baseline))
-    return _Change(*(verdicts.interval(ours, theirs, paired=True) or (mean(ours) - mean(theirs),)))
+    known = [one - two for one, two in zip(ours, theirs, strict=True) if not math.isnan(one - two)]
+    return _Change(*(verdicts.interval(ours, theirs, paired=True) or (mean(known) if known else math.nan,)))
 
 
 def lengths_table(results: Results) -> pd.DataFrame:

@@ -57,9 +57,10 @@ class DataConfig(Settings):
     size_curriculum: tuple[tuple[NonNegativeFloat, ImageSize], ...] = ()
     """Pairs (epoch, side): from that epoch on, which may be fractional, training images have that side. `tensor` only."""
     batch_size: PositiveInt = 128
-    """Images per optimiser step. The last batch of an epoch has those that are left."""
+    """Images per optimiser step. The last batch of an epoch has those that are left; one image alone is left out."""
     test_batch_size: PositiveInt = 500
-    """Images per forward pass of an evaluation. It changes no result but that of `batch-statistics`."""
+    """Images per forward pass of an evaluation. What is asked of each test batch depends on it: `test_share`, and the
+    measurements `test-halves` and `batch-statistics`."""
     loader: Literal["tensor", "worker"] = "tensor"
     """`tensor` keeps the whole set on the device and augments whole batches; `worker` is a DataLoader for single images."""
     num_workers: Annotated[int, Field(ge=0, le=1024)] = 0

@@ -63,6 +63,8 @@ class SavedModel:
         """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
         to the size of the training images. Raises UserError for other values or shapes."""
         channels = self.image_shape[0]
+        if not isinstance(images, Tensor):
+            raise UserError(f"predict: images must be a torch tensor, got {type(images).__name__}")
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != channels:
             found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
             raise UserError(f"predict: images must be uint8 [N, {channels}, height, width], got {found}")

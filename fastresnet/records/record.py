@@ -14,6 +14,11 @@ def in_percent(share: float | None, digits: int = 2) -> str:
     return "—" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def as_printed(accuracy: float) -> str:
+    """An accuracy in [0, 1] with the digits that the original prints, as "74.52 %" or "90 %"."""
+    return f"{round(100 * accuracy, 2):g} %"
+
+
 class EpochRecord(Frozen):
     """Results of one epoch. Accuracies are in [0, 1], losses in nats.
 
@@ -152,9 +157,10 @@ class RunRecord(Frozen):
         return max(1, round(self.epochs_trained * self._steps_per_epoch)) if self.data else 0
 
     @property
-    def images_trained(self) -> float:
+    def images_trained(self) -> int:
         """Number of images in all training steps. An image counts each time it is used."""
-        return self.steps / self._steps_per_epoch * self.data.train_images if self.data else 0
+        epochs, steps = divmod(self.steps, self._steps_per_epoch)
+        return epochs * self.data.train_images + steps * self.config.data.batch_size if self.data else 0
 
     @property
     def _steps_per_epoch(self) -> int:

@@ -15,7 +15,7 @@ from pandas.io.formats.style import Styler
 
 from fastresnet.records.record import in_percent
 from fastresnet.report.captions import finding
-from fastresnet.report.claims import as_accurate, more_accurate, quicker
+from fastresnet.report.claims import more_accurate, near, quicker
 from fastresnet.report.original import EPOCH_IMAGES
 from fastresnet.report.tables import most_accurate, spread, values
 from fastresnet.report.verdicts import Sample, Verdict, our_own
@@ -50,18 +50,27 @@ class Answer:
 
     @property
     def borne_out(self) -> str:
-        """Whether our runs bear out all that the original claims here: "yes", "no", "partly" or "cannot tell". "so far" stands
-        before it if some of the verdicts have no interval yet. Empty if the original claims nothing."""
+        """Whether our runs bear out what the original claims here: "yes" if every verdict on it is, "partly" if some are, "no" if
+        none is and at least one is a no, else "cannot tell". "so far" stands before it if some of these verdicts rest on one or
+        two runs. Empty if the original claims nothing, or its variants were not run."""
         outcomes = {verdict.outcome for verdict in self.asked if verdict.claimed}
         words = {"yes" if outcome.endswith("yes") else "no" if outcome != "cannot tell" else outcome for outcome in outcomes}
         word = "".join(words) if len(words) < 2 else "partly" if "yes" in words else "no"
         return f"{'so far ' * any(outcome.startswith('points') for outcome in outcomes)}{word}"
 
     @property
+    def on_fewer_images(self) -> bool:
+        """Whether the answer is about accuracies of runs on fewer images than the original's, or on others."""
+        return not self._timed and not at_the_reports_scale(self.results[0])
+
+    @property
+    def _timed(self) -> bool:
+        return all(record.step_seconds for record in self.results[0].all_records)
+
+    @property
     def sentence(self) -> str:
         """The summary, or else which variants are the best and the worst."""
-        timed = all(record.step_seconds for record in self.results[0].all_records)
-        return self.summary or finding(self.results[0], "image_seconds" if timed else "test_accuracy")
+        return self.summary or finding(self.results[0], "image_seconds" if self._timed else "test_accuracy")
 
 
 Questions = Mapping[str, tuple[Callable[..., Answer], tuple[str, ...]]]
@@ -73,17 +82,20 @@ def answer(study: Study, questions: Questions, experiment: str) -> Answer:
     figure of the original beside them."""
     answered, rests_on = questions[experiment]
     found = answered(*(study.best_recorded(each) for each in rests_on))
-    return replace(found, original=_OTHER_DATA) if found.results[0].other_data else found
+    if not found.results[0].other_data:
+        return found
+    return replace(found, original=_OTHER_DATA, verdicts=tuple(map(our_own, found.verdicts)))
 
 
 def tally(answers: Iterable[Answer]) -> str:
-    """How many of the original's claims our runs bear out, as a clause."""
-    found = [each.borne_out for each in answers if each.borne_out]
-    counts = Counter(word.removeprefix("so far ") for word in found)
-    few = sum(word.startswith("so far") for word in found)
-    said = f"{counts['yes']} of {len(found)} are borne out, {counts['partly']} in part, and {counts['no']} are not"
-    said += f"; {counts['cannot tell']} cannot be told" * (counts["cannot tell"] > 0)
-    return f"{said} ({few} of these by one or two runs so far)" if few else said
+    """How many of the original's claims our runs bear out, and how many rest on few runs or on fewer images, as a clause."""
+    claims = [each for each in answers if each.borne_out]
+    counts = Counter(each.borne_out.removeprefix("so far ") for each in claims)
+    few, small = sum(each.borne_out.startswith("so far") for each in claims), sum(each.on_fewer_images for each in claims)
+    said = [f"{counts['yes']} of {len(claims)} are borne out", f"{counts['partly']} in part", f"{counts['no']} are not"]
+    said += [f"{counts['cannot tell']} cannot be told"] * (counts["cannot tell"] > 0)
+    rest = [f"{number} rest on {what}" for number, what in ((few, "one or two runs"), (small, "fewer images")) if number]
+    return f"{', '.join(said[:-1])}, and {said[-1]}" + f" (of all {len(claims)}, {' and '.join(rest)})" * (len(rest) > 0)
 
 
 def own(answered: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -121,11 +133,6 @@ def seconds(durations: Sample) -> str:
     return f"{spread(pd.Series(durations, dtype=float), 1)} s"
 
 
-def as_printed(accuracy: float) -> str:
-    """An accuracy in [0, 1] with the digits that the original prints, as "74.52 %"."""
-    return f"{round(100 * accuracy, 2):g} %"
-
-
 def milliseconds(durations: Sample) -> str:
     """Mean of some seconds as "2.31 ms"."""
     return f"{1e3 * pd.Series(durations, dtype=float).mean():.2f} ms"
@@ -156,10 +163,11 @@ def at_the_reports_scale(results: Results) -> bool:
     )
 
 
-def reached(results: Results, printed: Mapping[str, float]) -> tuple[Verdict, ...]:
-    """Whether variants end as accurate as the original prints, by variant; nothing of runs that are not at its scale."""
+def near_printed(results: Results, printed: Mapping[str, float]) -> tuple[Verdict, ...]:
+    """Whether variants end within a point of the accuracies that the original prints, by variant; nothing of runs that are not
+    at its scale."""
     at_scale = at_the_reports_scale(results)
-    return tuple(as_accurate(results, variant, accuracy) for variant, accuracy in printed.items() if at_scale)
+    return tuple(near(results, variant, accuracy) for variant, accuracy in printed.items() if at_scale)
 
 
 def times(one: Sample, other: Sample) -> str:
@@ -258,7 +266,7 @@ def _answering(asked: Verdict, turned: Verdict, subject: str, more: str, less: s
         case "points to yes":
             return f"So far {subject} is {more}"
         case "points to no":
-            return f"So far {subject} is {less if turned.outcome == 'points to yes' else f'neither {more} nor {less}'}"
+            return f"So far {subject} is {less if turned.outcome == 'points to yes' else f'not {more} by an amount that matters'}"
     return f"{subject} is {less if turned.outcome == 'yes' else f'no {more}'}"
 
 

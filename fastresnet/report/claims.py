@@ -1,6 +1,6 @@
 """Verdicts on two variants of one experiment: questions and sentences are worded here, the runs are looked up in the results."""
 
-from fastresnet.records.record import in_percent
+from fastresnet.records.record import as_printed
 from fastresnet.report import values
 from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
@@ -25,9 +25,9 @@ def equally_accurate(results: Results, one: str, other: str, *, margin: float) -
     return difference(f"Are “{one}” and “{other}” within {points}?", found, ours, theirs, within=margin)
 
 
-def as_accurate(results: Results, variant: str, printed: float) -> Verdict:
-    """Tests whether a variant ends within a point of the test accuracy that the original prints, in [0, 1]."""
-    question = f"Does “{variant}” end within a point of the report's {in_percent(printed)}?"
+def near(results: Results, variant: str, printed: float) -> Verdict:
+    """Tests whether a variant ends within a point, either way, of the test accuracy that the original prints, in [0, 1]."""
+    question = f"Does “{variant}” end within a point of the report's {as_printed(printed)}?"
     return difference(question, "It ends {} {above|below}", values(results, variant, "test_accuracy"), printed, within=0.01)
 
 

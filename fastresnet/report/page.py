@@ -76,16 +76,17 @@ def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False
     rows: dict[str, list[str]] = {"borne out?": [], "verdicts": []}
     for chapter, answers in chapters.items():
         for name, found in answers.items():
-            claims = [verdict for verdict in found.asked if verdict.claimed]
-            words = [_word(found.borne_out, claims)] if claims else [_word(each.outcome, [each]) for each in found.asked]
+            claimed = any(verdict.claimed for verdict in found.verdicts)
+            asked = [verdict for verdict in found.asked if verdict.claimed == claimed]
+            judged = [(found.borne_out, asked)] if claimed and asked else [(each.outcome, [each]) for each in asked]
             cells = (
                 f'<a href="{"" if here else f"{chapter}.html"}#{escape(name)}">{escape(name)}</a> '
                 f"{_plain(found.results[0].experiment.question)}",
                 *map(_plain, (found.original, found.here, found.difference)),
-                ", ".join(words) or "not asked of these runs",
+                ", ".join(_word(*each) for each in judged) or "not asked of these runs",
                 scale(found.results[0]),
             )
-            rows["borne out?" if claims else "verdicts"].append("".join(f"<td>{cell}</td>" for cell in cells))
+            rows["borne out?" if claimed else "verdicts"].append("".join(f"<td>{cell}</td>" for cell in cells))
     return HTML("".join(_answers(judged, each) for judged, each in rows.items() if each))
 
 

@@ -62,5 +62,5 @@ def _wins(results: Results, column: str, best: Literal["lowest", "highest"]) -> 
         # a run that diverged (NaN) is worse than all others
         others = [np.nan_to_num(sign * other, nan=np.inf) for name, other in samples.items() if name != variant]
         # draws are independent: the probability is a product, over the other variants, of the share of worse runs
-        found[variant] = sample, np.prod([[(other > sign * value).mean() for value in sample] for other in others], axis=0)
+        found[variant] = sample, np.array([np.prod([(other > sign * value).mean() for other in others]) for value in sample])
     return found

@@ -183,7 +183,7 @@ class _Test:
         """Whether the interval lies above a limit, and the half-width of an interval that would decide it. Also decided is an
         interval that ends at most `matters` above the limit."""
         missed = max(self.difference - limit, limit + matters - self.difference)
-        if self.lower > limit + matters * (min(self.runs) < MIN_RUNS):  # chance alone moves a single run by less than matters
+        if self.lower > limit + matters * (min(self.runs) < MIN_RUNS):  # a single run that is ahead by less points to nothing
             return "yes", missed
         if matters and self.lower >= limit - matters and self.upper <= limit + matters:
             return "no difference that matters", missed

@@ -37,7 +37,8 @@ Measured = dict[str, tuple[float, ...]]
 def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches) -> Measured:
     """Takes those of the measurements `names` that come before the first step, on the network's device.
 
-    The run goes on as if nothing had been measured. Raises UserError if a package that `measure_after` needs is missing."""
+    On a processor or a CUDA device, the run goes on as if nothing had been measured. Raises UserError if a package that
+    `measure_after` needs is missing."""
     if "eigenvalues" in names and not find_spec("scipy"):
         raise UserError("train.measure: eigenvalues need scipy; get it with: pip install 'fastresnet[book]'")
     measured: Measured = {}
