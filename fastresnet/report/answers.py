@@ -92,10 +92,16 @@ def tally(answers: Iterable[Answer]) -> str:
     claims = [each for each in answers if each.borne_out]
     counts = Counter(each.borne_out.removeprefix("so far ") for each in claims)
     few, small = sum(each.borne_out.startswith("so far") for each in claims), sum(each.on_fewer_images for each in claims)
-    said = [f"{counts['yes']} of {len(claims)} are borne out", f"{counts['partly']} in part", f"{counts['no']} are not"]
-    said += [f"{counts['cannot tell']} cannot be told"] * (counts["cannot tell"] > 0)
-    rest = [f"{number} rest on {what}" for number, what in ((few, "one or two runs"), (small, "fewer images")) if number]
-    return f"{', '.join(said[:-1])}, and {said[-1]}" + f" (of all {len(claims)}, {' and '.join(rest)})" * (len(rest) > 0)
+    yes, partly, no, unknown = (counts[word] for word in ("yes", "partly", "no", "cannot tell"))
+    said = f"{yes} of {len(claims)} {_are(yes)} borne out, {partly} in part, {no} {_are(no)} not" + f", {unknown} open" * (
+        unknown > 0
+    )
+    rest = [f"{number} on {what}" for number, what in ((few, "one or two runs"), (small, "fewer images")) if number]
+    return f"{said} (of all {len(claims)}, {' and '.join(rest)})" if rest else said
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def own(answered: Callable[..., Answer]) -> Callable[..., Answer]:
