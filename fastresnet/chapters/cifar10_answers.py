@@ -224,8 +224,11 @@ def _architecture_figure(c13: Results, timed: Results) -> Figure:
     seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
     label = "seconds per epoch of 50,000 images (logarithmic)"
     figures.accuracy_against_seconds(c13, ax, seconds=seconds, original=original.C13, label=label)
-    key = "Small: runs; large: their mean" + "; rings: the report" * (not c13.other_data)
-    return style.title(figure, f"C13: {c13.experiment.question}", key)
+    keys = ["Small: runs; large: their mean"] * (len(c13.seeds) > 1)
+    if not c13.other_data:
+        untimed = " and ".join(as_printed(accuracy) for accuracy, cost in original.C13.values() if cost is None)
+        keys.append(f"Rings: the report, which prints no time for {untimed}")
+    return style.title(figure, f"C13: {c13.experiment.question}", "; ".join(keys))
 
 
 def _architecture_table(c13: Results, timed: Results) -> pd.DataFrame:
