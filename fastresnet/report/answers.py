@@ -93,9 +93,8 @@ def tally(answers: Iterable[Answer]) -> str:
     counts = Counter(each.borne_out.removeprefix("so far ") for each in claims)
     few, small = sum(each.borne_out.startswith("so far") for each in claims), sum(each.on_fewer_images for each in claims)
     yes, partly, no, unknown = (counts[word] for word in ("yes", "partly", "no", "cannot tell"))
-    said = f"{yes} of {len(claims)} {_are(yes)} borne out, {partly} in part, {no} {_are(no)} not" + f", {unknown} open" * (
-        unknown > 0
-    )
+    said = f"{yes} of {len(claims)} {_are(yes)} borne out, {partly} in part, {no} {_are(no)} not"
+    said += f", {unknown} open" * (unknown > 0)
     rest = [f"{number} on {what}" for number, what in ((few, "one or two runs"), (small, "fewer images")) if number]
     return f"{said} (of all {len(claims)}, {' and '.join(rest)})" if rest else said
 

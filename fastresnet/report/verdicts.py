@@ -148,7 +148,8 @@ def _in_points(found: str, test: "_Test", limit: float) -> str:
     difference; its bracket stays open. The difference is judged by `limit`, a fraction."""
     sign = -100.0 if test.difference < 0 else 100.0
     low, high = sorted((sign * test.lower, sign * test.upper))
-    digits = _digits(2 if high - low < 1 and abs(100 * test.difference) < 1 else 1, 100 * abs(limit), abs(low), abs(high))
+    fine = high - low if high > low else abs(100 * test.difference)  # a single run has no interval
+    digits = _digits(2 if 0 < fine < 1 else 1, 100 * abs(limit), abs(low), abs(high))
     words = re.search(r"\{(\w+)\|(\w+)\}", found)
     this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
     if round(abs(100 * test.difference), digits) == 0:
