@@ -120,9 +120,11 @@ def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
 
 
 def test_run_that_two_experiments_share_is_planned_once():
-    found = planned("cifar10_accuracy", c2_epochs=3)
-    assert found["C2"].missing
-    assert found["C3"].runs - len(found["C3"].missing) == len(found["C2"].missing)
+    found = planned("cifar10_accuracy", c12_batch_size=1000)
+    best_rate = {run.seed for run in found["C12"].missing if run.variant == "maximum 0.075"}
+    assert best_rate  # also C12-size's runs at 32 x 32
+    assert found["C12-size"].runs - len(found["C12-size"].missing) == len(best_rate)
+    assert {run.variant for run in found["C12-size"].missing} == {"48 x 48"}
 
 
 def test_plan_of_a_page_trains_no_edition_that_it_does_not_show():
