@@ -164,7 +164,7 @@ def moved_once_an_epoch(c9_epochs: Results) -> Answer:
         difference=to_report(c9_epochs, slow, END),
         summary=sentence(f"Moved on once per epoch, the schedule leads to {mean(slow)}{theirs}.", slow),
         verdicts=(difference(question, "It ends {} {above|below} it", slow, END, within=0.02),) if theirs else (),
-        figure=partial(figures.train_and_test, c9_epochs, original=READ_ANEW),
+        figure=partial(figures.train_and_test, c9_epochs, original=READ_ANEW, train_mark="x"),
     )
 
 
@@ -226,7 +226,7 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
         difference=to_report(c9_batch, ends, END),
         summary=said if all(apart.values()) else "",
         verdicts=(ratio(question, "It lies {} as far from it", apart[nearest], apart[told], below=0.5),),
-        figure=partial(figures.train_and_test, c9_batch, original=READ_ANEW),
+        figure=partial(figures.train_and_test, c9_batch, original=READ_ANEW, train_mark="x"),
         tables=(generalisation(c9_batch),),
     )
 

@@ -68,13 +68,14 @@ def parts(results: Results) -> Figure:
     return style.title(figure, _title(results))
 
 
-def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = ()) -> Figure:
-    """Test and training accuracy by epoch, and the original's if it prints them."""
+def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = (), train_mark: str = "o") -> Figure:
+    """Test and training accuracy by epoch, and the original's if it prints them, training as rings ("o") or crosses ("x")."""
     original = () if results.other_data else original
     figure, ax = style.panels(3.6)
-    name_lines(ax, {**train_and_test_accuracy(results, ax), **original_epochs(original, ax)})
+    name_lines(ax, {**train_and_test_accuracy(results, ax), **original_epochs(original, ax, train_mark=train_mark)})
     key = "Full lines: test; dashed: training"
-    return style.title(figure, _title(results), key + "; black: the report, with rings for training" * bool(original))
+    marks = {"o": "rings", "x": "crosses"}[train_mark]
+    return style.title(figure, _title(results), key + f"; black: the report, with {marks} for training" * bool(original))
 
 
 def bands(results: Results) -> str:
@@ -153,13 +154,13 @@ def train_and_test_accuracy(results: Results, ax: Axes) -> Ends:
     return ends
 
 
-def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes, *, mark: str = ".") -> Ends:
-    """The original's accuracies against epochs, in black: dots, or another mark, for the test set, and rings for training where
-    it prints them."""
+def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes, *, mark: str = ".", train_mark: str = "o") -> Ends:
+    """The original's accuracies against epochs, in black, for the test set and for training where it is known: dots and rings,
+    or other marks."""
     epochs = [row.epoch for row in rows]
     ax.plot(epochs, [100 * row.test_accuracy for row in rows], f"k{mark}", markersize=6)
     train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
-    ax.plot(epochs, train, "ko", markersize=3.5, fillstyle="none")
+    ax.plot(epochs, train, f"k{train_mark}", markersize=3.5, fillstyle="none")
     return {"the report": (100 * rows[-1].test_accuracy, "black")} if rows else {}
 
 
