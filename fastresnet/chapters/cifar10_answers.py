@@ -151,9 +151,7 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
     by_accuracy = dict(sorted(ends.items(), key=lambda end: -pd.Series(end[1], dtype=float).mean()))
     after_steps = [values(in_equal_steps, variant, ACCURACY) for variant in (large, *smaller[-1:])]
     at_scale = dict(zip(c11.records, timed.records, strict=False))  # batches of the same place have the report's sizes there
-    question = (
-        f"After equally many steps, which see more images, is “{large}” more accurate than “{smaller[-1] if smaller else ''}”?"
-    )
+    question = f"After equally many steps, on more images, is “{large}” more accurate than “{smaller[-1] if smaller else ''}”?"
     verdicts = (
         more_accurate(c11, best, large),
         our_own(
@@ -227,7 +225,7 @@ def _architecture_figure(c13: Results, timed: Results) -> Figure:
     keys = ["Small: runs; large: their mean"] * (len(c13.seeds) > 1)
     if not c13.other_data:
         untimed = " and ".join(as_printed(accuracy) for accuracy, cost in original.C13.values() if cost is None)
-        keys.append(f"Rings: the report, which prints no time for {untimed}")
+        keys.append(f"Hollow marks: the report, which prints no time for {untimed}")
     return style.title(figure, f"C13: {c13.experiment.question}", "; ".join(keys))
 
 

@@ -122,7 +122,7 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
         f"“{c6_large}” ends at {mean(large)} and “{c6_small}” at {mean(small)}. As a mean over all epochs, training accuracy "
         f"ends {above[0]} points above test accuracy with “{c5_large}” and {above[1]} with “{c5_small}”{theirs}."
     )
-    question = "Is {} with the small batch at most half as far from the report's as with the large one?"
+    question = "Does the small batch at least halve how far {} lies from the report's?"
     verdicts = [
         ratio(question.format(what), "It lies {} as far from it", _away(ours, printed), _away(others, printed), below=0.5)
         for what, ours, others, printed in (("C6's accuracy", small, large, DECAYED), ("C5's gap", near, wide, GAP))

@@ -140,7 +140,7 @@ def final_models(final: Results, timed: Results) -> Answer:
         there = " and ".join(f"{cost:.0f}" for _, cost in original.FINAL.values())
         epochs = max(record.config.train.epochs for record in final.all_records)
         here = " and ".join(f"{fmean(each):,.0f}" for each in took)
-        said += f" {epochs:g} epochs take {here} s here; the report's 20 took {there} s."
+        said += f" {epochs:g} epochs take {here} s here; the report's took about {there} s."
     return Answer(
         (final, timed),
         original="; ".join(f"{name}: {as_printed(accuracy)}" for name, (accuracy, _) in original.FINAL.items()),

@@ -14,7 +14,7 @@ from fastresnet.chapters.frontier_page import Final, Published, target
 from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord
 from fastresnet.report.figures import styles
-from fastresnet.report.style import COLOURS, INK, RULE, text_colour
+from fastresnet.report.style import BLACK, COLOURS, INK, RULE, text_colour
 from fastresnet.study import Results
 
 _LINE = 11.5
@@ -34,8 +34,9 @@ def frontier(
     its field `published_cost`. Where ours cost less than others at the same error, our name stands to the left and theirs to
     the right; else the other way round. Theirs hang on lines above their dots."""
     dots = [(value, point) for point in published if (value := getattr(point, published_cost)) is not None]
+    coloured = (mark for mark in styles() if mark["color"] != BLACK)  # the published dots are nearly black
     ours = {}
-    for (name, found), mark in zip(results.items(), styles(), strict=False):
+    for (name, found), mark in zip(results.items(), coloured, strict=False):
         records = [record for record in found.all_records if record.test_accuracy is not None]
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
         ax.plot(costs, errors, mark["marker"], color=mark["color"], alpha=0.7, markersize=6, label=name)

@@ -4,14 +4,14 @@ from functools import partial
 
 from fastresnet.chapters import myrtle_first_posts as first
 from fastresnet.chapters import myrtle_last_posts as last
-from fastresnet.report.answers import Questions
+from fastresnet.report.answers import Questions, own
 
 QUESTIONS: Questions = {
     "M1a": (first.norms_repeated, ("M1a", "M1a-time")),
     "M1b": (first.loaders, ("M1b",)),
     "M2a": (first.larger_batch, ("M2a",)),
     "M2b": (first.forgetting, ("M2b",)),
-    "M2b-half": (first.worth_of_images, ("M2b-half",)),
+    "M2b-half": (own(first.worth_of_images), ("M2b-half",)),
     "M2c": (first.best_rate, ("M2c",)),
     "M3a": (first.half_precision, ("M3a",)),
     "M3b": (first.cutout, ("M3b",)),
@@ -34,7 +34,7 @@ QUESTIONS: Questions = {
     "M8e": (partial(last.trick, published="52 s became 46 s"), ("M8e",)),
     "M8f": (partial(last.trick, published="46 s became 43 s"), ("M8f",)),
     "M8g": (partial(last.trick, published="43 s became 36 s"), ("M8g",)),
-    "M8h": (partial(last.trick, published="36 s became 33.5 s"), ("M8h",)),
+    "M8h": (partial(last.trick, published="36 s became 33.5 s", paired=True), ("M8h",)),
     "M8i": (last.flip_averaging, ("M8i",)),
     "M0": (last.ladder, ("M0",)),
 }

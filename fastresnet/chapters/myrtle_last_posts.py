@@ -7,6 +7,7 @@ import pandas as pd
 
 from fastresnet import report
 from fastresnet.chapters import myrtle_figures, myrtle_page
+from fastresnet.chapters.myrtle_page import spreads_at_equal_product
 from fastresnet.chapters.myrtle_shapes import (
     ACCURACY,
     EPOCH,
@@ -25,6 +26,9 @@ from fastresnet.report.claims import more_accurate
 from fastresnet.report.verdicts import difference, exact, ratio
 from fastresnet.study import Results
 
+_FLAT = 0.05
+"""Accuracies as near to each other as this count as equal in M5a, whose posts say no more than that the loss is flat."""
+
 
 def products(m5a: Results, with_momentum: Results) -> Answer:
     """M5a: accuracy depends on the product of rate and weight decay, and on rate over one minus momentum."""
@@ -33,7 +37,7 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
         "weight decay": myrtle_page.explained(decays, "weight_decay"),
         "1 / (1 - momentum)": myrtle_page.explained(momenta, "gain"),
     }
-    verdicts = tuple(
+    explaining = [
         difference(
             f"Does rate times {other} explain more of the accuracy's variance than their ratio?",
             "It explains {} {more|less}",
@@ -42,7 +46,18 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
             paired=True,
         )
         for other, shares in pairs.items()
-    )
+    ]
+    apart = (spreads_at_equal_product(decays, "weight_decay"), spreads_at_equal_product(momenta, "gain"))
+    flat = [
+        ratio(
+            f"Where rate times {other} is the same, do accuracies lie within {100 * _FLAT:g} points of each other?",
+            "Those furthest apart differ by {} as much",
+            spreads,
+            _FLAT,
+            below=1,
+        )
+        for other, spreads in zip(pairs, apart, strict=True)
+    ]
     known = {name: shares.dropna() for name, shares in pairs.items()}
     means = {
         name: [in_percent(shares[part].mean(), 0) for part in ("product", "ratio")]
@@ -57,7 +72,7 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
         or "—",
         difference="—",
         summary=f"Of the accuracy's variance between cells, {'; '.join(shown)}." if shown else "",
-        verdicts=verdicts,
+        verdicts=(*explaining, *flat),
         figure=partial(myrtle_figures.surfaces, m5a, decays, momenta),
         tables=(myrtle_page.surface_table(decays, "weight_decay"), myrtle_page.surface_table(momenta, "momentum")),
     )
@@ -219,11 +234,13 @@ def pool_first(m8b: Results, timed: Results) -> Answer:
     return by_accuracy(m8b, after, before, "70 s became 64 s", verdicts, tables=tables)
 
 
-def trick(results: Results, *, published: str) -> Answer:
-    """M8c to M8h: with the trick, the network is more accurate after the same epochs."""
+def trick(results: Results, *, published: str, paired: bool = False) -> Answer:
+    """M8c to M8h: with the trick, the network is more accurate after the same epochs. `paired`: equal seeds train equal
+    networks."""
     before, after = results.records
     figure, tables = partial(figures.dots, results), (report.generalisation(results),)
-    return by_accuracy(results, after, before, published, (more_accurate(results, after, before),), figure=figure, tables=tables)
+    verdicts = (more_accurate(results, after, before, paired=paired),)
+    return by_accuracy(results, after, before, published, verdicts, figure=figure, tables=tables, paired=paired)
 
 
 def flip_averaging(m8i: Results) -> Answer:

@@ -209,7 +209,7 @@ def _rates_and_momenta(parameters: Parameters) -> dict[str, RunConfig]:
 
 def _tuned(parameters: Parameters) -> dict[str, RunConfig]:
     plain = base(parameters, {"residuals": ()})
-    rates = (parameters.max_lr / 2, parameters.max_lr, parameters.max_lr * 2)
+    rates = [factor * parameters.max_lr for factor in (0.5, 1, 2, 4, 8)]
     tuned = {f"backbone, rate {lr:g}": scheduled(plain, OneCycle(max_lr=lr)) for lr in rates}
     return {**tuned, f"with branches, rate {parameters.max_lr:g}": base(parameters)}
 

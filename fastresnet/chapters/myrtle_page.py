@@ -60,6 +60,18 @@ def explained(runs: pd.DataFrame, other: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["product", "ratio"])
 
 
+def spreads_at_equal_product(runs: pd.DataFrame, other: str) -> list[float]:
+    """Per seed, the largest difference of two accuracies whose learning rate times another setting is the same.
+
+    Takes rows of `settings`. Runs that diverged are left out, and so is a seed without two cells of one product.
+    """
+    cells = runs.dropna(subset="accuracy")
+    product = (cells["lr"] * cells[other]).map("{:.6g}".format)
+    accuracies = cells.groupby(["seed", product])["accuracy"]
+    apart = (accuracies.max() - accuracies.min()).groupby("seed").max()
+    return [spread for spread in apart.tolist() if spread > 0]
+
+
 def _r_squared(positions: pd.Series, ends: np.ndarray) -> float:
     total = float(((ends - ends.mean()) ** 2).sum())
     if total == 0 or positions.round(6).nunique() < 4:  # a parabola goes through any three points

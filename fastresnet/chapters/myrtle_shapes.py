@@ -64,6 +64,7 @@ def by_accuracy(
     *,
     figure: partial[Figure] | None = None,
     tables: tuple[Table, ...] = (),
+    paired: bool = False,
 ) -> Answer:
     """Two variants by their accuracy, and by their seconds where the figure shows these."""
     return duel(
@@ -74,6 +75,7 @@ def by_accuracy(
         verdicts,
         figure=figure or partial(figures.accuracy_and_seconds, results),
         tables=tables or (with_fastest_epoch(report.summary(results), results),),
+        paired=paired,
     )
 
 

@@ -232,11 +232,12 @@ def duel(
     *,
     figure: Callable[[], Figure],
     tables: Sequence[Table],
+    paired: bool = False,
 ) -> Answer:
     """The answer that compares two variants by their accuracy on the test set."""
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
-    turned = more_accurate(results, other, one)
-    said = _answering(more_accurate(results, one, other), turned, f"“{one}”", "more accurate", "less accurate")
+    asked, turned = (more_accurate(results, *pair, paired=paired) for pair in ((one, other), (other, one)))
+    said = _answering(asked, turned, f"“{one}”", "more accurate", "less accurate")
     said = sentence(f"{said}: {mean(ours)}, against {mean(theirs)} with “{other}”.", ours, theirs)
     here = beside(percent, {one: ours, other: theirs})
     return Answer((results,), original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)

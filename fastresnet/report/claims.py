@@ -6,15 +6,15 @@ from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
 
 
-def more_accurate(results: Results, one: str, other: str, *, margin: float = 0.0) -> Verdict:
+def more_accurate(results: Results, one: str, other: str, *, margin: float = 0.0, paired: bool = False) -> Verdict:
     """Tests whether variant `one` ends more accurate on the test set than `other`, by more than `margin`, a fraction.
 
-    A negative margin asks whether it is at most that much less accurate."""
+    A negative margin asks whether it is at most that much less accurate. `paired` compares runs of equal seeds."""
     points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
     how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin else "more"
     ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
     found = f"“{one}” is {{}} {{more|less}} accurate"
-    return difference(f"Is “{one}” {how} accurate than “{other}”?", found, ours, theirs, above=margin)
+    return difference(f"Is “{one}” {how} accurate than “{other}”?", found, ours, theirs, above=margin, paired=paired)
 
 
 def equally_accurate(results: Results, one: str, other: str, *, margin: float) -> Verdict:

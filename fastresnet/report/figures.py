@@ -161,7 +161,7 @@ def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes, *, mark: str = ".",
     ax.plot(epochs, [100 * row.test_accuracy for row in rows], f"k{mark}", markersize=6)
     train = [float("nan") if row.train_accuracy is None else 100 * row.train_accuracy for row in rows]
     ax.plot(epochs, train, f"k{train_mark}", markersize=3.5, fillstyle="none")
-    return {"the report": (100 * rows[-1].test_accuracy, "black")} if rows else {}
+    return {"the report": (round(100 * rows[-1].test_accuracy, 2), "black")} if rows else {}
 
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Ends:

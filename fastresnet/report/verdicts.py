@@ -49,12 +49,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class VerdictList:
-    """Several verdicts, shown as a list without those whose variants were not run."""
+    """Several verdicts, shown as a list without those whose variants were not run. Where some are on what the original claims,
+    those that are not say so."""
 
     verdicts: tuple[Verdict, ...]
 
     def _repr_markdown_(self) -> str:
-        return "\n".join(f"- {verdict._repr_markdown_()}" for verdict in self.verdicts if verdict.outcome != "not asked")
+        asked = [verdict for verdict in self.verdicts if verdict.outcome != "not asked"]
+        mixed = len({verdict.claimed for verdict in asked}) > 1
+        ours = "*A question of our own:* "
+        return "\n".join(f"- {ours * (mixed and not verdict.claimed)}{verdict._repr_markdown_()}" for verdict in asked)
 
 
 def our_own(verdict: Verdict) -> Verdict:
@@ -225,7 +229,7 @@ class _Test:
             return Verdict(question, outcome, said, f"{self.name}, {statistics.partition(';')[0]}; the same in every run.")
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
         effect = f", effect size {self.difference / self.spread:.1f}" if len(self.runs) > 1 else ""
-        return Verdict(question, outcome, said, f"{self.name}, {statistics}, {p}{effect}.")
+        return Verdict(question, outcome, said, f"{self.name}, {statistics}, {p} for no difference{effect}.")
 
     def _would_take(self, missed: float) -> str:
         """How many runs would decide a question, if mean and spread stay what they are."""
