@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from fastresnet.config.models import DavidNetConfig
 from fastresnet.models.layers import ACTIVATIONS, conv, make_norm
+from fastresnet.models.protocols import set_prepared
 from fastresnet.models.whitening import whitening_filters
 
 _PATCH = 3
@@ -26,6 +27,7 @@ class DavidNet(nn.Module):
         super().__init__()
         self.config = config
         self.prepared = False
+        self.register_load_state_dict_post_hook(set_prepared)
         first, *widths = config.widths
         whitened = config.in_channels * _PATCH**2
         self.whitening = conv(config.in_channels, whitened, _PATCH) if config.whitened else nn.Identity()
@@ -77,7 +79,8 @@ class Layer(nn.Module):
         norm_and_activation = (make_norm(width, config.norm), _activation(config))
         steps: list[nn.Module] = []
         if config.repeated_norm:
-            steps += [make_norm(in_channels, config.norm), _activation(config)]
+            in_place = config.norm.kind != "none"  # else it would change the input, which another activation needs
+            steps += [make_norm(in_channels, config.norm), _activation(config, in_place=in_place)]
         steps += [first, pool, *norm_and_activation] if config.pool_first else [first, *norm_and_activation, pool]
         steps += [_unit(width, width, 3, config) for _ in range(config.convolutions - 1)]
         self.main = nn.Sequential(*steps)
@@ -97,6 +100,9 @@ def _unit(in_channels: int, out_channels: int, kernel: int, config: DavidNetConf
     )
 
 
-def _activation(config: DavidNetConfig) -> nn.Module:
+def _activation(config: DavidNetConfig, *, in_place: bool = True) -> nn.Module:
     make: Callable[[], nn.Module] = ACTIVATIONS[config.activation]
-    return nn.CELU(config.celu_alpha) if config.activation == "celu" else make()
+    activation = nn.CELU(config.celu_alpha) if config.activation == "celu" else make()
+    if isinstance(activation, nn.ReLU | nn.LeakyReLU):
+        activation.inplace = in_place
+    return activation

@@ -1,9 +1,14 @@
 """Optional interfaces of a network beyond `nn.Module`. Networks without them can be trained, too, without these features."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor, nn
+
+
+def set_prepared(model: nn.Module, _: object) -> None:
+    """Sets `prepared` after `load_state_dict`, whose hook it is: other first filters would not fit the weights loaded."""
+    cast(Prepared, model).prepared = True
 
 
 @runtime_checkable

@@ -134,7 +134,7 @@ def _resnet(depth: int, num_classes: int, seed: int | None, options: dict[str, A
     config = parse({"depth": depth, "num_classes": num_classes, **options}, ResNetConfig, f"resnet{depth}")
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            torch.manual_seed(generator_seed(check_seed(seed)))
+            torch.default_generator.manual_seed(generator_seed(check_seed(seed)))
         return ResNet(config)
 
 

@@ -21,7 +21,6 @@ from fastresnet.config.parsing import parse
 from fastresnet.data.pictures import MODES, Mode, as_pixels, read_picture
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
-from fastresnet.models.protocols import Prepared
 from fastresnet.records.torch_files import read_state, write_state
 
 _FORMAT = 1
@@ -162,7 +161,7 @@ def load_model(path: str | Path) -> SavedModel:
         raise UserError(f"{path}: its configuration cannot be read: {error}") from error
     model = build_model(config.model, seed=0)
     try:
-        _load(model, state["weights"])
+        model.load_state_dict(state["weights"])
     except (AttributeError, RuntimeError, TypeError) as error:
         raise UserError(f"{path}: its weights do not fit its configuration: {first_line(error)}") from error
     try:
@@ -196,10 +195,4 @@ def transfer(model: nn.Module, start: nn.Module) -> None:
     others = [name for name in own | weights if name not in fitting and not name.startswith(("head.", "fc."))]
     if others:
         raise UserError(f"the network to start from has another shape: {', '.join(others[:3])} differ")
-    _load(model, own | fitting)
-
-
-def _load(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    model.load_state_dict(weights)
-    if isinstance(model, Prepared):
-        model.prepared = True
+    model.load_state_dict(own | fitting)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from fastresnet.config.models import SpeedNetConfig
 from fastresnet.models.layers import ACTIVATIONS, HalvingMaxPool, conv
+from fastresnet.models.protocols import set_prepared
 from fastresnet.models.whitening import whitening_filters
 
 
@@ -28,6 +29,7 @@ class SpeedNet(nn.Module):
         super().__init__()
         self.config = config
         self.prepared = False
+        self.register_load_state_dict_post_hook(set_prepared)
         self.stem = Stem(config)
         in_channels = config.num_patch_filters
         groups = []

@@ -23,7 +23,7 @@ class Score(NamedTuple):
     """Accuracies on the images at even and at odd places of each batch: choose by one half, report the other."""
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode, whose tensors a network that keeps some could not train with
 def evaluate(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]] | Batches,

@@ -20,6 +20,7 @@ from fastresnet.data.loaders import as_batches
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.protocols import Prepared
 from fastresnet.training.loop import FitResult, train_epochs
+from fastresnet.training.measuring import EPOCH_MEASURES
 from fastresnet.training.progress import Watcher
 
 
@@ -38,8 +39,13 @@ def fit(
 
     `train` and `test` come from `loaders`, or are other iterables of (images, labels) with a length, such as a DataLoader.
     `settings` are the fields of `TrainConfig`. `seed` seeds torch's generator, which dropout draws from. `device` is cuda, mps
-    or cpu; None takes the device of the batches, else the fastest there is. `checkpoint` names a file that makes the run
-    resumable. `watch` follows the run and may end it. A whitened network gets its first filters from the first images of `train`.
+    or cpu; None takes the device of the batches, else the fastest there is. `watch` follows the run and may end it. A whitened
+    network gets its first filters from the first images of `train`.
+
+    `checkpoint` names a file that makes the run resumable, by a network of the same layers, whatever its weights. The file stays
+    after the run; remove it before the next. A DataLoader that shuffles by a generator of its own goes on with other batches
+    than in an uninterrupted run.
+
     Raises UserError, before any training, for settings that are not allowed, and for first batches that are not images float32
     and labels int64 [N], or that the network cannot take.
 
@@ -50,6 +56,10 @@ def fit(
     ('finished', 2)
     """
     config, seed = parse(settings, TrainConfig, "fit"), check_seed(seed)
+    if unknown := set(config.measure) - set(EPOCH_MEASURES):
+        raise UserError(
+            f"measure: {', '.join(sorted(unknown))} is measured by `train` alone; allowed: {', '.join(EPOCH_MEASURES)}"
+        )
     if not isinstance(model, nn.Module):
         raise UserError(f"model: must be a torch.nn.Module, got {model!r}")
     chosen = train.device if device is None and isinstance(train, ImageBatches) else choose_device(device)
@@ -60,13 +70,16 @@ def fit(
     model.to(chosen)
     for name, each in (("train", batches), ("test", test_batches)):
         if each is not None:
-            _check_first(name, each, model, chosen)
+            side = min(_check_first(name, each, model, chosen), default=0)
+            if name == "test" and 0 < config.test_shift >= side:
+                raise UserError(f"test_shift: must be below the images' side, {side}, got {config.test_shift}")
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
     with reliable_threads(model, chosen):
         if isinstance(model, Prepared) and not model.prepared:
             with timer.phase("train"):
                 model.prepare(batches.first_images)
+            torch.manual_seed(generator_seed(seed))  # a network that was prepared before goes on from the same random numbers
         identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}"
         place = Path(checkpoint) if checkpoint else None
         watchers = [watch] if watch else []
@@ -76,8 +89,8 @@ def fit(
 
 
 def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
-    """A digest of what a checkpoint's state depends on: settings, shapes of the weights, number and first of the batches. Of
-    somebody's own batches it takes the labels and the images' shape, since their augmentation may not repeat."""
+    """A digest of what a checkpoint's state depends on: settings, layers and shapes of the weights, number and first of the
+    batches. Of somebody's own batches it takes the labels and the images' shape, since their augmentation may not repeat."""
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         images = batches.first_images(2)
         first = [images, batches.images.labels]
@@ -85,14 +98,15 @@ def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
         images, labels = next(iter(batches.epoch(0)))
         first = [labels]
     shapes = [tuple(each.shape) for each in (images, *model.parameters())]
-    digest = hashlib.sha256(repr((config.model_dump_json(), len(batches), shapes)).encode())
+    digest = hashlib.sha256(repr((config.model_dump_json(), len(batches), shapes, model)).encode())
     for each in first:
         digest.update(each.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
-def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device) -> None:
-    """Raises UserError unless the first batch is what a step takes, and the network has logits for its labels."""
+def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device) -> tuple[int, ...]:
+    """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and the
+    network has logits for its labels."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model: {type(model).__name__} has no parameter to train")
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
@@ -119,6 +133,7 @@ def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.de
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= logits.shape[1]:
         raise UserError(f"{name}: labels from {low} to {high}, but {type(model).__name__} tells {logits.shape[1]} classes apart")
+    return tuple(images.shape[2:])
 
 
 def _pair(name: str, batch: Any) -> tuple[Tensor, Tensor]:

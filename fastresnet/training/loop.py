@@ -77,16 +77,19 @@ def train_epochs(
     uninterrupted one bit for bit. The processes of the batches' group train one network together.
     """
     loop = _Loop(config, model, train_batches, timer, watchers)
-    if checkpoint:
-        loop.restore(checkpoint, identity)
-    while not loop.finished:
-        loop.run_epoch(test_batches)
-        if checkpoint and not loop.finished:
-            loop.save(checkpoint, identity)
+    try:
+        if checkpoint:
+            loop.restore(checkpoint, identity)
+        while not loop.finished:
+            loop.run_epoch(test_batches)
+            if checkpoint and not loop.finished:
+                loop.save(checkpoint, identity)
+    finally:
+        evaluated = loop.steps.finish()
     outcome = Outcome(status="finished")
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
-    return FitResult(tuple(loop.epochs), outcome, Seconds(**timer.seconds), loop.steps.finish(), loop.score, loop.steps)
+    return FitResult(tuple(loop.epochs), outcome, Seconds(**timer.seconds), evaluated, loop.score, loop.steps)
 
 
 class _Loop:

@@ -8,7 +8,8 @@
 - `test-halves`: accuracies after the last step on two halves of the test images, of every other image each;
 - `batch-statistics`: test accuracy with the statistics of each test batch in batch norm, in the epoch's record.
 
-Measuring leaves the network as it was, except for its mode (training or evaluation).
+Measuring leaves the network as it was, except for its mode (training or evaluation). A measurement with a value that
+is not finite is left out of the record.
 """
 
 import copy
@@ -30,6 +31,9 @@ PROBED_IMAGES = 128
 NUM_EIGENVALUES = 10
 NUM_SHARES = 10
 """Number of parts that `recall` divides the last epoch into."""
+
+EPOCH_MEASURES: tuple[Measure, ...] = ("weight-norm", "batch-statistics")
+"""Those that stand in the epoch's record, and that `fit` takes, too."""
 
 Measured = dict[str, tuple[float, ...]]
 

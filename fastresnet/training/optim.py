@@ -107,6 +107,10 @@ class Muon(torch.optim.Optimizer):
                 self._step(parameter, state["average"], group["lr"], group["momentum"], orthogonal)
 
 
+_SMALLEST_NORM = 1e-7
+"""Below this norm, weights are not scaled up: those that begin at zero have no direction to keep."""
+
+
 def _muon_step(
     parameter: Tensor, average: Tensor, lr: Tensor | float, momentum: float, orthogonal: Callable[[Tensor], Tensor]
 ) -> None:
@@ -115,7 +119,7 @@ def _muon_step(
     average.mul_(momentum).add_(parameter.grad)
     ahead = parameter.grad.add(average, alpha=momentum)
     update = _as_bank(orthogonal(_as_matrix(ahead)), ahead.shape)
-    parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+    parameter.mul_(len(parameter) ** 0.5 / parameter.norm().clamp_min(_SMALLEST_NORM))
     if isinstance(lr, Tensor):
         parameter.sub_(update * lr)
     else:
@@ -150,7 +154,8 @@ class Lars(torch.optim.Optimizer):
                 if parameter.grad is None:
                     continue
                 norm = parameter.norm()
-                rate = group["trust"] * norm / (parameter.grad.norm() + decay * norm + 1e-12)
+                trusted = group["trust"] * norm / (parameter.grad.norm() + decay * norm + 1e-12)
+                rate = torch.where(norm > 0, trusted, 1.0)  # else weights that begin at zero would stay there
                 step = (parameter.grad + decay * parameter) * rate
                 state = self.state[parameter]
                 state["average"] = step if "average" not in state else state["average"].mul_(group["momentum"]).add_(step)
@@ -205,7 +210,8 @@ class Lookahead:
 
     def __init__(self, model: nn.Module, every: int) -> None:
         self.every = every
-        self._fast = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+        tensors = [each for each in model.state_dict().values() if isinstance(each, Tensor) and each.is_floating_point()]
+        self._fast = list({each.data_ptr(): each for each in tensors}.values())  # weights that layers share, once
         self.slow = [tensor.clone() for tensor in self._fast]
 
     @torch.no_grad()

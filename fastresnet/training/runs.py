@@ -4,6 +4,7 @@ result = fastresnet.train(config, seed=0)
 result.record.test_accuracy
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -113,6 +114,7 @@ def train(
         )
         if fitted.outcome.status == "finished":
             measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
+        measured = {name: found for name, found in measured.items() if all(map(math.isfinite, found))}
         record = run.record(fitted, measured, _data_record(dataset, batches, test_batches), start)
     shape = _image_shape(config, dataset.train)
     saved = SavedModel(config, fitted.model, dataset.train.class_names, shape, dataset.mean, dataset.std)
@@ -163,7 +165,11 @@ class _Run:
                     progress=progress,
                 )
             _check_fit(self.config, dataset)
-            return dataset, *make_batches(self.config.data, dataset, self.device, self.seed, self.group)
+            batches, test_batches = make_batches(self.config.data, dataset, self.device, self.seed, self.group)
+            batch, count = self.config.data.test_batch_size, test_batches.num_images
+            if "batch-statistics" in self.config.train.measure and count % batch == 1 % batch:
+                raise UserError(f"test_batch_size: {batch} leaves one of {count} images alone, which has no batch statistics")
+            return dataset, batches, test_batches
 
     def build(self, start: SavedModel | None) -> nn.Module:
         """Builds the network on its device, from the weights of `start` if given."""

@@ -120,7 +120,7 @@ class Steps:
             with gradient_sync(self._forward, more=len(pieces) + 1 < num_pieces):
                 pieces.append(self._backward(*piece, share=len(piece[1]) / len(labels)))
         with self.parts.phase("optimiser"):
-            for optimizer in self.optimizers:
+            for optimizer in filter(_has_gradients, self.optimizers):  # the scaler refuses one whose layers are all frozen
                 self._scaler.step(optimizer)
             self._scaler.update()
         return torch.stack([loss for loss, _ in pieces]).sum(), torch.cat([logits for _, logits in pieces])
@@ -138,8 +138,11 @@ class Steps:
         return loss.detach(), logits.detach()
 
     def finish(self) -> nn.Module:
-        """Frees the gradients and restores torch's layers in place of fused ones; returns the network to evaluate."""
+        """Frees the gradients, thaws what was frozen, and restores torch's layers in place of fused ones; returns the network to
+        evaluate."""
         self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of CUDA graphs and would keep it allocated
+        for parameter, trained in zip(self.model.parameters(), self._trained, strict=True):
+            parameter.requires_grad_(trained)
         if self._fused:
             for network in (self.model, self.evaluated_model):
                 self._fused.unfuse(network)
@@ -155,9 +158,10 @@ class Steps:
 
     def training_flops(self) -> float:
         """Floating-point operations of all steps so far, in all processes."""
-        shadow, total = copy.deepcopy(self.model).to("meta"), 0.0
+        shadow, total = copy.deepcopy(self.model), 0.0
         for parameter, trained in zip(shadow.parameters(), self._trained, strict=True):
             parameter.requires_grad_(trained)
+        shadow.to("meta")  # no sooner, since weights that layers share become several
         for (shape, frozen), num_images in sorted(self._images_trained.items(), key=lambda item: item[0][1]):
             _freeze(shadow, frozen)
             total += num_images * training_flops_per_image(shadow, shape)
@@ -187,6 +191,10 @@ class Steps:
             self._average.load_state_dict(state["average"])
         self.taken = operator.index(state["step"])  # raises TypeError unless it is a whole number
         self._images_trained = Counter({(tuple(shape), frozen): count for shape, frozen, count in state["images_trained"]})
+
+
+def _has_gradients(optimizer: torch.optim.Optimizer) -> bool:
+    return any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
 
 
 def _fused_layers() -> ModuleType | None:

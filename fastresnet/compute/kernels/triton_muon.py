@@ -82,6 +82,6 @@ def _move(  # type: ignore[no-untyped-def]
     here = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = here < size
     rate = tl.load(lr) if LR_IN_MEMORY else lr
-    scale = norm / _norm(partial, 1, programs, PROGRAMS)
+    scale = norm / tl.maximum(_norm(partial, 1, programs, PROGRAMS), 1e-7)
     weight = tl.load(parameter + here, mask) * scale
     tl.store(parameter + here, weight - rate * tl.load(update + here, mask).to(tl.float32), mask)
