@@ -132,7 +132,7 @@ def test_subsets_are_stratified_and_nested():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "given", "train_images": 5000}, "asked for 5000 images; allowed: at most 4000"),
+        ({"name": "given", "train_images": 5000}, "asked for 5000 images; allowed: 1 to 4000"),
         ({"name": "given", "train_images": None, "validation_images": 4000}, "validation_images: asked for 4000 of 4000"),
         ({"batch_size": 1}, "batches of at least 2"),
         ({"crop_padding": 32}, "crop_padding must be below"),

@@ -1,11 +1,14 @@
-"""What `fit` leaves behind, and what it finds of earlier calls: frozen parts, checkpoints, weights that were loaded."""
+"""What `fit` and `train` leave behind, and what they find of earlier calls: frozen parts, checkpoints, weights, data sets."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import fastresnet as fr
 from fastresnet.config.models import NormConfig
+from fastresnet.data.pictures import read_picture
 
 
 class Net(nn.Module):
@@ -56,9 +59,24 @@ def test_interrupted_run_resumes_with_the_same_network_object(batches, tmp_path)
 
 
 def test_checkpoint_of_other_layers_is_refused(batches, tmp_path):
-    fr.fit(Net(nn.ReLU()), batches, epochs=3, checkpoint=tmp_path / "state.pt")
+    with pytest.raises(KeyboardInterrupt):
+        fr.fit(Net(nn.ReLU()), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
     with pytest.raises(fr.UserError, match="a checkpoint of run Net-seed0-"):
         fr.fit(Net(nn.Tanh()), batches, epochs=3, checkpoint=tmp_path / "state.pt")
+
+
+def test_next_network_does_not_take_up_the_checkpoint_of_a_finished_run(batches, tmp_path):
+    losses = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        losses.append(fr.fit(Net(), batches, epochs=2, checkpoint=tmp_path / "state.pt").epochs[0].train_loss)
+    assert losses[0] != losses[1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoint_that_cannot_be_written_is_refused_before_training(batches, tmp_path):
+    with pytest.raises(fr.UserError, match="file"):
+        fr.fit(Net(), batches, epochs=1, checkpoint=tmp_path, watch=Interrupt(1))
 
 
 @pytest.mark.parametrize("settings", [{"muon": {}}, {"lars": {}}], ids=["muon", "lars"])
@@ -133,3 +151,63 @@ def test_test_image_alone_in_its_batch_is_refused_where_batches_are_the_statisti
     config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"measure": ["batch-statistics"]})
     with pytest.raises(fr.UserError, match="test_batch_size: 20 leaves one of 21 images alone"):
         fr.train(config)
+
+
+def small_set(count, names=("cat", "dog", "eel")):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 1, 16, 16), generator=generator, dtype=torch.uint8)
+    return fr.ImageSet(images, torch.arange(count) % 3, class_names=names)
+
+
+def test_run_does_not_go_on_with_other_test_images(tmp_path):
+    model = {"depth": 10, "channels": (4, 4, 4, 4), "in_channels": 1, "num_classes": 3}
+    config = fr.RunConfig(data={"name": "given", "batch_size": 10}, model=model, train={"epochs": 3})
+    train, checkpoint = small_set(30), tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fr.train(config, dataset=fr.from_tensors("x", train, small_set(12)), checkpoint=checkpoint, watch=Interrupt(5))
+    with pytest.raises(fr.UserError, match="a checkpoint of run "):
+        fr.train(config, dataset=fr.from_tensors("x", train, small_set(9)), checkpoint=checkpoint)
+
+
+def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):
+    model = {"depth": 10, "channels": (4, 4, 4, 4), "in_channels": 1, "num_classes": 3}
+    config = fr.RunConfig(data={"name": "given", "batch_size": 10}, model=model, train={"epochs": 1})
+    images = small_set(30, np.unique(["dog", "cat", "eel"]))
+    saved = fr.train(config, dataset=fr.from_tensors("x", images, images)).saved
+    assert fr.load_model(fr.save_model(saved, tmp_path / "net.pt")).class_names == ("cat", "dog", "eel")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: small_set(30, (1, 2, 3)), r"class_names must be texts, got \[1, 2, 3\]"),
+        (lambda: small_set(30).hold_out(0), "validation_images: asked for 0 of 30; allowed: at least 1, and fewer than all"),
+        (lambda: small_set(30).subset(-1), "asked for -1 images; allowed: 1 to 30"),
+        (lambda: fr.from_tensors("x", small_set(30), small_set(0)), "x: 30 training and 0 test images; allowed: at least one of"),
+        (
+            lambda: fr.train(fr.RunConfig(), dataset=fr.from_tensors("x", small_set(30), small_set(3))),
+            "data.name: 'cifar10', but the data set handed over is 'x'; allowed: 'given'",
+        ),
+        (lambda: fr.train(fr.RunConfig(data={"name": "given"}), dataset=(1, 2)), "dataset: must be a Dataset, .* got tuple"),
+        (lambda: fr.evaluate(Net(), [], precision="fp8"), "precision: got 'fp8'; allowed: fp32, "),
+    ],
+)
+def test_unfit_images_and_data_sets_are_refused(make, message):
+    with pytest.raises(fr.UserError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(("count", "value"), [(30, 3), (60, 3), (200, 7), (7, 255)])
+def test_constant_channel_has_a_deviation_of_one(count, value):
+    images = torch.full((count, 1, 4, 4), value, dtype=torch.uint8)
+    names, labels = ("a",), torch.zeros(count, dtype=torch.int64)
+    split = fr.ImageSet(images, labels, names)
+    assert fr.from_tensors("x", split, split).std == (1.0,)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_grey_tiff_is_turned_as_its_orientation_says(orientation, tmp_path):
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    Image.fromarray(pixels).save(tmp_path / "a.tif", tiffinfo={274: orientation})
+    turned = np.rot90(pixels, {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
+    assert np.array_equal(np.array(read_picture(tmp_path / "a.tif")), turned)

@@ -133,18 +133,26 @@ def test_argument_of_another_kind_is_refused(call, arguments, message):
         call(*arguments)
 
 
+class InterruptedInEpoch2(fr.Watcher):
+    def step_done(self, step):
+        if step.number > step.total // 2:
+            raise KeyboardInterrupt
+
+
 def test_checkpoint_of_other_data_or_weights_is_refused(tmp_path):
-    def fit(labels=(0, 1), width=16, number=3):
+    def fit(labels=(0, 1), width=16, number=3, watch=None):
         torch.manual_seed(0)
         batches = [(torch.full((2, 1, 4, 4), random.random()), torch.tensor(labels))] * number  # augmentation may not repeat
         model = nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, 2))
-        return fr.fit(model, batches, epochs=2, checkpoint=tmp_path / "c.pt")
+        return fr.fit(model, batches, epochs=2, checkpoint=tmp_path / "c.pt", watch=watch)
 
-    fit()
-    fit()
+    for _ in range(2):  # the second takes up the checkpoint of the first
+        with pytest.raises(KeyboardInterrupt):
+            fit(watch=InterruptedInEpoch2())
     for other in ({"labels": (1, 1)}, {"width": 8}, {"number": 4}):
         with pytest.raises(fr.UserError, match="a checkpoint of run"):
             fit(**other)
+    fit()
 
 
 def test_loaders_take_the_two_sets_that_one_is_split_into():

@@ -27,7 +27,10 @@ class ImageSet:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "class_names", tuple(self.class_names))  # so that a list of the same names is equal
+        if not all(isinstance(name, str) for name in self.class_names):
+            raise UserError(f"class_names must be texts, got {list(self.class_names)[:5]}")
+        # so that a list of the same names is equal, and texts of other libraries can be saved
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise UserError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
@@ -56,17 +59,17 @@ class ImageSet:
         """
         if num_images is None or num_images == len(self):
             return self
-        if num_images > len(self):
-            raise UserError(f"asked for {num_images} images; allowed: at most {len(self)}")
+        if not 0 < num_images <= len(self):
+            raise UserError(f"asked for {num_images} images; allowed: 1 to {len(self)}")
         return self._chosen(self._by_class_rank()[:num_images])
 
     def hold_out(self, num_images: int) -> tuple["ImageSet", "ImageSet"]:
         """Splits off a stratified validation set: (the rest, the held-out `num_images`).
 
-        Raises UserError if nothing would be left to train on.
+        Raises UserError if nothing would be held out, or left to train on.
         """
-        if num_images >= len(self):
-            raise UserError(f"validation_images: asked for {num_images} of {len(self)}; allowed: fewer")
+        if not 0 < num_images < len(self):
+            raise UserError(f"validation_images: asked for {num_images} of {len(self)}; allowed: at least 1, and fewer than all")
         order = self._by_class_rank()
         # `subset` keeps the first ranks, so the last ones are held out
         return self._chosen(order[:-num_images]), self._chosen(order[-num_images:])
@@ -104,13 +107,15 @@ class Dataset:
 def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tensors given by the caller") -> Dataset:
     """A data set of the caller's own tensors, with statistics measured on the training images.
 
-    Raises UserError if the two splits differ in shape or classes.
+    Raises UserError if a split is empty, or the two differ in shape or classes.
 
     >>> images, labels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
     >>> pets = fr.ImageSet(images, labels, class_names=("cat", "dog"))
     >>> fr.from_tensors("pets", train=pets, test=pets).mean
     (0.0, 0.0, 0.0)
     """
+    if not (len(train) and len(test)):
+        raise UserError(f"{name}: {len(train)} training and {len(test)} test images; allowed: at least one of each")
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(f"{name}: train and test differ: images {list(train.images.shape[1:])} and {list(test.images.shape[1:])}")
     if train.class_names != test.class_names:
@@ -130,7 +135,8 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
         mean = (weights * values).sum() / weights.sum()
         variance = (weights * (values - mean) ** 2).sum() / weights.sum()
         means.append(float(mean))
-        stds.append(float(variance.sqrt()) or 1.0)
+        constant = weights.count_nonzero() == 1  # its variance may be rounding noise
+        stds.append(1.0 if constant else float(variance.sqrt()))
     return tuple(means), tuple(stds)
 
 

@@ -11,6 +11,7 @@ Whatever cannot be read so is refused with a UserError that names the file and t
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import permutations
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -92,7 +93,9 @@ def read_picture(source: Path | BinaryIO, mode: Mode | None = None, name: str | 
         if isinstance(source, Path) and not source.is_file():
             raise UserError("not a file" if source.exists() else "no such file")
         # Pillow's warnings are about metadata or mere size, and name no file
-        with warnings.catch_warnings(action="ignore"), Image.open(source) as image:
+        # by path, Pillow maps uncompressed TIFFs into memory and scrambles those that are stored on their side
+        opened = source.open("rb") if isinstance(source, Path) else nullcontext(source)
+        with warnings.catch_warnings(action="ignore"), opened as file, Image.open(file) as image:
             _check_readable(image)
             has_16_bits = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
             ImageOps.exif_transpose(image, in_place=True)

@@ -32,7 +32,7 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, group: Proc
         state: dict[str, Any] = read_state(content, device)
         found = state["identity"]
     except Exception as error:  # torch.load documents no type: a truncated archive is a RuntimeError, others differ
-        raise UserError(f"{path}: not a readable checkpoint ({first_line(error)}); remove it to start the run again") from error
+        raise UserError(f"{path}: not a readable checkpoint ({first_line(error)}); remove it or name another file") from error
     if found != identity:
         raise UserError(f"{path}: a checkpoint of run {found}, not of {identity}; remove it or name another file")
     return state

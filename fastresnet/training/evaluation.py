@@ -39,13 +39,15 @@ def evaluate(
     The network is left in evaluation mode. For test-time augmentation, `test_flip` averages the logits of each image and its
     mirror image, and `test_shift` adds views moved diagonally by that many pixels. Only a share `test_share` of each batch, its
     least confident images, gets these views. Each process of a group scores its own batches; all return the common score.
-    Raises UserError if there is no batch.
+    Raises UserError if there is no batch, or no such precision.
 
     >>> _, test = fr.loaders("fashion-sample", test_images=100)
     >>> score = fr.evaluate(fr.resnet10(in_channels=1), test)
     >>> 0 <= score.accuracy <= 1
     True
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision: got {precision!r}; allowed: {', '.join(PRECISIONS)}")
     model.eval()
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     batches = as_batches(batches, device)

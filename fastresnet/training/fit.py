@@ -19,6 +19,7 @@ from fastresnet.data.batches import Batches, ImageBatches
 from fastresnet.data.loaders import as_batches
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.protocols import Prepared
+from fastresnet.records.folders import check_file
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import EPOCH_MEASURES
 from fastresnet.training.progress import Watcher
@@ -42,8 +43,8 @@ def fit(
     or cpu; None takes the device of the batches, else the fastest there is. `watch` follows the run and may end it. A whitened
     network gets its first filters from the first images of `train`.
 
-    `checkpoint` names a file that makes the run resumable, by a network of the same layers, whatever its weights. The file stays
-    after the run; remove it before the next. A DataLoader that shuffles by a generator of its own goes on with other batches
+    `checkpoint` names a file that makes the run resumable, by a network of the same layers, whatever its weights. The file is
+    removed at the end of the run. A DataLoader that shuffles by a generator of its own goes on with other batches
     than in an uninterrupted run.
 
     Raises UserError, before any training, for settings that are not allowed, and for first batches that are not images float32
@@ -73,6 +74,8 @@ def fit(
             side = min(_check_first(name, each, model, chosen), default=0)
             if name == "test" and 0 < config.test_shift >= side:
                 raise UserError(f"test_shift: must be below the images' side, {side}, got {config.test_shift}")
+    if checkpoint:
+        check_file(Path(checkpoint))
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
     with reliable_threads(model, chosen):
@@ -83,9 +86,12 @@ def fit(
         identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}"
         place = Path(checkpoint) if checkpoint else None
         watchers = [watch] if watch else []
-        return train_epochs(
+        result = train_epochs(
             config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity, watchers=watchers
         )
+    if place:
+        place.unlink(missing_ok=True)  # else the next network would take it up
+    return result
 
 
 def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
@@ -94,11 +100,12 @@ def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         images = batches.first_images(2)
         first = [images, batches.images.labels]
+        settings = [batches.config.model_dump_json(), batches.seed]
     else:
         images, labels = next(iter(batches.epoch(0)))
-        first = [labels]
+        first, settings = [labels], []
     shapes = [tuple(each.shape) for each in (images, *model.parameters())]
-    digest = hashlib.sha256(repr((config.model_dump_json(), len(batches), shapes, model)).encode())
+    digest = hashlib.sha256(repr((config.model_dump_json(), settings, len(batches), shapes, model)).encode())
     for each in first:
         digest.update(each.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]

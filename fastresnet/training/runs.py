@@ -109,7 +109,7 @@ def train(
             test_batches,
             timer=run.timer,
             checkpoint=Path(checkpoint) if checkpoint else None,
-            identity=_identity(config, seed, batches.images, start, group),
+            identity=_identity(config, seed, batches, test_batches, start, group),
             watchers=[each for each in (bar, watch) if each],
         )
         if fitted.outcome.status == "finished":
@@ -155,6 +155,10 @@ class _Run:
         name = self.config.data.name
         if dataset is None and name == GIVEN:
             raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
+        if dataset is not None and not isinstance(dataset, Dataset):
+            raise UserError(f"dataset: must be a Dataset, as from from_tensors, got {type(dataset).__name__}")
+        if dataset is not None and name not in (GIVEN, dataset.name):
+            raise UserError(f"data.name: {name!r}, but the data set handed over is {dataset.name!r}; allowed: {GIVEN!r}")
         with self.timer.phase("prepare"):
             with self.group.first_on_each_machine_first():
                 dataset = dataset or load_dataset(
@@ -256,11 +260,13 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
     )
 
 
-def _identity(config: RunConfig, seed: int, images: ImageSet, start: SavedModel | None, group: ProcessGroup) -> str:
+def _identity(
+    config: RunConfig, seed: int, batches: ImageBatches, test: ImageBatches, start: SavedModel | None, group: ProcessGroup
+) -> str:
     """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change."""
     processes = [f"{group.size}processes"] if group.size > 1 else []
     weights = [start.weights_digest] if start else []
-    return "-".join([config.hash, f"seed{seed}", images.digest[:12], *processes, *weights])
+    return "-".join([config.hash, f"seed{seed}", batches.images.digest[:12], test.images.digest[:12], *processes, *weights])
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:

@@ -41,7 +41,9 @@ def search(
     except DatabaseError as error:
         raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
     dataset = load_dataset(config.data.name, data_dir, channels=config.model.in_channels, image_size=config.data.image_size)
-    config = config.with_changes({"data.validation_images": VALIDATION_IMAGES, "train.evaluate_every": 1_000})
+    config = config.with_changes(
+        {"data.validation_images": config.data.validation_images or VALIDATION_IMAGES, "train.evaluate_every": 1_000}
+    )
 
     def objective(trial: Any) -> float:
         candidate = suggest(trial, config)
