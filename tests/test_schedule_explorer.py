@@ -200,6 +200,33 @@ def test_knots_follow_pointer_and_keys(shown):
 
 
 @pytest.mark.browser
+def test_knots_close_to_each_other_stay_in_order(shown):
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0.3331, 0.1), (0.3335, 0.2), (0.3339, 0.3)))))
+    page.locator('[data-knot="1"]').press("ArrowRight")
+    page.get_by_text("Add a knot").press("Enter")
+    points = yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
+    assert len(points) == 4
+    assert PiecewiseLinear(points=points)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("schedule", [OneCycle(max_lr=0.1), Constant(lr=0.3), Linear(start_lr=0.6, end_lr=0.3)])
+def test_logarithmic_axis_has_labels_up_to_the_highest_rate(shown, schedule):
+    page = shown(ScheduleExplorer(schedule))
+    page.get_by_label("Vertical axis").select_option("log")
+    texts = page.locator("svg").first.locator('text[text-anchor="end"]').all_text_contents()
+    labels = [text for text in texts if text != "step"]
+    assert max(map(float, labels)) > 0.3 * max(wanted(schedule, 1, 100)[0])
+
+
+@pytest.mark.browser
+def test_whole_number_changes_by_one_with_an_arrow_key(shown):
+    page = shown(ScheduleExplorer(steps_per_epoch=98))
+    page.get_by_label("Steps per epoch, slider").press("ArrowRight")
+    assert page.get_by_label("Steps per epoch", exact=True).input_value() == "99"
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(("width", "theme"), [(380, "light"), (1600, "dark")])
 def test_explorer_is_accessible_and_fits(shown, width, theme):
     explorer = ScheduleExplorer(PiecewiseLinear(points=((0, 0), (0.5, 0.1), (1, 0))), compared=[Cosine(lr=0.1)])

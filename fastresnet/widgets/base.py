@@ -15,6 +15,7 @@ from fastresnet.errors import UserError
 
 _HERE = Path(__file__).parent
 _PAGE = """<div data-widget="{key}"></div>
+<noscript>An explorer stands here; it needs JavaScript.</noscript>
 <style>{style}</style>
 <script type="module">
 {script}

@@ -30,7 +30,7 @@ function niceTicks(low, high, many) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((times) => times * power).find((each) => each >= rough * 0.999);
   const ticks = [];
-  for (let tick = Math.ceil(low / step); tick * step <= high * 1.0001; tick += 1) ticks.push(Number((tick * step).toPrecision(10)));
+  for (let tick = Math.ceil(low / step); tick * step <= high + step * 1e-4; tick += 1) ticks.push(Number((tick * step).toPrecision(10)));
   return ticks;
 }
 
@@ -48,11 +48,10 @@ function vertical(low, high, top, bottom, log) {
   const form = log ? (value) => Math.log10(Math.max(value, low)) : (value) => value;
   const back = log ? (value) => 10 ** value : (value) => value;
   const [from, to] = [form(low), form(high)];
-  const decades = () => niceTicks(Math.ceil(from), Math.floor(to), 6).filter(Number.isInteger).map((power) => 10 ** power);
   return {
     at: (value) => bottom - ((form(value) - from) / (to - from || 1)) * (bottom - top),
     value: (y) => back(from + ((bottom - y) / (bottom - top)) * (to - from)),
-    ticks: log ? decades() : niceTicks(low, high, 5),
+    ticks: log ? costTicks(low, high) : niceTicks(low, high, 5),
   };
 }
 

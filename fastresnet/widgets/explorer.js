@@ -101,12 +101,23 @@ function render({ model, el }) {
       slider.value = position(typed);
       slider.setAttribute("aria-valuetext", typed);
     }, box));
+    const take = (value) => {
+      box.value = value;
+      slider.setAttribute("aria-valuetext", box.value);
+      attempt(() => apply(checked(field, box.value)), box);
+    };
     slider.addEventListener("input", () => {
       const raw = from + (slider.value / 1000) * (to - from);
       const moved = field.log ? Math.exp(raw) : raw;
-      box.value = field.whole ? Math.round(moved) : rounded(moved);
-      slider.setAttribute("aria-valuetext", box.value);
-      attempt(() => apply(checked(field, box.value)), box);
+      take(field.whole ? Math.round(moved) : rounded(moved));
+    });
+    slider.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+      if (!by || !field.whole) return; // a thousandth of the slider is less than a whole number
+      event.preventDefault();
+      const next = Math.max(field.from, Math.min(field.to, Number(box.value) + by));
+      slider.value = position(next);
+      take(next);
     });
     return make("div", { class: "setting" }, make("label", { for: id }, field.label), slider, box);
   }
@@ -144,8 +155,8 @@ function render({ model, el }) {
       const points = schedule().points;
       const gaps = points.slice(1).map(([at], index) => at - points[index][0]);
       const widest = gaps.indexOf(Math.max(...gaps)) + 1;
-      const middle = [0, 1].map((part) => rounded((points[widest - 1][part] + points[widest][part]) / 2));
-      put(points.toSpliced(widest, 0, middle), "add");
+      const [at, lr] = [0, 1].map((part) => (points[widest - 1][part] + points[widest][part]) / 2);
+      put(points.toSpliced(widest, 0, [Number(at.toPrecision(12)), rounded(lr)]), "add");
     };
     const remove = () => (schedule().points.length > 2 ? put(schedule().points.toSpliced(-2, 1), "remove") : say("A curve needs two knots.", true));
     return make("div", { class: "buttons" }, make("button", { type: "button", id: `${uid}-add`, onclick: add }, "Add a knot"), make("button", { type: "button", id: `${uid}-remove`, onclick: remove }, "Remove a knot"));
@@ -181,7 +192,8 @@ function render({ model, el }) {
     const points = schedule().points;
     const low = index ? points[index - 1][0] + 0.001 : 0;
     const high = index < points.length - 1 ? points[index + 1][0] - 0.001 : 1;
-    const moved = [Number(Math.max(low, Math.min(high, at)).toFixed(4)), Math.max(0, rounded(lr))];
+    const share = low < high ? Number(Math.max(low, Math.min(high, at)).toFixed(4)) : points[index][0]; // no room between its neighbours
+    const moved = [share, Math.max(0, rounded(lr))];
     change("points", points.with(index, moved));
     const box = settings.querySelector(`#${uid}-points`);
     if (box) box.value = asText(schedule().points);

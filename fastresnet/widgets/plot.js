@@ -42,13 +42,15 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
   };
   place.onpointerdown = (event) => {
     const knot = event.target.dataset?.knot;
-    if (knot === undefined) return;
+    if (knot === undefined || event.button) return;
     event.preventDefault();
     place.dragged = Number(knot);
     // the scale stays as it was while a knot is dragged, or it would run away from the pointer
     place.held = geometry;
     place.setPointerCapture(event.pointerId);
   };
+  // in Chromium, touch-action of a knot does not stop the page from scrolling
+  place.ontouchstart = (event) => event.target.dataset?.knot !== undefined && event.preventDefault();
   place.onpointermove = (event) => {
     const [px, py] = spot(event);
     if (place.held) moveKnot(place.dragged, place.held.share(px), place.held.y.value(py));

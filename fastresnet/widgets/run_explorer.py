@@ -88,7 +88,11 @@ def _point(kept: Kept, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
         "epochs": record.epochs_trained,
         "flops": record.training_flops,
         "parameters": record.parameters,
-        "curve": tuple((each.epoch, each.test_accuracy) for each in record.epochs if each.test_accuracy is not None),
+        "curve": tuple(
+            (min(each.epoch, record.epochs_trained), each.test_accuracy)
+            for each in record.epochs
+            if each.test_accuracy is not None
+        ),
     }
 
 

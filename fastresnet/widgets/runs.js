@@ -42,7 +42,7 @@ function render({ model, el }) {
   const chosen = {};
   let [axis, shown, places, hovered] = ["flops", [], [], null];
   const canvas = make("canvas", { role: "img" });
-  const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, oninput: () => select(shown[slider.value]) });
+  const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, value: 0, oninput: () => select(shown[slider.value]) });
   const count = make("p", { class: "message", role: "status" });
   const detail = make("div", { class: "detail" });
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Runs on the front" });
@@ -151,7 +151,7 @@ function render({ model, el }) {
     const at = shown.indexOf(selected());
     if (at >= 0) slider.value = at;
     slider.setAttribute("aria-valuetext", at >= 0 ? `${shown[at].experiment}, ${shown[at].variant}, ${percent(shown[at].accuracy)}` : "none chosen");
-    describe(hovered ?? selected());
+    describe(hovered ?? shown[at]);
     draw();
   }
 

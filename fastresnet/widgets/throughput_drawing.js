@@ -19,6 +19,7 @@ function chooseByPointer(place, points, across, width, choose) {
     return points.reduce((a, b) => (Math.abs(across(a) - x) <= Math.abs(across(b) - x) ? a : b));
   };
   place.onpointerdown = (event) => {
+    if (event.button) return;
     place.setPointerCapture(event.pointerId);
     choose(nearest(event));
   };
