@@ -10,8 +10,10 @@ import torch
 
 from fastresnet.book.notebooks import chapter_file
 from fastresnet.compute.provenance import describe_machine
+from fastresnet.config import RunConfig
 from fastresnet.report.page import live
 from fastresnet.study import STUDIES, Study, open_chapter, open_study
+from fastresnet.study.declaration import _scaled
 from fastresnet.study.plan import plan
 
 from .conftest import command_here, refused
@@ -163,3 +165,28 @@ def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
         assert "Left out" in live(open_chapter(name, changes), experiment).data
     with pytest.raises(pytest.fail.Exception, match="trained"):
         live(open_chapter(name, {}), experiment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study", "run", "findings", "--only", "final-time", "--results", ""], "'': names no folder"),
+        (["study", "run", "findings", "--only", "final-time", "--dask", ""], "--dask: names no cluster"),
+        (["study", "export", "x.csv", "--results", ""], "'': names no folder"),
+        (["chapter", "run", "preface", "-o", ""], "-o: names no file"),
+        (
+            ["study", "run", "cifar10_accuracy", "findings", "--edition", "cpu", "-p", "batch_size=4500"],
+            "-p: changes some of cifar10_accuracy, findings",
+        ),
+        (["chapter", "run", "cifar10_accuracy", "-p", "n2_shapes={one-cycle: [[0,1],[1,1]]}"], "n2_shapes: 'one-cycle' is what"),
+    ],
+)
+def test_request_that_would_be_taken_for_another_is_refused(arguments, message):
+    assert message in refused(command_here(*arguments))
+
+
+@pytest.mark.parametrize(("images", "scaled"), [(None, (50_000, 1000)), (20_000, (50_000, 2500)), (5_000, (20_000, 4000))])
+def test_scale_above_one_keeps_the_steps_of_an_epoch(images, scaled):
+    config = RunConfig(data={"train_images": images, "batch_size": 1000})
+    data = _scaled(config, 4).data
+    assert (data.train_images, data.batch_size) == scaled

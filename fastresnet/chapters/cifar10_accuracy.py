@@ -23,6 +23,7 @@ from fastresnet.chapters.timing import timed
 from fastresnet.config import RunConfig
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.schedules import Constant, Cyclic, OneCycle, OneCycleTail, PiecewiseLinear, Plateau, Schedule
+from fastresnet.errors import UserError
 from fastresnet.study import Experiment
 
 Variants = dict[str, RunConfig]
@@ -235,6 +236,8 @@ def _timed_architectures(parameters: Parameters) -> Variants:
 def _schedules_by_hand(parameters: Parameters) -> Variants:
     small, top = small_batches(parameters), parameters.max_lr
     # a hand-made schedule leaves the momentum constant: the middle of one cycle's range makes them comparable
+    if "one-cycle" in parameters.n2_shapes:
+        raise UserError("n2_shapes: 'one-cycle' is what the shapes are compared with; allowed: other names")
     by_hand = small.with_changes({"train.momentum": 0.9})
     shapes = {
         name: PiecewiseLinear(points=tuple((at, share * top) for at, share in shape))

@@ -72,6 +72,8 @@ def chapter_run(
     parameters = notebooks.chapter_parameters(name, edition, own, file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
+    if output is not None and not str(output).strip():
+        raise UserError("-o: names no file")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if not dry_run:
         if not force:

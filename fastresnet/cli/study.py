@@ -63,7 +63,9 @@ def study_run(
                 f"{option} {min(unknown)}: no such experiment in {', '.join(names)}; allowed: {', '.join(experiments)}"
             )
     runs = [run for study in studies for run in study.runs() if not only or run.experiment in only]
-    store = studies[0].store  # studies of one edition with the same parameters share a store
+    store = studies[0].store
+    if any(study.store.folders != store.folders for study in studies):
+        raise UserError(f"-p: changes some of {', '.join(names)}, whose records lie elsewhere then; run each by itself")
     store.check_writable()
     missing = without_record(by_seed(runs, first) if first else runs, store)
     print(f"{', '.join(names)}, {edition} edition: {len(runs)} runs wanted, {len(missing)} to train", flush=True)

@@ -68,6 +68,8 @@ def is_url(place: Place) -> bool:
 
 def open_folder(place: Place) -> Folder:
     """The folder at a path or URL. Raises UserError with the reason if the URL cannot be used on this machine."""
+    if not str(place).strip():
+        raise UserError(f"{str(place)!r}: names no folder")
     if not is_url(place):
         return LocalFolder(Path(place))
     scheme, _, path = str(place).partition("://")

@@ -43,7 +43,7 @@ def write_export(path: Path, place: Place | None = None) -> int:
 
 
 def _write_table(file: BinaryIO, place: Place | None, suffix: str) -> int:
-    frame = load_frame(place or committed_results()).apply(_one_type)
+    frame = load_frame(committed_results() if place is None else place).apply(_one_type)
     write = frame.to_csv if suffix == ".csv" else frame.to_parquet
     write(file, index=False)
     return len(frame)

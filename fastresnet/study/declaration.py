@@ -67,11 +67,13 @@ def _scaled(config: RunConfig, scale: float) -> RunConfig:
     """A configuration with a factor on its training images and batch size. Runs that time parts of their steps keep theirs."""
     if scale == 1 or config.train.time_parts:
         return config
-    images = config.data.train_images or SPECS[config.data.name].num_train
+    all_images = SPECS[config.data.name].num_train
+    images = config.data.train_images or all_images
+    factor = min(scale, all_images / images)
     return config.with_changes(
         {
-            "data.train_images": max(min(round(scale * images), SPECS[config.data.name].num_train), 1),
-            "data.batch_size": max(round(scale * config.data.batch_size), 2),
+            "data.train_images": max(round(factor * images), 1),
+            "data.batch_size": max(round(factor * config.data.batch_size), 2),
         }
     )
 

@@ -203,7 +203,7 @@ def train_all(
 
     Raises RunFailed at the end if some failed; their records say why.
     """
-    if dask:
+    if dask is not None:
         yield from train_with_dask(runs, store, data_dir, device, dask, progress=progress)
         return
     if runs:
@@ -245,7 +245,7 @@ def open_study(
     committed = committed_results()
     unchanged = live_results() if edition == "quick" else committed
     own = own_results() if changes or checked.scale != 1 else unchanged
-    store = Store([results] if results else [own, committed])
+    store = Store([own, committed] if results is None else [results])
     by_id = {each.id: each for each in experiments}
     return Study(name, edition, by_id, store, data_dir, checked.device, changes, checked.scale)
 

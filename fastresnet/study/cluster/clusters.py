@@ -91,6 +91,8 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
     Raises UserError if a package is missing, nothing answers at the address, or the file is faulty, and MachineFault if workers
     cannot talk to this process.
     """
+    if not name.strip():
+        raise UserError("--dask: names no cluster; allowed: local, a scheduler's address, or a file")
     try:
         import dask
         from distributed import Client, LocalCluster
