@@ -141,7 +141,7 @@ def test_page_of_odd_parameters_makes_sense(name, odd, rerun):
     ("name", "changes"),
     [
         ("myrtle_notes", ("-p", "m6a_scales=[3]")),
-        ("fashionmnist_speed", ("-p", "f6_rates=[0.3]", "--scale", "0.02")),
+        ("fashionmnist_speed", ("-p", "f6_rates=[0.3]", "--scale", "0.003")),
         ("cifar10_accuracy", ("-p", "c1_rates=[0.2]", "-p", "c1_epochs=1", "--scale", "0.02")),
         ("frontier", ("-p", "recipes={fashion-80: [77]}")),
         ("findings", ("-p", "epochs=1", "--scale", "0.02")),
