@@ -3,6 +3,7 @@
 import math
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 from fastresnet.chapters import myrtle_figures, myrtle_page
@@ -238,3 +239,16 @@ def test_ladder_is_drawn_relative_to_its_first_step():
     seconds, _, published = ax.get_lines()
     assert (list(seconds.get_xdata()), list(seconds.get_ydata())) == ([1.0, 0.5], [0, 2])
     assert list(published.get_xdata()) == pytest.approx([1, 2 / 3, 1 / 3])
+
+
+def test_accuracies_are_compared_where_the_product_is_the_same():
+    cells = [
+        (0, 0.1, 0.4, 0.30),
+        (0, 0.4, 0.1, 0.36),
+        (0, 0.2, 0.2, 0.31),
+        (0, 0.1, 0.1, 0.90),
+        (1, 0.1, 0.4, None),
+        (1, 0.4, 0.1, 0.5),
+    ]
+    runs = pd.DataFrame(cells, columns=["seed", "lr", "weight_decay", "accuracy"]).astype({"accuracy": float})
+    assert myrtle_page.spreads_at_equal_product(runs, "weight_decay") == pytest.approx([0.06])
