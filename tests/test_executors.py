@@ -20,7 +20,7 @@ from fastresnet.study.cluster import ClusterLost, clusters, spreading
 from fastresnet.study.cluster.clusters import WORKER_ENVIRONMENT
 from fastresnet.study.trial import train_trial
 
-from .conftest import command, command_here, refused, started, wait_for
+from .conftest import command, command_here, refused, started, study_of, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,12 @@ def test_workers_train_the_same_runs_and_the_store_is_listed_once(make_study, ti
     assert losses(elsewhere.train_missing(dask=cluster.scheduler_address)) == pytest.approx(expected, rel=1e-6)
     assert len(listings) == 1  # for what is missing; workers, which look for the runs of others, are processes of their own
     assert elsewhere.missing() == []
+
+
+def test_relative_folder_of_results_is_the_studys_own_not_one_beside_its_workers(tiny, cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the workers have started elsewhere
+    assert len(list(study_of("records", one=tiny).train_missing(dask=cluster.scheduler_address))) == 1
+    assert len(list((tmp_path / "records").rglob("*.json"))) == 1
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -1,11 +1,13 @@
 """A study trains exactly the runs that no record answers, and survives being stopped."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
 from fastresnet import report
+from fastresnet.compute import provenance
 from fastresnet.errors import UserError
 from fastresnet.records.store import Store, load_frame, read_record
 from fastresnet.study import STUDIES, Experiment, RunFailed, Study, open_study, train_and_save
@@ -13,6 +15,7 @@ from fastresnet.study.project import committed_results, editions_of
 from fastresnet.study.status import status
 from fastresnet.study.trial import record_killed
 from fastresnet.training import runs
+from fastresnet.training.loop import _Loop
 from fastresnet.training.runs import train
 
 from .conftest import TINY, command, started, study_of, wait_for
@@ -245,6 +248,47 @@ def test_own_parameters_leave_the_studys_record_alone():
     own = open_study("fashionmnist_speed", edition="cpu", parameters={"f8_epochs": 3})
     assert committed_results() not in own.store.folders[:1]
     assert open_study("fashionmnist_speed", edition="cpu", parameters={"f8_epochs": 10}).store.folders[0] == committed_results()
+
+
+@pytest.fixture
+def interrupted(tiny, tmp_path, monkeypatch):
+    """A study whose only run was interrupted in its last epoch."""
+    study, epochs = study_of(tmp_path / "records", one=tiny.with_changes({"train.epochs": 3})), []
+
+    def interrupt(loop, *arguments):
+        epochs.append(loop)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+        run_epoch(loop, *arguments)
+
+    run_epoch = _Loop.run_epoch
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_Loop, "run_epoch", interrupt)
+        study.run("A")
+    return study
+
+
+def test_record_names_what_trained_the_run_before_an_interruption(interrupted, monkeypatch):
+    before = provenance.source_revision()
+    monkeypatch.setattr(provenance, "source_revision", lambda: "0123456789ab")
+    (record,) = interrupted.run("A").all_records
+    assert [each.source_revision for each in record.origins] == [before, "0123456789ab"]
+    assert "0123456789ab" in report.caption(interrupted.recorded("A"))
+
+
+def test_run_that_goes_on_with_what_began_it_has_no_earlier_part(interrupted):
+    (record,) = interrupted.run("A").all_records
+    assert record.earlier == ()
+    assert len(record.epochs) == 3
+
+
+def test_run_repeated_for_another_store_does_not_go_on_from_the_first_ones_checkpoint(interrupted, tmp_path):
+    again = replace(interrupted, store=Store([tmp_path / "others"]))
+    trained, run_epoch = [], _Loop.run_epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Loop, "run_epoch", lambda loop, *rest: trained.append(loop) or run_epoch(loop, *rest))
+        again.run("A")
+    assert len(trained) == 3
 
 
 @pytest.mark.slow

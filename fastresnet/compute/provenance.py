@@ -12,10 +12,15 @@ import torch
 
 from fastresnet import __version__
 from fastresnet.compute.surroundings import git
-from fastresnet.records.record import Machine
+from fastresnet.records.record import Machine, Origin
 
 _CPUINFO = Path("/proc/cpuinfo")
 """File in which Linux describes the processor."""
+
+
+def origin(device: torch.device) -> Origin:
+    """Describes what this process trains with on a device."""
+    return Origin(machine=describe_machine(device), versions=versions(), source_revision=source_revision())
 
 
 def describe_machine(device: torch.device) -> Machine:

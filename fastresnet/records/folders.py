@@ -66,6 +66,11 @@ def is_url(place: Place) -> bool:
     return "://" in str(place)
 
 
+def absolute(place: Place) -> Place:
+    """A place as it is named from any working directory: a path becomes absolute, a URL stays."""
+    return place if is_url(place) else Path(place).absolute()
+
+
 def open_folder(place: Place) -> Folder:
     """The folder at a path or URL. Raises UserError with the reason if the URL cannot be used on this machine."""
     if not str(place).strip():

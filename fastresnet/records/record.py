@@ -81,6 +81,15 @@ class Machine(Frozen):
     system: str
 
 
+class Origin(Frozen):
+    """What trained a run, or a part of it: hardware, package versions, and revision of the source."""
+
+    machine: Machine
+    versions: dict[str, str]
+    source_revision: str
+    """Commit of the source that ran, with "+changes" if the working tree differed from it."""
+
+
 class DataRecord(Frozen):
     """The images that a run used: kind of source, and number of images and digest of each split."""
 
@@ -131,6 +140,8 @@ class RunRecord(Frozen):
     versions: dict[str, str]
     source_revision: str
     """Commit of the source that ran, with "+changes" if the working tree differed from it."""
+    earlier: tuple[Origin, ...] = ()
+    """What trained the parts before an interruption, if not the same as the rest."""
     started: datetime
     started_from: str | None = None
     """Digest of the saved weights that training began with; None for a fresh network."""
@@ -145,6 +156,12 @@ class RunRecord(Frozen):
         """Test accuracy after the last epoch, in [0, 1], on held-out training images if the run was evaluated on these; None if
         it was not evaluated."""
         return self.epochs[-1].test_accuracy if self.epochs else None
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """All that trained a part of the run."""
+        last = Origin(machine=self.machine, versions=self.versions, source_revision=self.source_revision)
+        return (*self.earlier, last)
 
     @property
     def epochs_trained(self) -> float:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from fastresnet.records.record import RunRecord, in_percent
+from fastresnet.records.record import Origin, RunRecord, in_percent
 from fastresnet.report.tables import spread
 from fastresnet.study import Results
 
@@ -38,11 +38,12 @@ def caption(results: Results) -> str:
 def provenance(results: Results) -> str:
     """Edition, scale, hardware, versions and revision of the runs shown, as one sentence."""
     records = results.all_records
+    origins = [origin for record in records for origin in record.origins]
     return (
         f"{results.experiment.id}, {results.edition} edition: {records[0].config.data.name}, trained on {_scale(results)}; "
-        f"{_any_of(hardware(record) for record in records)}; "
-        f"torch {_any_of(record.versions['torch'] for record in records)}; "
-        f"revision {_any_of(record.source_revision for record in records)}."
+        f"{_any_of(hardware(each) for each in origins)}; "
+        f"torch {_any_of(each.versions['torch'] for each in origins)}; "
+        f"revision {_any_of(each.source_revision for each in origins)}."
     )
 
 
@@ -114,6 +115,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     seconds = pd.Series([record.seconds.train for record in records])
     evaluation = pd.Series([record.seconds.evaluate for record in records])
     flops = sum(record.training_flops for record in records) / len(records)
+    origins = [origin for record in records for origin in record.origins]
     digits = 2 if seconds.median() < 10 else 0
     digits_evaluated = 2 if evaluation.median() < 0.5 else digits
     trained, evaluated = spread(seconds, digits), spread(evaluation, digits_evaluated)
@@ -124,14 +126,14 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {trained} s of training and "
         f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "
-        f"{records[0].config.train.precision} on {_any_of(hardware(record) for record in records)}, "
-        f"torch {_any_of(record.versions['torch'] for record in records)}."
+        f"{records[0].config.train.precision} on {_any_of(hardware(each) for each in origins)}, "
+        f"torch {_any_of(each.versions['torch'] for each in origins)}."
     )
 
 
-def hardware(record: RunRecord) -> str:
+def hardware(trained: RunRecord | Origin) -> str:
     """The GPU that a run was trained on, or else the processor and its number of threads."""
-    machine = record.machine
+    machine = trained.machine
     return machine.gpu or f"{machine.processor}, {machine.threads} thread{'s' * (machine.threads != 1)}"
 
 

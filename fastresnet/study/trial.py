@@ -1,12 +1,13 @@
 """Trains and records one run of a study, in this process or in a Dask worker. Torch is loaded only for the training."""
 
+import hashlib
 import multiprocessing
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fastresnet.errors import MachineFault, UserError
-from fastresnet.records.folders import Place, usable_cache
+from fastresnet.records.folders import Place, absolute, usable_cache
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store
 from fastresnet.study.experiment import Run
@@ -28,8 +29,7 @@ def train_and_save(run: Run, store: Store, data_dir: str | Path | None, device: 
     from fastresnet.training.runs import train
 
     started = datetime.now(UTC)
-    folder = usable_cache("checkpoints", "a run that is interrupted has to begin again")
-    checkpoint = folder / f"{run.config.hash}-seed{run.seed}.pt" if folder else None
+    checkpoint = _checkpoint(run, store)
     try:
         record = train(run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress).record
     except (UserError, OSError, MachineFault):
@@ -40,6 +40,14 @@ def train_and_save(run: Run, store: Store, data_dir: str | Path | None, device: 
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return record
+
+
+def _checkpoint(run: Run, store: Store) -> Path | None:
+    """The file of a run's checkpoint; None if the cache cannot be used. A run that is repeated for another store has another one,
+    since it would not be independent if it went on from the first one's."""
+    folder = usable_cache("checkpoints", "a run that is interrupted has to begin again")
+    place = hashlib.sha256(str(absolute(store.folders[0])).encode()).hexdigest()[:8]
+    return folder / f"{run.config.hash}-seed{run.seed}-{place}.pt" if folder else None
 
 
 def record_failure(run: Run, store: Store, reason: str, device: str | None, started: datetime) -> RunFailed:

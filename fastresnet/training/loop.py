@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.compute.costs import Timer
+from fastresnet.compute.provenance import origin
 from fastresnet.config import TrainConfig
 from fastresnet.data.batches import Batches
 from fastresnet.errors import UserError, first_line
-from fastresnet.records.record import EpochRecord, Outcome, Seconds, in_percent
+from fastresnet.records.record import EpochRecord, Origin, Outcome, Seconds, in_percent
 from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
 from fastresnet.training.evaluation import Score, evaluate
 from fastresnet.training.feed import Feed
@@ -48,6 +49,8 @@ class FitResult:
     score: Score | None
     """Accuracy and loss of the last evaluation; None without one."""
     steps: Steps
+    origins: tuple[Origin, ...]
+    """What trained the run: several if it was interrupted and went on elsewhere, the last one last."""
 
     @property
     def test_accuracy(self) -> float | None:
@@ -89,7 +92,8 @@ def train_epochs(
     outcome = Outcome(status="finished")
     if loop.diverged:
         outcome = Outcome(status="diverged", reason=f"the loss was not finite in epoch {len(loop.epochs)}")
-    return FitResult(tuple(loop.epochs), outcome, Seconds(**timer.seconds), evaluated, loop.score, loop.steps)
+    seconds = Seconds(**timer.seconds)
+    return FitResult(tuple(loop.epochs), outcome, seconds, evaluated, loop.score, loop.steps, tuple(loop.origins))
 
 
 class _Loop:
@@ -103,6 +107,7 @@ class _Loop:
         self.steps = Steps(config, model, total, timer.device, batches.group)
         self.epochs: list[EpochRecord] = []
         self.score: Score | None = None
+        self.origins = [origin(timer.device)]
         self.feed = Feed(batches, timer.device, self.steps.parts)
 
     @property
@@ -199,6 +204,7 @@ class _Loop:
             "identity": identity,
             **self.steps.state_dict(),
             "epochs": [epoch.model_dump_json() for epoch in self.epochs],
+            "origins": [each.model_dump_json() for each in self.origins],
             "image_losses": self.batches.losses,
             "processes": self.group.gather(own),
         }
@@ -222,6 +228,8 @@ class _Loop:
     def _take_up(self, state: dict[str, Any]) -> None:
         self.steps.load_state_dict(state)
         self.epochs = [EpochRecord.model_validate_json(epoch) for epoch in state["epochs"]]
+        earlier = map(Origin.model_validate_json, state["origins"])
+        self.origins[:-1] = (each for each in earlier if each != self.origins[-1])
         if self.batches.losses is not None:
             self.batches.losses = state["image_losses"].cpu().reshape_as(self.batches.losses)
         own = state["processes"][self.group.rank]

@@ -18,7 +18,7 @@ from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
 from fastresnet.compute.device import choose_device, reliable_threads, warn_if_autocast_is_slow
 from fastresnet.compute.processes import ALONE, ProcessGroup
-from fastresnet.compute.provenance import describe_machine, source_revision, versions
+from fastresnet.compute.provenance import origin
 from fastresnet.config import RunConfig
 from fastresnet.config.data import GIVEN
 from fastresnet.config.recipes import find_recipe
@@ -131,8 +131,6 @@ class _Run:
     group: ProcessGroup
     timer: Timer
     started: datetime
-    revision: str
-    """Revision of the source when the run began: somebody may commit or edit while it goes on."""
 
     @classmethod
     def begin(cls, config: RunConfig | str, seed: int, device: str | torch.device | None, group: ProcessGroup) -> "_Run":
@@ -146,7 +144,7 @@ class _Run:
             recipe = find_recipe(config)
             config = recipe.config(group.from_first(lambda: choose_variant(recipe, chosen).variant))
         reset_peak_memory(chosen)
-        return cls(config, seed, chosen, group, Timer(chosen), started, source_revision())
+        return cls(config, seed, chosen, group, Timer(chosen), started)
 
     def load(
         self, dataset: Dataset | None, data_dir: str | Path | None, progress: bool
@@ -205,9 +203,8 @@ class _Run:
             peak_memory_bytes=max(self.group.gather(peak_memory_bytes(self.device))),
             parameters=sum(parameter.numel() for parameter in fitted.steps.model.parameters()),
             data=data,
-            machine=describe_machine(self.device),
-            versions=versions(),
-            source_revision=self.revision,
+            **dict(fitted.origins[-1]),
+            earlier=fitted.origins[:-1],
             started=self.started,
             started_from=start.weights_digest if start else None,
         )
@@ -253,9 +250,7 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
         peak_memory_bytes=0,
         parameters=0,
         data=None,
-        machine=describe_machine(choose_device(device)),
-        versions=versions(),
-        source_revision=source_revision(),
+        **dict(origin(choose_device(device))),
         started=started,
     )
 

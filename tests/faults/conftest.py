@@ -73,8 +73,7 @@ def pytest_sessionfinish(session):
         return
     import torch
 
-    from fastresnet.compute.provenance import describe_machine, source_revision, versions
+    from fastresnet.compute.provenance import origin
 
-    machine = describe_machine(torch.device("cpu"))
-    matrix = FaultMatrix(rows=tuple(rows), machine=machine, versions=versions(), source_revision=source_revision())
+    matrix = FaultMatrix(rows=tuple(rows), **dict(origin(torch.device("cpu"))))
     file.write_text(matrix.model_dump_json(indent=1) + "\n")

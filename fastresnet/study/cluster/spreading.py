@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from fastresnet.errors import UserError
+from fastresnet.records.folders import absolute
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store
 from fastresnet.study.cluster.clusters import POLL_SECONDS, Cluster, ClusterLost, open_cluster
@@ -41,8 +42,10 @@ def train_with_dask(
         def show(workers: int) -> None:
             bar.set_postfix_str(f"{len(failures)} failed, {workers} worker{'s' * (workers != 1)}")
 
-        train = partial(train_trial, folders=store.folders, data_dir=data_dir, device=device)
-        killed = partial(record_killed, folders=store.folders, device=device)
+        folders = tuple(map(absolute, store.folders))  # a worker has a working directory of its own
+        data = data_dir and Path(data_dir).absolute()
+        train = partial(train_trial, folders=folders, data_dir=data, device=device)
+        killed = partial(record_killed, folders=folders, device=device)
         for run, future in spread(cluster, runs, train, killed, show):
             bar.update()
             error = future.exception()
