@@ -102,6 +102,14 @@ def test_pause_in_an_epoch_is_not_estimated_again(monkeypatch):
     assert before <= sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds) < 1.5 * before
 
 
+def test_time_grows_with_the_work_per_image_of_a_larger_image_or_network():
+    recorded = planned("fashionmnist_speed", f8_epochs=9)["F8"].seconds
+    larger = planned("fashionmnist_speed", f8_epochs=9, f8_image_size=96)["F8"].seconds
+    wider = planned("fashionmnist_speed", f8_epochs=9, f8_stem_channels=[32, 128])["F8"].seconds
+    assert 3 < sum(larger) / sum(recorded) < 6  # four times the pixels
+    assert 3 < sum(wider) / sum(recorded) < 6  # twice the width
+
+
 def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
     here, recorded = describe_machine(torch.device("cpu")), Study.nearest
     other = here.model_copy(update={"processor": "another one"})

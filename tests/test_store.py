@@ -1,6 +1,7 @@
 """Records are found by what names them, and only those that are asked for are read."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fastresnet.errors import UserError
 from fastresnet.records.folders import LocalFolder
 from fastresnet.records.record import Outcome
-from fastresnet.records.store import RECORDS, Store, read_record
+from fastresnet.records.store import RECORDS, Store, load_frame, read_all, read_record
 from fastresnet.study import STUDIES, open_study
 from fastresnet.study.project import committed_results, editions_of
 from fastresnet.study.status import status
@@ -58,6 +59,24 @@ def test_damaged_or_misnamed_records_are_noticed_where_they_are_used(record, tmp
         store.find(record.config_hash, 0)
     with pytest.raises(UserError, match=f"{renamed}: holds another run than its name says"):
         store.find_all([(record.config_hash, 3), (record.config_hash, 2)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ('"momentum":0.0', '"momentum":0.5', "its configuration was changed"),
+        (r'"epochs":\[\{.*?\}\]', '"epochs":[]', "a run that finished has epochs, and seconds of training"),
+        (r'"train":[\d.]+', '"train":0.0', "a run that finished has epochs, and seconds of training"),
+    ],
+)
+def test_record_edited_by_hand_is_refused(record, tmp_path, before, after, reason):
+    path = Store([tmp_path]).save(record, "s", "e", "v")
+    edited, times = re.subn(before, after, record.model_dump_json())
+    assert times == 1
+    path.write_text(edited)
+    for read in (read_record, lambda _: read_all(tmp_path), lambda _: load_frame(tmp_path)):
+        with pytest.raises(UserError, match=f"{path}: not a valid record: .*{reason}"):
+            read(path)
 
 
 def test_an_earlier_folder_and_a_run_that_ended_come_first(record, tmp_path):

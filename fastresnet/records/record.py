@@ -1,9 +1,9 @@
 """The record of a run: its whole configuration, every epoch, and the machine it ran on. Does not import torch."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fastresnet.config import RunConfig
 from fastresnet.config.base import Frozen
@@ -145,6 +145,12 @@ class RunRecord(Frozen):
     started: datetime
     started_from: str | None = None
     """Digest of the saved weights that training began with; None for a fresh network."""
+
+    @model_validator(mode="after")
+    def _trained(self) -> Self:
+        if self.outcome.status != "failed" and not (self.epochs and self.seconds.train > 0):
+            raise ValueError(f"a run that {self.outcome.status} has epochs, and seconds of training")
+        return self
 
     def __repr__(self) -> str:
         accuracy = "" if self.test_accuracy is None else f", test accuracy {in_percent(self.test_accuracy)}"

@@ -112,7 +112,7 @@ def _text(record: RunRecord) -> bytes:
 
 def _parse(content: bytes, place: Place) -> RunRecord:
     try:
-        return RunRecord.model_validate_json(content)
+        record = RunRecord.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] == ("schema_version",):
@@ -121,12 +121,15 @@ def _parse(content: bytes, place: Place) -> RunRecord:
             ) from error
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{place}: not a valid record: {where}: {first['msg']}") from error
+    if record.config_hash != record.config.hash:
+        raise UserError(f"{place}: not a valid record: its configuration was changed; remove it, or undo the change")
+    return record
 
 
 def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
     """The record in a file's content; None for a failed run. Raises UserError if it is invalid or of another run than `key`."""
     record = _parse(content, place)
-    if (record.config_hash, record.config.hash, record.seed) != (key[0], key[0], key[1]):
+    if (record.config_hash, record.seed) != key:
         raise UserError(f"{place}: holds another run than its name says; remove it or give it back its name")
     return None if record.outcome.status == "failed" else record
 

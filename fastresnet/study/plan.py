@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean, median
 from typing import NamedTuple
 
 from fastresnet.config.datasets import SPECS
+from fastresnet.config.models import ModelConfig
 from fastresnet.config.run import RunConfig
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key
@@ -63,10 +65,24 @@ def _seconds(run: Run, references: Mapping[str, Sequence[RunRecord]]) -> float:
     same_variant = references.get(run.variant) or [record for records in references.values() for record in records]
     here = _images_per_epoch(run.config)
     return run.config.train.epochs * fmean(
-        train * here.train / there.train + evaluate * here.test / there.test
+        _work(run.config, record.config) * (train * here.train / there.train + evaluate * here.test / there.test)
         for record in same_variant
         for there, (train, evaluate) in ((_images_per_epoch(record.config), _epoch_seconds(record)),)
     )
+
+
+def _work(config: RunConfig, reference: RunConfig) -> float:
+    """Operations per image as a multiple of the reference's: networks and image sizes may differ."""
+    here, there = ((each.model, each.data.image_size or SPECS[each.data.name].image_size) for each in (config, reference))
+    return 1.0 if here == there else _operations(*here) / _operations(*there)
+
+
+@cache
+def _operations(model: ModelConfig, image_size: int) -> float:
+    from fastresnet.compute.costs import training_flops_per_image
+    from fastresnet.models.build import build_model
+
+    return training_flops_per_image(build_model(model, seed=0), (model.in_channels, image_size, image_size))
 
 
 def _epoch_seconds(record: RunRecord) -> tuple[float, float]:
