@@ -5,8 +5,10 @@ from dataclasses import replace
 from statistics import fmean, median
 
 import nbformat
+import papermill
 import pytest
 import torch
+from papermill.exceptions import PapermillExecutionError
 
 from fastresnet.book.notebooks import chapter_file
 from fastresnet.compute.provenance import describe_machine
@@ -16,7 +18,7 @@ from fastresnet.study import STUDIES, Study, open_chapter, open_study
 from fastresnet.study.declaration import _scaled
 from fastresnet.study.plan import plan
 
-from .conftest import command_here, refused
+from .conftest import ROOT, command_here, refused, write_notebook
 
 
 def shown(name, experiment, **parameters):
@@ -26,6 +28,32 @@ def shown(name, experiment, **parameters):
 def planned(name, **parameters):
     study = open_chapter(name, {"changed": tuple(set(parameters) - {"scale"}), **parameters})
     return {each.experiment: each for _, each in plan(study)}
+
+
+OPENING = """
+from fastresnet.study import open_chapter
+study, found = open_chapter("fashionmnist_speed", globals()).shown("F8")
+print(found, study.changes, study.scale)
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, r"Results\(F8, .*\) \{\} 1\.0"),
+        ({"f8_epochs": 3}, r"None \{'f8_epochs': 3\.0\} 1\.0"),  # the quick edition's own number of epochs
+        ({"f8_epochs": 3, "scale": 0.5}, r"None \{'f8_epochs': 3\.0\} 0\.5"),
+        ({"f8_epoch": 3}, r"parameters of fashionmnist_speed: f8_epoch: .*allowed: .*f8_epochs"),
+    ],
+)
+def test_papermill_itself_changes_what_it_is_given_and_nothing_else(given, shown, tmp_path):
+    write_notebook(tmp_path / "in.ipynb", "f8_epochs = 3\nscale = 1.0", OPENING, tags=["parameters"])
+    try:
+        done = papermill.execute_notebook(tmp_path / "in.ipynb", None, given, cwd=ROOT, progress_bar=False)
+        found = done.cells[-1].outputs[0].text
+    except PapermillExecutionError as error:
+        found = error.evalue
+    assert re.match(shown, found)
 
 
 def test_unchanged_chapter_shows_what_the_book_shows():

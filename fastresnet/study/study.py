@@ -7,6 +7,7 @@ This module imports no torch; only a missing run loads it. A run is a pure funct
 its own record. Runs can therefore be repeated, interrupted and spread over processes.
 """
 
+import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -253,10 +254,14 @@ def open_study(
 def open_chapter(name: str, variables: Mapping[str, Any], *, data_dir: Path | None = None) -> Study:
     """Opens the study of a chapter's page from a notebook's variables: `open_chapter("findings", globals())`.
 
-    In the quick edition it is what the book shows of each experiment, with the parameters that differ from the quick edition's or
-    are named in `changed`: see `Study.shown`. Raises UserError like `open_study`.
+    In the quick edition it is what the book shows of each experiment, with the parameters that differ from the quick edition's,
+    are named in `changed`, or are set by papermill: see `Study.shown`. Raises UserError like `open_study`.
     """
     values = {key: variables[key] for key in find_study(name).Parameters.model_fields if key in variables}
+    given = _given_to_papermill(variables)
+    if "changed" not in given:  # fastresnet hands over all values and names those changed
+        values |= {key: variables[key] for key in given}
+        values["changed"] = [*values.get("changed", ()), *given]
     edition = values.pop("edition", "quick")
     if edition != "quick":
         return open_study(name, edition=edition, parameters=values, data_dir=data_dir)
@@ -270,3 +275,11 @@ def open_chapter(name: str, variables: Mapping[str, Any], *, data_dir: Path | No
         return open_study(name, parameters=where, data_dir=data_dir)
     changed = {**changes, **where, "changed": tuple(changes)}
     return replace(open_study(name, edition=_DECLARED, parameters=changed, data_dir=data_dir), edition="quick")
+
+
+def _given_to_papermill(variables: Mapping[str, Any]) -> list[str]:
+    """Names that papermill set in the cell that it injects into a notebook, the last one if there are several; found in the
+    history of the notebook's cells."""
+    injected = [cell for cell in variables.get("In", ()) if cell.startswith("# Parameters\n")]
+    assignments = ast.parse(injected[-1]).body if injected else []
+    return [each.targets[0].id for each in assignments if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)]
