@@ -135,7 +135,8 @@ def test_subsets_are_stratified_and_nested():
         ({"name": "given", "train_images": 5000}, "asked for 5000 images; allowed: 1 to 4000"),
         ({"name": "given", "train_images": None, "validation_images": 4000}, "validation_images: asked for 4000 of 4000"),
         ({"batch_size": 1}, "batches of at least 2"),
-        ({"crop_padding": 32}, "crop_padding must be below"),
+        ({"crop_padding": 32}, "crop_padding and cutout must be below"),
+        ({"cutout": 32}, "crop_padding and cutout must be below the images' side, 32"),
     ],
 )
 def test_impossible_batches_are_refused(config, message):

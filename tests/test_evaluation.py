@@ -28,6 +28,12 @@ def shifted(image, rows, columns):
     return out
 
 
+@pytest.mark.parametrize("views", [{"test_share": 0}, {"test_share": 1.5}, {"test_share": float("nan")}, {"test_shift": -1}])
+def test_impossible_views_are_refused(views):
+    with pytest.raises(fr.UserError, match="test_share: must be above 0 and at most 1, test_shift at least 0; got"):
+        fr.evaluate(fr.resnet10(in_channels=1), [(torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))], **views)
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shift", [0, 1, 2])
 def test_views_are_the_image_its_mirror_image_and_both_moved_at_half_weight(flip, shift):

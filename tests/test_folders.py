@@ -25,6 +25,15 @@ RUN = ["study", "run", "fashionmnist_speed", "--only", "F8", "-p", "f8_epochs=1"
 RUN += ["--device", "cpu"]
 
 
+def test_file_that_is_moved_to_a_link_leaves_the_link(tmp_path):
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    assert LocalFolder(tmp_path).take(tmp_path / "new", "link") == tmp_path / "link"
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
 @pytest.fixture(scope="module")
 def server():
     """The environment in which s3:// is a server on this machine, with a bucket `records`."""

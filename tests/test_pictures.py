@@ -6,6 +6,7 @@ import os
 import struct
 import unicodedata
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from fastresnet.models.build import build_model
 from fastresnet.models.saved import SavedModel, save_model
 from fastresnet.training.runs import train
 
-from .conftest import command_here
+from .conftest import command_here, refused
 from .test_sources import write_shard
 
 SIDE = 8
@@ -429,6 +430,18 @@ def test_answer_of_a_picture_does_not_depend_on_its_batch(mine, network):
     files = [mine / "wide.png", mine / "train" / "cats" / "0.png"]
     for file, answer in network.predict_files(files):
         torch.testing.assert_close(answer, network.predict(network.read_image(file))[0])
+
+
+def test_single_path_in_place_of_a_list_is_refused(network):
+    for path in ("photo.png", Path("photo.png")):
+        with pytest.raises(UserError, match="files: must be a list of paths, got 'photo.png'"):
+            next(network.predict_files(path))
+
+
+def test_own_pictures_are_verified_by_reading_them(mine):
+    assert command_here("data", "verify", f"folder:{mine}").stdout.startswith(f"folder:{mine}: ")
+    (mine / "train" / "cats" / "0.png").write_bytes(b"cut off")
+    assert "0.png" in refused(command_here("data", "verify", f"folder:{mine}"))
 
 
 def test_network_for_other_than_pictures_is_refused(mine, network):

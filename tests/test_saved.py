@@ -8,7 +8,8 @@ from PIL import Image
 
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
-from fastresnet.models.saved import load_model, save_model
+from fastresnet.models.build import build_model
+from fastresnet.models.saved import load_model, save_model, transfer
 from fastresnet.training.fit import fit
 from fastresnet.training.runs import train
 
@@ -157,6 +158,16 @@ def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(
         train(config.with_changes({"model.widths": [8, 24]}), start=load_model(path))
     with pytest.raises(UserError, match=r"has another shape: groups\.0\.convolutions\.1"):  # which only the saved network has
         train(config.with_changes({"model.convolutions": 1}), start=load_model(path))
+
+
+def test_classifier_for_other_classes_of_the_same_number_begins_anew(saved):
+    result, path = saved
+    start = load_model(path)
+    for names, taken in ((start.class_names, True), (tuple("abcdefghij"), False)):
+        model = build_model(result.record.config.model, seed=5)
+        transfer(model, start, names)
+        assert torch.equal(model.head.weight, start.model.head.weight) == taken
+        assert torch.equal(model.groups[0].convolutions[0].weight, start.model.groups[0].convolutions[0].weight)
 
 
 @pytest.mark.slow

@@ -282,6 +282,15 @@ def test_run_that_goes_on_with_what_began_it_has_no_earlier_part(interrupted):
     assert len(record.epochs) == 3
 
 
+def test_run_that_another_process_has_recorded_meanwhile_is_not_trained_again(tiny, tmp_path):
+    study = study_of(tmp_path, seeds=(0, 1), one=tiny)
+    trained = study.train_missing()
+    next(trained)
+    (other,) = study_of(tmp_path, seeds=(1,), one=tiny).run("A").all_records
+    ((_, last),) = trained
+    assert last == other
+
+
 def test_run_repeated_for_another_store_does_not_go_on_from_the_first_ones_checkpoint(interrupted, tmp_path):
     again = replace(interrupted, store=Store([tmp_path / "others"]))
     trained, run_epoch = [], _Loop.run_epoch

@@ -58,7 +58,7 @@ def data_verify(
     name: Annotated[str | None, typer.Argument(help="Default: every data set that is found.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Read every byte of a data set again and compare it with what was published."""
+    """Read every byte of a data set again and compare it with what was published, if it was."""
     from fastresnet.config.datasets import SPECS
     from fastresnet.data import sources
 
@@ -80,5 +80,8 @@ def data_verify(
 def _checked(dataset: Any) -> str:
     from fastresnet.config.datasets import SPECS
 
-    pinned = "content as published" if SPECS[dataset.name].train_digest else "files as published"
-    return f"{dataset.name}: {len(dataset.train):,} + {len(dataset.test):,} images, {pinned} ({dataset.source})"
+    if spec := SPECS.get(dataset.name):
+        state = f"{'content' if spec.train_digest else 'files'} as published ({dataset.source})"
+    else:
+        state = "all of them readable"
+    return f"{dataset.name}: {len(dataset.train):,} + {len(dataset.test):,} images, {state}"

@@ -69,8 +69,8 @@ def make_batches(
         train, test = train.hold_out(config.validation_images)
     train, test = train.subset(config.train_images), test.subset(config.test_images)
     side = min(train.images.shape[-2:])
-    if config.crop_padding >= side or config.cutout > side:
-        raise UserError(f"crop_padding must be below and cutout at most the images' side, {side}")
+    if max(config.crop_padding, config.cutout) >= side:
+        raise UserError(f"crop_padding and cutout must be below the images' side, {side}")
     if config.batch_size % group.size:
         raise UserError(
             f"batch_size: {group.size} processes share it; allowed: multiples of {group.size}, got {config.batch_size}"

@@ -123,8 +123,7 @@ def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -
 
     Raises DatasetNotFound if there is no local source, and UserError if a file is missing or wrong.
     """
-    spec = find_spec(name)
-    if spec.torchvision_class is None:
+    if ":" in name or (spec := find_spec(name)).torchvision_class is None:
         return load_dataset(name)
     places = data_folders(data_dir)[:1] if data_dir else data_folders(None)
     source = find_source(spec, places)

@@ -74,8 +74,10 @@ class SavedModel:
         """Yields each image file with its probabilities [classes], or with the UserError that says why it has none.
 
         A batch is read and classified at a time, so that memory does not grow with the number of files. Raises UserError if the
-        network takes images that no file holds.
+        network takes images that no file holds, or for a single path.
         """
+        if isinstance(files, str | Path):
+            raise UserError(f"files: must be a list of paths, got {str(files)!r}")
         self._mode()
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
@@ -185,14 +187,17 @@ class _Facts(Frozen):
     std: tuple[PositiveFloat, ...]
 
 
-def transfer(model: nn.Module, start: nn.Module) -> None:
-    """Copies the weights of `start` into `model`, except those of a classifier with another number of classes.
+def transfer(model: nn.Module, start: SavedModel, class_names: Sequence[str]) -> None:
+    """Copies the weights of `start` into `model`, except those of a classifier for other classes than these.
 
     Raises UserError if any other weights differ in name or shape.
     """
-    weights, own = start.state_dict(), model.state_dict()
+    weights, own = start.model.state_dict(), model.state_dict()
+    classifier = {name for name in own | weights if name.startswith(("head.", "fc."))}
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
-    others = [name for name in own | weights if name not in fitting and not name.startswith(("head.", "fc."))]
+    others = (own | weights).keys() - fitting.keys() - classifier
+    if start.class_names != tuple(class_names):
+        fitting = {name: tensor for name, tensor in fitting.items() if name not in classifier}
     if others:
-        raise UserError(f"the network to start from has another shape: {', '.join(others[:3])} differ")
+        raise UserError(f"the network to start from has another shape: {', '.join(sorted(others)[:3])} differ")
     model.load_state_dict(own | fitting)

@@ -174,7 +174,8 @@ class LocalFolder:
         return path
 
     def take(self, file: Path, name: str) -> Path:
-        return file.replace(self.path / name)
+        file.replace(followed(self.path / name))
+        return self.path / name
 
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)

@@ -211,8 +211,9 @@ def train_all(
         store.check_writable()
     failures = []
     for run in runs:
-        try:
-            yield run, train_and_save(run, store, data_dir, device, progress=progress)
+        try:  # another process may have trained it meanwhile
+            recorded = store.find_saved(run.key, run.study, run.experiment, run.variant)
+            yield run, recorded or train_and_save(run, store, data_dir, device, progress=progress)
         except RunFailed as error:  # the others may well succeed
             failures.append(str(error))
     if failures:

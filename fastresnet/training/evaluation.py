@@ -39,7 +39,7 @@ def evaluate(
     The network is left in evaluation mode. For test-time augmentation, `test_flip` averages the logits of each image and its
     mirror image, and `test_shift` adds views moved diagonally by that many pixels. Only a share `test_share` of each batch, its
     least confident images, gets these views. Each process of a group scores its own batches; all return the common score.
-    Raises UserError if there is no batch, or no such precision.
+    Raises UserError if there is no batch, no such precision, or a share or a shift that is not allowed.
 
     >>> _, test = fr.loaders("fashion-sample", test_images=100)
     >>> score = fr.evaluate(fr.resnet10(in_channels=1), test)
@@ -48,6 +48,8 @@ def evaluate(
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision: got {precision!r}; allowed: {', '.join(PRECISIONS)}")
+    if not 0 < test_share <= 1 or test_shift < 0:
+        raise UserError(f"test_share: must be above 0 and at most 1, test_shift at least 0; got {test_share:g} and {test_shift}")
     model.eval()
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     batches = as_batches(batches, device)

@@ -5,7 +5,7 @@ result.record.test_accuracy
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,7 +93,7 @@ def train(
     config = run.config
     dataset, batches, test_batches = run.load(dataset, data_dir, progress)
     warn_if_autocast_is_slow(config.train, run.device)
-    model = run.build(start)
+    model = run.build(start, dataset.train.class_names)
     total_images = round(config.train.epochs * batches.num_images)
     shown = progress and group.is_first
     bar = ProgressBar(f"{config.data.name} seed {seed}", total_images, config.data.batch_size) if shown else None
@@ -173,14 +173,14 @@ class _Run:
                 raise UserError(f"test_batch_size: {batch} leaves one of {count} images alone, which has no batch statistics")
             return dataset, batches, test_batches
 
-    def build(self, start: SavedModel | None) -> nn.Module:
+    def build(self, start: SavedModel | None, class_names: Sequence[str]) -> nn.Module:
         """Builds the network on its device, from the weights of `start` if given."""
         with self.timer.phase("build"):
             seed = generator_seed(self.seed)
             torch.manual_seed(seed)  # dropout draws from the global generator
             model = build_model(self.config.model, self.seed)
             if start:
-                transfer(model, start.model)
+                transfer(model, start, class_names)
             model.to(self.device)
             if self.group.rank:
                 torch.manual_seed(seed + self.group.rank * 1_000_003)  # processes draw different random numbers
