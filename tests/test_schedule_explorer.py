@@ -128,6 +128,7 @@ def test_moving_a_slider_moves_the_curve_the_table_and_the_code(shown):
     ("kind", "label", "text", "message"),
     [
         ("one-cycle", "Maximal rate", "-1", "above 0"),
+        ("one-cycle", "Maximal rate", "1e308", "at most 1000000"),
         ("one-cycle", "Epochs", "2.5", "a whole number"),
         ("plateau", "Factor", "1", "below 1"),
         ("exponential", "Last rate", "0", "above 0"),
@@ -141,8 +142,23 @@ def test_what_cannot_be_is_refused_with_a_message(shown, kind, label, text, mess
     before = path_of(page)
     page.get_by_label(label, exact=True).fill(text)
     page.keyboard.press("Tab")
-    assert page.get_by_role("status").text_content() == f'{label}: must be {message}, got "{text}"'
+    field, status = page.get_by_label(label, exact=True), page.get_by_role("status")
+    assert status.text_content() == f'{label}: must be {message}, got "{text}"'
+    assert field.get_attribute("aria-describedby") == status.get_attribute("id")
+    assert status.bounding_box()["y"] - field.bounding_box()["y"] < 80
     assert path_of(page) == before
+
+
+@pytest.mark.browser
+def test_message_goes_once_the_value_is_allowed(shown):
+    page = shown()
+    field = page.get_by_label("Maximal rate", exact=True)
+    for value, wrong in (("-1", True), ("1", False)):
+        field.fill(value)
+        page.keyboard.press("Tab")
+        assert bool(page.get_by_role("status").text_content()) == wrong
+        assert (field.get_attribute("aria-invalid") == "true") == wrong
+        assert (field.get_attribute("aria-describedby") is not None) == wrong
 
 
 @pytest.mark.browser
@@ -207,6 +223,49 @@ def test_knots_close_to_each_other_stay_in_order(shown):
     points = yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
     assert len(points) == 4
     assert PiecewiseLinear(points=points)
+
+
+@pytest.mark.browser
+def test_knot_at_rate_0_stays_there_on_a_logarithmic_axis(shown):
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (0.5, 0), (1, 0.1))), scale="log"))
+    box = page.locator('[data-knot="1"]').bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y)
+    page.mouse.up()
+    _, (at, lr), _ = yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
+    assert at > 0.5
+    assert lr == 0
+
+
+@pytest.mark.browser
+def test_what_is_chosen_outlives_a_reload_and_the_way_back(shown):
+    page = shown()
+    page.get_by_label("Shape").select_option("cosine")
+    page.get_by_label("Epochs", exact=True).fill("7")
+    page.keyboard.press("Tab")
+    drawn = path_of(page)
+    page.reload()
+    page.wait_for_selector("path.curve[d]", state="attached")
+    assert (path_of(page), page.get_by_label("Shape").input_value()) == (drawn, "cosine")
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_selector("path.curve[d]", state="attached")
+    assert path_of(page) == drawn
+    assert page.get_by_label("Epochs", exact=True).input_value() == "7"
+
+
+@pytest.mark.browser
+def test_pointer_on_the_curve_leaves_a_selection_of_the_code(shown):
+    page = shown()
+    page.locator("summary").first.click()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('[data-code=yaml]'))")
+    chosen = page.evaluate("String(getSelection())")
+    plot = page.locator(".plot").bounding_box()
+    page.mouse.move(plot["x"] + 200, plot["y"] + 100)
+    page.mouse.move(plot["x"] + 300, plot["y"] + 100)
+    assert page.evaluate("String(getSelection())") == chosen != ""
 
 
 @pytest.mark.browser

@@ -21,11 +21,29 @@ _PAGE = """<div data-widget="{key}"></div>
 {script}
 const state = {state};
 const listeners = {{}};
+// what a reader has chosen outlives a reload, and the way back from another page; a browser may forbid it
+const kept = "fastresnet {key} " + location.pathname;
+let chosen = {{}};
+let restored = false;
+try {{
+  const before = JSON.parse(sessionStorage.getItem(kept));
+  if (before?.hash === location.hash) {{
+    chosen = before.chosen;
+    restored = true;
+  }}
+}} catch {{}}
+Object.assign(state, chosen);
+addEventListener("pagehide", () => {{
+  try {{
+    sessionStorage.setItem(kept, JSON.stringify({{ hash: location.hash, chosen }}));
+  }} catch {{}}
+}});
 const model = {{
   isPage: true,
+  restored,
   get: (key) => state[key],
   set(key, value) {{
-    state[key] = value;
+    state[key] = chosen[key] = value;
     for (const listener of listeners[`change:${{key}}`] ?? []) listener();
   }},
   on: (event, listener) => (listeners[event] ??= []).push(listener),

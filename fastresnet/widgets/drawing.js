@@ -43,14 +43,15 @@ function costTicks(low, high) {
   return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.round(Math.log10(tick) * 1e6) / 1e6)) : inside;
 }
 
-// Where a value is drawn, and back: linear from `low`, or in decades, where what is not above the floor lies on it.
+// Where a value is drawn, and back: linear from `low`, or in decades, where what is not above the floor lies on it, and the floor
+// is read as 0.
 function vertical(low, high, top, bottom, log) {
   const form = log ? (value) => Math.log10(Math.max(value, low)) : (value) => value;
   const back = log ? (value) => 10 ** value : (value) => value;
   const [from, to] = [form(low), form(high)];
   return {
     at: (value) => bottom - ((form(value) - from) / (to - from || 1)) * (bottom - top),
-    value: (y) => back(from + ((bottom - y) / (bottom - top)) * (to - from)),
+    value: (y) => (log && y > bottom - 4 ? 0 : back(from + ((bottom - y) / (bottom - top)) * (to - from))),
     ticks: log ? costTicks(low, high) : niceTicks(low, high, 5),
   };
 }

@@ -38,7 +38,7 @@ function render({ model, el }) {
   const plot = make("div", { class: "plot" });
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Readings of the curves" });
   const reader = make("input", { type: "range", id: `${uid}-cursor`, min: 0, value: 0, oninput: () => moveCursor(Number(reader.value)) });
-  const message = make("p", { class: "message", role: "status" });
+  const message = make("p", { class: "message", role: "status", id: `${uid}-message` });
   const codes = make("div");
   const sources = make("ul", { class: "caption sources" });
   const keep = make("button", { type: "button", onclick: () => put("compared", [...model.get("compared"), schedule()]) }, "Keep for comparison");
@@ -52,7 +52,10 @@ function render({ model, el }) {
   const presets = () => model.get("presets");
   const total = () => model.get("epochs") * model.get("steps_per_epoch");
 
-  function say(text, wrong = false) {
+  // beside the setting that it is about, if there is one
+  function say(text, wrong = false, setting = null) {
+    if (setting) setting.after(message);
+    else root.querySelector(".panes > :last-child").append(message);
     message.textContent = text;
     message.classList.toggle("wrong", wrong);
   }
@@ -68,11 +71,12 @@ function render({ model, el }) {
   function attempt(change, input) {
     try {
       change();
-      input?.removeAttribute("aria-invalid");
+      for (const name of ["aria-invalid", "aria-describedby"]) input?.removeAttribute(name);
       say("");
     } catch (error) {
       input?.setAttribute("aria-invalid", "true");
-      say(error.message, true);
+      input?.setAttribute("aria-describedby", message.id);
+      say(error.message, true, input?.closest(".setting"));
     }
   }
 
@@ -246,8 +250,9 @@ function render({ model, el }) {
       put("compared", model.get("compared").toSpliced(index - 1, 1));
       table.focus(); // the button that was pressed is gone
     });
-    yaml.textContent = toYaml(schedule());
-    torch.textContent = toTorch(schedule(), epochs, perEpoch);
+    for (const [place, text] of [[yaml, toYaml(schedule())], [torch, toTorch(schedule(), epochs, perEpoch)]]) {
+      if (place.textContent !== text) place.textContent = text; // else a selection in it would be lost
+    }
     keep.disabled = curves().length >= MOST_CURVES || model.get("compared").some((each) => sameSchedule(each, schedule()));
   }
 
@@ -287,7 +292,7 @@ function render({ model, el }) {
     }
   });
   if (model.isPage) {
-    follow();
+    if (!model.restored) follow();
     window.addEventListener("hashchange", follow);
   }
   const resized = onNewWidth(plot, draw);

@@ -13,7 +13,7 @@ const KINDS = {
   cyclic: ["Cyclic triangles", { min_lr: 0.01, max_lr: 0.1, num_cycles: 3, mode: "triangular", momentum_range: null }],
   plateau: ["Reduce on plateau", { lr: 0.1, factor: 0.1, patience: 2, threshold: 0.0001, min_lr: 0 }],
 };
-const rate = (label, low = 0) => ({ label, low, from: 1e-5, to: 10, log: true });
+const rate = (label, low = 0) => ({ label, low, high: 1e6, from: 1e-5, to: 10, log: true });
 const share = (label) => ({ label, low: 0, high: 1, from: 0, to: 1 });
 const FIELDS = {
   lr: rate("Learning rate", "above"), max_lr: rate("Maximal rate", "above"), start_lr: rate("First rate"),
@@ -54,7 +54,7 @@ function listOf(label, text, width) {
   const items = text.split(",").map((item) => item.trim().split(/[\s:]+/).map((part) => (part === "" ? NaN : Number(part))));
   const wrong = items.some((item) => item.length !== width || item.some((value) => !Number.isFinite(value)) || item[0] < 0 || item[0] > 1);
   const example = width === 1 ? "shares of the run like 0.5, 0.75" : "pairs of share and rate like 0: 0.02, 1: 0.1";
-  if (wrong || items.some((item) => width === 2 && item[1] < 0)) throw new Error(`${label}: must be ${example}, got "${text}"`);
+  if (wrong || items.some((item) => width === 2 && !(item[1] >= 0 && item[1] <= FIELDS.lr.high))) throw new Error(`${label}: must be ${example}, got "${text}"`);
   if (width === 1) return items.flat();
   if (items.length < 2) throw new Error(`${label}: at least two points are needed`);
   if (items.some(([at], index) => index && at <= items[index - 1][0])) throw new Error(`${label}: shares must strictly increase`);
