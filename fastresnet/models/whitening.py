@@ -11,16 +11,16 @@ WHITENING_EPSILON = 5e-4
 
 def whitening_filters(images: Tensor, patch: int, stride: int = 1) -> Tensor:
     """Filters [C * patch^2, C, patch, patch] that turn patches of images [N, C, H, W] into uncorrelated features of unit
-    variance. They are the eigenvectors of the patches' covariance, each divided by the root of its eigenvalue, in descending
+    variance. They are the eigenvectors of the patches' second moments, each divided by the root of its eigenvalue, in descending
     order of the eigenvalues. The patches are `stride` pixels apart."""
     channels = images.shape[1]
-    covariance, num_patches = torch.zeros((), dtype=torch.float64), 0
+    moments, num_patches = torch.zeros((), dtype=torch.float64), 0
     for some in images.split(100 if images.device.type == "cpu" else len(images)):  # small enough for a processor's cache
         patches = in_double(_patches(some, patch, stride))
-        covariance = covariance + (patches @ patches.mT).sum(dim=0)
+        moments = moments + (patches @ patches.mT).sum(dim=0)
         num_patches += patches.shape[0] * patches.shape[2]
     # for so small a matrix, a processor is faster than a GPU
-    eigenvalues, eigenvectors = torch.linalg.eigh(covariance.cpu() / num_patches)
+    eigenvalues, eigenvectors = torch.linalg.eigh(moments.cpu() / num_patches)
     filters = (eigenvectors / (eigenvalues + WHITENING_EPSILON).sqrt()).T.flip(0)
     return filters.reshape(-1, channels, patch, patch).to(images.dtype).to(images.device)
 
