@@ -6,7 +6,7 @@ from torch import nn
 
 from fastresnet.compute.costs import training_flops_per_image
 from fastresnet.compute.kernels import convolution
-from fastresnet.compute.kernels.convolution import Convolution, filter_gradient, use_matmul_gradients
+from fastresnet.compute.kernels.convolution import Convolution, filter_gradient, set_matmul_gradients
 from fastresnet.config.recipes import find_recipe
 from fastresnet.models.build import build_model
 from fastresnet.models.layers import conv
@@ -93,7 +93,7 @@ def called(monkeypatch, layer, x):
     """Whether a backward pass went by products."""
     calls = []
     monkeypatch.setattr(convolution, "filter_gradient", lambda *given: calls.append(given) or filter_gradient(*given))
-    use_matmul_gradients(layer)
+    set_matmul_gradients(layer, True)
     layer(x).sum().backward()
     return bool(calls)
 
@@ -129,7 +129,7 @@ def test_frozen_filters_have_no_gradient(monkeypatch):
 def test_operations_are_counted_as_those_of_convolutions():
     model = build_model(find_recipe("cifar10-83").config("cpu").model, 0).to("meta")
     counted = training_flops_per_image(model, (3, 32, 32))
-    use_matmul_gradients(model)
+    set_matmul_gradients(model, True)
     assert training_flops_per_image(model, (3, 32, 32)) == counted
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 import fastresnet as fr
+from fastresnet.compute.kernels.convolution import Convolution
 from fastresnet.config.models import NormConfig
 from fastresnet.data.pictures import read_picture
 
@@ -211,3 +212,10 @@ def test_grey_tiff_is_turned_as_its_orientation_says(orientation, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.tif", tiffinfo={274: orientation})
     turned = np.rot90(pixels, {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
     assert np.array_equal(np.array(read_picture(tmp_path / "a.tif")), turned)
+
+
+def test_gradients_from_products_are_those_of_the_run_that_asked_for_them(batches):
+    model = fr.build_model(fr.SpeedNetConfig(in_channels=1, widths=(8, 8), whitened=False), seed=0)
+    for wanted in (True, False):
+        fr.fit(model, batches, epochs=1, matmul_gradients=wanted)
+        assert {layer.matmul_gradients for layer in model.modules() if isinstance(layer, Convolution)} == {wanted}

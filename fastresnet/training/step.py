@@ -27,7 +27,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastresnet.compute.costs import STEP_PARTS, Timer, training_flops_per_image
 from fastresnet.compute.cuda_graphs import StepGraphs, step_stream
 from fastresnet.compute.device import PRECISIONS, in_layout
-from fastresnet.compute.kernels.convolution import use_matmul_gradients
+from fastresnet.compute.kernels.convolution import set_matmul_gradients
 from fastresnet.compute.processes import ProcessGroup, gradient_sync
 from fastresnet.config import TrainConfig
 from fastresnet.config.models import FUSED_ACTIVATIONS
@@ -55,8 +55,7 @@ class Steps:
         self._fused = _fused_layers() if config.fused_kernels and device.type == "cuda" else None
         if self._fused:
             self._fused.fuse(model)
-        if config.matmul_gradients and device.type == "cpu":
-            use_matmul_gradients(model)
+        set_matmul_gradients(model, config.matmul_gradients and device.type == "cpu")
         graphed = config.cuda_graph and device.type == "cuda" and group.size == 1
         self.optimizers = make_optimizers(config, model, graphed=graphed, fused=self._fused is not None)
         self._forward = group.replicate(model, compiled=config.compile, freezes=bool(config.freeze))

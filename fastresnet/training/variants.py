@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from fastresnet.compute.device import PRECISIONS, in_layout
-from fastresnet.compute.kernels.convolution import use_matmul_gradients
+from fastresnet.compute.kernels.convolution import set_matmul_gradients
 from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import RunConfig
 from fastresnet.config.datasets import SPECS
@@ -108,8 +108,7 @@ def _time_variants(recipe: Recipe, layer: nn.Conv2d, shape: torch.Size) -> dict[
         own = copy.deepcopy(layer).to_empty(device="cpu")
         weight = torch.full(own.weight.shape, 1e-3)  # not random: that would change what the run draws
         own.weight = nn.Parameter(in_layout(weight, torch.channels_last))
-        if config.train.matmul_gradients:
-            use_matmul_gradients(own)
+        set_matmul_gradients(own, config.train.matmul_gradients)
         passes[variant] = config, own
 
     def best(variants: Iterable[Variant], rounds: int, most: float) -> dict[Variant, float]:

@@ -73,11 +73,11 @@ def _taps(size: int, kernel: int, stride: int, padding: int) -> Tensor:
     return torch.arange(size) - starts[:, None]
 
 
-def use_matmul_gradients(model: nn.Module) -> None:
+def set_matmul_gradients(model: nn.Module, value: bool) -> None:
     """Sets `matmul_gradients` in all convolutions of a network."""
     for layer in model.modules():
         if isinstance(layer, Convolution):
-            layer.matmul_gradients = True
+            layer.matmul_gradients = value
 
 
 class _Convolution(torch.autograd.Function):
