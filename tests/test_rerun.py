@@ -186,7 +186,7 @@ def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_
     done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
     assert done.returncode == 0
     assert "4 of 14 experiments have runs to train" in done.stderr
-    assert re.search(r"F8, (small|cpu) edition: \d of \d runs to train, about [\d.]+ (s|min|h)\b", done.stderr)
+    assert re.search(r"F8, cpu edition: \d of \d runs to train, about [\d.]+ (s|min|h)\b", done.stderr)
     assert re.search(r"in all: about [\d.]+ (min|h) of training and evaluation, by the records of .+ threads?\n", done.stderr)
     assert not list(tmp_path.iterdir())
     assert "scale" in refused(command_here("chapter", "run", "fashionmnist_speed", "--scale", "0", "--dry-run"))

@@ -27,7 +27,7 @@ def test_every_run_evaluated_on_test_images_is_a_point(explorer):
     finished = frame[tested & (frame.outcome == "finished") & frame.test_accuracy.notna()]
     assert len(explorer.runs) == len(finished) > 400
     assert sum(run["accuracy"] for run in explorer.runs) == pytest.approx(finished.test_accuracy.sum())
-    assert {run["edition"] for run in explorer.runs} <= {"quick", "small", "cpu", "gpu", "of its own"}
+    assert {run["edition"] for run in explorer.runs} <= {"quick", "cpu", "gpu", "of its own"}
 
 
 def test_chosen_run_is_its_record():

@@ -165,36 +165,15 @@ TESTED = {"myrtle_notes": {2_000, 10_000}}
 """Test images of a study that is not evaluated on all of them: many small runs, whose page says so."""
 
 
-FULL_SCALE_ALONE = {
-    "F4-time",
-    "F8-pace",
-    "F8-init",
-    "C6-batch",
-    "C9-epochs",
-    "C9-norm",
-    "C9-batch",
-    "C10-time",
-    "C11-time",
-    "C12-size",
-    "C12-precision",
-    "C13-time",
-    "final-time",
-}
-"""Experiments that only the cpu edition is to record."""
-
-
 @pytest.mark.parametrize("name", STUDIES)
-def test_an_edition_is_recorded_whole_on_the_full_test_sets(name):
-    study = open_study(name, edition=next(edition for edition in ("small", "cpu") if edition in editions_of(name)))
-    for row in status([study]):
-        if study.edition == "small" and row["experiment"] in FULL_SCALE_ALONE:
-            continue
-        assert row["missing"] == 0, row
-        for records in study.recorded(row["experiment"]).records.values():
+def test_every_experiment_is_recorded_on_the_full_test_sets(name):
+    study = open_study(name, edition="cpu")
+    for experiment in study.experiments:
+        for records in study.recorded(experiment).records.values():
             # runs of a few steps, that ask for time or a measurement alone, are evaluated for form's sake
             few_steps = all(
                 record.config.data.test_images == 100
-                and (record.step_seconds or record.measured or row["experiment"].endswith("-time"))
+                and (record.step_seconds or record.measured or experiment.endswith("-time"))
                 for record in records
             )
             held_out = all(record.config.data.validation_images for record in records)
@@ -228,13 +207,13 @@ def test_a_tail_starts_where_one_cycle_still_moves():
 
 
 def test_unknown_edition_is_refused():
-    with pytest.raises(UserError, match="no edition 'x'; allowed: quick, small, cpu, gpu"):
+    with pytest.raises(UserError, match="no edition 'x'; allowed: quick, cpu, gpu"):
         open_study("myrtle_notes", edition="x")
 
 
 def test_quick_edition_shows_the_strongest_record_and_others_their_own():
     assert open_study("fashionmnist_speed", edition="quick").best_recorded("F7").edition in ("cpu", "gpu")
-    assert open_study("fashionmnist_speed", edition="small").best_recorded("F7").edition == "small"
+    assert open_study("fashionmnist_speed", edition="cpu").best_recorded("F7").edition == "cpu"
     assert open_study("frontier").best_recorded("amx-ablations").edition == "cpu"  # that for a GPU has no such experiment
 
 

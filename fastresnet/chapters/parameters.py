@@ -35,7 +35,7 @@ class EditionParameters(Frozen):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    edition: Literal["quick", "small", "cpu", "gpu"]
+    edition: Literal["quick", "cpu", "gpu"]
     """Scale of the runs."""
     device: str | None = None
     """Device to train on; None takes the fastest there is."""

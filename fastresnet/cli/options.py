@@ -19,7 +19,7 @@ Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu; default: the
 VariantOf = Annotated[
     str | None, typer.Option("--variant", help="Of the recipe: cpu, cpu-bf16, cpu-amx or cuda; default: the fastest here.")
 ]
-Edition = Annotated[str, typer.Option(help="Scale of the work: quick, small, cpu or gpu.")]
+Edition = Annotated[str, typer.Option(help="Scale of the work: quick, cpu or gpu.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace even inputs and committed files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

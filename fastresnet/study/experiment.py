@@ -51,7 +51,7 @@ class Run:
 class Results:
     """Results of an experiment: its records by variant. Every variant has the same seeds; both are in the order declared.
 
-    >>> results = fr.open_study("fashionmnist_speed", edition="small").recorded("F8")
+    >>> results = fr.open_study("fashionmnist_speed", edition="cpu").recorded("F8")
     >>> results.frame().columns[:4].tolist()
     ['variant', 'seed', 'outcome', 'test_accuracy']
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 from fastresnet.compute.surroundings import git
 from fastresnet.errors import UserError
 
-EDITIONS = ("quick", "small", "cpu", "gpu")
+EDITIONS = ("quick", "cpu", "gpu")
 """The editions, from the smallest to the largest."""
 
 
