@@ -173,7 +173,7 @@ def test_every_experiment_is_recorded_on_the_full_test_sets(name):
             # runs of a few steps, that ask for time or a measurement alone, are evaluated for form's sake
             few_steps = all(
                 record.config.data.test_images == 100
-                and (record.step_seconds or record.measured or experiment.endswith("-time"))
+                and (record.step_seconds or record.measured or experiment.endswith(("-time", "-pace")))
                 for record in records
             )
             held_out = all(record.config.data.validation_images for record in records)
