@@ -11,7 +11,7 @@ from fastresnet.compute import provenance
 from fastresnet.errors import UserError
 from fastresnet.records.store import Store, load_frame, read_record
 from fastresnet.study import STUDIES, Experiment, RunFailed, Study, open_study, train_and_save
-from fastresnet.study.project import committed_results, editions_of
+from fastresnet.study.project import committed_results
 from fastresnet.study.status import status
 from fastresnet.study.trial import record_killed
 from fastresnet.training import runs
