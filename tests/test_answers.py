@@ -137,8 +137,8 @@ def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():
     rows = [[None, None, 0.5, 0.51], [0.7, None, 0.65, 0.645], [None, 0.8, None, None]]
     steps = pd.DataFrame(rows, ["C1", "C4", "C5"], columns, dtype=float)
     said = cifar10_chain.chain_finding(steps)
-    assert "2 of 3 steps" in said
+    assert "2 of 3 are recorded" in said
     assert "from 50.00 % (C1) to 65.00 % (C4)" in said
     assert "in points: C4 -5.0. " in said
-    assert "by -0.5 to +1.0 points" in said
+    assert "lie -0.5 to +1.0 points from these" in said
     assert cifar10_chain.chain_finding(steps.assign(here=None)) == ""

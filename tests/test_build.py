@@ -60,6 +60,8 @@ def steps(project, monkeypatch):
         ("params/quick/preface.yml", BOTH),
         ("results/a/b/c.json", BOTH),
         ("results/a/b/d.json", BOTH),
+        ("results/a/b/d.json.0.partial", []),
+        ("_build/chapters/preface.ipynb", BOTH),
         ("book/glossary.md", ["book"]),
         ("_config.yml", ["book"]),
     ],

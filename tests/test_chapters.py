@@ -295,3 +295,5 @@ def test_chapter_without_a_study_takes_no_parameters(name):
     assert chapter_parameters(name, "quick", {}) == {}
     with pytest.raises(UserError, match=f"chapter {name}: takes no parameters, got seeds"):
         chapter_parameters(name, "quick", {"seeds": [0]})
+    with pytest.raises(UserError, match=f"--edition gpu: chapter {name} has no editions; leave it out"):
+        chapter_parameters(name, "gpu", {})

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 
 from fastresnet.errors import UserError
 from fastresnet.records.folders import LocalFolder
@@ -200,8 +201,10 @@ def test_request_that_no_worker_can_serve_stops_the_study(make_study, tiny, clus
         list(make_study(large=large).train_missing(dask=cluster.scheduler_address))
 
 
-def test_records_of_workers_with_another_disk_are_kept_here(make_study, cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(spreading, "train_trial", functools.partial(elsewhere, tmp_path / "other"))
+@pytest.mark.parametrize("folder", ["other", "file/that-cannot-be"])
+def test_records_of_workers_with_another_disk_are_kept_here(folder, make_study, cluster, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(spreading, "train_trial", functools.partial(elsewhere, tmp_path / folder))
     study = make_study()
     assert len(list(study.train_missing(dask=cluster.scheduler_address))) == 4
     assert study.missing() == []
@@ -217,6 +220,14 @@ def on_the_processor(run, device, **options):
 
     record = train_trial(run, device="cpu", **options)
     return record.model_copy(update={"measured": {"gpus of the worker": (get_worker().state.total_resources.get("GPU", 0),)}})
+
+
+def test_gpu_of_this_machine_has_one_worker_also_if_nobody_names_it(monkeypatch):
+    monkeypatch.setattr("fastresnet.compute.device.choose_device", lambda device: torch.device("cuda"))
+    with clusters.open_cluster("local", None) as found:
+        found.client.wait_for_workers(1)
+        assert found.gpu
+        assert len(found.client.scheduler_info()["workers"]) == 1
 
 
 def test_run_on_a_gpu_claims_one(make_study, monkeypatch):

@@ -239,10 +239,29 @@ def test_choice_is_held_against_the_best_of_the_others(record):
     assert answer.here == "chosen: 71.0 ± 1.0 %; rival: 76.0 ± 1.0 %"
     assert (answer.difference, [verdict.outcome for verdict in answer.verdicts]) == ("-5.00 points", ["no"])
     assert answer.sentence == (
-        "“rival” did best, with 76.0 %. The report's choice, “chosen”, ends at 71.0 %, more than a point below it."
+        "“rival” did best, with 76.0 %. The report's choice, “chosen”, has 71.0 %, more than a point below it."
     )
     best = answers.choice(results_of(**runs), "rival", "rival best", figure=plt.figure)
     assert best.sentence == "The report's choice, “rival”, did best here, too: 76.0 %. Next is “chosen” with 71.0 %."
+
+
+def test_choice_at_a_constant_rate_is_by_the_last_five_epochs(record):
+    steady = changed(record, accuracies=[0.1, 0.70, 0.70, 0.70, 0.70, 0.70])
+    lucky = changed(record, accuracies=[0.9, 0.66, 0.66, 0.66, 0.66, 0.72])
+    results = results_of(steady=[steady], lucky=[lucky])
+    by_end, settled = (
+        answers.choice(results, "steady", "best", figure=plt.figure, column=column)
+        for column in (report.ACCURACY, report.SETTLED)
+    )
+    assert (by_end.here, settled.here) == ("steady: 70.0 %; lucky: 72.0 %", "steady: 70.0 %; lucky: 67.2 %")
+    assert [each.outcome for each in (*by_end.verdicts, *settled.verdicts)] == ["points to no", "points to yes"]
+    assert by_end.sentence.startswith("“lucky” did best, in one run of each, with 72.0 %.")
+    assert settled.sentence.endswith("These are means over the last five epochs.")
+
+
+def test_settled_accuracy_of_a_run_without_one_at_its_end_is_unknown(record):
+    assert changed(record, accuracies=[0.5, 0.7]).settled_accuracy == pytest.approx(0.6)
+    assert changed(record, accuracies=[0.5, None]).settled_accuracy is None
 
 
 @pytest.mark.parametrize(

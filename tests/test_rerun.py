@@ -14,7 +14,7 @@ from fastresnet.book.notebooks import chapter_file
 from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import RunConfig
 from fastresnet.report.page import live
-from fastresnet.study import STUDIES, Study, open_chapter, open_study
+from fastresnet.study import STUDIES, Study, edition_parameters, open_chapter, open_study
 from fastresnet.study.declaration import _scaled
 from fastresnet.study.plan import plan
 
@@ -58,6 +58,27 @@ def test_papermill_itself_changes_what_it_is_given_and_nothing_else(given, shown
 
 def test_unchanged_chapter_shows_what_the_book_shows():
     assert not [each.experiment for each in planned("fashionmnist_speed").values() if each.missing]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_edition_chosen_in_the_notebook_brings_its_own_values(name):
+    quick = edition_parameters(name, "quick")
+    study = open_chapter(name, {**quick, "edition": "cpu"})
+    assert study.experiments == open_study(name, edition="cpu").experiments
+    assert study.unchanged
+    key, value = ("test_images", 700) if "test_images" in quick else ("epochs", 7.0)
+    assert open_chapter(name, {**quick, "edition": "cpu", key: value}).changes == {key: value}
+    named = open_chapter(name, {**quick, "edition": "cpu", "changed": [key]})
+    assert named.experiments == open_study(name, edition="cpu", parameters={key: quick[key]}).experiments
+
+
+def test_scale_keeps_the_steps_of_runs_with_held_out_images(tiny):
+    held_out = tiny.with_changes(
+        {"data.name": "cifar10", "model.in_channels": 3, "data.train_images": None, "data.validation_images": 5000}
+    )
+    scaled = _scaled(held_out.with_changes({"data.batch_size": 500}), 0.1).data
+    assert (scaled.train_images, scaled.batch_size) == (4500, 50)
+    assert _scaled(held_out, 2).data.train_images == 45_000
 
 
 def test_what_a_change_does_not_touch_comes_from_the_record():

@@ -13,7 +13,7 @@ from fastresnet.records.store import Store, load_frame, read_record
 from fastresnet.study import STUDIES, Experiment, RunFailed, Study, open_study, train_and_save
 from fastresnet.study.project import committed_results
 from fastresnet.study.status import status
-from fastresnet.study.trial import record_killed
+from fastresnet.study.trial import record_killed, train_trial
 from fastresnet.training import runs
 from fastresnet.training.loop import _Loop
 from fastresnet.training.runs import train
@@ -268,6 +268,17 @@ def test_run_that_another_process_has_recorded_meanwhile_is_not_trained_again(ti
     (other,) = study_of(tmp_path, seeds=(1,), one=tiny).run("A").all_records
     ((_, last),) = trained
     assert last == other
+
+
+def test_failure_where_the_studys_folder_cannot_be_used_says_so(tiny, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(runs, "train_epochs", fail)
+    (tmp_path / "file").touch()
+    (run,) = study_of(tmp_path, one=tiny).runs()
+    with pytest.raises(RunFailed, match=r"failed: RuntimeError: no luck; not recorded: .*must name a folder"):
+        train_trial(run, (tmp_path / "file",), None, "cpu")
 
 
 def test_run_repeated_for_another_store_does_not_go_on_from_the_first_ones_checkpoint(interrupted, tmp_path):

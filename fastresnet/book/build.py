@@ -51,7 +51,7 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
             raise UserError(f"{place}: leads to files of the checkout, which a build would remove")
     packages = sorted((each.name, each.version) for each in metadata.distributions())
     files = _digest(each for folder in ("fastresnet", "params", "results") for each in (root / folder).rglob("*"))
-    common = hashlib.sha256(f"{packages} {files}".encode()).hexdigest()
+    common = hashlib.sha256(f"{sys.version} {packages} {files}".encode()).hexdigest()
     made_from = {name: f"{common} {_digest([chapter_file(name)])}" for name in CHAPTERS}
     stale = [name for name in CHAPTERS if everything or not _is_made(chapters / f"{name}.ipynb", made_from[name])]
     if stale:
@@ -76,20 +76,21 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
 def _digest(files: Iterable[Path]) -> str:
     """A digest of the names and contents of files."""
     digest = hashlib.sha256()
-    for file in sorted(each for each in files if each.is_file() and each.suffix != ".pyc"):
+    # not what Python caches, nor what somebody who writes a file has beside it for a moment
+    for file in sorted(each for each in files if each.suffix not in (".pyc", ".partial", ".lock") and each.is_file()):
         digest.update(f"\0{file}\0".encode(errors="surrogateescape"))
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
 def _is_made(file: Path, made_from: str) -> bool:
-    """Whether a file exists and was made from the inputs with the digest `made_from`."""
+    """Whether a file is as a build left it that had inputs with the digest `made_from`."""
     note = _note_of(file)
-    return file.exists() and note.exists() and note.read_text() == made_from
+    return file.exists() and note.exists() and note.read_text() == f"{made_from} {_digest([file])}"
 
 
 def _note(file: Path, made_from: str) -> None:
-    _note_of(file).write_text(made_from)
+    _note_of(file).write_text(f"{made_from} {_digest([file])}")
 
 
 def _note_of(file: Path) -> Path:

@@ -49,6 +49,8 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
     if name in CHAPTERS and name not in STUDIES:
         if changes or file:
             raise UserError(f"chapter {name}: takes no parameters, got {', '.join(changes) or file}")
+        if edition != "quick":
+            raise UserError(f"--edition {edition}: chapter {name} has no editions; leave it out")
         return {}
     values = edition_parameters(name, edition)
     # what is changed of the quick edition is changed of what the book shows

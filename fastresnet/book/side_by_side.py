@@ -36,6 +36,7 @@ def run_side_by_side(
     failures = []
     # spawned: a forked process would inherit torch's threads, and run_chapter needs a main thread of its own
     context = multiprocessing.get_context("spawn")
+    jobs = max(1, min(jobs, len(versions)))
     threads = max((os.cpu_count() or 1) // jobs, 1)
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(threads,)) as pool:
         running: dict[Future[Place], ChapterRun] = {

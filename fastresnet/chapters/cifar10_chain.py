@@ -52,9 +52,10 @@ def chain_finding(steps: pd.DataFrame) -> str:
     apart = (100 * (steps["here"] - steps["report"].fillna(steps["said"]))).dropna()
     told = ", ".join(f"{step} {'about ' * (step in SAID)}{points:+.1f}" for step, points in apart.items())
     chosen = (100 * (steps["held_out"] - steps["here"])).dropna()
+    recorded = f" ({len(here)} of {len(steps)} are recorded)" * (len(here) < len(steps))
     return (
-        f"**Finding.** With the report's choices, {len(here)} of {len(steps)} steps are recorded here so far. They lead from "
+        f"**Finding.** With the report's choices, the steps{recorded} lead from "
         f"{in_percent(here.iloc[0])} ({here.index[0]}) to {in_percent(here.iloc[-1])} ({here.index[-1]}). Beside the report's "
-        f"figures that is, in points: {told}. Choosing by "
-        f"half of the test images would have changed a step by {chosen.min():+.1f} to {chosen.max():+.1f} points."
+        f"figures that is, in points: {told}. The settings that do best on half of the test images lie {chosen.min():+.1f} to "
+        f"{chosen.max():+.1f} points from these on the other half."
     )

@@ -77,8 +77,8 @@ def curve_finding(study: Study) -> str:
         return said
     too_high, falling = sum(max(epochs) > 1 for epochs in ours), sum(epochs != sorted(epochs) for epochs in ours)
     return (
-        f"{said} Figures of single epochs cannot be read so: of our {len(ours)} runs of {len(PRINTED)} epochs on all images, "
-        f"{too_high} would exceed 100 %, and {falling} would fall at least once."
+        f"{said} Figures of single epochs, read so, make no sense: of our {len(ours)} runs of {len(PRINTED)} epochs on all "
+        f"images, {too_high} would exceed 100 %, and {falling} would fall at least once."
     )
 
 

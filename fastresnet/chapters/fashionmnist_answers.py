@@ -125,9 +125,11 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     printed = [[original.seconds_to(PRINTED[variant], EASY) or 0.0] for variant in (NARROW, WIDE)]
     images = max(record.data.train_images for record in f8.all_records if record.data)
     narrow, wide = (_with_epochs(f8, variant) for variant in (NARROW, WIDE))
-    said = f"The narrow network reaches 80 % after {narrow}, the wide one after {wide}, of {images:,} images"
+    said = f"The narrow network reaches 80 % after {narrow}, the wide one after {wide}"
+    if images != EPOCH:
+        said += f", of {images:,} images"
     if not f8.other_data:
-        said += f"; in the report it was {seconds(printed[0])} and {seconds(printed[1])}, with {EPOCH:,}"
+        said += f"; in the report it was {seconds(printed[0])} and {seconds(printed[1])}"
     return Answer(
         (f8, timed, pace),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),

@@ -35,7 +35,7 @@ class Parameters(ChapterParameters):
     """Parameters of the FashionMNIST chapter."""
 
     half: Literal["fp16", "bf16"]
-    """Half precision of F5 to F8: the format that the device multiplies natively."""
+    """Half precision of F5 to F7 and of F8's timed epochs: the format that the device multiplies natively."""
     timed_images: PositiveInt
     """Least number of training images of a timed run, which also has two batches at least."""
     f1_batch_sizes: BatchSizes

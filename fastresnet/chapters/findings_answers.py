@@ -60,7 +60,7 @@ def luck(steps: Mapping[str, Answer]) -> str:
     points = {name: 100 * selection.selection_bias(steps[name].results[0]) for name in CHOICES}
     known = ", ".join(f"{name}: {value:+z.2f}" for name, value in points.items() if value == value)
     if not known:
-        return "**In short.** Not known: it takes two runs of each variant that do not diverge."
+        return "**In short.** Not known yet: each setting has a single run, and this takes two."
     return f"**In short.** For choices among our runs, the chosen run is this many points better than a repeat of it: {known}."
 
 

@@ -1,6 +1,7 @@
 """The record of a run: its whole configuration, every epoch, and the machine it ran on. Does not import torch."""
 
 from datetime import datetime
+from statistics import fmean
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -162,6 +163,13 @@ class RunRecord(Frozen):
         """Test accuracy after the last epoch, in [0, 1], on held-out training images if the run was evaluated on these; None if
         it was not evaluated."""
         return self.epochs[-1].test_accuracy if self.epochs else None
+
+    @property
+    def settled_accuracy(self) -> float | None:
+        """Mean of the last five test accuracies, in [0, 1], or of all if there are fewer; None if the run has none at its end.
+        At a constant rate, accuracy moves by points from epoch to epoch, and the last one is partly luck."""
+        accuracies = [epoch.test_accuracy for epoch in self.epochs if epoch.test_accuracy is not None]
+        return None if self.test_accuracy is None else fmean(accuracies[-5:])
 
     @property
     def origins(self) -> tuple[Origin, ...]:

@@ -12,6 +12,8 @@ from fastresnet.report.captions import (
     teraflop,
 )
 from fastresnet.report.tables import (
+    ACCURACY,
+    SETTLED,
     at_pace,
     beside_original,
     epoch_seconds,
@@ -30,7 +32,9 @@ from fastresnet.report.tables import (
 )
 
 __all__ = [
+    "ACCURACY",
     "MEASURES",
+    "SETTLED",
     "Measure",
     "at_pace",
     "beside_original",

@@ -17,7 +17,7 @@ from fastresnet.records.record import in_percent
 from fastresnet.report.captions import finding
 from fastresnet.report.claims import more_accurate, near, quicker
 from fastresnet.report.original import EPOCH_IMAGES
-from fastresnet.report.tables import most_accurate, spread, values
+from fastresnet.report.tables import ACCURACY, SETTLED, most_accurate, spread, values
 from fastresnet.report.verdicts import Sample, Verdict, our_own
 from fastresnet.study import Results, Study
 
@@ -194,15 +194,17 @@ def choice(
     *,
     figure: Callable[[], Figure],
     tables: Sequence[Table] = (),
+    column: str = ACCURACY,
 ) -> Answer:
     """The answer on how the variant that the original chose compares with the best of the others on the test set: whether it is
-    at most one point less accurate. `verdicts` on further questions are added."""
-    rival = most_accurate(results, besides=chosen)
-    ours, theirs = (values(results, variant, "test_accuracy") for variant in (chosen, rival))
-    close = more_accurate(results, chosen, rival, margin=-0.01)
-    less = ", less accurate" * (more_accurate(results, rival, chosen).outcome == "yes")
+    at most one point less accurate, at the end or with `SETTLED` as `column` over the last five evaluations. `verdicts` on
+    further questions are added."""
+    rival = most_accurate(results, besides=chosen, column=column)
+    ours, theirs = (values(results, variant, column) for variant in (chosen, rival))
+    close = more_accurate(results, chosen, rival, margin=-0.01, column=column)
+    less = ", less accurate" * (more_accurate(results, rival, chosen, column=column).outcome == "yes")
+    few = ", in one run of each" * (len(results.seeds) == 1)
     if pd.Series(ours, dtype=float).mean() >= pd.Series(theirs, dtype=float).mean():
-        few = ", in one run of each" * (len(results.seeds) == 1)
         said = f"The report's choice, “{chosen}”, did best here, too{few}: {mean(ours)}. Next is “{rival}” with {mean(theirs)}."
     else:
         judged = {
@@ -210,7 +212,8 @@ def choice(
             "points to yes": ", within a point of it",
             "cannot tell": f"{less}. These runs cannot tell whether that is within a point of it",
         }.get(close.outcome, ", more than a point below it")
-        said = f"“{rival}” did best, with {mean(theirs)}. The report's choice, “{chosen}”, ends at {mean(ours)}{judged}."
+        said = f"“{rival}” did best{few}, with {mean(theirs)}. The report's choice, “{chosen}”, has {mean(ours)}{judged}."
+    said += " These are means over the last five epochs." * (column == SETTLED)
     return Answer(
         (results,),
         original=original,

@@ -1,28 +1,34 @@
 """Verdicts on two variants of one experiment: questions and sentences are worded here, the runs are looked up in the results."""
 
 from fastresnet.records.record import as_printed
-from fastresnet.report import values
+from fastresnet.report import ACCURACY, values
 from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
 
 
-def more_accurate(results: Results, one: str, other: str, *, margin: float = 0.0, paired: bool = False) -> Verdict:
-    """Tests whether variant `one` ends more accurate on the test set than `other`, by more than `margin`, a fraction.
+def more_accurate(
+    results: Results, one: str, other: str, *, margin: float = 0.0, paired: bool = False, column: str = ACCURACY
+) -> Verdict:
+    """Tests whether variant `one` is more accurate on the test set than `other`, by more than `margin`, a fraction: at the end,
+    or with `SETTLED` as `column` over the last five evaluations.
 
     A negative margin asks whether it is at most that much less accurate. `paired` compares runs of equal seeds."""
     points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"
     how = f"more than {points} more" if margin > 0 else f"at most {points} less" if margin else "more"
-    ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
+    ours, theirs = (values(results, variant, column) for variant in (one, other))
     found = f"“{one}” is {{}} {{more|less}} accurate"
     return difference(f"Is “{one}” {how} accurate than “{other}”?", found, ours, theirs, above=margin, paired=paired)
 
 
-def equally_accurate(results: Results, one: str, other: str, *, margin: float) -> Verdict:
-    """Tests whether two variants end within `margin` of each other, a fraction, on the test set."""
+def equally_accurate(
+    results: Results, one: str, other: str, *, margin: float, paired: bool = False, column: str = ACCURACY
+) -> Verdict:
+    """Tests whether two variants are within `margin` of each other, a fraction, on the test set. `paired` and `column` are those
+    of `more_accurate`."""
     points = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
-    ours, theirs = (values(results, variant, "test_accuracy") for variant in (one, other))
+    ours, theirs = (values(results, variant, column) for variant in (one, other))
     found = f"“{one}” is {{}} {{more|less}} accurate"
-    return difference(f"Are “{one}” and “{other}” within {points}?", found, ours, theirs, within=margin)
+    return difference(f"Are “{one}” and “{other}” within {points}?", found, ours, theirs, within=margin, paired=paired)
 
 
 def near(results: Results, variant: str, printed: float) -> Verdict:

@@ -17,6 +17,7 @@ from fastresnet import report
 from fastresnet.report import style
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.report.style import COLOURS, RULE
+from fastresnet.report.tables import ACCURACY, SETTLED
 from fastresnet.study import Results
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -44,10 +45,11 @@ def curves(results: Results, **marks: float) -> Figure:
     return style.title(figure, _title(results), bands(results))
 
 
-def dots(results: Results) -> Figure:
-    """Test accuracies at the end in %: a row per variant, a dot per run, and a bar at their mean."""
+def dots(results: Results, column: str = ACCURACY) -> Figure:
+    """Test accuracies at the end, or `SETTLED` ones, in %: a row per variant, a dot per run, and a bar at their mean."""
     figure, ax = style.panels(0.9 + 0.3 * len(results.records))
-    runs_by_variant(results, "test_accuracy", ax, label="test accuracy at the end, %", scale=100)
+    when = {ACCURACY: "at the end", SETTLED: "mean of the last five epochs"}[column]
+    runs_by_variant(results, column, ax, label=f"test accuracy, {when}, %", scale=100)
     return style.title(figure, _title(results))
 
 

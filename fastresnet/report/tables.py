@@ -12,6 +12,9 @@ from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.study import Results
 
+ACCURACY, SETTLED = "test_accuracy", "settled_accuracy"
+"""Columns of `Results.frame()`: the test accuracy at the end, and the mean of the last five evaluations."""
+
 
 def spread(values: pd.Series, digits: int) -> str:
     """Mean ± standard deviation as text; the value alone if there is only one, a dash if there is none."""
@@ -168,16 +171,16 @@ def quickest(results: Results, *, besides: str) -> str:
     return str(means.idxmin()) if len(means) else ""
 
 
-def most_accurate(results: Results, *, besides: str) -> str:
-    """The variant other than `besides` with the highest mean test accuracy; "" if there is no other."""
-    means = results.frame().groupby("variant")["test_accuracy"].mean().drop(besides, errors="ignore").dropna()
+def most_accurate(results: Results, *, besides: str, column: str = ACCURACY) -> str:
+    """The variant other than `besides` with the highest mean of a column of accuracies; "" if there is no other."""
+    means = results.frame().groupby("variant")[column].mean().drop(besides, errors="ignore").dropna()
     return str(means.idxmax()) if len(means) else ""
 
 
 def jumps(results: Results, variant: str) -> list[float]:
-    """Mean absolute change of test accuracy from one epoch to the next, in [0, 1], for each run of a variant."""
+    """Median absolute change of test accuracy from one epoch to the next, in [0, 1], for each run of a variant."""
     accuracies = (pd.Series([epoch.test_accuracy for epoch in record.epochs], dtype=float) for record in _runs(results, variant))
-    return [float(accuracy.diff().abs().mean()) for accuracy in accuracies]
+    return [float(accuracy.diff().abs().median()) for accuracy in accuracies]
 
 
 def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:

@@ -67,7 +67,7 @@ def _scaled(config: RunConfig, scale: float) -> RunConfig:
     """A configuration with a factor on its training images and batch size. Runs that time parts of their steps keep theirs."""
     if scale == 1 or config.train.time_parts:
         return config
-    all_images = SPECS[config.data.name].num_train
+    all_images = SPECS[config.data.name].num_train - config.data.validation_images
     images = config.data.train_images or all_images
     factor = min(scale, all_images / images)
     return config.with_changes(

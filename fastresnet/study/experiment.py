@@ -81,14 +81,15 @@ class Results:
         return tuple(record.seed for record in next(iter(self.records.values())))
 
     def frame(self) -> pd.DataFrame:
-        """One row per run: variant, seed, outcome, final accuracies in [0, 1], images per second, and seconds of training: in
-        total, per epoch, of the fastest epoch, and per image."""
+        """One row per run: variant, seed, outcome, final accuracies in [0, 1], mean of the last five test accuracies, images per
+        second, and seconds of training: in total, per epoch, of the fastest epoch, and per image."""
         return pd.DataFrame(
             {
                 "variant": variant,
                 "seed": record.seed,
                 "outcome": record.outcome.status,
                 "test_accuracy": record.test_accuracy,
+                "settled_accuracy": record.settled_accuracy,
                 "train_accuracy": record.epochs[-1].train_accuracy,
                 "train_seconds": record.seconds.train,
                 "epoch_seconds": record.seconds.train / record.epochs_trained,

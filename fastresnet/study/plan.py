@@ -100,4 +100,5 @@ class _Images(NamedTuple):
 
 def _images_per_epoch(config: RunConfig) -> _Images:
     data, spec = config.data, SPECS[config.data.name]
-    return _Images(data.train_images or spec.num_train, data.test_images or data.validation_images or spec.num_test)
+    train = data.train_images or spec.num_train - data.validation_images
+    return _Images(train, data.test_images or data.validation_images or spec.num_test)

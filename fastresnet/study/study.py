@@ -264,9 +264,11 @@ def open_chapter(name: str, variables: Mapping[str, Any], *, data_dir: Path | No
         values |= {key: variables[key] for key in given}
         values["changed"] = [*values.get("changed", ()), *given]
     edition = values.pop("edition", "quick")
-    if edition != "quick":
-        return open_study(name, edition=edition, parameters=values, data_dir=data_dir)
     quick = edition_parameters(name, "quick")
+    if edition != "quick":  # the notebook's other values are the quick edition's
+        changed = values.get("changed", ())
+        own = {key: value for key, value in values.items() if key in changed or key not in quick or value != quick[key]}
+        return open_study(name, edition=edition, parameters=own, data_dir=data_dir)
     checked = parse({**quick, **values}, find_study(name).Parameters, f"parameters of {name}")
     where = {"device": checked.device, "scale": checked.scale}
     changes = {

@@ -5,8 +5,9 @@ import multiprocessing
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from fastresnet.errors import MachineFault, UserError
+from fastresnet.errors import MachineFault, UserError, first_line
 from fastresnet.records.folders import Place, absolute, usable_cache
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store
@@ -68,14 +69,28 @@ def record_failure(run: Run, store: Store, reason: str, device: str | None, star
 def train_trial(run: Run, folders: tuple[Place, ...], data_dir: str | Path | None, device: str | None) -> RunRecord:
     """Trains a run and saves its record, or returns the record that a worker saved before it was lost.
 
-    Raises the errors of `train_and_save`.
+    A worker that cannot use the study's folders leaves saving to the study. Raises the errors of `train_and_save`.
     """
     # a Dask worker is a daemon, which may not have children, and changes the start method of a DataLoader's processes
     multiprocessing.current_process().daemon = False
     multiprocessing.set_start_method(None, force=True)
     store = Store(folders)
     with _ONE_AT_A_TIME:
-        return store.find(run.config.hash, run.seed) or train_and_save(run, store, data_dir, device, progress=False)
+        try:
+            store.check_writable()
+            recorded = store.find(*run.key)
+        except (UserError, OSError) as error:
+            return _train_elsewhere(run, data_dir, device, first_line(error))
+        return recorded or train_and_save(run, store, data_dir, device, progress=False)
+
+
+def _train_elsewhere(run: Run, data_dir: str | Path | None, device: str | None, reason: str) -> RunRecord:
+    """Trains a run that cannot be saved on this machine, for a `reason` that the message of a failure gives."""
+    with TemporaryDirectory() as folder:
+        try:
+            return train_and_save(run, Store(folder), data_dir, device, progress=False)
+        except RunFailed as error:
+            raise RunFailed(f"{str(error).partition('; recorded in ')[0]}; not recorded: {reason}") from error
 
 
 def record_killed(run: Run, folders: tuple[Place, ...], device: str | None, reason: str) -> RunRecord:

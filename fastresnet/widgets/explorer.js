@@ -5,17 +5,21 @@ const MOST_CURVES = 6;
 const LINK = "#schedules=";
 const LINKED = ["schedule", "compared", "epochs", "steps_per_epoch", "loss_curve", "axis", "scale"];
 
-const linkTo = (model) => LINK + encodeURIComponent(JSON.stringify(Object.fromEntries(LINKED.map((key) => [key, model.get(key)]))));
+// `names` are those of the curves that are presets, "" for the others
+const linkTo = (model, names) => {
+  const state = Object.fromEntries(LINKED.map((key) => [key, model.get(key)]));
+  return LINK + encodeURIComponent(JSON.stringify({ ...state, names }));
+};
 
-// The state that a link holds, or an error that says what is wrong with it.
+// The state that a link holds and the names of its curves, or an error that says what is wrong with it.
 function linkedState(link, lossCurves) {
-  const { schedule, compared, epochs, steps_per_epoch, loss_curve, axis, scale } = JSON.parse(decodeURIComponent(link.slice(LINK.length)));
+  const { schedule, compared, epochs, steps_per_epoch, loss_curve, axis, scale, names = [] } = JSON.parse(decodeURIComponent(link.slice(LINK.length)));
   const oneOf = (name, value, allowed) => {
     if (!allowed.includes(value)) throw new Error(`${name}: no "${value}"`);
     return value;
   };
   if (!Array.isArray(compared) || compared.length >= MOST_CURVES) throw new Error(`compared: must be at most ${MOST_CURVES - 1} schedules`);
-  return {
+  const state = {
     schedule: checkedSchedule(schedule),
     compared: compared.map(checkedSchedule),
     epochs: checked(FIELDS.epochs, String(epochs)),
@@ -24,6 +28,7 @@ function linkedState(link, lossCurves) {
     axis: oneOf("axis", axis, ["step", "epoch"]),
     scale: oneOf("scale", scale, ["linear", "log"]),
   };
+  return { state, names: [names].flat().map(String) };
 }
 
 function render({ model, el }) {
@@ -43,11 +48,12 @@ function render({ model, el }) {
   const sources = make("ul", { class: "caption sources" });
   const keep = make("button", { type: "button", onclick: () => put("compared", [...model.get("compared"), schedule()]) }, "Keep for comparison");
   const link = make("button", { type: "button", onclick: () => {
-    history.replaceState(null, "", linkTo(model));
+    history.replaceState(null, "", linkTo(model, curves().map((each) => nameOf(each) ?? "")));
     copy("link", location.href);
   } }, "Copy a link to this");
   const schedule = () => model.get("schedule");
   const curves = () => [schedule(), ...model.get("compared")];
+  const nameOf = (each) => names.get(JSON.stringify(each));
   const losses = () => model.get("losses")[model.get("loss_curve")] ?? [];
   const presets = () => model.get("presets");
   const total = () => model.get("epochs") * model.get("steps_per_epoch");
@@ -231,7 +237,7 @@ function render({ model, el }) {
     cursor = Math.min(cursor, total() - 1);
     reader.max = total() - 1;
     reader.setAttribute("aria-valuetext", `step ${cursor}`);
-    const titles = titlesOf(curves(), curves().map((each) => names.get(JSON.stringify(each))));
+    const titles = titlesOf(curves(), curves().map(nameOf));
     const drawn = curves().map((each, index) => {
       const rate = rateOf(each, epochs, perEpoch, losses());
       const momentum = momentumOf(each, epochs, perEpoch);
@@ -286,7 +292,9 @@ function render({ model, el }) {
   for (const key of watched) model.on(`change:${key}`, changed);
   const follow = () => location.hash.startsWith(LINK) && attempt(() => {
     try {
-      for (const [key, value] of Object.entries(linkedState(location.hash, Object.keys(model.get("losses"))))) model.set(key, value);
+      const { state, names: linked } = linkedState(location.hash, Object.keys(model.get("losses")));
+      [state.schedule, ...state.compared].forEach((each, index) => linked[index] && names.set(JSON.stringify(each), linked[index]));
+      for (const [key, value] of Object.entries(state)) model.set(key, value);
     } catch (error) {
       throw new Error(`The link cannot be followed: ${error.message}`);
     }
@@ -304,4 +312,4 @@ function render({ model, el }) {
 }
 
 export default { render };
-export { rateOf, momentumOf, toYaml, toTorch, titlesOf, linkedState, KINDS };
+export { rateOf, momentumOf, toYaml, toTorch, titlesOf, KINDS };
