@@ -262,6 +262,8 @@ def test_choice_at_a_constant_rate_is_by_the_last_five_epochs(record):
 def test_settled_accuracy_of_a_run_without_one_at_its_end_is_unknown(record):
     assert changed(record, accuracies=[0.5, 0.7]).settled_accuracy == pytest.approx(0.6)
     assert changed(record, accuracies=[0.5, None]).settled_accuracy is None
+    sparse = changed(record, accuracies=[0.5, None, None, None, None, 0.7])
+    assert sparse.settled_accuracy == 0.7  # of the last five epochs, one was evaluated
 
 
 @pytest.mark.parametrize(

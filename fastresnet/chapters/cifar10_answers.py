@@ -63,7 +63,8 @@ def dropouts(c3: Results) -> Answer:
     )
     question = f"As a mean over all epochs, is training accuracy higher without dropout than with “{most}”?"
     fits = difference(question, "It is {} {higher|lower}", without, hidden)
-    return _settled(c3, "no dropout", "no gain", [fits], figure=partial(figures.train_and_test, c3))
+    figure = partial(figures.train_and_test, c3)
+    return choice(c3, "no dropout", "no gain", [fits], figure=figure, tables=[report.generalisation(c3)])
 
 
 def momenta(c4: Results) -> Answer:
@@ -273,7 +274,7 @@ def _settled(
 
 
 def _settled_table(results: Results) -> pd.DataFrame:
-    """The table of `_table` with, before the number of runs, the mean of the last five test accuracies."""
+    """The table of `_table` with, before the number of runs, the mean test accuracy of the last five epochs."""
     table = _table(results)
     means = {variant: spread(100 * pd.Series(values(results, variant, SETTLED)), 2) for variant in results.records}
     table.insert(table.columns.get_loc("runs"), "test accuracy, last 5 epochs, %", pd.Series(means))

@@ -166,10 +166,10 @@ class RunRecord(Frozen):
 
     @property
     def settled_accuracy(self) -> float | None:
-        """Mean of the last five test accuracies, in [0, 1], or of all if there are fewer; None if the run has none at its end.
-        At a constant rate, accuracy moves by points from epoch to epoch, and the last one is partly luck."""
-        accuracies = [epoch.test_accuracy for epoch in self.epochs if epoch.test_accuracy is not None]
-        return None if self.test_accuracy is None else fmean(accuracies[-5:])
+        """Mean of the test accuracies of the last five epochs, in [0, 1]; None if the run has none at its end. At a constant
+        rate, accuracy moves by points from epoch to epoch, and the last one is partly luck."""
+        accuracies = [epoch.test_accuracy for epoch in self.epochs[-5:] if epoch.test_accuracy is not None]
+        return None if self.test_accuracy is None else fmean(accuracies)
 
     @property
     def origins(self) -> tuple[Origin, ...]:

@@ -197,8 +197,8 @@ def choice(
     column: str = ACCURACY,
 ) -> Answer:
     """The answer on how the variant that the original chose compares with the best of the others on the test set: whether it is
-    at most one point less accurate, at the end or with `SETTLED` as `column` over the last five evaluations. `verdicts` on
-    further questions are added."""
+    at most one point less accurate, at the end or with `SETTLED` as `column` over the last five epochs. `verdicts` on further
+    questions are added."""
     rival = most_accurate(results, besides=chosen, column=column)
     ours, theirs = (values(results, variant, column) for variant in (chosen, rival))
     close = more_accurate(results, chosen, rival, margin=-0.01, column=column)

@@ -10,7 +10,7 @@ def more_accurate(
     results: Results, one: str, other: str, *, margin: float = 0.0, paired: bool = False, column: str = ACCURACY
 ) -> Verdict:
     """Tests whether variant `one` is more accurate on the test set than `other`, by more than `margin`, a fraction: at the end,
-    or with `SETTLED` as `column` over the last five evaluations.
+    or with `SETTLED` as `column` over the last five epochs.
 
     A negative margin asks whether it is at most that much less accurate. `paired` compares runs of equal seeds."""
     points = f"{100 * abs(margin):g} point{'s' * (abs(margin) != 0.01)}"

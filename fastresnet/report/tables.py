@@ -13,7 +13,7 @@ from fastresnet.report.original import OriginalEpoch
 from fastresnet.study import Results
 
 ACCURACY, SETTLED = "test_accuracy", "settled_accuracy"
-"""Columns of `Results.frame()`: the test accuracy at the end, and the mean of the last five evaluations."""
+"""Columns of `Results.frame()`: the test accuracy at the end, and the mean of the last five epochs."""
 
 
 def spread(values: pd.Series, digits: int) -> str:

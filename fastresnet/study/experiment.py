@@ -81,8 +81,8 @@ class Results:
         return tuple(record.seed for record in next(iter(self.records.values())))
 
     def frame(self) -> pd.DataFrame:
-        """One row per run: variant, seed, outcome, final accuracies in [0, 1], mean of the last five test accuracies, images per
-        second, and seconds of training: in total, per epoch, of the fastest epoch, and per image."""
+        """One row per run: variant, seed, outcome, final accuracies in [0, 1], mean test accuracy of the last five epochs, images
+        per second, and seconds of training: in total, per epoch, of the fastest epoch, and per image."""
         return pd.DataFrame(
             {
                 "variant": variant,
