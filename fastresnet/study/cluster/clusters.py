@@ -99,11 +99,11 @@ def open_cluster(name: str, device: str | None) -> Iterator[Cluster]:
         from tornado.ioloop import PeriodicCallback
     except ImportError as error:
         raise UserError("--dask: Dask is not installed; get it with: pip install 'fastresnet[dask]'") from error
-    from fastresnet.compute.device import choose_device
-
     gpu = (device or "").startswith("cuda")
     with ExitStack() as stack:
         if name == "local":
+            from fastresnet.compute.device import choose_device
+
             gpu = choose_device(device).type != "cpu"
             check_loopback()
             stack.enter_context(_environment_kept())
