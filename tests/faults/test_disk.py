@@ -48,7 +48,7 @@ def test_files_that_may_not_grow(attempts, whole, whole_study, tmp_path):  # noq
         if limit > 10_000:  # records and checkpoints of the study's small networks are smaller than that
             continue
         with attempts.attempt(f"study, {limit} bytes"):
-            check_failed(run(STUDY, folder, before=FileSizeLimit(limit))[0], 1, "-seed0.pt", "-seed0.json: ")
+            check_failed(run(STUDY, folder, before=FileSizeLimit(limit))[0], 1, "checkpoints/", "-seed0.json: ")
             assert run(STUDY, folder)[0].wait() == 0
             assert records(folder) == whole_study[0]
 
