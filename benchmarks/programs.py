@@ -9,8 +9,8 @@ import torch
 
 from fastresnet.compute.costs import energy_of, synchronise
 from fastresnet.config import Precision, RunConfig
-from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset
+from fastresnet.data.loaders import make_batches
 from fastresnet.records.record import RunRecord
 from fastresnet.training.runs import train
 

@@ -5,8 +5,8 @@ import torch
 
 from fastresnet.config import DataConfig
 from fastresnet.data import augment
-from fastresnet.data.batches import make_batches
 from fastresnet.data.images import ImageSet, from_tensors
+from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 

@@ -10,7 +10,7 @@ import torch
 
 from fastresnet.compute.processes import ProcessGroup
 from fastresnet.config import DataConfig
-from fastresnet.data.batches import make_batches
+from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.saved import load_model

@@ -7,8 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from fastresnet.config import DataConfig
 from fastresnet.config.recipes import find_recipe
 from fastresnet.config.schedules import OneCycle
-from fastresnet.data.batches import make_batches
-from fastresnet.data.loaders import loaders
+from fastresnet.data.loaders import loaders, make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.data.vision import import_torchvision
 from fastresnet.models.resnet import resnet10

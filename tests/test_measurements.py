@@ -19,7 +19,7 @@ from fastresnet.compute.costs import (
 from fastresnet.config import DataConfig
 from fastresnet.config.models import ResNetConfig
 from fastresnet.data import vision
-from fastresnet.data.batches import make_batches
+from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.models.build import build_model
 from fastresnet.training.evaluation import evaluate

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fastresnet.data.batches import make_batches
+from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model

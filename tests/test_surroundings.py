@@ -23,7 +23,7 @@ from fastresnet.book import build
 from fastresnet.book.kernel import own_kernel
 from fastresnet.compute import surroundings
 from fastresnet.compute.provenance import source_revision
-from fastresnet.data import batches
+from fastresnet.data import worker_batches
 from fastresnet.errors import MachineFault
 from fastresnet.records.folders import usable_cache
 from fastresnet.training.runs import train
@@ -196,7 +196,7 @@ def killed(*_):
 
 
 def test_killed_process_that_loads_images_ends_the_run_with_one_line(loading, monkeypatch):
-    monkeypatch.setattr(batches._TransformedImages, "__getitem__", killed)
+    monkeypatch.setattr(worker_batches._TransformedImages, "__getitem__", killed)
     with pytest.raises(MachineFault, match=r"data\.num_workers 1: DataLoader worker .*") as raised:
         train(loading)
     assert "\n" not in str(raised.value)
@@ -204,15 +204,15 @@ def test_killed_process_that_loads_images_ends_the_run_with_one_line(loading, mo
 
 def test_process_that_cannot_send_its_images_ends_the_run(loading, monkeypatch, tmp_path):
     long_folder(monkeypatch, tmp_path)
-    monkeypatch.setattr(batches, "check_sockets", lambda: None)  # as if the folder had filled up since
+    monkeypatch.setattr(worker_batches, "check_sockets", lambda: None)  # as if the folder had filled up since
     with pytest.raises(MachineFault, match=r"data\.num_workers 1: DataLoader worker .* exit"):
         train(loading)
 
 
 def test_process_that_loads_images_says_nothing_of_its_own(monkeypatch, capsys):
-    for place, name in ((sys, "excepthook"), (batches.Queue, "_on_queue_feeder_error")):
+    for place, name in ((sys, "excepthook"), (worker_batches.Queue, "_on_queue_feeder_error")):
         monkeypatch.setattr(place, name, getattr(place, name))
-    batches._end_if_unable_to_send(0)
+    worker_batches._end_if_unable_to_send(0)
     sys.excepthook(ConnectionResetError, ConnectionResetError(), None)
     assert capsys.readouterr().err == ""
 

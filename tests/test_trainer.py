@@ -13,7 +13,7 @@ from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig, SpeedNetConfig
 from fastresnet.config.schedules import Constant, OneCycle
-from fastresnet.data.batches import make_batches
+from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model

@@ -1,34 +1,28 @@
-"""Batches of normalised images, from two loaders with the same interface.
+"""Batches of normalised images: what two loaders share, and the one that works on whole batches on the device.
 
 For `batches.epoch(e)`, both yield pairs of images float32 [B, C, H, W] and labels int64 [B]. `TensorBatches` yields them on the
-device; `WorkerBatches` yields them in memory, pinned for a GPU. The order of the images and the augmentation of `TensorBatches`
-depend only on the seed and the epoch, so a resumed run sees the same batches. With pruning, the order also depends on the losses
-that the trainer reports after each epoch. Without augmentation, both loaders yield equal labels and pixels. In training, a last
-batch of a single image is dropped, since batch norm cannot use it.
+device; `WorkerBatches`, which has a file of its own, in memory, pinned for a GPU. The order of the images and the augmentation
+of `TensorBatches` depend only on the seed and the epoch, so a resumed run sees the same batches. With pruning, the order also
+depends on the losses that the trainer reports after each epoch. Without augmentation, both loaders yield equal labels and
+pixels. In training, a last batch of a single image is dropped, since batch norm cannot use it.
 
 With several processes, each gets an equal share of every training batch, at least two images. Up to one image per process, or
 a last batch that is too small, is dropped for that. In evaluation, each process gets whole batches in turn.
 """
 
-import os
-import sys
 from collections.abc import Iterator
-from multiprocessing.queues import Queue
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from fastresnet.compute.device import to_device
 from fastresnet.compute.processes import ALONE, ProcessGroup
-from fastresnet.compute.surroundings import check_shared_memory, check_sockets
 from fastresnet.config import DataConfig
 from fastresnet.config.seeds import generator_seed
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.vision import import_torchvision
-from fastresnet.errors import MachineFault, UserError, last_line
 
 
 class Batches(Protocol):
@@ -54,33 +48,6 @@ class Batches(Protocol):
     def first_images(self, num_images: int) -> Tensor: ...
 
     def note_losses(self, epoch: int, losses: Tensor) -> None: ...
-
-
-def make_batches(
-    config: DataConfig, dataset: Dataset, device: torch.device, seed: int, group: ProcessGroup = ALONE
-) -> tuple["ImageBatches", "ImageBatches"]:
-    """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
-
-    Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it, or if
-    its batches cannot be shared equally by the group.
-    """
-    train, test = dataset.train, dataset.test
-    if config.validation_images:
-        train, test = train.hold_out(config.validation_images)
-    train, test = train.subset(config.train_images), test.subset(config.test_images)
-    side = min(train.images.shape[-2:])
-    if max(config.crop_padding, config.cutout) >= side:
-        raise UserError(f"crop_padding and cutout must be below the images' side, {side}")
-    if config.batch_size % group.size:
-        raise UserError(
-            f"batch_size: {group.size} processes share it; allowed: multiples of {group.size}, got {config.batch_size}"
-        )
-    if (smallest := min(len(train), config.batch_size)) < 2 * group.size:
-        raise UserError(f"batch_size: batch norm needs batches of at least {2 * group.size} images, got {smallest}")
-    shared = (config, dataset, device, seed, group)
-    if config.loader == "tensor":
-        return TensorBatches(train, *shared, training=True), TensorBatches(test, *shared, training=False)
-    return WorkerBatches(train, *shared, training=True), WorkerBatches(test, *shared, training=False)
 
 
 class ImageBatches:
@@ -140,6 +107,10 @@ class ImageBatches:
             pixels = pixels.reshape(-1, 4, height, width)
         return self._resize(pixels, [side, side], antialias=True).reshape(num_images, channels, side, side)
 
+    @property
+    def _mean_colour(self) -> Tensor:
+        return (255 * self.mean).round().to(torch.uint8)
+
     def note_losses(self, epoch: int, losses: Tensor) -> None:
         """Stores the losses [n], on any device, of the images that this process had in an epoch, in their order. An image that
         came more than once gets the mean of its losses."""
@@ -196,7 +167,7 @@ class TensorBatches(ImageBatches):
         for position, indices in self._shares(index):
             pixels, labels = self._read(indices, index, generator)
             if self.training and self.config.cutout:
-                pixels = augment.cutout(pixels, self.config.cutout, _mean_colour(self.mean), generator, self.group)
+                pixels = augment.cutout(pixels, self.config.cutout, self._mean_colour, generator, self.group)
             side = self._side(index + position / len(self))
             if side:
                 pixels = self._resized(pixels, side)
@@ -224,79 +195,3 @@ class TensorBatches(ImageBatches):
         """Side in pixels that images are resized to at an epoch, which may be fractional; None keeps their original size."""
         sides = [side for start, side in self.config.size_curriculum if self.training and start <= epoch]
         return sides[-1] if sides else self.config.image_size
-
-
-class WorkerBatches(ImageBatches):
-    """Batches from a torch DataLoader that transforms one image at a time in worker processes, as in the original report."""
-
-    def __init__(self, images: ImageSet, *shared: Any, training: bool) -> None:
-        super().__init__(images, *shared, training=training)
-        self.prefetchable = False  # transforms draw random numbers when an epoch is requested
-        v2 = import_torchvision("transforms.v2")
-        config = self.config
-        height, width = images.images.shape[-2:]
-        steps = []
-        if training and config.crop_padding:
-            steps.append(v2.RandomCrop((height, width), padding=config.crop_padding, padding_mode="reflect"))
-        if config.flip == "random" if training else config.flip_test:
-            steps.append(v2.RandomHorizontalFlip())
-        if training and config.cutout:
-            area = config.cutout**2 / (height * width)
-            colour = _mean_colour(self.mean).tolist()
-            steps.append(v2.RandomErasing(p=1, scale=(area, area), ratio=(1, 1), value=colour))
-        if config.image_size:
-            steps.append(v2.Resize((config.image_size, config.image_size), antialias=True))
-        steps += [v2.ToDtype(torch.float32, scale=True), v2.Normalize(self.mean.tolist(), self.std.tolist())]
-        self._transformed = _TransformedImages(images, v2.Compose(steps))
-        if config.num_workers:
-            check_sockets()
-            side = config.image_size
-            pixels = images.images.shape[1] * (side**2 if side else height * width)
-            ahead = min(2 * config.num_workers, len(self))  # each process makes a batch while another of its waits
-            size = min(self.batch_size, self.num_images) * pixels * torch.float32.itemsize
-            check_shared_memory(ahead * size, f"num_workers {config.num_workers}, batches of {self.batch_size}")
-
-    def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch. In worker processes, the seed and the epoch determine the random numbers of the transforms;
-        without workers, the transforms draw them from torch's global generator."""
-        loader = DataLoader(
-            self._transformed,
-            batch_sampler=[indices.tolist() for _, indices in self._shares(index)],
-            num_workers=self.config.num_workers,
-            generator=self._generator(index, self.group.rank),
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_end_if_unable_to_send,
-        )
-        try:
-            yield from loader
-        except OSError as error:
-            raise MachineFault(
-                f"num_workers {self.config.num_workers}: the processes that load images cannot work ({last_line(error)})"
-            ) from error
-
-
-def _end_if_unable_to_send(_worker: int) -> None:
-    """Makes a DataLoader worker exit if it cannot send a batch; otherwise torch would wait for it for ever. Also makes the worker
-    say nothing when a run ends before it: errors of its transforms reach the run."""
-
-    def end(error: Exception, _batch: object) -> None:
-        print(f"a process that loads images cannot send a batch: {error}", file=sys.stderr, flush=True)
-        os._exit(1)
-
-    sys.excepthook = lambda *_: None
-    Queue._on_queue_feeder_error = staticmethod(end)  # type: ignore[attr-defined]  # a hook that the documentation leaves out
-
-
-class _TransformedImages(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    def __init__(self, images: ImageSet, transform: torch.nn.Module) -> None:
-        self.images, self.transform = images, transform
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.transform(self.images.images[index]), self.images.labels[index]
-
-
-def _mean_colour(mean: Tensor) -> Tensor:
-    return (255 * mean).round().to(torch.uint8)

@@ -15,9 +15,10 @@ from fastresnet.config.data import GIVEN
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed
-from fastresnet.data.batches import Batches, ImageBatches, make_batches
+from fastresnet.data.batches import Batches, ImageBatches, TensorBatches
 from fastresnet.data.images import Dataset, ImageSet, from_tensors
 from fastresnet.data.sources import load_dataset
+from fastresnet.data.worker_batches import WorkerBatches
 from fastresnet.errors import UserError
 
 Source = str | Path | Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Tensor, Tensor]
@@ -52,6 +53,33 @@ def loaders(
     config, seed = parse({"name": name, **settings}, DataConfig, "loaders"), check_seed(seed)
     dataset = load_dataset(name, data_dir, image_size=config.image_size) if isinstance(data, str | Path) else _given(data)
     return make_batches(config, dataset, choose_device(device), seed)
+
+
+def make_batches(
+    config: DataConfig, dataset: Dataset, device: torch.device, seed: int, group: ProcessGroup = ALONE
+) -> tuple[ImageBatches, ImageBatches]:
+    """The training batches and the batches to evaluate on (the test set, or a held-out part of the training set).
+
+    Raises UserError if the data set has fewer images than the configuration asks for, or images too small for it, or if
+    its batches cannot be shared equally by the group.
+    """
+    train, test = dataset.train, dataset.test
+    if config.validation_images:
+        train, test = train.hold_out(config.validation_images)
+    train, test = train.subset(config.train_images), test.subset(config.test_images)
+    side = min(train.images.shape[-2:])
+    if max(config.crop_padding, config.cutout) >= side:
+        raise UserError(f"crop_padding and cutout must be below the images' side, {side}")
+    if config.batch_size % group.size:
+        raise UserError(
+            f"batch_size: {group.size} processes share it; allowed: multiples of {group.size}, got {config.batch_size}"
+        )
+    if (smallest := min(len(train), config.batch_size)) < 2 * group.size:
+        raise UserError(f"batch_size: batch norm needs batches of at least {2 * group.size} images, got {smallest}")
+    shared = (config, dataset, device, seed, group)
+    if config.loader == "tensor":
+        return TensorBatches(train, *shared, training=True), TensorBatches(test, *shared, training=False)
+    return WorkerBatches(train, *shared, training=True), WorkerBatches(test, *shared, training=False)
 
 
 def _name(place: str | Path) -> str:

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from fastresnet.compute.device import in_double
 from fastresnet.config import DataConfig
-from fastresnet.data.batches import make_batches
 from fastresnet.data.images import Dataset
+from fastresnet.data.loaders import make_batches
 from fastresnet.errors import UserError
 from fastresnet.models.layers import ACTIVATIONS
 

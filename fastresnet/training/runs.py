@@ -23,8 +23,9 @@ from fastresnet.config import RunConfig
 from fastresnet.config.data import GIVEN
 from fastresnet.config.recipes import find_recipe
 from fastresnet.config.seeds import check_seed, generator_seed
-from fastresnet.data.batches import ImageBatches, make_batches
+from fastresnet.data.batches import ImageBatches
 from fastresnet.data.images import Dataset, ImageSet
+from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import MachineFault, UserError, first_line, last_line
 from fastresnet.models.build import build_model, check_image_size
