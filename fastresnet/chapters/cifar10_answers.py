@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from statistics import fmean
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.chapters import cifar10_differences
+from fastresnet.chapters import cifar10_architectures, cifar10_differences
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, SETTLED, figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import (
@@ -200,56 +199,6 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
 
 
-def architectures(c13: Results, timed: Results) -> Answer:
-    """C13: in the report, no pool, a 3x3 stem, and both raised accuracy, in this order; an extra convolution did nothing."""
-    steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
-    verdicts = [more_accurate(c13, after, before) for before, after in pairwise(steps)]
-    verdicts.append(equally_accurate(c13, "extra convolution", "base", margin=0.01))
-    verdicts += near_printed(c13, {name: accuracy for name, (accuracy, _) in original.C13.items() if name in c13.records})
-    best = next((name for name in reversed(original.C13) if name in steps), "")
-    base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
-    printed = [original.C13[best][0]] if best else []
-    theirs = f"; the report prints {' and '.join(as_printed(original.C13[name][0]) for name in (best, 'base') if name)}" * (
-        not c13.other_data
-    )
-    here = most_accurate(c13, besides="")
-    said = f"“{here}” does best here, with {mean(values(c13, here, ACCURACY))}. " * (here != best)
-    said += f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs}."
-    return Answer(
-        (c13, timed),
-        original=f"{best}: {as_printed(printed[0])}" if best else "—",
-        here=beside(percent, {best: ours}),
-        difference=to_report(c13, ours, printed[0]) if printed else "—",
-        summary=sentence(said, base, ours) if best != "base" else "",
-        verdicts=tuple(verdicts),
-        figure=partial(_architecture_figure, c13, timed),
-        tables=(_architecture_table(c13, timed),),
-    )
-
-
-def _architecture_figure(c13: Results, timed: Results) -> Figure:
-    figure, ax = style.panels(4.4)
-    seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
-    label = "seconds per epoch of 50,000 images (logarithmic)"
-    figures.accuracy_against_seconds(c13, ax, seconds=seconds, original=original.C13, label=label)
-    keys = ["Small: runs; large: their mean"] * (len(c13.seeds) > 1)
-    if not c13.other_data:
-        untimed = " and ".join(as_printed(accuracy) for accuracy, cost in original.C13.values() if cost is None)
-        keys.append(f"Hollow marks: the report, which prints no time for {untimed}")
-    return style.title(figure, f"C13: {c13.experiment.question}", "; ".join(keys))
-
-
-def _architecture_table(c13: Results, timed: Results) -> pd.DataFrame:
-    printed = {name: (f"{100 * accuracy:.2f}", cost) for name, (accuracy, cost) in original.C13.items()}
-    table = report.beside_original(
-        c13, ACCURACY, {name: accuracy for name, (accuracy, _) in printed.items()}, unit="%", scale=100
-    )
-    seconds = report.epoch_seconds(timed, original.EPOCH_IMAGES["cifar10"])
-    theirs = {} if c13.other_data else {"original, s per epoch": {name: cost for name, (_, cost) in printed.items()}}
-    costs = {**theirs, "here, s per epoch": seconds}
-    return table.join(pd.DataFrame(costs).map("{:.1f}".format)).replace("nan", "—").fillna("—")
-
-
 def schedules_by_hand(n2: Results) -> Answer:
     """N2: whether a schedule made by hand is more accurate than one cycle."""
     return _duel(n2, most_accurate(n2, besides="one-cycle"), "one-cycle", "not tried")
@@ -308,7 +257,7 @@ QUESTIONS: Questions = {
     "C12": (maxima_in_small_batches, ("C12",)),
     "C12-size": (own(cifar10_differences.image_sizes), ("C12-size",)),
     "C12-precision": (own(cifar10_differences.precisions), ("C12-precision",)),
-    "C13": (architectures, ("C13", "C13-time")),
+    "C13": (cifar10_architectures.architectures, ("C13", "C13-time")),
     "N2": (own(schedules_by_hand), ("N2",)),
     "N3": (own(tails), ("N3",)),
 }
