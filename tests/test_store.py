@@ -79,6 +79,14 @@ def test_record_edited_by_hand_is_refused(record, tmp_path, before, after, reaso
             read(path)
 
 
+def test_a_table_of_runs_names_all_machines_of_a_run_that_was_interrupted(record, tmp_path):
+    slower = record.origins[0].model_copy(update={"machine": record.machine.model_copy(update={"processor": "another one"})})
+    Store([tmp_path]).save(record.model_copy(update={"earlier": (slower,)}), "s", "e", "v")
+    row = load_frame(tmp_path).iloc[0]
+    assert row["processor"] == f"another one and {record.machine.processor}"
+    assert (row["device"], row["gpu"], row["torch"]) == ("cpu", None, record.versions["torch"])
+
+
 def test_an_earlier_folder_and_a_run_that_ended_come_first(record, tmp_path):
     here, there = Store([tmp_path / "here", tmp_path / "there"]), Store([tmp_path / "there"])
     failed = record.model_copy(update={"outcome": Outcome(status="failed", reason="?")})

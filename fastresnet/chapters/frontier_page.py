@@ -200,7 +200,8 @@ def report_verdict(results: Mapping[str, Results]) -> str:
     reached, times = sum(verdict.outcome == "yes" for verdict in verdicts), [final.times for final in finals.values()]
     count = f"all {reached}" if reached == len(finals) else f"{reached} of the {len(finals)}"
     records = [record for final in finals.values() for record in final.recipe.all_records]
-    two_cores = {(record.machine.gpu, record.machine.threads) for record in records} == {(None, 2)}
+    machines = [origin.machine for record in records for origin in record.origins]
+    two_cores = {(machine.gpu, machine.threads) for machine in machines} == {(None, 2)}
     where = "two processor cores" if two_cores else " or ".join(dict.fromkeys(map(hardware, records)))
     return (
         f"With other networks and another optimiser, {where} reach {count} accuracies for which the report prints a time, "

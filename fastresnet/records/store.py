@@ -178,7 +178,8 @@ def read_all(folder: Place) -> list[Kept]:
 
 def load_frame(folder: Place) -> pd.DataFrame:
     """A table of all records below a folder or URL, one row per run: study, experiment, variant, seed, results, and the
-    configuration as `data.*`, `model.*` and `train.*` columns.
+    configuration as `data.*`, `model.*` and `train.*` columns. If an interrupted run went on elsewhere, both machines, versions
+    or revisions are named.
 
     Where `data.validation_images` is not 0, `test_accuracy` is that on images held out of the training data. Copies of a record
     are left out, with a warning. Raises UserError like `read_all`.
@@ -208,11 +209,15 @@ def _row(record: RunRecord) -> dict[str, object]:
         "training_flops": record.training_flops,
         "peak_memory_bytes": record.peak_memory_bytes,
         "parameters": record.parameters,
-        "processor": record.machine.processor,
-        "device": record.machine.device,
-        "gpu": record.machine.gpu,
-        "torch": record.versions.get("torch"),
-        "source_revision": record.source_revision,
+        "processor": _joined(each.machine.processor for each in record.origins),
+        "device": _joined(each.machine.device for each in record.origins),
+        "gpu": _joined(each.machine.gpu for each in record.origins),
+        "torch": _joined(each.versions.get("torch") for each in record.origins),
+        "source_revision": _joined(each.source_revision for each in record.origins),
         "started": record.started,
         **{f"{section}.{key}": value for section, values in config.items() for key, value in values.items()},
     }
+
+
+def _joined(values: Iterable[str | None]) -> str | None:
+    return " and ".join(dict.fromkeys(value for value in values if value is not None)) or None
