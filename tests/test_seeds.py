@@ -71,7 +71,7 @@ def test_whole_number_of_numpy_is_a_seed(tiny):
         (["study", "run", "findings", "-p", f"seeds=[{2**63}]"], f"seeds.0: Input should be less than or equal to {2**63 - 1}"),
         (["chapter", "run", "findings", "-p", "seeds=[-1]"], "seeds.0: Input should be greater than or equal to 0, got -1"),
         (["chapter", "run", "findings", "-p", "seeds=[]"], "seeds: Tuple should have at least 1 item"),
-        (["chapter", "run", "findings", "-p", "seeds=[1, 0, 1]"], "comes twice would count one run as two, got [1, 0, 1]"),
+        (["chapter", "run", "findings", "-p", "seeds=[1, 0, 1]"], "seeds: no value may come twice, got [1, 0, 1]"),
     ],
 )
 def test_impossible_seed_is_refused_on_the_command_line(arguments, message):

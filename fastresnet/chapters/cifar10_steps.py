@@ -5,10 +5,10 @@ Each configuration is the one before it plus the choice that its name tells.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fastresnet.chapters.fashionmnist_speed import HALF
-from fastresnet.chapters.parameters import BatchSize, Epochs, EvaluatedParameters, Some
+from fastresnet.chapters.parameters import BatchSize, Distinct, Epochs, EvaluatedParameters, Rates, Values
 from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import Activation, ResNetConfig
@@ -36,15 +36,8 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
 ArchitectureName = Literal[
     "base", "no pool", "extra convolution", "3x3 stem", "3x3 stem, no pool", "3x3 stem, no pool, quarter width"
 ]
-Rates = Annotated[tuple[PositiveFloat, ...], Some]
 Images = PositiveInt | None
 Shape = Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
-
-
-def _different(precisions: tuple[Precision, Precision]) -> tuple[Precision, Precision]:
-    if len(set(precisions)) < 2:
-        raise ValueError(f"the two must differ, got {list(precisions)}")
-    return precisions
 
 
 class Parameters(EvaluatedParameters):
@@ -68,21 +61,21 @@ class Parameters(EvaluatedParameters):
     """Batch size of C2 and C3."""
     c2_epochs: Epochs
     """Epochs of C2 and C3."""
-    c3_dropouts: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Some]
+    c3_dropouts: Values[Annotated[float, Field(gt=0, lt=1)]]
     """Dropout rates of C3, beside no dropout, which is C2."""
-    c4_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
+    c4_momenta: Values[Annotated[float, Field(ge=0, lt=1)]]
     """Momenta of C4."""
     c4_lr: PositiveFloat
     """Learning rate of C2 to C4: C1's choice."""
     c5_rates: Rates
     """Constant learning rates of C5."""
-    c6_weight_decays: Annotated[tuple[NonNegativeFloat, ...], Some]
+    c6_weight_decays: Values[NonNegativeFloat]
     """Weight decays of C6."""
     c6_batch_size: BatchSize
     """The smaller batch size of C6-batch: F2's choice."""
     constant_lr: PositiveFloat
     """Learning rate of C6 and of the constant schedule of C7: C5's choice."""
-    c7_schedules: Annotated[tuple[Literal["constant", "plateau", "cyclic", "one-cycle"], ...], Some]
+    c7_schedules: Values[Literal["constant", "plateau", "cyclic", "one-cycle"]]
     """Schedules of C7."""
     c7_max_lr: PositiveFloat
     """Maximum learning rate of C7's cyclic and one-cycle schedules."""
@@ -94,9 +87,9 @@ class Parameters(EvaluatedParameters):
     """Batch size of C9-batch."""
     c9_max_lr: PositiveFloat
     """The second maximum learning rate of C9-batch, beside `max_lr`."""
-    c10_activations: Annotated[tuple[Activation, ...], Some]
+    c10_activations: Values[Activation]
     """Activations of C10."""
-    c11_batch_sizes: Annotated[tuple[BatchSize, ...], Some]
+    c11_batch_sizes: Values[BatchSize]
     """Batch sizes of C11; the others are compared with the first."""
     c12_batch_size: BatchSize
     """Batch size of C12, N2 and N3: C11's choice."""
@@ -104,9 +97,9 @@ class Parameters(EvaluatedParameters):
     """Maximum learning rates of C12."""
     c12_image_size: PositiveInt
     """Size of C12-size's enlarged images, in pixels per side."""
-    c12_precisions: Annotated[tuple[Precision, Precision], AfterValidator(_different)]
+    c12_precisions: Annotated[tuple[Precision, Precision], Distinct]
     """The two precisions that C12-precision compares."""
-    c13_architectures: Annotated[tuple[ArchitectureName, ...], Some]
+    c13_architectures: Values[ArchitectureName]
     """Networks of C13."""
     c13_max_lr: PositiveFloat
     """Maximum learning rate of C13 and N3: C12's choice."""

@@ -5,11 +5,11 @@ Time is measured at the report's own scale, over a few steps whose parts are tim
 
 from collections.abc import Iterable, Mapping
 from itertools import product
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some, workers_name
+from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Rates, Values, workers_name
 from fastresnet.chapters.timing import timed
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import ResNetConfig
@@ -25,8 +25,8 @@ BASE = RunConfig(
 )
 """The report's starting point: plain SGD at learning rate 0.1, no schedule, weight decay or augmentation, a DataLoader."""
 
-BatchSizes = Annotated[tuple[BatchSize, ...], Some]
-Workers = Annotated[tuple[NonNegativeInt, ...], Some]
+BatchSizes = Values[BatchSize]
+Workers = Values[NonNegativeInt]
 Changes = dict[str, object]
 Variants = dict[str, RunConfig]
 
@@ -44,7 +44,7 @@ class Parameters(ChapterParameters):
     """Batch sizes of F2."""
     f3_workers: Workers
     """Numbers of processes that load images in F3."""
-    f4_image_sizes: Annotated[tuple[PositiveInt, ...], Some]
+    f4_image_sizes: Values[PositiveInt]
     """Image sizes of F4, in pixels per side."""
     f4_workers: NonNegativeInt | None
     """Processes that load images in F4. None keeps all images in memory, and does not time the parts of the steps."""
@@ -52,7 +52,7 @@ class Parameters(ChapterParameters):
     """Training images of F4; None takes all."""
     f4_epochs: Epochs
     """Epochs of F4."""
-    f4_timed_sizes: Annotated[tuple[PositiveInt, ...], Some]
+    f4_timed_sizes: Values[PositiveInt]
     """Image sizes of F4-time, whose runs are a few steps."""
     f5_batch_sizes: BatchSizes
     """Batch sizes of F5."""
@@ -62,7 +62,7 @@ class Parameters(ChapterParameters):
     """Numbers of processes that load images in F7."""
     f7_batch_size: BatchSize
     """Batch size of F7 and of the timed runs of F8: F6's choice."""
-    f8_stem_channels: Annotated[tuple[PositiveInt, ...], Some]
+    f8_stem_channels: Values[PositiveInt]
     """Channels of the first stage in F8; the other stages have 2, 4 and 8 times as many."""
     f8_train_images: PositiveInt | None
     """Training images of F8 and N1; None takes all."""
@@ -72,7 +72,7 @@ class Parameters(ChapterParameters):
     """Image size of F8 and N1, in pixels per side; None takes the data set's own."""
     f8_epochs: Epochs
     """Epochs of F8 and N1."""
-    f6_rates: Annotated[tuple[PositiveFloat, ...], Some]
+    f6_rates: Rates
     """Learning rates of F6-rate, at the large batch, with F8's narrow network and scale."""
     n1_max_lr: PositiveFloat
     """Maximum learning rate of N1's schedules."""

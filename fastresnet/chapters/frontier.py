@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.chapters.parameters import EditionParameters, Seeds, Some
+from fastresnet.chapters.parameters import EditionParameters, Rates, Seeds, Some, Values
 from fastresnet.config import RunConfig
 from fastresnet.config.base import Frozen
 from fastresnet.config.datasets import SPECS
@@ -84,7 +84,7 @@ class Ablated(Frozen):
     """A recipe, the names of its ablations (keys of `ABLATIONS`), and their seeds."""
 
     recipe: RecipeName
-    changes: Annotated[tuple[str, ...], Some]
+    changes: Values[str]
     seeds: Seeds | None = None
     """Seeds of these ablations; None takes `ablation_seeds`. Runs timed on a second machine need other seeds, since there is one
     record per configuration and seed."""
@@ -104,7 +104,7 @@ class Lengths(Frozen):
 
     held_out: PositiveInt
     """Training images that are held out, on which the accuracy is measured; at most a tenth of a set is."""
-    epochs: Annotated[dict[RecipeName, Annotated[tuple[PositiveFloat, ...], Some]], Some]
+    epochs: Annotated[dict[RecipeName, Rates], Some]
     """Numbers of epochs to try, by recipe."""
     seeds: Seeds
 

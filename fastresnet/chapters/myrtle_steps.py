@@ -5,14 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Epochs, Some
+from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Distinct, Epochs, Rates, Values
 from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, ResNetConfig
 from fastresnet.config.schedules import OneCycle
 
-Rates = Annotated[tuple[PositiveFloat, ...], Some]
-Pair = tuple[PositiveFloat, PositiveFloat]
+Pair = Annotated[tuple[PositiveFloat, PositiveFloat], Distinct]
 Changes = dict[str, object]
 
 
@@ -47,9 +46,9 @@ class Parameters(ChapterParameters):
     """Weight decay of these other experiments."""
     timed_images: PositiveInt
     """Training images of runs that only time their steps."""
-    m1b_workers: Annotated[tuple[NonNegativeInt, ...], Some]
+    m1b_workers: Values[NonNegativeInt]
     """Numbers of processes that load images in M1b."""
-    m2b_batch_sizes: tuple[BatchSize, BatchSize]
+    m2b_batch_sizes: Annotated[tuple[BatchSize, BatchSize], Distinct]
     """The smaller and the larger batch size of M2b."""
     m2b_rates: Pair
     """The lower and the higher learning rate of M2b."""
@@ -59,15 +58,15 @@ class Parameters(ChapterParameters):
     """Half precision of M3a."""
     cutout: PositiveInt
     """Side in pixels of the square that cutout blanks, in M3b and M0."""
-    m3b_epochs: tuple[Epochs, Epochs]
+    m3b_epochs: Pair
     """Epochs of the shorter and of the longer runs of M3b."""
-    m4d_residuals: Annotated[tuple[tuple[PositiveInt, ...], ...], Some]
+    m4d_residuals: Values[tuple[PositiveInt, ...]]
     """Layers that have a residual branch, for each network of M4d."""
     m5a_rates: Rates
     """Learning rates of M5a."""
     m5a_weight_decays: Rates
     """Weight decays of M5a."""
-    m5a_momenta: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Some]
+    m5a_momenta: Values[Annotated[float, Field(ge=0, lt=1)]]
     """Momenta of M5a."""
     m6a_scales: Rates
     """Factors of M6a on the initial weights of all convolutions."""
@@ -87,7 +86,7 @@ class Parameters(ChapterParameters):
     """Learning rates of M7b."""
     m7c_lr: PositiveFloat
     """Learning rate of M7c."""
-    m7d_group_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Some]
+    m7d_group_sizes: Values[Annotated[int, Field(ge=2)]]
     """Images over which batch norm takes its statistics in M7d."""
     label_smoothing: Annotated[float, Field(gt=0, lt=1)]
     """Label smoothing from M8c on."""

@@ -1,6 +1,6 @@
 """Parameters that every chapter has."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -9,18 +9,24 @@ from fastresnet.config.base import Frozen
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.seeds import Seed
 
+T = TypeVar("T")
+V = TypeVar("V", bound=tuple[Any, ...])
 Epochs = PositiveFloat
 BatchSize = Annotated[int, Field(ge=2)]
 Some = Field(min_length=1)
 
 
-def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed that comes twice would count one run as two")
-    return seeds
+def _distinct(values: V) -> V:
+    if len(set(values)) < len(values):
+        raise ValueError("no value may come twice")
+    return values
 
 
-Seeds = Annotated[tuple[Seed, ...], Some, AfterValidator(_distinct)]
+Distinct = AfterValidator(_distinct)
+Values = Annotated[tuple[T, ...], Some, Distinct]
+"""One value or several, which an experiment compares."""
+Rates = Values[PositiveFloat]
+Seeds = Values[Seed]
 
 
 def _named(dataset: str) -> str:
