@@ -236,7 +236,10 @@ def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
             "-p: changes some of cifar10_accuracy, findings",
         ),
         (["chapter", "run", "cifar10_accuracy", "-p", "n2_shapes={one-cycle: [[0,1],[1,1]]}"], "n2_shapes: 'one-cycle' is what"),
-        (["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.10]"], "c1_rates: no value may come twice, got [0.1, 0.1]"),
+        (
+            ["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.10]"],
+            "c1_rates: no value may come twice, got [0.1, 0.1]",
+        ),
     ],
 )
 def test_request_that_would_be_taken_for_another_is_refused(arguments, message):

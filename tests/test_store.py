@@ -136,6 +136,17 @@ def test_status_reads_what_is_wanted_of_a_large_store(tmp_path, work):
     assert work == {"listed": 1, "read": wanted}
 
 
+def test_status_counts_runs_that_experiments_share_once_in_all(tmp_path, record):
+    study = open_study("findings", edition="cpu", results=tmp_path)
+    shared = study.experiment("final")
+    study = replace(study, experiments={"final": shared, "again": replace(shared, id="again")})
+    fast = record.model_copy(update={"config": shared.variants["fast"], "config_hash": shared.variants["fast"].hash})
+    half_an_hour = {"seconds": record.seconds.model_copy(update={"train": 1800.0, "evaluate": 0.0})}
+    study.store.save(fast.model_copy(update=half_an_hour), "findings", "final", "fast")
+    for row in status([study]):
+        assert (row["wanted"], row["recorded"], row["missing"], row["hours"], row["hours left"]) == (6, 1, 5, 0.5, 2.5)
+
+
 @pytest.mark.parametrize(
     ("images", "batch_size", "epochs", "steps", "seen"),
     [(100, 40, 2, 6, 200), (100, 40, 0.4, 1, 40), (100, 40, 1.34, 4, 140), (100, 40, 0.001, 1, 40), (100, 200, 1, 1, 100)],

@@ -145,7 +145,7 @@ def test_diverged_run_is_recorded_and_not_tried_again(tiny, tmp_path):
     study = study_of(tmp_path, wild=wild)
     assert [record.outcome.status for _, record in study.train_missing()] == ["diverged"]
     assert study.missing() == []
-    assert status([study])[0]["diverged"] == 1
+    assert [row["diverged"] for row in status([study])] == [1, 1]
 
 
 @pytest.mark.parametrize("name", STUDIES)

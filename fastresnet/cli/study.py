@@ -80,15 +80,20 @@ def study_run(
 
 @study_app.command("status")
 def study_status(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Studies; default: all.")] = None,
+    edition: Annotated[str | None, typer.Option(help="Only this scale of the work: quick, cpu or gpu.")] = None,
     as_json: AsJson = False,
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
-    """Count the runs wanted and recorded, by study, edition and experiment."""
-    from fastresnet.study import STUDIES, open_study
+    """Count the runs wanted and recorded, by study, edition and experiment, and estimate the hours that are left."""
+    from fastresnet.study import STUDIES, find_study, open_study
     from fastresnet.study.project import editions_of
     from fastresnet.study.status import status
 
-    rows = status([open_study(study, edition=edition, results=results) for study in STUDIES for edition in editions_of(study)])
+    for name in names or ():
+        find_study(name)
+    wanted = [(name, each) for name in names or STUDIES for each in ([edition] if edition else editions_of(name))]
+    rows = status([open_study(name, edition=each, results=results) for name, each in wanted])
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
