@@ -51,7 +51,7 @@ def test_types_spelt_out_as_validators_are_left_out_of_the_reference():
         ("fastresnet.DataConfig.batch_size", "batch_size = 128"),
         ("fastresnet.TrainConfig.schedule", "schedule"),  # a model, whose text would fill lines
         ("fastresnet.config.schedules.Constant.lr", "lr"),
-        ("fastresnet.report.captions.caption", "caption"),
+        ("fastresnet.report.captions.brief", "brief"),
     ],
 )
 def test_reference_says_the_default_of_a_setting(name, shown):

@@ -44,11 +44,18 @@ def changed(record, *, accuracies, train_accuracy=0.5):
 
 def test_results_at_another_pace_reach_an_accuracy_by_its_seconds(record):
     alone = record.model_copy(update={"machine": record.machine.model_copy(update={"threads": 2})})
-    paced = report.at_pace(results_of(a=[record], b=[record], c=[alone]), {"a": 7.0, "b": 20.0})
-    assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]
+    paced = report.at_pace(results_of(a=[record], b=[record], c=[alone]), {"a": 7 / 120, "b": 20 / 120})
+    assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]  # two epochs of 120 images
     assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0]]
     assert paced.records["a"][0].seconds.evaluate == record.seconds.evaluate
     assert paced.records["c"] == (alone,)
+
+
+def test_run_that_diverged_has_no_accuracy_even_if_it_was_evaluated(record):
+    lost = record.model_copy(update={"outcome": record.outcome.model_copy(update={"status": "diverged"})})
+    results = results_of(a=[record, lost])
+    assert results.frame()[["test_accuracy", "settled_accuracy", "train_accuracy"]].isna().all(axis=1).tolist() == [False, True]
+    assert answers.percent(report.values(results, "a", "test_accuracy")) == "60.0 % (1 of 2 diverged)"
 
 
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
@@ -213,7 +220,7 @@ def test_quicker_takes_the_first_variant_for_the_fast_one(record):
     assert claims.quicker(results, "slow", "fast", column="train_seconds", at_most=4).outcome == "yes"
 
 
-def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
+def test_provenance_sorts_numbers_and_names_the_ends_of_many(record):
     def sizes(*numbers):
         runs = {
             number: record.model_copy(update={"data": record.data.model_copy(update={"train_images": number})})
@@ -221,9 +228,9 @@ def test_caption_sorts_numbers_and_names_the_ends_of_many(record):
         }
         return results_of(**{f"{number} images": [run] for number, run in runs.items()})
 
-    assert re.fullmatch(r"\*X, cpu edition: .*\*", report.caption(sizes(1024, 900)))
-    assert "trained on 900 or 1,024 training images" in report.caption(sizes(1024, 900))
-    assert "trained on 64 to 10,192 training images" in report.caption(sizes(1024, 10192, 64, 2048))
+    assert report.provenance(sizes(1024, 900)).startswith("X, cpu edition: ")
+    assert "trained on 900 or 1,024 training images" in report.provenance(sizes(1024, 900))
+    assert "trained on 64 to 10,192 training images" in report.provenance(sizes(1024, 10192, 64, 2048))
 
 
 def test_operations_are_numbers_that_can_be_read():

@@ -10,7 +10,7 @@ from fastresnet.config.parsing import parse_assignment, read_yaml
 from fastresnet.data import formats
 from fastresnet.errors import UserError
 from fastresnet.records.store import Store
-from fastresnet.report import caption
+from fastresnet.report.captions import fold, provenance
 from fastresnet.report.verdicts import Verdict
 from fastresnet.widgets import RunExplorer
 
@@ -66,7 +66,8 @@ def test_no_name_leads_out_of_the_folder_of_records(record, tmp_path):
 
 
 def test_names_in_captions_and_verdicts_are_text(tiny):
-    shown = caption(results_of(one=[record_of(tiny.with_changes({"data.name": f"folder:{ATTACK}"}), 0.5)]))
+    runs = results_of(one=[record_of(tiny.with_changes({"data.name": f"folder:{ATTACK}"}), 0.5)])
+    shown = fold("Runs", [provenance(runs)])
     assert "folder:&lt;img src=x" in shown
     verdict = Verdict(ATTACK, "yes", "p < 0.001", "")._repr_markdown_()
     assert "p < 0.001" in verdict

@@ -65,7 +65,7 @@ def test_seeds_that_have_every_variant_are_results_already(trained, tmp_path):
     next(tmp_path.rglob("two-*-seed0.json")).unlink()
     results = trained.recorded("A")
     assert (results.seeds, set(results.frame()["seed"])) == ((1,), {1})
-    assert "1 of 2 seeds per variant" in report.caption(results)
+    assert "1 of 2 seeds per variant" in report.provenance(results)
     next(tmp_path.rglob("one-*-seed1.json")).unlink()
     assert trained.recorded("A") is None
 
@@ -252,7 +252,7 @@ def test_record_names_what_trained_the_run_before_an_interruption(interrupted, m
     monkeypatch.setattr(provenance, "source_revision", lambda: "0123456789ab")
     (record,) = interrupted.run("A").all_records
     assert [each.source_revision for each in record.origins] == [before, "0123456789ab"]
-    assert "0123456789ab" in report.caption(interrupted.recorded("A"))
+    assert "0123456789ab" in report.provenance(interrupted.recorded("A"))
 
 
 def test_run_that_goes_on_with_what_began_it_has_no_earlier_part(interrupted):

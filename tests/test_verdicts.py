@@ -116,8 +116,8 @@ def test_exact():
 def test_runs_without_a_value_are_left_out_in_pairs_and_counted():
     nan = float("nan")
     paired = difference("?", "{}", [*HIGH, nan, 0.9], [*LOW, 0.8, nan], paired=True)
-    assert paired.found.endswith("n = 3). 4 runs without a value are left out.")
-    assert "1 runs without a value are left out" in difference("?", "{}", [*HIGH, nan], LOW).found
+    assert paired.found.endswith("n = 3). 2 runs without a value are left out.")
+    assert "1 run without a value is left out" in difference("?", "{}", [*HIGH, nan], LOW).found
 
 
 def test_values_without_spread_need_no_test():

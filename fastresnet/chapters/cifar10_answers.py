@@ -186,7 +186,7 @@ def _batch_figure(c11: Results, in_equal_steps: Results) -> Figure:
         figures.runs_by_variant(results, ACCURACY, ax, label="test accuracy at the end, %", scale=100)
         ax.set_title(equal)
     above.set_xlabel("")
-    return style.title(figure, f"C11: {c11.experiment.question}")
+    return figures.titled(figure, c11)
 
 
 def maxima_in_small_batches(c12: Results) -> Answer:

@@ -50,7 +50,7 @@ def _figure(c13: Results, timed: Results) -> Figure:
     if not c13.other_data:
         untimed = " and ".join(as_printed(accuracy) for accuracy, cost in original.C13.values() if cost is None)
         keys.append(f"Hollow marks: the report, which prints no time for {untimed}")
-    return style.title(figure, f"C13: {c13.experiment.question}", "; ".join(keys))
+    return figures.titled(figure, c13, "; ".join(keys))
 
 
 def _table(c13: Results, timed: Results) -> pd.DataFrame:

@@ -149,7 +149,7 @@ def _gaps(results: Results, variant: str) -> list[float]:
 
 
 def _away(ours: Sequence[float], printed: float) -> list[float]:
-    return [abs(each - printed) for each in ours]
+    return [max(abs(each - printed), 1e-4) for each in ours]  # one test image at least, for the logarithm
 
 
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:
@@ -203,7 +203,7 @@ def _statistics_figure(c9_norm: Results) -> Figure:
     figures.name_lines(ax, ends)
     ax.set_xlabel("epoch")
     ax.set_ylabel("test accuracy, %")
-    return style.title(figure, f"C9-norm: {c9_norm.experiment.question}")
+    return figures.titled(figure, c9_norm)
 
 
 def small_batches_without_flips(c9_batch: Results) -> Answer:

@@ -62,8 +62,7 @@ def fine_batch_sizes(f2: Results) -> Answer:
 
 def workers(f3: Results) -> Answer:
     """F3: in the report, one worker process gained time, and more did not."""
-    several = f3.frame().groupby("variant")["image_seconds"].mean().drop(["0 workers", "1 worker"], errors="ignore")
-    more = str(several.idxmin()) if len(several) else ""
+    more = quickest(f3, besides=["0 workers", "1 worker"])
     verdicts = (quicker(f3, "1 worker", "0 workers"), quicker(f3, "1 worker", more, at_most=1.1))
     return _timed(f3, "1 worker", "0 workers", "0 to 1 faster, then flat", *verdicts)
 
@@ -89,7 +88,7 @@ def _image_size_figure(f4: Results, timed: Results) -> Figure:
     figure, (above, below) = style.panels(4.2, 2)
     figures.step_parts(timed, above)
     figures.runs_by_variant(f4, "test_accuracy", below, label="test accuracy at the end, %", scale=100)
-    return style.title(figure, f"F4: {f4.experiment.question}")
+    return figures.titled(figure, f4)
 
 
 def precisions(f5: Results) -> Answer:
@@ -117,7 +116,7 @@ def half_workers(f7: Results) -> Answer:
 
 def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     """F8: in the report, half the channels reached 80 % sooner."""
-    f8 = at_pace(f8, epoch_seconds(pace, EPOCH))
+    f8 = at_pace(f8, epoch_seconds(pace, 1))
     reached = [seconds_reached(f8, variant, EASY) for variant in (NARROW, WIDE)]
     sooner = ratio(
         "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
@@ -162,7 +161,7 @@ def _width_figure(f8: Results) -> Figure:
     figures.name_lines(below, figures.accuracy_by_seconds(f8, below))
     for panel in (above, below):
         panel.axhline(100 * EASY, color=style.RULE, linewidth=1)
-    return style.title(figure, f"F8: {f8.experiment.question}", figures.bands(f8))
+    return figures.titled(figure, f8, figures.bands(f8))
 
 
 def _seconds_table(f8: Results) -> pd.DataFrame:
@@ -232,13 +231,13 @@ def _initial_figure(f8_init: Results) -> Figure:
     below.yaxis.set_minor_formatter(NullFormatter())
     below.set_xlabel("epoch")
     below.set_ylabel("training loss, nats")
-    return style.title(figure, f"F8-init: {f8_init.experiment.question}", figures.bands(f8_init))
+    return figures.titled(figure, f8_init, figures.bands(f8_init))
 
 
 def schedules(n1: Results, pace: Results) -> Answer:
     """N1: the worth of a schedule, which the report left for later, with F8's narrow network."""
-    epoch = epoch_seconds(pace, EPOCH).get(NARROW, math.nan)
-    n1 = at_pace(n1, dict.fromkeys(n1.records, epoch))
+    narrow = epoch_seconds(pace, 1).get(NARROW, math.nan)
+    n1 = at_pace(n1, dict.fromkeys(n1.records, narrow))
     ours, theirs = (values(n1, variant, "test_accuracy") for variant in ("one-cycle", "constant"))
     reached = [seconds_reached(n1, variant, EASY) for variant in ("one-cycle", "constant")]
     question = "Does one cycle reach 80 % in less training time (runs that reach it)?"

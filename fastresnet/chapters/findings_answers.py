@@ -127,7 +127,7 @@ def final_models(final: Results, timed: Results) -> Answer:
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}"
     images = max(record.data.train_images for record in final.all_records if record.data)
-    paced = at_pace(final, epoch_seconds(timed, images))
+    paced = at_pace(final, epoch_seconds(timed, 1))
     said += (
         "."
         if final.other_data

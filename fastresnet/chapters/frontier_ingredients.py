@@ -102,6 +102,8 @@ def lengths_table(results: Results) -> pd.DataFrame:
 def lengths_finding(results: Results) -> str:
     """Which recipes are long enough by their held-out images, and which longer runs would be, as one Markdown paragraph."""
     table = lengths_table(results)
+    if (table["passes?"] == "one run").all():
+        return "**Finding.** Single runs cannot confirm a length."
     own, passes = table["the recipe's?"] == "yes", table["passes?"] == "yes"
     longer = table[passes].groupby(level=0)["length"].first()
     short = [

@@ -197,15 +197,14 @@ def report_verdict(results: Mapping[str, Results]) -> str:
     """How many of the report's accuracies our recipes reach on average, and how much sooner, as one sentence."""
     finals = report_finals(results)
     verdicts = target_verdicts({name: final.recipe for name, final in finals.items()}).verdicts
-    reached, times = sum(verdict.outcome == "yes" for verdict in verdicts), [final.times for final in finals.values()]
-    count = f"all {reached}" if reached == len(finals) else f"{reached} of the {len(finals)}"
+    times = [final.times for final, verdict in zip(finals.values(), verdicts, strict=True) if verdict.outcome.endswith("yes")]
+    count = f"all {len(times)}" if len(times) == len(finals) else f"{len(times) or 'none'} of the {len(finals)}"
     records = [record for final in finals.values() for record in final.recipe.all_records]
     machines = [origin.machine for record in records for origin in record.origins]
     two_cores = {(machine.gpu, machine.threads) for machine in machines} == {(None, 2)}
     where = "two processor cores" if two_cores else " or ".join(dict.fromkeys(map(hardware, records)))
-    return (
-        f"With other networks and another optimiser, {where} reach {count} accuracies for which the report prints a time, "
-        f"{min(times):.0f} to {max(times):.0f} times sooner than its graphics card did."
+    return f"With other networks and another optimiser, {where} reach {count} accuracies for which the report prints a time" + (
+        f", {min(times):.0f} to {max(times):.0f} times sooner than its graphics card did." if times else "."
     )
 
 

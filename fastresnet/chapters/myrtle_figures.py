@@ -21,7 +21,7 @@ def recall(results: Results) -> Figure:
     """Loss of the trained network on each tenth of the last epoch's images, in the order in which it saw them."""
     figure, ax = style.panels(3.8)
     _by_place(myrtle_page.measured(results, "recall"), ax, label="tenth of the last epoch, first seen to last", value="loss")
-    return _titled(figure, results)
+    return figures.titled(figure, results, figures.bands(results))
 
 
 def backbones(results: Results) -> Figure:
@@ -29,7 +29,7 @@ def backbones(results: Results) -> Figure:
     figure, ax = style.panels(4.4)
     fastest = results.frame().groupby("variant")["fastest_epoch_seconds"].mean()
     figures.accuracy_against_seconds(results, ax, seconds=fastest, label="seconds of the fastest epoch (logarithmic)")
-    return _titled(figure, results, "Small: runs; large: their mean")
+    return figures.titled(figure, results, "Small: runs; large: their mean")
 
 
 def surfaces(results: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> Figure:
@@ -37,7 +37,7 @@ def surfaces(results: Results, decays: pd.DataFrame, momenta: pd.DataFrame) -> F
     figure, (above, below) = style.panels(6.0, 2)
     surface(decays, "weight_decay", above, label="weight decay")
     surface(momenta, "gain", below, label="1 / (1 - momentum)")
-    return _titled(figure, results, "Test accuracy in %; dashed: equal products")
+    return figures.titled(figure, results, "Test accuracy in %; dashed: equal products")
 
 
 def constants(results: Results) -> Figure:
@@ -46,15 +46,13 @@ def constants(results: Results) -> Figure:
     means, deviations = (myrtle_page.measured(results, f"channel_{name}") for name in ("mean", "std"))
     channels_by_depth(means, deviations, above)
     constant_share_by_depth(myrtle_page.measured(results, "constant_share"), below)
-    return _titled(figure, results, "Lines: mean of the seeds; bands: their range")
+    return figures.titled(figure, results, figures.bands(results))
 
 
 def _by_place(values: pd.DataFrame, ax: Axes, *, label: str, value: str, log: bool = False) -> Axes:
     """Plots mean and range over the seeds against place, such as a layer's depth, from rows of `myrtle_page.measured`."""
     for (variant, rows), mark in zip(values.groupby("variant", sort=False), styles(), strict=False):
-        spread = rows.groupby("place")["value"].agg(["mean", "min", "max"])
-        ax.plot(spread["mean"], label=variant, markersize=4, **mark)
-        ax.fill_between(spread.index, spread["min"], spread["max"], color=mark["color"], alpha=0.15, linewidth=0)
+        figures.mean_and_range(ax, rows, "value", by="place", label=variant, markersize=4, **mark)
     if log:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
@@ -108,7 +106,7 @@ def eigenvalues(results: Results, spectra: pd.DataFrame) -> Figure:
     ax.set_xlabel("rank")
     ax.set_ylabel("absolute value of the eigenvalue")
     style.legend(ax)
-    return _titled(figure, results, "Dots: runs, hollow where negative; lines: means")
+    return figures.titled(figure, results, "Dots: runs, hollow where negative; lines: means")
 
 
 def weight_norms(results: Results) -> Figure:
@@ -122,7 +120,7 @@ def weight_norms(results: Results) -> Figure:
         value="norm of the weights",
         log=True,
     )
-    return _titled(figure, results, "Lines: mean of the seeds; bands: their range")
+    return figures.titled(figure, results, figures.bands(results))
 
 
 def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
@@ -141,7 +139,7 @@ def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
     ax.set_ylabel("test accuracy, %")
     if runs["group"].nunique() > 1:
         style.legend(ax)
-    return _titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
+    return figures.titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
 
 
 def surface(runs: pd.DataFrame, other: str, ax: Axes, *, label: str) -> Axes:
@@ -215,7 +213,3 @@ def gradient_scale(measured: pd.DataFrame) -> Figure:
     ax.set_ylabel("factor on the gradient's norm")
     style.legend(ax)
     return style.title(figure, "M6a: gradients of every convolution of a ResNet-18")
-
-
-def _titled(figure: Figure, results: Results, key: str = "") -> Figure:
-    return style.title(figure, f"{results.experiment.id}: {results.experiment.question}", key)

@@ -49,12 +49,12 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
     ]
     apart = (spreads_at_equal_product(decays, "weight_decay"), spreads_at_equal_product(momenta, "gain"))
     flat = [
-        ratio(
+        difference(
             f"Where rate times {other} is the same, do accuracies lie within {100 * _FLAT:g} points of each other?",
-            "Those furthest apart differ by {} as much",
+            "Those furthest apart differ by {}",
             spreads,
-            _FLAT,
-            below=1,
+            0.0,
+            within=_FLAT,
         )
         for other, spreads in zip(pairs, apart, strict=True)
     ]
@@ -116,12 +116,13 @@ def equilibria(m6b: Results) -> Answer:
         ratio("Do the norms end further apart without decay?", "The factor is {} the one with decay", free, decaying, above=1),
     )
     ends = [pd.Series(sample, dtype=float).mean() for sample in (decaying, free)]
+    said = f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times."
     return Answer(
         (m6b,),
         original="in words",
-        here=f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}",
+        here=f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}".replace("nan", "—"),
         difference="—",
-        summary=f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times.",
+        summary=sentence(said, decaying, free),
         verdicts=verdicts,
         figure=partial(myrtle_figures.weight_norms, m6b),
         tables=(report.summary(m6b),),
@@ -137,6 +138,7 @@ def constants(m7a: Results) -> Answer:
             "The share is {} {above|below} nine tenths",
             without,
             0.9,
+            matters=0.0,
         ),
         difference("Is less of it a constant with batch norm?", "Without it the share is {} {larger|smaller}", without, normed),
     )

@@ -23,7 +23,7 @@ def settings(results: Results) -> pd.DataFrame:
     for variant, records in results.records.items():
         group = variant.rpartition(", ")[0]
         for record in records:
-            train, end = record.config.train, record.epochs[-1]
+            train = record.config.train
             rows.append(
                 {
                     "variant": variant,
@@ -33,8 +33,8 @@ def settings(results: Results) -> pd.DataFrame:
                     "weight_decay": train.weight_decay,
                     "momentum": train.momentum,
                     "gain": 1 / (1 - train.momentum),
-                    "accuracy": end.test_accuracy,
-                    "loss": end.test_loss,
+                    "accuracy": record.test_accuracy,
+                    "loss": record.epochs[-1].test_loss,
                 }
             )
     return pd.DataFrame(rows).astype({"accuracy": float, "loss": float})
@@ -165,9 +165,11 @@ def spectra(results: Results) -> pd.DataFrame:
 
 
 def common_target(results: Results) -> float:
-    """The highest whole per cent of test accuracy, as a fraction, that every run reaches at some time."""
-    best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for record in results.all_records)
-    return math.floor(round(100 * min(best), 6)) / 100  # 100 * 0.29 is a little less than 29
+    """The highest whole per cent of test accuracy, as a fraction, that every run reaches at some time, except those that
+    diverged."""
+    finished = [record for record in results.all_records if record.outcome.status == "finished"]
+    best = (max(epoch.test_accuracy or 0 for epoch in record.epochs) for record in finished)
+    return math.floor(round(100 * min(best, default=0), 6)) / 100  # 100 * 0.29 is a little less than 29
 
 
 def cost_to(results: Results, variant: str, accuracy: float) -> pd.DataFrame:

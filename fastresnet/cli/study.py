@@ -102,7 +102,7 @@ def study_status(
 
 @study_app.command("verify")
 def study_verify(
-    sample: Annotated[int, typer.Option(min=1, help="Variants drawn at random and trained once more.")] = 5,
+    sample: Annotated[int, typer.Option(min=3, help="Variants drawn at random and trained once more.")] = 5,
     study: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only of this study; may be repeated.")] = None,
     longest: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Only runs that took no longer than this.")] = 300.0,
     margin: Annotated[float, typer.Option(min=0, max=100, metavar="POINTS", help="Difference of accuracy allowed.")] = 3.0,

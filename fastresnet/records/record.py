@@ -161,8 +161,8 @@ class RunRecord(Frozen):
     @property
     def test_accuracy(self) -> float | None:
         """Test accuracy after the last epoch, in [0, 1], on held-out training images if the run was evaluated on these; None if
-        it was not evaluated."""
-        return self.epochs[-1].test_accuracy if self.epochs else None
+        it was not evaluated, or diverged."""
+        return self.epochs[-1].test_accuracy if self.epochs and self.outcome.status != "diverged" else None
 
     @property
     def settled_accuracy(self) -> float | None:

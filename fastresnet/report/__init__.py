@@ -3,12 +3,12 @@
 from fastresnet.report.captions import (
     MEASURES,
     Measure,
-    caption,
     describe_briefly,
     describe_run,
     describe_runs,
     finding,
     hardware,
+    provenance,
     teraflop,
 )
 from fastresnet.report.tables import (
@@ -38,7 +38,6 @@ __all__ = [
     "Measure",
     "at_pace",
     "beside_original",
-    "caption",
     "describe_briefly",
     "describe_run",
     "describe_runs",
@@ -49,6 +48,7 @@ __all__ = [
     "hardware",
     "jumps",
     "most_accurate",
+    "provenance",
     "quickest",
     "seconds_reached",
     "seconds_to",

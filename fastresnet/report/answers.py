@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 from fastresnet.records.record import in_percent
 from fastresnet.report.captions import finding
 from fastresnet.report.claims import more_accurate, near, quicker
-from fastresnet.report.original import EPOCH_IMAGES
+from fastresnet.report.original import EPOCH_IMAGES, EPOCHS
 from fastresnet.report.tables import ACCURACY, SETTLED, most_accurate, spread, values
 from fastresnet.report.verdicts import Sample, Verdict, our_own
 from fastresnet.study import Results, Study
@@ -151,11 +151,13 @@ def points(one: Sample, other: Sample) -> str:
 
 def to_report(results: Results, ours: Sample, printed: float) -> str:
     """How far the mean of some accuracies lies above or below the one that the report prints, as text in percentage points.
-    Runs on other images than the report's, or on fewer, are not compared."""
+    Runs on other images than the report's, on fewer, or of other epochs are not compared."""
     if results.other_data:
         return _OTHER_DATA
     if not at_the_reports_scale(results):
         return "fewer images"
+    if not _as_long(results):
+        return "other epochs"
     change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
     return "—" if pd.isna(change) else f"{change:+.2f} points against the report"
 
@@ -169,10 +171,14 @@ def at_the_reports_scale(results: Results) -> bool:
 
 
 def near_printed(results: Results, printed: Mapping[str, float]) -> tuple[Verdict, ...]:
-    """Whether variants end within a point of the accuracies that the original prints, by variant; nothing of runs that are not
-    at its scale."""
-    at_scale = at_the_reports_scale(results)
-    return tuple(near(results, variant, accuracy) for variant, accuracy in printed.items() if at_scale)
+    """Whether variants end within a point of the accuracies that the original prints, by variant; nothing of runs on other images
+    than the original's, or of other epochs."""
+    comparable = at_the_reports_scale(results) and _as_long(results)
+    return tuple(near(results, variant, accuracy) for variant, accuracy in printed.items() if comparable)
+
+
+def _as_long(results: Results) -> bool:
+    return {record.config.train.epochs for record in results.all_records} == {EPOCHS.get(results.all_records[0].config.data.name)}
 
 
 def times(one: Sample, other: Sample) -> str:

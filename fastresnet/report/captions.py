@@ -30,11 +30,6 @@ def fold(summary: str, lines: Iterable[str]) -> str:
     return f'<details class="runs"><summary>{summary}</summary><ul>{items}</ul></details>'
 
 
-def caption(results: Results) -> str:
-    """The provenance of the runs shown, as one Markdown paragraph."""
-    return without_tags(f"*{provenance(results)}*")
-
-
 def provenance(results: Results) -> str:
     """Edition, scale, hardware, versions and revision of the runs shown, as one sentence."""
     records = results.all_records

@@ -42,7 +42,7 @@ def curves(results: Results, **marks: float) -> Figure:
         ax.axhline(100 * accuracy, color=RULE, linewidth=1)
         ends[name] = 100 * accuracy, RULE
     name_lines(ax, ends)
-    return style.title(figure, _title(results), bands(results))
+    return titled(figure, results, bands(results))
 
 
 def dots(results: Results, column: str = ACCURACY) -> Figure:
@@ -50,7 +50,7 @@ def dots(results: Results, column: str = ACCURACY) -> Figure:
     figure, ax = style.panels(0.9 + 0.3 * len(results.records))
     when = {ACCURACY: "at the end", SETTLED: "mean of the last five epochs"}[column]
     runs_by_variant(results, column, ax, label=f"test accuracy, {when}, %", scale=100)
-    return style.title(figure, _title(results))
+    return titled(figure, results)
 
 
 def accuracy_and_seconds(
@@ -60,14 +60,14 @@ def accuracy_and_seconds(
     figure, (above, below) = style.panels(1.4 + 0.6 * len(results.records), 2)
     runs_by_variant(results, "test_accuracy", above, label="test accuracy, %", scale=100)
     runs_by_variant(results, column, below, label=label)
-    return style.title(figure, _title(results))
+    return titled(figure, results)
 
 
 def parts(results: Results) -> Figure:
     """Where the time of an image goes in a training step: a stacked bar per variant."""
     figure, ax = style.panels(max(1.9, 1.2 + 0.3 * len(results.records)))
     step_parts(results, ax)
-    return style.title(figure, _title(results))
+    return titled(figure, results)
 
 
 def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = (), train_mark: str = "o") -> Figure:
@@ -77,7 +77,7 @@ def train_and_test(results: Results, *, original: Sequence[OriginalEpoch] = (), 
     name_lines(ax, {**train_and_test_accuracy(results, ax), **original_epochs(original, ax, train_mark=train_mark)})
     key = "Full lines: test; dashed: training"
     marks = {"o": "rings", "x": "crosses"}[train_mark]
-    return style.title(figure, _title(results), key + f"; black: the report, with {marks} for training" * bool(original))
+    return titled(figure, results, key + f"; black: the report, with {marks} for training" * bool(original))
 
 
 def bands(results: Results) -> str:
@@ -85,8 +85,9 @@ def bands(results: Results) -> str:
     return "Lines: mean of the seeds; bands: their range" if len(results.seeds) > 1 else ""
 
 
-def _title(results: Results) -> str:
-    return f"{results.experiment.id}: {results.experiment.question}"
+def titled(figure: Figure, results: Results, key: str = "") -> Figure:
+    """Puts the question of an experiment above its figure, and the `key` to marks and lines below that."""
+    return style.title(figure, f"{results.experiment.id}: {results.experiment.question}", key)
 
 
 Ends = dict[str, tuple[float, str]]
@@ -107,10 +108,12 @@ def accuracy_by_epoch(results: Results, ax: Axes) -> Ends:
     return ends
 
 
-def mean_and_range(ax: Axes, epochs: pd.DataFrame, column: str, *, scale: float = 1.0, **mark: Any) -> float | None:
-    """Draws a column of `Results.epochs()`, times `scale`, by epoch: the mean of the runs as a line, their range as a band.
-    Returns the last mean; None if there is no value. `mark` are arguments of `Axes.plot`, the colour among them."""
-    rows = scale * epochs.dropna(subset=column).groupby("epoch")[column].agg(["mean", "min", "max"]).astype(float)
+def mean_and_range(
+    ax: Axes, epochs: pd.DataFrame, column: str, *, by: str = "epoch", scale: float = 1.0, **mark: Any
+) -> float | None:
+    """Draws a column of `Results.epochs()`, times `scale`, by epoch or another column: the mean of the runs as a line, their
+    range as a band. Returns the last mean; None if there is no value. `mark` are arguments of `Axes.plot`, with the colour."""
+    rows = scale * epochs.dropna(subset=column).groupby(by)[column].agg(["mean", "min", "max"]).astype(float)
     if rows.empty:
         return None
     ax.plot(rows["mean"], **mark)

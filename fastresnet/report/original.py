@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 EPOCH_IMAGES = {"fashion-mnist": 60_000, "cifar10": 50_000}
 """Training images per epoch in the report, by data set."""
+EPOCHS = {"fashion-mnist": 10, "cifar10": 20}
+"""Epochs after which the report prints an accuracy, by data set."""
 
 
 class OriginalEpoch(NamedTuple):

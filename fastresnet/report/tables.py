@@ -151,7 +151,8 @@ def generalisation(results: Results) -> pd.DataFrame:
 
 
 def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
-    """By variant: seconds of an epoch of `epoch_images` at the rate of a run's fastest epoch, as the mean of the runs."""
+    """By variant: seconds of an epoch of `epoch_images`, or of one image, at the rate of a run's fastest epoch: the mean of the
+    runs."""
     frame = timed.frame()
     images = {variant: records[0].data.train_images for variant, records in timed.records.items() if records[0].data}
     fastest = frame.groupby("variant")["fastest_epoch_seconds"].mean()
@@ -165,8 +166,8 @@ def values(results: Results, variant: str, column: str) -> list[float]:
     return frame.loc[frame["variant"] == variant, column].astype(float).tolist()
 
 
-def quickest(results: Results, *, besides: str) -> str:
-    """The variant other than `besides` with the shortest mean time per image; "" if there is no other."""
+def quickest(results: Results, *, besides: str | list[str]) -> str:
+    """The variant other than `besides`, one or several, with the shortest mean time per image; "" if there is no other."""
     means = results.frame().groupby("variant")["image_seconds"].mean().drop(besides, errors="ignore")
     return str(means.idxmin()) if len(means) else ""
 
@@ -187,19 +188,20 @@ def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
     return results.records.get(variant, ())
 
 
-def at_pace(results: Results, epoch_seconds: Mapping[str, float]) -> Results:
-    """The results as if every epoch of a run on one of several cores had taken the seconds given for its variant, those of an
-    epoch with the machine to itself. Runs on one core share the machine with others."""
+def at_pace(results: Results, image_seconds: Mapping[str, float]) -> Results:
+    """The results as if every training image of a run on one of several cores had taken the seconds given for its variant, those
+    of runs with the machine to themselves. Runs on one core share the machine with others."""
 
-    def at(seconds: float, record: RunRecord) -> RunRecord:
-        if not 1 == record.machine.threads < record.machine.cores:
+    def at(pace: float, record: RunRecord) -> RunRecord:
+        if not (record.data and 1 == record.machine.threads < record.machine.cores):
             return record
+        seconds = pace * record.data.train_images
         epochs = tuple(epoch.model_copy(update={"train_seconds": seconds}) for epoch in record.epochs)
         train = record.seconds.model_copy(update={"train": seconds * len(epochs)})
         return record.model_copy(update={"epochs": epochs, "seconds": train})
 
     records = {
-        name: tuple(at(epoch_seconds.get(name, math.nan), record) for record in runs) for name, runs in results.records.items()
+        name: tuple(at(image_seconds.get(name, math.nan), record) for record in runs) for name, runs in results.records.items()
     }
     return replace(results, records=records)
 

@@ -216,7 +216,8 @@ class _Test:
         fewest = min(self.runs)
         if not fewest:
             return Verdict(question, "not asked", "There is no run to compare.", "")
-        left_out = f" {self.dropped} runs without a value are left out." * (self.dropped > 0)
+        some = "1 run without a value is" if self.dropped == 1 else f"{self.dropped} runs without a value are"
+        left_out = f" {some} left out." * (self.dropped > 0)
         if fewest < MIN_RUNS:
             said = f"{found}{self.counts}: too few for an interval).{left_out}"
             return Verdict(question, "points to yes" if outcome == "yes" else "points to no", said, "")
@@ -252,7 +253,7 @@ def _compare(one: Sample, other: Sample | float, *, paired: bool = False, log: b
         name, sides, samples = "Welch's t-test", 1, [first, second]
     kept = [sample[~np.isnan(sample)] for sample in samples]
     runs = sides * tuple(map(len, kept))
-    dropped = sides * sum(map(len, samples)) - sum(runs)
+    dropped = sum(int(np.isnan(each).sum()) for each in (first, second))
     name += " on the logarithm" * log
     if min(runs) >= MIN_RUNS:
         return _Test(name, runs, dropped, *_t_test(kept))

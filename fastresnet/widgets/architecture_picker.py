@@ -43,7 +43,7 @@ class ArchitecturePicker(Explorer):
         super().__init__(
             recorded=_recorded(results, published or {}),
             image_side=first.data.image_size or self._spec.image_size,
-            caption=report.caption(results).replace("*", ""),
+            caption=report.provenance(results),
             compared=next(iter(results.records)),
             model_config=first.model if model_config is None else model_config,
         )

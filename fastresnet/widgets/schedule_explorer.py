@@ -8,7 +8,6 @@ The curves are computed in the browser; a test compares them with `fastresnet.co
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import traitlets
@@ -17,7 +16,7 @@ from fastresnet.config.base import Frozen
 from fastresnet.config.parsing import parse
 from fastresnet.config.schedules import OneCycle, Schedule
 from fastresnet.errors import UserError
-from fastresnet.records.store import read_record
+from fastresnet.study import Results
 from fastresnet.widgets.base import ConfigTrait, Explorer, script, to_json
 from fastresnet.widgets.presets import Preset
 
@@ -78,15 +77,9 @@ class ScheduleExplorer(Explorer):
         return proposal["value"]
 
 
-def recorded_losses(experiment: Path, seed: int = 0) -> dict[str, list[float]]:
-    """Training losses by epoch, by variant, from an experiment's records of one seed; a plateau schedule can watch them.
-
-    Raises UserError if the folder holds no such record.
-    """
-    records = {path.name.rsplit("-", 2)[0]: read_record(path) for path in sorted(experiment.glob(f"*-seed{seed}.json"))}
-    if not records:
-        raise UserError(f"{experiment}: no record of seed {seed}")
+def recorded_losses(results: Results) -> dict[str, list[float]]:
+    """Training losses by epoch, by variant, of an experiment's first seed; a plateau schedule can watch them."""
     return {
-        variant: [epoch.train_loss for epoch in record.epochs if epoch.train_loss is not None]
-        for variant, record in records.items()
+        variant: [epoch.train_loss for epoch in first.epochs if epoch.train_loss is not None]
+        for variant, (first, *_) in results.records.items()
     }
