@@ -140,5 +140,5 @@ def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():
     assert "2 of 3 are recorded" in said
     assert "from 50.00 % (C1) to 65.00 % (C4)" in said
     assert "in points: C4 -5.0. " in said
-    assert "lie -0.5 to +1.0 points from these" in said
+    assert "changes accuracy on the other half by -0.5 to +1.0 points" in said
     assert cifar10_chain.chain_finding(steps.assign(here=None)) == ""

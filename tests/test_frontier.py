@@ -153,11 +153,12 @@ def test_first_table_has_the_reports_seconds_ours_and_a_peers(results):
     seconds = [frontier_page.total_seconds(record) for record in results["cifar10-83"].all_records]
     assert row[["the report, s", "n", "reached?"]].tolist() == ["262", len(seconds), "yes"]
     assert row["report / here"] == f"{262 / statistics.mean(seconds):.0f}"
-    assert row["peer / here"] == "41.9 (tutorial, whole runs, n = 1)"
+    assert row["peer / here"] == "41.9 (tutorial, which ended at 83.7 %; whole runs, n = 1)"
     assert table.loc["94 % of CIFAR-10", ["the report, s", "report / here"]].tolist() == ["—", "—"]
     finding = frontier_page.report_finding(results)
     assert f"all 4 accuracies for which the report prints a time, {412 / 85:.0f} to " in finding
-    assert "41.9 times as long to 83.06 % of CIFAR-10 (tutorial, whole runs, n = 1)" in finding
+    assert "Images held out of training confirm the length of 2 of these 4 recipes." in finding
+    assert "41.9 times as long to 83.06 % of CIFAR-10 (tutorial, which ended at 83.7 %; whole runs, n = 1)" in finding
     assert frontier_page.report_finding({"cifar10-83": results["cifar10-83"]}) == ""
 
 
@@ -238,9 +239,9 @@ def test_time_for_epochs_that_nobody_recorded_is_not_shown():
 def test_best_measurement_of_each_peer_is_shown_and_all_others_in_one_fold():
     names = [name for name in frontier_benchmarks.names() if name.startswith("cpu")]
     peers = frontier_benchmarks.peers(names)
-    assert not peers.duplicated(["machine", "recipe", "peer"]).any()
+    assert not peers.duplicated(["machine", "recipe", "peer", "measured"]).any()
     muon = peers[peers["peer"] == "airbench94 with Muon"].set_index("machine")[["peer / ours", "measured", "n"]]
-    assert muon.loc["Xeon (AVX512, AMX)"].tolist() == ["1.49", "whole runs", 2]  # rather than one whole run, or steps
+    assert muon.loc["Xeon (AVX512, AMX)"].values.tolist() == [["1.49", "whole runs", 2], ["0.949", "steps", 9]]
     assert muon.loc["AMD EPYC (AVX512)"].tolist() == ["1.11", "steps", 3]  # rather than the older steps
     shown = frontier_benchmarks.shown("cpu")
     best, _, fold = shown.partition("<details")
@@ -248,7 +249,7 @@ def test_best_measurement_of_each_peer_is_shown_and_all_others_in_one_fold():
     assert fold.count("revision ") == fold.count("<table") == len(names) > 5
     assert (
         frontier_benchmarks.peer_of("cifar10-94", "Intel(R) Xeon(R) Processor (AVX512, AMX)")
-        == "1.49 (airbench94 with Muon, whole runs, n = 2)"
+        == "1.49 (airbench94 with Muon, which ended at 94.0 %; whole runs, n = 2)"
     )
     assert frontier_benchmarks.peer_of("cifar10-94", "another") == ""
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from fastresnet import report
 from fastresnet.chapters import cifar10_architectures, cifar10_differences
 from fastresnet.records.record import as_printed
-from fastresnet.report import ACCURACY, SETTLED, figures, most_accurate, original, selection, style, values
+from fastresnet.report import ACCURACY, SETTLED, Measure, figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import (
     Answer,
     Questions,
@@ -125,6 +125,9 @@ def flips(c9: Results) -> Answer:
         f"images flipped as well, as in the report, at {mean(samples[2])}"
         f"{'' if c9.other_data else f'; the report prints {as_printed(printed)}'}."
     )
+    if apart := cifar10_differences.distances(c9, both):
+        said += f" The way there is another: over all epochs, these runs lie {100 * fmean(apart):.0f} points from the report's "
+        said += "(root mean square)."
     return Answer(
         (c9,),
         original=as_printed(printed),
@@ -146,7 +149,7 @@ def activations(c10: Results, timed: Results) -> Answer:
     others = timed.frame().groupby("variant")["fastest_epoch_seconds"].mean().drop("relu", errors="ignore")
     slowest = str(others.idxmax()) if len(others) else ""
     cheap = quicker(timed, slowest, "relu", what="an epoch", column="fastest_epoch_seconds", at_most=1.1)
-    tables = (_table(c10), report.summary(timed)[["images per second", "runs"]])  # these runs are a few steps
+    tables = (_table(c10), report.fastest_epochs(timed, original.EPOCH_IMAGES["cifar10"]))
     answer = choice(c10, "relu", "ReLU best, times equal", [cheap], figure=partial(figures.dots, c10), tables=tables)
     return replace(answer, results=(c10, timed))
 
@@ -176,7 +179,7 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
         summary=sentence(f"Accuracy after equal epochs: {beside(mean, by_accuracy)}.", ours, theirs),
         verdicts=verdicts,
         figure=partial(_batch_figure, c11, in_equal_steps),
-        tables=(_table(c11), report.summary(timed)[["images per second", "runs"]]),  # these runs are a few steps
+        tables=(_table(c11), report.fastest_epochs(timed, original.EPOCH_IMAGES["cifar10"])),
     )
 
 
@@ -196,7 +199,8 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     theirs = {} if c12.other_data else {"report": printed}
     ends = near_printed(c12, {"maximum 0.075": printed})
     answer = choice(c12, "maximum 0.075", said, ends, figure=partial(figures.curves, c12, **theirs), tables=[_table(c12)])
-    return replace(answer, difference=to_report(c12, values(c12, "maximum 0.075", ACCURACY), printed))
+    ours = values(c12, "maximum 0.075", ACCURACY)
+    return replace(answer, here=percent(ours) if ours else answer.here, difference=to_report(c12, ours, printed))
 
 
 def schedules_by_hand(n2: Results) -> Answer:
@@ -224,18 +228,19 @@ def _settled(
 
 def _settled_table(results: Results) -> pd.DataFrame:
     """The table of `_table` with, before the number of runs, the mean test accuracy of the last five epochs."""
-    table = _table(results)
+    table = _table(results, SETTLED)
     means = {variant: spread(100 * pd.Series(values(results, variant, SETTLED)), 2) for variant in results.records}
     table.insert(table.columns.get_loc("runs"), "test accuracy, last 5 epochs, %", pd.Series(means))
     return table
 
 
-def _table(results: Results) -> pd.DataFrame:
-    """Training and test accuracy per variant and, where variants have several runs, how often single runs would choose it."""
+def _table(results: Results, column: Measure = ACCURACY) -> pd.DataFrame:
+    """Training and test accuracy per variant and, where variants have several runs, how often single runs would choose it, by a
+    column of `Results.frame()`."""
     table = report.generalisation(results)
     if len(results.seeds) < MIN_RUNS:
         return table
-    return table.join(selection.choices(results, "test_accuracy", best="highest")["chosen by single runs"])
+    return table.join(selection.choices(results, column, best="highest")["chosen by single runs"])
 
 
 QUESTIONS: Questions = {

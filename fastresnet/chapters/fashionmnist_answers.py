@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from pandas.io.formats.style import Styler
 
 from fastresnet import report
 from fastresnet.records.record import as_printed
@@ -70,24 +71,24 @@ def workers(f3: Results) -> Answer:
 def image_sizes(f4: Results, timed: Results) -> Answer:
     """F4: in the report, 48 pixels were fastest, and accuracy was unsteady at 24."""
     answer = _timed(timed, "48 x 48", "24 x 24", "48 fastest, 24 unsteady", quicker(timed, "48 x 48", "24 x 24"))
-    question = "Does test accuracy jump more from epoch to epoch at *24 x 24* than at *48 x 48*?"
+    question = "From one epoch to the next, does test accuracy move more at *24 x 24* than at *48 x 48* (medians)?"
     small, large = (values(f4, size, "test_accuracy") for size in ("24 x 24", "48 x 48"))
     ends = sentence(f" Accuracy ends at {mean(small)} with 24 x 24 pixels, at {mean(large)} with 48 x 48.", small, large)
-    unsteady = difference(question, "It jumps {} {more|less}", jumps(f4, "24 x 24"), jumps(f4, "48 x 48"))
+    unsteady = difference(question, "It moves {} {more|less}", jumps(f4, "24 x 24"), jumps(f4, "48 x 48"))
     return replace(
         answer,
         results=(f4, timed),
         summary=answer.summary + ends,
         verdicts=(*answer.verdicts, unsteady),
         figure=partial(_image_size_figure, f4, timed),
-        tables=(*answer.tables, report.beside_original(f4, "test_accuracy", {}, unit="%", scale=100)),
+        tables=(*answer.tables, report.generalisation(f4)),
     )
 
 
 def _image_size_figure(f4: Results, timed: Results) -> Figure:
-    figure, (above, below) = style.panels(4.2, 2)
+    figure, (above, below) = style.panels(5.0, 2)
     figures.step_parts(timed, above)
-    figures.runs_by_variant(f4, "test_accuracy", below, label="test accuracy at the end, %", scale=100)
+    figures.name_lines(below, figures.accuracy_by_epoch(f4, below))
     return figures.titled(figure, f4)
 
 
@@ -106,7 +107,9 @@ def half_batch_sizes(f6: Results) -> Answer:
 
 def rates(f6_rate: Results) -> Answer:
     """F6-rate: the report kept the learning rate of 0.1 at the large batch."""
-    return choice(f6_rate, "rate 0.1", "0.1 kept", figure=partial(figures.curves, f6_rate), tables=[report.summary(f6_rate)])
+    return choice(
+        f6_rate, "rate 0.1", "0.1 kept", figure=partial(figures.curves, f6_rate), tables=[report.generalisation(f6_rate)]
+    )
 
 
 def half_workers(f7: Results) -> Answer:
@@ -139,10 +142,24 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
         figure=partial(_width_figure, f8),
         tables=(
             _seconds_table(f8),
-            report.epochs_beside_original(f8, PRINTED),
-            report.timed(timed, EPOCH).style.set_caption("A few steps timed at the report's scale"),
+            _epochs_table(f8, pace),
+            report.timed(timed, EPOCH).style.set_caption(f"A few steps timed in {_precision(timed)}, with three workers"),
         ),
     )
+
+
+def _epochs_table(f8: Results, pace: Results) -> pd.DataFrame | Styler:
+    """Accuracies by epoch beside the report's, and its seconds; ours are all alike if they are those of epochs timed alone."""
+    table = report.epochs_beside_original(f8, PRINTED)
+    if f8.other_data or any(len({epoch.train_seconds for epoch in record.epochs}) > 1 for record in f8.all_records):
+        return table
+    alone = "; ".join(f"{variant} {cost:.1f} s" for variant, cost in epoch_seconds(pace, EPOCH).items())
+    table = table.drop(columns=[(variant, "seconds", "here") for variant in f8.records])
+    return table.style.set_caption(f"An epoch of {EPOCH:,} images here, timed alone in {_precision(pace)}: {alone}")
+
+
+def _precision(timed: Results) -> str:
+    return timed.all_records[0].config.train.precision
 
 
 def _with_epochs(f8: Results, variant: str) -> str:
@@ -250,7 +267,7 @@ def schedules(n1: Results, pace: Results) -> Answer:
         summary=sentence(f"One cycle ends at {mean(ours)}, a constant rate at {mean(theirs)}.", ours, theirs),
         verdicts=(more_accurate(n1, "one-cycle", "constant"), soon),
         figure=partial(figures.curves, n1, target=EASY),
-        tables=(report.summary(n1), report.seconds_to(n1, EASY)),
+        tables=(report.generalisation(n1), report.seconds_to(n1, EASY)),
     )
 
 

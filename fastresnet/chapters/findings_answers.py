@@ -27,6 +27,7 @@ from fastresnet.report.answers import (
     to_report,
 )
 from fastresnet.report.claims import more_accurate, near
+from fastresnet.report.verdicts import MIN_RUNS
 from fastresnet.study import Results, open_study
 
 CHAPTERS: dict[str, Questions] = {
@@ -56,12 +57,14 @@ CHOICES = ("C1", "C4", "C5", "C6", "C8", "C10", "C12")
 
 
 def luck(steps: Mapping[str, Answer]) -> str:
-    """By how much the best of single runs of each variant is better than a repeat of it, in Markdown."""
-    points = {name: 100 * selection.selection_bias(steps[name].results[0]) for name in CHOICES}
-    known = ", ".join(f"{name}: {value:+z.2f}" for name, value in points.items() if value == value)
-    if not known:
-        return "**In short.** Not known yet: each setting has a single run, and this takes two."
-    return f"**In short.** For choices among our runs, the chosen run is this many points better than a repeat of it: {known}."
+    """By how much the best of single runs of each variant is better than a repeat of it, in Markdown, for steps with enough runs
+    for a verdict."""
+    known = {name: steps[name].results[0] for name in CHOICES if len(steps[name].results[0].seeds) >= MIN_RUNS}
+    points = {name: 100 * selection.selection_bias(runs, cifar10_chain.measure_of(name)) for name, runs in known.items()}
+    told = ", ".join(f"{name}: {value:+z.2f}" for name, value in points.items() if value == value)
+    if not told:
+        return f"**In short.** Not known yet: this takes {MIN_RUNS} runs of each setting."
+    return f"**In short.** For choices among our runs, the chosen run is this many points better than a repeat of it: {told}."
 
 
 class Printed(NamedTuple):
@@ -92,13 +95,14 @@ def differences(steps: Mapping[str, Answer]) -> pd.DataFrame:
     rows = {}
     for each in ACCURACIES:
         told = steps[each.step].results[0]
-        found = near(told, each.variant, each.accuracy)
+        measure = cifar10_chain.measure_of(each.step)
+        found = near(told, each.variant, each.accuracy, measure)
         if not at_the_reports_scale(told) or not found.outcome.endswith("no"):
             continue
-        closer = percent(values(steps[each.experiment].results[0], each.changed, "test_accuracy")) if each.what else "—"
+        closer = percent(values(steps[each.experiment].results[0], each.changed, measure)) if each.what else "—"
         rows[f"{each.step}, {each.variant}"] = {
             "the report": "about " * (each.step in cifar10_chain.SAID) + as_printed(each.accuracy),
-            "here": percent(values(told, each.variant, "test_accuracy")),
+            "here": percent(values(told, each.variant, measure)),
             "here, changed": closer,
             "the change": f"{each.what} ({each.experiment})" if each.what else "—",
         }

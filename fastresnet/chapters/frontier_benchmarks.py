@@ -71,8 +71,9 @@ def table(record: str) -> pd.DataFrame:
 
 
 def peers(records: Iterable[str]) -> pd.DataFrame:
-    """One row per kind of machine, target and peer: our seconds, the peer's, and the peer's over ours. Of several measurements it
-    has one of whole runs rather than of steps, then the one of most rounds, then the last."""
+    """One row per kind of machine, target, peer, and way of measuring (whole runs or steps): our seconds, the peer's, and the
+    peer's over ours, and the accuracy of the peer's whole runs. Of several measurements it has the one of most rounds, then the
+    last."""
     found = []
     for record in records:  # a record whose name goes on from another's is the newer one
         rows, machine = _rows(record), _record(record)["machine"]
@@ -86,6 +87,7 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
                 "ours, s": _seconds(ours[row.contest]),
                 "peer, s": _seconds(row),
                 "peer / ours": times,
+                "peer, %": "—" if row.accuracy is None else f"{100 * row.accuracy:.1f}",
                 "measured": "whole runs" if row.whole_runs else "steps",
                 "n": row.rounds,
             }
@@ -93,16 +95,28 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
             if not row.contender.startswith("ours") and (times := _times(row, ours[row.contest]))
         ]
     table = pd.DataFrame(found).sort_values(["measured", "n"], kind="stable")
-    return table.drop_duplicates(["machine", "recipe", "peer"], keep="last").sort_index().sort_values("target", kind="stable")
+    return (
+        table.drop_duplicates(["machine", "recipe", "peer", "measured"], keep="last")
+        .sort_index()
+        .sort_values("target", kind="stable")
+    )
 
 
 def peer_of(recipe: str, processor: str) -> str:
     """Ratio of a peer's time to a recipe's on a kind of processor, with the peer's name and what was measured, as text:
-    `3.2 (tutorial, steps, n = 3)`; "" if none was timed. The tutorial comes before other peers."""
+    `3.2 (tutorial, steps, n = 3)`, and the accuracy that the peer ended at if that is known; "" if none was timed. The tutorial
+    comes before other peers, whole runs before steps."""
     table = peers(names())
     found = table[(table["recipe"] == recipe) & (table["machine"] == _brief(processor))]
-    first = found.sort_values("peer", key=lambda peer: peer != "tutorial", kind="stable").head(1)
-    return "".join(f"{row['peer / ours']} ({row['peer']}, {row['measured']}, n = {row['n']})" for _, row in first.iterrows())
+    if found.empty:
+        return ""
+    first = (
+        found.assign(other=found["peer"] != "tutorial", steps=found["measured"] == "steps")
+        .sort_values(["other", "steps"])
+        .iloc[0]
+    )
+    ended = "" if first["peer, %"] == "—" else f", which ended at {first['peer, %']} %"
+    return f"{first['peer / ours']} ({first['peer']}{ended}; {first['measured']}, n = {first['n']})"
 
 
 def shown(kind: str) -> str:

@@ -99,18 +99,24 @@ def lengths_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, index=names).rename_axis(columns="recipe")
 
 
+def confirmed(results: Results) -> set[str]:
+    """Recipes whose own length passes on held-out images."""
+    table = lengths_table(results)
+    return set(table.index[(table["the recipe's?"] == "yes") & (table["passes?"] == "yes")])
+
+
 def lengths_finding(results: Results) -> str:
     """Which recipes are long enough by their held-out images, and which longer runs would be, as one Markdown paragraph."""
     table = lengths_table(results)
     if (table["passes?"] == "one run").all():
         return "**Finding.** Single runs cannot confirm a length."
-    own, passes = table["the recipe's?"] == "yes", table["passes?"] == "yes"
+    own, passes, sure = table["the recipe's?"] == "yes", table["passes?"] == "yes", confirmed(results)
     longer = table[passes].groupby(level=0)["length"].first()
     short = [
         f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name in table[own & ~passes].index
     ]
     but = f", but not that of {', '.join(short)}" if short else ""
-    return f"**Finding.** Held-out images confirm the length of {(own & passes).sum()} of {own.sum()} recipes{but}."
+    return f"**Finding.** Held-out images confirm the length of {len(sure)} of {own.sum()} recipes{but}."
 
 
 def growth_table(results: Results) -> pd.DataFrame:

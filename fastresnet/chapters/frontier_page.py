@@ -1,13 +1,14 @@
 """Tables and sentences of the frontier chapter on whole runs of the recipes, beside the report's and published ones."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import mean
 from typing import NamedTuple
 
 import pandas as pd
 
 from fastresnet.chapters.frontier_benchmarks import peer_of
+from fastresnet.chapters.frontier_ingredients import confirmed
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord, in_percent
@@ -203,9 +204,17 @@ def report_verdict(results: Mapping[str, Results]) -> str:
     machines = [origin.machine for record in records for origin in record.origins]
     two_cores = {(machine.gpu, machine.threads) for machine in machines} == {(None, 2)}
     where = "two processor cores" if two_cores else " or ".join(dict.fromkeys(map(hardware, records)))
-    return f"With other networks and another optimiser, {where} reach {count} accuracies for which the report prints a time" + (
-        f", {min(times):.0f} to {max(times):.0f} times sooner than its graphics card did." if times else "."
+    sooner = f", {min(times):.0f} to {max(times):.0f} times sooner than its graphics card did" if times else ""
+    return (
+        f"With other networks and another optimiser, {where} reach {count} accuracies for which the report prints a time{sooner}."
+        + (_confirmed(results["lengths"], finals) if "lengths" in results else "")
     )
+
+
+def _confirmed(lengths: Results, recipes: Collection[str]) -> str:
+    """A sentence on how many recipes are long enough by images held out of training."""
+    sure = confirmed(lengths) & set(recipes)
+    return f" Images held out of training confirm the length of {len(sure)} of these {len(recipes)} recipes."
 
 
 def report_finding(results: Mapping[str, Results]) -> str:

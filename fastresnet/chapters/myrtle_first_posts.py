@@ -74,9 +74,8 @@ def forgetting(m2b: Results) -> Answer:
     return Answer(
         (m2b,),
         original="plots",
-        here=beside(
-            lambda sample: f"{pd.Series(sample).mean():.2f} times", {name: ratios[name] for name in (small_high, large_high)}
-        ),
+        here="loss on first over last images: "
+        + beside(lambda sample: f"{pd.Series(sample).mean():.2f}", {name: ratios[name] for name in (small_high, large_high)}),
         difference="—",
         summary=sentence(
             f"After “{small_high}” the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]

@@ -83,7 +83,9 @@ def tuning(m5b: Results) -> Answer:
     *_, better = m5b.records
     tuned = report.most_accurate(m5b, besides=better)
     verdicts = (more_accurate(m5b, better, tuned),)
-    return by_accuracy(m5b, better, tuned, "in words", verdicts, figure=partial(figures.dots, m5b), tables=(report.summary(m5b),))
+    return by_accuracy(
+        m5b, better, tuned, "in words", verdicts, figure=partial(figures.dots, m5b), tables=(report.generalisation(m5b),)
+    )
 
 
 def gradient_scales(m6a: Results) -> Answer:
@@ -98,7 +100,7 @@ def gradient_scales(m6a: Results) -> Answer:
     return Answer(
         (m6a,),
         original="exact",
-        here=f"{least} to {most}",
+        here=f"r times the gradient: {least} to {most}",
         difference="—",
         summary=f"Relative to the unscaled network, the gradient times r lies between {least} and {most}.",
         verdicts=(verdict,),

@@ -11,9 +11,10 @@ from fastresnet.records.record import Origin, RunRecord, in_percent
 from fastresnet.report.tables import spread
 from fastresnet.study import Results
 
-Measure = Literal["test_accuracy", "image_seconds"]
+Measure = Literal["test_accuracy", "settled_accuracy", "image_seconds"]
 MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
+    "settled_accuracy": ("highest test accuracy of the last five epochs", "lowest", "%", 100),
     "image_seconds": ("longest time per image", "shortest", "ms", 1000),
 }
 """By column of `Results.frame()`: names for its largest and smallest value, the unit to show, and the factor to that unit."""

@@ -31,10 +31,11 @@ def equally_accurate(
     return difference(f"Are “{one}” and “{other}” within {points}?", found, ours, theirs, within=margin, paired=paired)
 
 
-def near(results: Results, variant: str, printed: float) -> Verdict:
-    """Tests whether a variant ends within a point, either way, of the test accuracy that the original prints, in [0, 1]."""
+def near(results: Results, variant: str, printed: float, column: str = ACCURACY) -> Verdict:
+    """Tests whether a variant ends within a point, either way, of the test accuracy that the original prints, in [0, 1]. `column`
+    is that of `more_accurate`."""
     question = f"Does “{variant}” end within a point of the report's {as_printed(printed)}?"
-    return difference(question, "It ends {} {above|below}", values(results, variant, "test_accuracy"), printed, within=0.01)
+    return difference(question, "It ends {} {above|below}", values(results, variant, column), printed, within=0.01)
 
 
 def fits_better(results: Results, one: str, other: str) -> Verdict:

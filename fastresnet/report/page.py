@@ -62,11 +62,14 @@ class Page:
 
 
 def in_short(*answers: Answer) -> Markdown:
-    """What came out of some experiments, in a sentence each, and their verdicts. Several are told apart by their names."""
+    """What came out of some experiments, each in a sentence with its verdicts below it. Several are told apart by their names."""
     names = [f"{found.results[0].experiment.id}: " * (len(answers) > 1) for found in answers]
-    sentences = "\n\n".join(f"**In short.** {name}{found.sentence}" for name, found in zip(names, answers, strict=True))
-    verdicts = VerdictList(tuple(verdict for found in answers for verdict in found.verdicts))
-    return Markdown(f"{without_tags(sentences)}\n\n{verdicts._repr_markdown_()}")
+    return Markdown(
+        "\n\n".join(
+            f"{without_tags(f'**In short.** {name}{found.sentence}')}\n\n{VerdictList(found.verdicts)._repr_markdown_()}"
+            for name, found in zip(names, answers, strict=True)
+        )
+    )
 
 
 def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False) -> HTML:

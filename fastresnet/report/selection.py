@@ -21,12 +21,12 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
     return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")
 
 
-def selection_bias(results: Results) -> float:
-    """Selection bias of the best of single runs, in [0, 1]. Over all ways to draw one run per variant, it is the mean of the best
-    test accuracy drawn minus the mean of its variant's other runs. Runs that diverged are never the best, and are left out of the
-    mean. NaN if a variant has one run, or one that did not diverge, or all draws tie."""
+def selection_bias(results: Results, column: Measure = "test_accuracy") -> float:
+    """Selection bias of the best of single runs, in [0, 1], by a column of `Results.frame()`. Over all ways to draw one run per
+    variant, it is the mean of the best value drawn minus the mean of its variant's other runs. Runs that diverged are never the
+    best, and are left out of the mean. NaN if a variant has one run, or one that did not diverge, or all draws tie."""
     excess = weight = 0.0
-    for sample, wins in _wins(results, "test_accuracy", "highest").values():
+    for sample, wins in _wins(results, column, "highest").values():
         if len(sample) < 2 or (wins.any() and np.isfinite(sample).sum() < 2):
             return float("nan")
         leads = [run - np.nanmean(np.delete(sample, place)) if wins[place] else 0 for place, run in enumerate(sample)]

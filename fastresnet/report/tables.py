@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pandas as pd
 
@@ -12,7 +12,8 @@ from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.study import Results
 
-ACCURACY, SETTLED = "test_accuracy", "settled_accuracy"
+ACCURACY: Final = "test_accuracy"
+SETTLED: Final = "settled_accuracy"
 """Columns of `Results.frame()`: the test accuracy at the end, and the mean of the last five epochs."""
 
 
@@ -157,6 +158,20 @@ def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
     images = {variant: records[0].data.train_images for variant, records in timed.records.items() if records[0].data}
     fastest = frame.groupby("variant")["fastest_epoch_seconds"].mean()
     return {variant: float(fastest[variant]) * epoch_images / number for variant, number in images.items()}
+
+
+def fastest_epochs(timed: Results, epoch_images: int) -> pd.DataFrame:
+    """One row per variant: seconds of an epoch of `epoch_images` at the rate of each run's fastest epoch."""
+    seconds = {
+        variant: [
+            epoch_images / record.data.train_images * min(epoch.train_seconds for epoch in record.epochs)
+            for record in records
+            if record.data
+        ]
+        for variant, records in timed.records.items()
+    }
+    column = f"seconds per epoch of {epoch_images:,} images"
+    return _table({name: {column: spread(pd.Series(each), 2), "runs": len(each)} for name, each in seconds.items()})
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:
