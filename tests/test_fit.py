@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import fastresnet as fr
 from fastresnet.compute.kernels.convolution import Convolution
@@ -33,6 +34,20 @@ class Interrupt(fr.Watcher):
     def step_done(self, step):
         if step.number == self.step:
             raise KeyboardInterrupt
+
+
+class AfterEpoch(fr.Watcher):
+    def epoch_done(self, epoch):
+        if epoch.epoch == 2:  # the first is in the checkpoint
+            raise KeyboardInterrupt
+
+
+class Counted(fr.Watcher):
+    def __init__(self):
+        self.numbers = []
+
+    def step_done(self, step):
+        self.numbers.append(step.number)
 
 
 @pytest.fixture
@@ -66,6 +81,66 @@ def test_checkpoint_of_other_layers_is_refused(batches, tmp_path):
         fr.fit(Net(nn.Tanh()), batches, epochs=3, checkpoint=tmp_path / "state.pt")
 
 
+def test_run_on_batches_that_come_in_another_order_goes_on(tmp_path):
+    images, labels = torch.randn(18, 1, 8, 8), torch.arange(18) % 3
+    loader = DataLoader(TensorDataset(images, labels), 6, shuffle=True, generator=torch.Generator().manual_seed(1))
+    model, place = Net(lambda x: x.relu()), tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fr.fit(model, loader, epochs=3, checkpoint=place, watch=Interrupt(5))
+    fr.fit(model, loader, epochs=3, checkpoint=place, watch=(steps := Counted()))
+    assert steps.numbers == [4, 5, 6, 7, 8, 9]  # the second and third epochs
+
+
+def test_checkpoint_of_other_trained_layers_is_refused(batches, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fr.fit(model := Net(), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
+    model.first.requires_grad_(False)
+    with pytest.raises(fr.UserError, match="a checkpoint of run Net-seed0-"):
+        fr.fit(model, batches, epochs=3, checkpoint=tmp_path / "state.pt")
+
+
+def test_average_of_the_weights_leaves_whole_numbers_as_they_are(batches):
+    model = Net()
+    model.register_buffer("order", torch.arange(100))
+    averaged = fr.fit(model, batches, epochs=3, ema_decay=0.9).model
+    assert averaged is not model
+    assert torch.equal(averaged.order, torch.arange(100))
+    assert not averaged.training
+    assert not model.training
+
+
+def test_network_that_cannot_compute_in_channels_last_is_told_what_can(batches):
+    class Viewing(Net):
+        def forward(self, images):
+            x = self.second(self.first(images))
+            return self.head(x.view(len(x), -1)[:, :4])
+
+    last = Viewing().to(memory_format=torch.channels_last)
+    for use in (lambda: fr.fit(Viewing(), batches, epochs=1), lambda: fr.evaluate(last, batches)):
+        with pytest.raises(fr.UserError, match=r"Viewing cannot .* allowed: reshape in place of view, or channels_last=False"):
+            use()
+    assert fr.fit(Viewing(), batches, epochs=1, channels_last=False).outcome.status == "finished"
+
+
+def test_last_batch_of_one_image_is_refused_only_by_a_network_that_cannot_take_it():
+    loader = DataLoader(TensorDataset(torch.randn(7, 1, 32, 32), torch.arange(7) % 3), 3)
+    with pytest.raises(fr.UserError, match=r"ResNet cannot take images \[1, 1, 32, 32\].*drop_last=True"):
+        fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1, num_classes=3), loader, epochs=1)
+    assert len(fr.fit(Net(), loader, epochs=1).epochs) == 1
+
+
+@pytest.mark.parametrize("use", ["fit", "train"])
+def test_checkpoint_in_the_home_folder_is_looked_for_there(use, batches, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        if use == "fit":
+            fr.fit(Net(), batches, epochs=3, checkpoint="~/runs/state.pt", watch=Interrupt(5))
+        else:
+            fr.train(tiny.with_changes({"train.epochs": 2}), checkpoint="~/runs/state.pt", watch=AfterEpoch())
+    assert [path.name for path in tmp_path.rglob("*")] == ["home", "runs", "state.pt"]
+
+
 def test_next_network_does_not_take_up_the_checkpoint_of_a_finished_run(batches, tmp_path):
     losses = []
     for seed in (1, 2):
@@ -78,6 +153,8 @@ def test_next_network_does_not_take_up_the_checkpoint_of_a_finished_run(batches,
 def test_checkpoint_that_cannot_be_written_is_refused_before_training(batches, tmp_path):
     with pytest.raises(fr.UserError, match="file"):
         fr.fit(Net(), batches, epochs=1, checkpoint=tmp_path, watch=Interrupt(1))
+    with pytest.raises(fr.UserError, match="file"):
+        fr.train("fashion-80", checkpoint=tmp_path, data_dir=tmp_path)  # before it looks for the data
 
 
 @pytest.mark.parametrize("settings", [{"muon": {}}, {"lars": {}}], ids=["muon", "lars"])
@@ -160,6 +237,14 @@ def small_set(count, names=("cat", "dog", "eel")):
     return fr.ImageSet(images, torch.arange(count) % 3, class_names=names)
 
 
+def dataset_of(mean, std):
+    return fr.Dataset("x", small_set(3), small_set(3), mean, std, "mine")
+
+
+def test_statistics_from_numpy_are_numbers():
+    assert [type(each) for each in dataset_of(np.float32([0.5]), torch.tensor([0.25])).std] == [float]
+
+
 def test_run_does_not_go_on_with_other_test_images(tmp_path):
     model = {"depth": 10, "channels": (4, 4, 4, 4), "in_channels": 1, "num_classes": 3}
     config = fr.RunConfig(data={"name": "given", "batch_size": 10}, model=model, train={"epochs": 3})
@@ -191,6 +276,16 @@ def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):
         ),
         (lambda: fr.train(fr.RunConfig(data={"name": "given"}), dataset=(1, 2)), "dataset: must be a Dataset, .* got tuple"),
         (lambda: fr.evaluate(Net(), [], precision="fp8"), "precision: got 'fp8'; allowed: fp32, "),
+        (
+            lambda: dataset_of((0.5,), (0.0,)),
+            r"x: mean \(0\.5,\) and std \(0\.0,\); allowed: a finite number per channel, 1 each,",
+        ),
+        (lambda: dataset_of((0.5,) * 3, (1.0,) * 3), "allowed: a finite number per channel, 1 each"),
+        (lambda: dataset_of((float("nan"),), (1.0,)), "allowed: a finite number per channel, 1 each"),
+        (
+            lambda: fr.loaders((torch.zeros(2, 1, 8, 8).byte(), torch.tensor([0, 10**9])) * 2),
+            "loaders: the largest label, 1000000000, exceeds the number of images, 4",
+        ),
     ],
 )
 def test_unfit_images_and_data_sets_are_refused(make, message):

@@ -115,6 +115,16 @@ def test_what_train_did_not_make_is_not_saved(tmp_path):
             save_model(other, tmp_path / "model.pt")
 
 
+def test_network_that_was_trained_further_predicts_as_it_is_evaluated(saved):
+    saved = load_model(saved[1])
+    images = torch.randint(0, 256, (5, *saved.image_shape), dtype=torch.uint8)
+    before = saved.predict(images)
+    saved.model.train()
+    after = saved.predict(images)
+    assert torch.equal(before, after)
+    after[:, 0] = 0  # an ordinary tensor
+
+
 @pytest.mark.parametrize("images", [torch.rand(2, 1, 28, 28), torch.zeros(2, 3, 28, 28).byte(), torch.zeros(28, 28).byte()])
 def test_predict_refuses_all_but_bytes_of_the_network_s_channels(saved, images):
     with pytest.raises(UserError, match=r"images must be uint8 \[N, 1, height, width\]"):

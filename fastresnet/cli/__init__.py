@@ -45,7 +45,10 @@ def main(commands: typer.Typer | None = None) -> None:
     except FileNotFoundError:
         _stop("the working folder is gone; change to another", 1)
     try:
-        code = (commands or app)(prog_name="fastresnet", standalone_mode=False)  # raises errors, returns the code of an exit
+        # a shell leaves the ~ in --option=~/path as it is
+        arguments = [re.sub(r"^(--[\w-]+=)~(?=/)", rf"\1{os.path.expanduser('~')}", each) for each in sys.argv[1:]]  # noqa: PTH111
+        # raises errors, returns the code of an exit
+        code = (commands or app)(arguments, prog_name="fastresnet", standalone_mode=False)
     except _ClickError as error:
         # an error without a message means a group without a command, whose help has been shown
         _stop(_with_help(error), 2) if error.format_message() else sys.exit(2)

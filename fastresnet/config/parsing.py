@@ -150,11 +150,13 @@ def parse(values: Mapping[str, Any], model: type[Model], where: str) -> Model:
         raise UserError(f"{where}: {error}") from error
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Path):
         return str(value)
+    if getattr(value, "ndim", None) == 0:  # a number of numpy or torch
+        return value.item()
     raise TypeError(f"{type(value).__name__}: not a number, a string, or a list or mapping of these")
 
 

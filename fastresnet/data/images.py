@@ -1,6 +1,7 @@
 """Images in memory: a uint8 tensor with labels, and a digest that identifies its content."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,7 +90,8 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: both splits, the training set's channel statistics for pixels in [0, 1], and the source of the data.
+    """A data set: both splits, the training set's channel statistics for pixels in [0, 1], and the source of the data. Raises
+    UserError unless there is one mean and one deviation above 0 for each channel.
 
     >>> dataset = fr.load_dataset("fashion-sample")
     >>> len(dataset.train), len(dataset.test), dataset.mean, dataset.train.class_names[0]
@@ -102,6 +104,16 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: str
+
+    def __post_init__(self) -> None:
+        for field in ("mean", "std"):
+            object.__setattr__(self, field, tuple(map(float, getattr(self, field))))  # records hold no numbers of numpy or torch
+        channels = self.train.images.shape[1]
+        if not (
+            len(self.mean) == len(self.std) == channels and all(map(math.isfinite, self.mean + self.std)) and min(self.std) > 0
+        ):
+            allowed = f"a finite number per channel, {channels} each, those of std above 0"
+            raise UserError(f"{self.name}: mean {self.mean} and std {self.std}; allowed: {allowed}")
 
 
 def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tensors given by the caller") -> Dataset:

@@ -1,12 +1,13 @@
 """Batches of images from any source, for `fit` or for the user's own training loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from fastresnet.compute.device import choose_device
 from fastresnet.compute.processes import ALONE, ProcessGroup
@@ -86,7 +87,8 @@ def _name(place: str | Path) -> str:
     """The value of `DataConfig.name` for a name, a folder or a file."""
     if isinstance(place, str) and place in SPECS:
         return place
-    kind = "tensors" if Path(place).suffix == ".npz" else "folder" if Path(place).is_dir() else None
+    file = Path(place).expanduser()
+    kind = "tensors" if file.suffix == ".npz" else "folder" if file.is_dir() else None
     return f"{kind}:{place}" if kind and not str(place).startswith(f"{kind}:") else str(place)
 
 
@@ -94,9 +96,12 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
     if isinstance(data, Dataset):
         return data
     if isinstance(data, tuple | list) and len(data) == 4:
-        if not all(isinstance(each, Tensor) and len(each) for each in data):
+        if not all(isinstance(each, Tensor) and each.ndim and len(each) for each in data):
             raise UserError("loaders: four tensors must be torch.Tensors that are not empty: images and labels, twice")
-        classes = tuple(str(label) for label in range(max(int(labels.max()) for labels in data[1::2]) + 1))
+        largest, count = max(int(labels.max()) for labels in data[1::2]), len(data[0]) + len(data[2])
+        if largest >= count:
+            raise UserError(f"loaders: the largest label, {largest}, exceeds the number of images, {count}")
+        classes = tuple(str(label) for label in range(largest + 1))
         data = ImageSet(data[0], data[1], classes), ImageSet(data[2], data[3], classes)
     if not isinstance(data, tuple | list) or [isinstance(each, ImageSet) for each in data] != [True, True]:
         raise UserError(
@@ -145,6 +150,14 @@ class IterableBatches:
 
     def note_losses(self, epoch: int, losses: Tensor) -> None:
         """Does nothing, since these batches do not depend on losses."""
+
+
+def ends_with_one(batches: Batches) -> bool:
+    """Whether the last of somebody's batches is a single image, as far as a DataLoader tells."""
+    loader = getattr(batches, "iterable", None)
+    if not isinstance(loader, DataLoader) or not loader.batch_size or loader.drop_last or not isinstance(loader.sampler, Sized):
+        return False
+    return len(loader.sampler) % loader.batch_size == 1
 
 
 def as_batches(batches: Any, device: torch.device) -> Batches:

@@ -57,9 +57,9 @@ class Source:
 def data_folders(data_dir: str | Path | None) -> list[Path]:
     """The local folders to search, from first to last. Raises UserError if the requested folder does not exist."""
     asked_for = data_dir or os.environ.get("FASTRESNET_DATA")
-    if asked_for and not Path(asked_for).is_dir():
+    if asked_for and not Path(asked_for).expanduser().is_dir():
         raise UserError(f"{asked_for}: no such folder; --data-dir or FASTRESNET_DATA must name one that exists")
-    return [Path(folder) for folder in (asked_for, cache_folder() / "data") if folder]
+    return [Path(folder).expanduser() for folder in (asked_for, cache_folder() / "data") if folder]
 
 
 def load_dataset(

@@ -57,7 +57,7 @@ class SavedModel:
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:12]
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode, whose tensors cannot be changed afterwards
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
         to the size of the training images. Raises UserError for other values or shapes."""
@@ -69,7 +69,7 @@ class SavedModel:
             raise UserError(f"predict: images must be uint8 [N, {channels}, height, width], got {found}")
         return self._classify(self._prepare(images))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def predict_files(self, files: Sequence[str | Path], batch_size: int = 64) -> Iterator[tuple[str | Path, Tensor | UserError]]:
         """Yields each image file with its probabilities [classes], or with the UserError that says why it has none.
 
@@ -110,7 +110,7 @@ class SavedModel:
         return nn.functional.interpolate(pixels, size=self.image_shape[1:], mode="bilinear", antialias=True)
 
     def _classify(self, prepared: Tensor) -> Tensor:
-        return self.model(prepared).softmax(dim=1)
+        return self.model.eval()(prepared).softmax(dim=1)  # training it further may have left it in training mode
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:
@@ -126,7 +126,7 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
             f"save_model: must be a SavedModel, such as train(...).saved, got {type(saved).__name__}; torch.save keeps the "
             "state_dict() of any other network"
         )
-    path = Path(path)
+    path = Path(path).expanduser()
     state = {
         "format": _FORMAT,
         "config": saved.config.model_dump_json(),
@@ -148,7 +148,7 @@ def load_model(path: str | Path) -> SavedModel:
     >>> fr.load_model(fr.save_model(fr.train(config).saved, "model.pt"))
     SavedModel(resnet, 10 classes, images [1, 28, 28])
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:

@@ -5,7 +5,6 @@ with replacing(path) as partial:
 """
 
 import errno
-import itertools
 import os
 import secrets
 import shutil
@@ -17,6 +16,8 @@ from fastresnet.errors import UserError
 
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 """What file systems answer that have no locks. For ENOSYS, filelock makes a file that names its owner instead."""
+_WRITERS = 1000
+"""More processes than write one file at a time. Some file systems answer a request for a new lock as if somebody held it."""
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def _own_partial(path: Path) -> Iterator[Path]:
 
     if not path.parent.is_dir():  # filelock would create the folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    for number in itertools.count():
+    for number in range(_WRITERS):
         partial, lock = (path.with_name(f"{path.name}.{number}.{suffix}") for suffix in ("partial", "lock"))
         held: AbstractContextManager[object]
         try:
@@ -85,3 +86,4 @@ def _own_partial(path: Path) -> Iterator[Path]:
                 partial.unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)  # while held: a process that has just opened it sees that it is gone
         return
+    raise OSError(errno.ENOLCK, "no file beside it can be locked", str(path))

@@ -11,7 +11,7 @@ from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.config import Precision
 from fastresnet.data.batches import Batches
 from fastresnet.data.loaders import as_batches
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 
 
 class Score(NamedTuple):
@@ -63,7 +63,15 @@ def evaluate(
 
     def forward(images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, dtype, enabled=precision != "fp32"):
-            return model(in_layout(images, layout)).float()
+            try:
+                return model(in_layout(images, layout)).float()
+            except RuntimeError as error:
+                if not (channels_last and "view size" in str(error)):
+                    raise
+                remedy = "allowed: reshape in place of view, or channels_last=False"
+                raise UserError(
+                    f"{type(model).__name__} cannot compute in channels_last ({first_line(error)}); {remedy}"
+                ) from error
 
     for batch in batches.epoch(0):
         images, labels = (each.to(device, non_blocking=True) for each in batch)
@@ -102,6 +110,8 @@ def average_views(forward: Callable[[Tensor], Tensor], images: Tensor, logits: T
     if not shift:
         return centre
     height, width = images.shape[-2:]
+    if shift >= min(height, width):
+        raise UserError(f"test_shift: must be below the images' side, {min(height, width)}, got {shift}")
     padded = functional.pad(images, (shift,) * 4, mode="reflect")
     upper_left, lower_right = padded[..., 2 * shift :, 2 * shift :], padded[..., :height, :width]
     return centre / 2 + (with_mirror(upper_left) + with_mirror(lower_right)) / 4

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer
-from fastresnet.compute.device import choose_device, reliable_threads, warn_if_autocast_is_slow
+from fastresnet.compute.device import choose_device, in_layout, reliable_threads, warn_if_autocast_is_slow
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.data.batches import Batches, ImageBatches
-from fastresnet.data.loaders import as_batches
+from fastresnet.data.loaders import as_batches, ends_with_one
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.protocols import Prepared
 from fastresnet.records.folders import check_file
@@ -44,8 +45,8 @@ def fit(
     network gets its first filters from the first images of `train`.
 
     `checkpoint` names a file that makes the run resumable, by a network of the same layers, whatever its weights. The file is
-    removed at the end of the run. A DataLoader that shuffles by a generator of its own goes on with other batches
-    than in an uninterrupted run.
+    removed at the end of the run, which leaves the network in evaluation mode. A DataLoader that shuffles by a generator of its
+    own goes on with other batches than in an uninterrupted run.
 
     Raises UserError, before any training, for settings that are not allowed, and for first batches that are not images float32
     and labels int64 [N], or that the network cannot take.
@@ -71,11 +72,12 @@ def fit(
     model.to(chosen)
     for name, each in (("train", batches), ("test", test_batches)):
         if each is not None:
-            side = min(_check_first(name, each, model, chosen), default=0)
+            side = min(_check_first(name, each, model, chosen, config), default=0)
             if name == "test" and 0 < config.test_shift >= side:
                 raise UserError(f"test_shift: must be below the images' side, {side}, got {config.test_shift}")
-    if checkpoint:
-        check_file(Path(checkpoint))
+    place = Path(checkpoint).expanduser() if checkpoint else None
+    if place:
+        check_file(place)
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
     with reliable_threads(model, chosen):
@@ -83,8 +85,8 @@ def fit(
             with timer.phase("train"):
                 model.prepare(batches.first_images)
             torch.manual_seed(generator_seed(seed))  # a network that was prepared before goes on from the same random numbers
-        identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}"
-        place = Path(checkpoint) if checkpoint else None
+        with torch.random.fork_rng(devices=[]):  # a look at batches leaves the random numbers of the run as they are
+            identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}" if place else ""
         watchers = [watch] if watch else []
         result = train_epochs(
             config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity, watchers=watchers
@@ -95,40 +97,49 @@ def fit(
 
 
 def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
-    """A digest of what a checkpoint's state depends on: settings, layers and shapes of the weights, number and first of the
-    batches. Of somebody's own batches it takes the labels and the images' shape, since their augmentation may not repeat."""
+    """A digest of what a checkpoint's state depends on: settings, layers, shapes of the weights and which are trained, number and
+    first of the batches. Of somebody's own batches it takes the images' shape, since their augmentation may not repeat, and the
+    labels if two looks find the same."""
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         images = batches.first_images(2)
         first = [images, batches.images.labels]
         settings = [batches.config.model_dump_json(), batches.seed]
     else:
-        images, labels = next(iter(batches.epoch(0)))
-        first, settings = [labels], []
-    shapes = [tuple(each.shape) for each in (images, *model.parameters())]
-    digest = hashlib.sha256(repr((config.model_dump_json(), settings, len(batches), shapes, model)).encode())
+        (images, labels), (_, others) = (next(iter(batches.epoch(0))) for _ in range(2))
+        first, settings = [labels] * torch.equal(labels, others), []
+    shapes = [(tuple(each.shape), each.requires_grad) for each in (images, *model.parameters())]
+    layers = re.sub(r"0x[0-9a-f]+", "", repr(model))  # addresses of functions
+    digest = hashlib.sha256(repr((config.model_dump_json(), settings, len(batches), shapes, layers)).encode())
     for each in first:
         digest.update(each.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
-def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device) -> tuple[int, ...]:
-    """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and the
-    network has logits for its labels."""
+def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device, config: TrainConfig) -> tuple[int, ...]:
+    """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and so is
+    a last one of a single image, and the network has logits for its labels."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model: {type(model).__name__} has no parameter to train")
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         images, labels = batches.first_images(2), batches.images.labels
     else:
         images, labels = _pair(name, next(iter(batches.epoch(0)), None))
-    training = model.training
+    training, shape = model.training, list(images.shape)
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    two = in_layout(images[:2].to(device), layout)
     try:
         with torch.no_grad():
-            answers = [model.eval()(images[:2].to(device))]
+            answers = [model.eval()(two)]
         if name == "train":  # in training, a network may answer otherwise; a copy keeps the statistics of its batch norm
-            answers.append(copy.deepcopy(model).train()(images[:2].to(device)))
+            own = copy.deepcopy(model).train()._apply(lambda weight: in_layout(weight, layout))
+            answers.append(own(two))
+            if ends_with_one(batches):
+                shape[0] = 1
+                own(two[:1])
     except (RuntimeError, ValueError, TypeError) as error:
-        shape = list(images.shape)
-        raise UserError(f"{name}: {type(model).__name__} cannot take images {shape}: {first_line(error)}") from error
+        remedy = "; allowed: reshape in place of view, or channels_last=False" * ("view size" in str(error))
+        remedy += "; allowed: a DataLoader with drop_last=True" * (shape[0] == 1 < len(images))
+        raise UserError(f"{name}: {type(model).__name__} cannot take images {shape}: {first_line(error)}{remedy}") from error
     finally:
         model.train(training)
     for logits in answers:

@@ -31,6 +31,7 @@ from fastresnet.errors import MachineFault, UserError, first_line, last_line
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
+from fastresnet.records.folders import check_file
 from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, StepSeconds
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import Measured, measure_after, measure_before
@@ -90,6 +91,9 @@ def train(
     >>> fr.train(config).record.outcome.status
     'finished'
     """
+    place = Path(checkpoint).expanduser() if checkpoint else None
+    if place and group.is_first:
+        check_file(place)
     run = _Run.begin(config, seed, device, group)
     config = run.config
     dataset, batches, test_batches = run.load(dataset, data_dir, progress)
@@ -109,7 +113,7 @@ def train(
             batches,
             test_batches,
             timer=run.timer,
-            checkpoint=Path(checkpoint) if checkpoint else None,
+            checkpoint=place,
             identity=_identity(config, seed, batches, test_batches, start, group),
             watchers=[each for each in (bar, watch) if each],
         )

@@ -99,6 +99,9 @@ class Steps:
             self._lookahead.step_done(self.taken, self.total)
         if self._average is not None:
             self._average.update_parameters(self.model)
+            for own, kept in zip(self.model.buffers(), self._average.module.buffers(), strict=True):
+                if not own.is_floating_point():  # torch averages whole numbers, too
+                    kept.copy_(own)
         return loss, logits
 
     def _follow_schedule(self, epoch_losses: Sequence[float]) -> None:
@@ -138,14 +141,15 @@ class Steps:
 
     def finish(self) -> nn.Module:
         """Frees the gradients, thaws what was frozen, and restores torch's layers in place of fused ones; returns the network to
-        evaluate."""
+        evaluate, in evaluation mode."""
         self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of CUDA graphs and would keep it allocated
         for parameter, trained in zip(self.model.parameters(), self._trained, strict=True):
             parameter.requires_grad_(trained)
         if self._fused:
             for network in (self.model, self.evaluated_model):
                 self._fused.unfuse(network)
-        return self.evaluated_model
+        self.model.eval()
+        return self.evaluated_model.eval()
 
     def per_process_state(self) -> Iterator[Tensor]:
         """Yields the state that differs between processes: the buffers of batch norm, in the network and in its averages."""
