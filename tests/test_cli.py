@@ -123,3 +123,9 @@ def test_interruption_of_an_import_ends_like_any_other(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="130"):
         cli.main()
     assert capsys.readouterr().err.startswith("fastresnet: interrupted; ")
+
+
+def test_home_folder_in_the_value_of_an_option_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command_here("study", "status", "findings", "--results=~/mine", "--edition=quick").returncode == 0
+    assert f"{tmp_path}/nowhere.pt" in refused(command_here("train", "fashion-80", "--from=~/nowhere.pt"))

@@ -48,7 +48,7 @@ def main(commands: typer.Typer | None = None) -> None:
         # a shell leaves the ~ in --option=~/path as it is
         arguments = [re.sub(r"^(--[\w-]+=)~(?=/)", rf"\1{os.path.expanduser('~')}", each) for each in sys.argv[1:]]  # noqa: PTH111
         # raises errors, returns the code of an exit
-        code = (commands or app)(arguments, prog_name="fastresnet", standalone_mode=False)
+        code = (commands or app)(args=arguments, prog_name="fastresnet", standalone_mode=False)
     except _ClickError as error:
         # an error without a message means a group without a command, whose help has been shown
         _stop(_with_help(error), 2) if error.format_message() else sys.exit(2)
