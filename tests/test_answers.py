@@ -142,3 +142,4 @@ def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():
     assert "in points: C4 -5.0. " in said
     assert "changes accuracy on the other half by -0.5 to +1.0 points" in said
     assert cifar10_chain.chain_finding(steps.assign(here=None)) == ""
+    assert cifar10_chain.chain_finding(steps.assign(held_out=None)).endswith("in points: C4 -5.0.")

@@ -49,6 +49,12 @@ def test_views_are_the_image_its_mirror_image_and_both_moved_at_half_weight(flip
     torch.testing.assert_close(average_views(forward, images, forward(images), flip=flip, shift=shift), expected)
 
 
+def test_shift_as_far_as_the_image_is_refused():
+    images = torch.zeros(2, 1, 8, 6)
+    with pytest.raises(fr.UserError, match="test_shift: must be below the images' side, 6, got 6"):
+        average_views(lambda views: views.mean(dim=(1, 2, 3))[:, None], images, torch.zeros(2, 1), flip=False, shift=6)
+
+
 def test_least_confident_are_those_whose_two_largest_logits_are_closest():
     logits = torch.tensor([[5.0, 0.0, 0.0], [1.0, 0.9, 0.0], [0.0, 2.0, 1.0], [3.0, 0.0, 2.5]])
     assert least_confident(logits, 0.25).tolist() == [1]

@@ -81,14 +81,44 @@ def test_checkpoint_of_other_layers_is_refused(batches, tmp_path):
         fr.fit(Net(nn.Tanh()), batches, epochs=3, checkpoint=tmp_path / "state.pt")
 
 
-def test_run_on_batches_that_come_in_another_order_goes_on(tmp_path):
-    images, labels = torch.randn(18, 1, 8, 8), torch.arange(18) % 3
-    loader = DataLoader(TensorDataset(images, labels), 6, shuffle=True, generator=torch.Generator().manual_seed(1))
-    model, place = Net(lambda x: x.relu()), tmp_path / "state.pt"
+class Apply(nn.Module):
+    """A module that shows its function with its address, of which every network has another."""
+
+    def __init__(self):
+        super().__init__()
+        self.function = lambda images: images.relu()
+
+    def forward(self, images):
+        return self.function(images)
+
+    def extra_repr(self):
+        return repr(self.function)
+
+
+@pytest.fixture
+def shuffled():
+    """Makes a loader that shuffles by a generator of its own; labels of two batches are often the same."""
+    dataset = TensorDataset(torch.randn(18, 1, 8, 8), (torch.arange(18) == 0).long())
+    return lambda: DataLoader(dataset, 6, shuffle=True, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("looks", range(4))
+def test_run_on_batches_that_come_in_another_order_goes_on(looks, shuffled, tmp_path):
+    loader, place = shuffled(), tmp_path / "state.pt"
     with pytest.raises(KeyboardInterrupt):
-        fr.fit(model, loader, epochs=3, checkpoint=place, watch=Interrupt(5))
-    fr.fit(model, loader, epochs=3, checkpoint=place, watch=(steps := Counted()))
+        fr.fit(Net(Apply()), loader, epochs=3, checkpoint=place, watch=Interrupt(5))
+    for _ in range(looks):
+        next(iter(loader))
+    fr.fit(Net(Apply()), loader, epochs=3, checkpoint=place, watch=(steps := Counted()))
     assert steps.numbers == [4, 5, 6, 7, 8, 9]  # the second and third epochs
+
+
+def test_checkpoint_changes_no_run(shuffled, tmp_path):
+    ends = []
+    for place in (None, tmp_path / "state.pt"):
+        torch.manual_seed(1)
+        ends.append(fr.fit(Net(), shuffled(), epochs=2, checkpoint=place).epochs[-1].train_loss)
+    assert ends[0] == ends[1]
 
 
 def test_checkpoint_of_other_trained_layers_is_refused(batches, tmp_path):
@@ -127,6 +157,8 @@ def test_last_batch_of_one_image_is_refused_only_by_a_network_that_cannot_take_i
     with pytest.raises(fr.UserError, match=r"ResNet cannot take images \[1, 1, 32, 32\].*drop_last=True"):
         fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1, num_classes=3), loader, epochs=1)
     assert len(fr.fit(Net(), loader, epochs=1).epochs) == 1
+    half = fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1, num_classes=3), loader, epochs=0.5)
+    assert half.outcome.status == "finished"  # it never comes to the last batch
 
 
 @pytest.mark.parametrize("use", ["fit", "train"])
@@ -282,9 +314,10 @@ def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):
         ),
         (lambda: dataset_of((0.5,) * 3, (1.0,) * 3), "allowed: a finite number per channel, 1 each"),
         (lambda: dataset_of((float("nan"),), (1.0,)), "allowed: a finite number per channel, 1 each"),
+        (lambda: dataset_of(0.5, 1.0), "x: mean: .*float.*; allowed: a number per channel"),
         (
             lambda: fr.loaders((torch.zeros(2, 1, 8, 8).byte(), torch.tensor([0, 10**9])) * 2),
-            "loaders: the largest label, 1000000000, exceeds the number of images, 4",
+            "loaders: labels count classes from 0; the largest is 1,000,000,000, and there are fewer images",
         ),
     ],
 )

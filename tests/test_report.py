@@ -138,6 +138,7 @@ def test_nothing_that_the_original_prints_stands_beside_runs_on_another_data_set
     assert [column for *_, column in report.epochs_beside_original(other, {"a": rows}).columns] == ["here"]
     assert [len(figures.train_and_test(each, original=rows).axes[0].texts) for each in (found, other)] == [2, 1]  # named lines
     assert answers.to_report(other, [0.5], 0.51) == "another data set"
+    assert answers.to_report(found, [0.5], 0.51) == "fewer images"
     assert captions.brief(other).startswith("*cpu edition on fashion-sample: 120 ")
     assert captions.brief(found).startswith("*cpu edition: 120 ")
     plt.close("all")

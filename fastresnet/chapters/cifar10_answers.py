@@ -125,9 +125,9 @@ def flips(c9: Results) -> Answer:
         f"images flipped as well, as in the report, at {mean(samples[2])}"
         f"{'' if c9.other_data else f'; the report prints {as_printed(printed)}'}."
     )
-    if apart := cifar10_differences.distances(c9, both):
-        said += f" The way there is another: over all epochs, these runs lie {100 * fmean(apart):.0f} points from the report's "
-        said += "(root mean square)."
+    if near := near_printed(c9, {both: printed}):
+        apart = 100 * fmean(cifar10_differences.distances(c9, both))
+        said += f" Over all epochs, these runs lie {apart:.0f} points from the report's curve (root mean square)."
     return Answer(
         (c9,),
         original=as_printed(printed),
@@ -136,7 +136,7 @@ def flips(c9: Results) -> Answer:
         summary=sentence(said, *samples),
         verdicts=(
             more_accurate(c9, flipped, plain),
-            *near_printed(c9, {both: printed}),
+            *near,
             our_own(equally_accurate(c9, both, flipped, margin=0.005, paired=True)),
         ),
         figure=partial(figures.train_and_test, c9, original=original.C9),

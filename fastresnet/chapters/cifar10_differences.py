@@ -77,8 +77,8 @@ def curve_finding(study: Study) -> str:
         return said
     too_high, falling = sum(max(epochs) > 1 for epochs in ours), sum(epochs != sorted(epochs) for epochs in ours)
     return (
-        f"{said} From figures that are no such means, this makes nonsense: done to our {len(ours)} runs of {len(PRINTED)} epochs "
-        f"on all images, it gives accuracies above 100 % in {too_high}, and falling ones in {falling}."
+        f"{said} Ours are of single epochs. Read in the same way, they exceed 100 % in {too_high} of our {len(ours)} runs of "
+        f"{len(PRINTED)} epochs on all images, and fall somewhere in {falling}."
     )
 
 
@@ -117,7 +117,7 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
     large, small = (values(c6_batch, variant, SETTLED) for variant in (c6_large, c6_small))
     wide, near = (_gaps(c6_batch, variant) for variant in (c5_large, c5_small))
     theirs = "" if c6_batch.other_data else f'; the report says "barely 70 %", and {100 * GAP:.0f} points'
-    above = [f"{100 * np.mean(gaps or np.nan):.0f}" for gaps in (wide, near)]
+    above = [f"{100 * pd.Series(gaps, dtype=float).mean():.0f}" for gaps in (wide, near)]
     said = (
         f"“{c6_large}” comes to {mean(large)} and “{c6_small}” to {mean(small)} (last five epochs). As a mean over all epochs, "
         f"training accuracy is {above[0]} points above that with “{c5_large}” and {above[1]} with “{c5_small}”{theirs}."

@@ -94,7 +94,7 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
             for row in rows
             if not row.contender.startswith("ours") and (times := _times(row, ours[row.contest]))
         ]
-    table = pd.DataFrame(found).sort_values(["measured", "n"], kind="stable")
+    table = pd.DataFrame(found).sort_values("n", kind="stable")
     return (
         table.drop_duplicates(["machine", "recipe", "peer", "measured"], keep="last")
         .sort_index()
@@ -104,7 +104,7 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
 
 def peer_of(recipe: str, processor: str) -> str:
     """Ratio of a peer's time to a recipe's on a kind of processor, with the peer's name and what was measured, as text:
-    `3.2 (tutorial, steps, n = 3)`, and the accuracy that the peer ended at if that is known; "" if none was timed. The tutorial
+    `3.2 (tutorial; steps, n = 3)`, and the accuracy that the peer ended at if that is known; "" if none was timed. The tutorial
     comes before other peers, whole runs before steps."""
     table = peers(names())
     found = table[(table["recipe"] == recipe) & (table["machine"] == _brief(processor))]

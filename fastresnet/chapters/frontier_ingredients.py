@@ -99,24 +99,25 @@ def lengths_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, index=names).rename_axis(columns="recipe")
 
 
-def confirmed(results: Results) -> set[str]:
-    """Recipes whose own length passes on held-out images."""
+def confirmed(results: Results) -> dict[str, bool]:
+    """By recipe of which several runs have the recipe's own length: whether that passes on held-out images."""
     table = lengths_table(results)
-    return set(table.index[(table["the recipe's?"] == "yes") & (table["passes?"] == "yes")])
+    own = table[(table["the recipe's?"] == "yes") & (table["passes?"] != "one run")]
+    return dict(zip(own.index, own["passes?"] == "yes", strict=True))
 
 
 def lengths_finding(results: Results) -> str:
     """Which recipes are long enough by their held-out images, and which longer runs would be, as one Markdown paragraph."""
-    table = lengths_table(results)
-    if (table["passes?"] == "one run").all():
+    table, sure = lengths_table(results), confirmed(results)
+    if not sure:
         return "**Finding.** Single runs cannot confirm a length."
-    own, passes, sure = table["the recipe's?"] == "yes", table["passes?"] == "yes", confirmed(results)
+    passes = table["passes?"] == "yes"
     longer = table[passes].groupby(level=0)["length"].first()
     short = [
-        f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name in table[own & ~passes].index
+        f"`{name}` ({f'{longer[name]} pass' if name in longer else 'nor any other tried'})" for name in sure if not sure[name]
     ]
     but = f", but not that of {', '.join(short)}" if short else ""
-    return f"**Finding.** Held-out images confirm the length of {len(sure)} of {own.sum()} recipes{but}."
+    return f"**Finding.** Held-out images confirm the length of {sum(sure.values())} of {len(sure)} recipes{but}."
 
 
 def growth_table(results: Results) -> pd.DataFrame:

@@ -162,7 +162,7 @@ REPORT_FINALS = {
     "report, fast": "cifar10-83",
     "report, accurate": "cifar10-90",
 }
-"""The report's final models in `PUBLISHED`, each with the recipe for the same accuracy."""
+"""The report's final models in `PUBLISHED`, each with the recipe for the accuracy that it was made for."""
 
 
 class Final(NamedTuple):
@@ -212,9 +212,12 @@ def report_verdict(results: Mapping[str, Results]) -> str:
 
 
 def _confirmed(lengths: Results, recipes: Collection[str]) -> str:
-    """A sentence on how many recipes are long enough by images held out of training."""
-    sure = confirmed(lengths) & set(recipes)
-    return f" Images held out of training confirm the length of {len(sure)} of these {len(recipes)} recipes."
+    """A sentence on how many recipes are long enough by images held out of training; "" unless that is known of all."""
+    sure = confirmed(lengths)
+    if not set(recipes) <= set(sure):
+        return ""
+    count = sum(sure[recipe] for recipe in recipes)
+    return f" Images held out of training confirm the length of {count} of these {len(recipes)} recipes."
 
 
 def report_finding(results: Mapping[str, Results]) -> str:

@@ -46,7 +46,7 @@ def main(commands: typer.Typer | None = None) -> None:
         _stop("the working folder is gone; change to another", 1)
     try:
         # a shell leaves the ~ in --option=~/path as it is
-        arguments = [re.sub(r"^(--[\w-]+=)~(?=/)", rf"\1{os.path.expanduser('~')}", each) for each in sys.argv[1:]]  # noqa: PTH111
+        arguments = [re.sub(r"^(--[\w-]+=)(~(?:/.*)?)$", _at_home, each, flags=re.DOTALL) for each in sys.argv[1:]]
         # raises errors, returns the code of an exit
         code = (commands or app)(args=arguments, prog_name="fastresnet", standalone_mode=False)
     except _ClickError as error:
@@ -78,6 +78,10 @@ def main(commands: typer.Typer | None = None) -> None:
     if code == _INTERRUPTED and not silent:
         _stop("interrupted; what is recorded is kept, and a study or a checkpoint goes on from there", _INTERRUPTED)
     sys.exit(code)
+
+
+def _at_home(option: re.Match[str]) -> str:
+    return option[1] + os.path.expanduser(option[2])  # noqa: PTH111
 
 
 def _open_streams() -> None:

@@ -107,7 +107,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for field in ("mean", "std"):
-            object.__setattr__(self, field, tuple(map(float, getattr(self, field))))  # records hold no numbers of numpy or torch
+            try:  # files hold no numbers of numpy or torch
+                object.__setattr__(self, field, tuple(map(float, getattr(self, field))))
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{self.name}: {field}: {error}; allowed: a number per channel") from error
         channels = self.train.images.shape[1]
         if not (
             len(self.mean) == len(self.std) == channels and all(map(math.isfinite, self.mean + self.std)) and min(self.std) > 0

@@ -21,7 +21,10 @@ from fastresnet.data.images import Dataset, ImageSet, from_tensors
 from fastresnet.data.sources import load_dataset
 from fastresnet.data.worker_batches import WorkerBatches
 from fastresnet.errors import UserError
+from fastresnet.records.folders import at_home
 
+_MANY_CLASSES = 100_000
+"""Largest label of a few images that is not taken for a mistake."""
 Source = str | Path | Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -87,7 +90,7 @@ def _name(place: str | Path) -> str:
     """The value of `DataConfig.name` for a name, a folder or a file."""
     if isinstance(place, str) and place in SPECS:
         return place
-    file = Path(place).expanduser()
+    file = at_home(place)
     kind = "tensors" if file.suffix == ".npz" else "folder" if file.is_dir() else None
     return f"{kind}:{place}" if kind and not str(place).startswith(f"{kind}:") else str(place)
 
@@ -98,9 +101,9 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
     if isinstance(data, tuple | list) and len(data) == 4:
         if not all(isinstance(each, Tensor) and each.ndim and len(each) for each in data):
             raise UserError("loaders: four tensors must be torch.Tensors that are not empty: images and labels, twice")
-        largest, count = max(int(labels.max()) for labels in data[1::2]), len(data[0]) + len(data[2])
-        if largest >= count:
-            raise UserError(f"loaders: the largest label, {largest}, exceeds the number of images, {count}")
+        largest = max(int(labels.max()) for labels in data[1::2])
+        if largest >= max(_MANY_CLASSES, len(data[0]) + len(data[2])):
+            raise UserError(f"loaders: labels count classes from 0; the largest is {largest:,}, and there are fewer images")
         classes = tuple(str(label) for label in range(largest + 1))
         data = ImageSet(data[0], data[1], classes), ImageSet(data[2], data[3], classes)
     if not isinstance(data, tuple | list) or [isinstance(each, ImageSet) for each in data] != [True, True]:
@@ -152,12 +155,13 @@ class IterableBatches:
         """Does nothing, since these batches do not depend on losses."""
 
 
-def ends_with_one(batches: Batches) -> bool:
-    """Whether the last of somebody's batches is a single image, as far as a DataLoader tells."""
+def ends_with_one(batches: Batches, first: int) -> bool:
+    """Whether the last of somebody's batches, of which the first has so many images, is a single image, as far as a DataLoader
+    tells."""
     loader = getattr(batches, "iterable", None)
-    if not isinstance(loader, DataLoader) or not loader.batch_size or loader.drop_last or not isinstance(loader.sampler, Sized):
+    if not isinstance(loader, DataLoader) or loader.drop_last or not isinstance(loader.sampler, Sized):
         return False
-    return len(loader.sampler) % loader.batch_size == 1
+    return loader.batch_size == first and len(loader.sampler) % first == 1 % first
 
 
 def as_batches(batches: Any, device: torch.device) -> Batches:

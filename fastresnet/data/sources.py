@@ -28,7 +28,7 @@ from fastresnet.data.images import Dataset, ImageSet, canonical_order, content_d
 from fastresnet.data.pictures import MODES, read_class_folders
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
-from fastresnet.records.folders import cache_folder
+from fastresnet.records.folders import at_home, cache_folder
 
 SPLITS = ("train", "test")
 _BUILT_IN = {"fashion-sample": ("the package", read_sample), "cifar10-standin": ("a formula", draw_standin)}
@@ -57,9 +57,9 @@ class Source:
 def data_folders(data_dir: str | Path | None) -> list[Path]:
     """The local folders to search, from first to last. Raises UserError if the requested folder does not exist."""
     asked_for = data_dir or os.environ.get("FASTRESNET_DATA")
-    if asked_for and not Path(asked_for).expanduser().is_dir():
+    if asked_for and not at_home(asked_for).is_dir():
         raise UserError(f"{asked_for}: no such folder; --data-dir or FASTRESNET_DATA must name one that exists")
-    return [Path(folder).expanduser() for folder in (asked_for, cache_folder() / "data") if folder]
+    return [at_home(folder) for folder in (asked_for, cache_folder() / "data") if folder]
 
 
 def load_dataset(

@@ -21,6 +21,7 @@ from fastresnet.config.parsing import parse
 from fastresnet.data.pictures import MODES, Mode, as_pixels, read_picture
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.build import build_model
+from fastresnet.records.folders import at_home
 from fastresnet.records.torch_files import read_state, write_state
 
 _FORMAT = 1
@@ -59,8 +60,8 @@ class SavedModel:
 
     @torch.no_grad()  # not inference_mode, whose tensors cannot be changed afterwards
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
-        to the size of the training images. Raises UserError for other values or shapes."""
+        """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device, which is left in evaluation
+        mode. Images are first resized to the size of the training images. Raises UserError for other values or shapes."""
         channels = self.image_shape[0]
         if not isinstance(images, Tensor):
             raise UserError(f"predict: images must be a torch tensor, got {type(images).__name__}")
@@ -126,7 +127,7 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
             f"save_model: must be a SavedModel, such as train(...).saved, got {type(saved).__name__}; torch.save keeps the "
             "state_dict() of any other network"
         )
-    path = Path(path).expanduser()
+    path = at_home(path)
     state = {
         "format": _FORMAT,
         "config": saved.config.model_dump_json(),
@@ -148,7 +149,7 @@ def load_model(path: str | Path) -> SavedModel:
     >>> fr.load_model(fr.save_model(fr.train(config).saved, "model.pt"))
     SavedModel(resnet, 10 classes, images [1, 28, 28])
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; train --save FILE writes one")
     try:

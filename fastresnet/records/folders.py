@@ -66,6 +66,11 @@ def is_url(place: Place) -> bool:
     return "://" in str(place)
 
 
+def at_home(path: str | Path) -> Path:
+    """A path whose leading `~/` is the user's home folder."""
+    return Path(path).expanduser() if Path(path).parts[:1] == ("~",) else Path(path)
+
+
 def absolute(place: Place) -> Place:
     """A place as it is named from any working directory: a path becomes absolute, a URL stays."""
     return place if is_url(place) else Path(place).absolute()

@@ -3,7 +3,8 @@
 import copy
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fastresnet.data.batches import Batches, ImageBatches
 from fastresnet.data.loaders import as_batches, ends_with_one
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.protocols import Prepared
-from fastresnet.records.folders import check_file
+from fastresnet.records.folders import at_home, check_file
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import EPOCH_MEASURES
 from fastresnet.training.progress import Watcher
@@ -75,7 +76,7 @@ def fit(
             side = min(_check_first(name, each, model, chosen, config), default=0)
             if name == "test" and 0 < config.test_shift >= side:
                 raise UserError(f"test_shift: must be below the images' side, {side}, got {config.test_shift}")
-    place = Path(checkpoint).expanduser() if checkpoint else None
+    place = at_home(checkpoint) if checkpoint else None
     if place:
         check_file(place)
     timer = Timer(chosen)
@@ -85,7 +86,7 @@ def fit(
             with timer.phase("train"):
                 model.prepare(batches.first_images)
             torch.manual_seed(generator_seed(seed))  # a network that was prepared before goes on from the same random numbers
-        with torch.random.fork_rng(devices=[]):  # a look at batches leaves the random numbers of the run as they are
+        with _random_numbers_kept(batches):
             identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}" if place else ""
         watchers = [watch] if watch else []
         result = train_epochs(
@@ -98,15 +99,16 @@ def fit(
 
 def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
     """A digest of what a checkpoint's state depends on: settings, layers, shapes of the weights and which are trained, number and
-    first of the batches. Of somebody's own batches it takes the images' shape, since their augmentation may not repeat, and the
-    labels if two looks find the same."""
+    first of the batches. Of somebody's own batches it takes the images' shape, and the labels if two looks find the same batch:
+    their order and augmentation may not repeat."""
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         images = batches.first_images(2)
         first = [images, batches.images.labels]
         settings = [batches.config.model_dump_json(), batches.seed]
     else:
-        (images, labels), (_, others) = (next(iter(batches.epoch(0))) for _ in range(2))
-        first, settings = [labels] * torch.equal(labels, others), []
+        one, other = (next(iter(batches.epoch(0))) for _ in range(2))
+        images, labels = one
+        first, settings = [labels] * all(map(torch.equal, one, other)), []
     shapes = [(tuple(each.shape), each.requires_grad) for each in (images, *model.parameters())]
     layers = re.sub(r"0x[0-9a-f]+", "", repr(model))  # addresses of functions
     digest = hashlib.sha256(repr((config.model_dump_json(), settings, len(batches), shapes, layers)).encode())
@@ -115,9 +117,22 @@ def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
     return digest.hexdigest()[:12]
 
 
+@contextmanager
+def _random_numbers_kept(batches: Batches) -> Iterator[None]:
+    """Lets the block look at batches without a change to the random numbers that a run will draw, from torch's generator or a
+    DataLoader's own."""
+    own = getattr(getattr(batches, "iterable", None), "generator", None)
+    before = own.get_state() if own else None
+    with torch.random.fork_rng(devices=[]):
+        yield
+    if own:
+        own.set_state(before)
+
+
 def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device, config: TrainConfig) -> tuple[int, ...]:
-    """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and so is
-    a last one of a single image, and the network has logits for its labels."""
+    """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and the
+    network has logits for its labels. If a DataLoader tells that the last batch is a single image, the network has to take that,
+    too."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model: {type(model).__name__} has no parameter to train")
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
@@ -133,7 +148,7 @@ def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.de
         if name == "train":  # in training, a network may answer otherwise; a copy keeps the statistics of its batch norm
             own = copy.deepcopy(model).train()._apply(lambda weight: in_layout(weight, layout))
             answers.append(own(two))
-            if ends_with_one(batches):
+            if config.epochs >= 1 and ends_with_one(batches, len(images)):
                 shape[0] = 1
                 own(two[:1])
     except (RuntimeError, ValueError, TypeError) as error:

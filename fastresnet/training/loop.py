@@ -54,8 +54,8 @@ class FitResult:
 
     @property
     def test_accuracy(self) -> float | None:
-        """Test accuracy at the end, in [0, 1]; None without test batches."""
-        return self.epochs[-1].test_accuracy
+        """Test accuracy at the end, in [0, 1]; None without test batches, or if the run diverged."""
+        return None if self.outcome.status == "diverged" else self.epochs[-1].test_accuracy
 
     def __repr__(self) -> str:
         accuracy = "" if self.test_accuracy is None else f", test accuracy {in_percent(self.test_accuracy)}"

@@ -31,7 +31,7 @@ from fastresnet.errors import MachineFault, UserError, first_line, last_line
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
-from fastresnet.records.folders import check_file
+from fastresnet.records.folders import at_home, check_file
 from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, StepSeconds
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import Measured, measure_after, measure_before
@@ -91,7 +91,7 @@ def train(
     >>> fr.train(config).record.outcome.status
     'finished'
     """
-    place = Path(checkpoint).expanduser() if checkpoint else None
+    place = at_home(checkpoint) if checkpoint else None
     if place and group.is_first:
         check_file(place)
     run = _Run.begin(config, seed, device, group)
