@@ -61,8 +61,8 @@ def chain_finding(steps: pd.DataFrame) -> str:
     chosen = (100 * (steps["held_out"] - steps["here"])).dropna()
     recorded = f" ({len(here)} of {len(steps)} are recorded)" * (len(here) < len(steps))
     halves = (
-        " Choosing the setting that does best on half of the test images, in place of the report's, changes accuracy on the other "
-        f"half by {chosen.min():+.1f} to {chosen.max():+.1f} points."
+        " Choosing the setting that does best on half of the test images, in place of the report's, changes accuracy on the "
+        f"other half by {chosen.min():+.1f} to {chosen.max():+.1f} points."
     )
     return (
         f"**Finding.** With the report's choices, the steps{recorded} lead from "

@@ -60,8 +60,8 @@ class SavedModel:
 
     @torch.no_grad()  # not inference_mode, whose tensors cannot be changed afterwards
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device, which is left in evaluation
-        mode. Images are first resized to the size of the training images. Raises UserError for other values or shapes."""
+        """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
+        to the size of the training images. Raises UserError for other values or shapes. Leaves the network in evaluation mode."""
         channels = self.image_shape[0]
         if not isinstance(images, Tensor):
             raise UserError(f"predict: images must be a torch tensor, got {type(images).__name__}")
