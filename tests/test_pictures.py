@@ -17,7 +17,7 @@ from fastresnet.data.formats import read_parquet
 from fastresnet.data.images import ImageSet, from_tensors
 from fastresnet.data.loaders import loaders
 from fastresnet.data.pictures import read_picture
-from fastresnet.data.sources import load_dataset
+from fastresnet.data.sources import load_dataset, verify
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.models.saved import SavedModel, save_model
@@ -175,6 +175,7 @@ def test_pictures_of_several_sizes_are_brought_to_image_size(mine):
     assert batches.images.images[1, :, 8, 8].tolist() == [200, 100, 0]
     with pytest.raises(UserError, match=r"cats/1\.png: 30x20 pixels, unlike .*cats/0\.png with 8x8; allowed: .*data\.image_size"):
         load_dataset(f"folder:{mine}")
+    assert len(verify(f"folder:{mine}").train) == 6  # all are readable
 
 
 def test_pictures_of_one_size_stay_as_they_are_for_the_augmentation(mine):

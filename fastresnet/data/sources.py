@@ -124,7 +124,7 @@ def verify(name: str, data_dir: Path | None = None, *, progress: bool = False) -
     Raises DatasetNotFound if there is no local source, and UserError if a file is missing or wrong.
     """
     if ":" in name or (spec := find_spec(name)).torchvision_class is None:
-        return load_dataset(name)
+        return load_dataset(name, image_size=32)  # pictures of a folder may differ in size
     places = data_folders(data_dir)[:1] if data_dir else data_folders(None)
     source = find_source(spec, places)
     if source is None:
