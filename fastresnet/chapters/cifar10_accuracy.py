@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 from fastresnet.chapters.cifar10_steps import (
     ARCHITECTURES,
+    SMALL,
     TORCH_MOMENTUM,
+    ArchitectureName,
     Parameters,
     base,
     cycled,
@@ -54,6 +56,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         ("C12-size", "What if the report enlarged its images, as for FashionMNIST?", _image_sizes),
         ("C12-precision", "Does the precision of the arithmetic matter?", _maxima_in_precisions),
         ("C13", "What does each change of the architecture buy, and at what price?", _architectures),
+        ("C13-size", "What if the report enlarged its images for its accurate model, too?", _accurate_image_sizes),
         ("C13-time", "How long is an epoch of each architecture?", _timed_architectures),
         ("N2", "Is a schedule made by hand better than one cycle?", _schedules_by_hand),
         ("N3", "Is it better to end at a constant rate than at nothing?", _tails),
@@ -204,6 +207,10 @@ def _maxima_in_small_batches(parameters: Parameters) -> Variants:
 def _image_sizes(parameters: Parameters) -> Variants:
     """C12's variant of the report's choice, with images as they are and enlarged."""
     (plain,) = _at_maxima(small_batches(parameters), [parameters.c13_max_lr]).values()
+    return _at_sizes(plain, parameters)
+
+
+def _at_sizes(plain: RunConfig, parameters: Parameters) -> Variants:
     side, own = parameters.c12_image_size, SPECS[parameters.dataset].image_size
     return {f"{own} x {own}": plain, f"{side} x {side}": plain.with_changes({"data.image_size": side})}
 
@@ -217,7 +224,7 @@ def _maxima_in_precisions(parameters: Parameters) -> Variants:
     }
 
 
-def _architectures(parameters: Parameters) -> Variants:
+def _architecture(name: ArchitectureName, parameters: Parameters) -> RunConfig:
     changes = {
         "data.train_images": parameters.c13_train_images,
         "data.batch_size": parameters.c13_batch_size,
@@ -225,8 +232,16 @@ def _architectures(parameters: Parameters) -> Variants:
         "train.schedule": one_cycle(parameters.c13_max_lr),
         **every(3, parameters),
     }
-    plain = flipped(parameters).with_changes(changes)
-    return {name: plain.with_changes(ARCHITECTURES[name]) for name in parameters.c13_architectures}
+    return flipped(parameters).with_changes(changes | ARCHITECTURES[name])
+
+
+def _architectures(parameters: Parameters) -> Variants:
+    return {name: _architecture(name, parameters) for name in parameters.c13_architectures}
+
+
+def _accurate_image_sizes(parameters: Parameters) -> Variants:
+    """C13's small accurate network, with images as they are and enlarged."""
+    return _at_sizes(_architecture(SMALL, parameters), parameters)
 
 
 def _timed_architectures(parameters: Parameters) -> Variants:

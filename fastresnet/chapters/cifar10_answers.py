@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.chapters import cifar10_architectures, cifar10_differences
+from fastresnet.chapters.cifar10_steps import SMALL
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, SETTLED, Measure, figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import (
@@ -260,9 +261,10 @@ QUESTIONS: Questions = {
     "C10": (activations, ("C10", "C10-time")),
     "C11": (batch_sizes, ("C11", "C11-steps", "C11-time")),
     "C12": (maxima_in_small_batches, ("C12",)),
-    "C12-size": (own(cifar10_differences.image_sizes), ("C12-size",)),
+    "C12-size": (own(partial(cifar10_differences.image_sizes, "base")), ("C12-size",)),
     "C12-precision": (own(cifar10_differences.precisions), ("C12-precision",)),
     "C13": (cifar10_architectures.architectures, ("C13", "C13-time")),
+    "C13-size": (own(partial(cifar10_differences.image_sizes, SMALL)), ("C13-size",)),
     "N2": (own(schedules_by_hand), ("N2",)),
     "N3": (own(tails), ("N3",)),
 }

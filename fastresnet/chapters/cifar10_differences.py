@@ -258,21 +258,21 @@ def _distance(record: RunRecord) -> float:
     return float(np.sqrt(np.mean([(one - other) ** 2 for one, other in pairs])))
 
 
-def image_sizes(c12_size: Results) -> Answer:
-    """C12-size: whether enlarged images explain that the report's fast model is more accurate than ours."""
-    printed, _ = original.C13["base"]
-    ends = {variant: values(c12_size, variant, "test_accuracy") for variant in c12_size.records}
+def image_sizes(network: str, sizes: Results) -> Answer:
+    """C12-size and C13-size: whether enlarged images explain that one of the report's networks is more accurate than ours."""
+    printed, _ = original.C13[network]
+    ends = {variant: values(sizes, variant, "test_accuracy") for variant in sizes.records}
     *_, enlarged = ends
-    theirs = "" if c12_size.other_data else f"; the report prints {as_printed(printed)}"
+    theirs = "" if sizes.other_data else f"; the report prints {as_printed(printed)}"
     return Answer(
-        (c12_size,),
+        (sizes,),
         original=as_printed(printed),
         here=beside(percent, ends),
-        difference=to_report(c12_size, ends[enlarged], printed),
+        difference=to_report(sizes, ends[enlarged], printed),
         summary=sentence(f"Accuracy by image size: {beside(mean, ends)}{theirs}.", *ends.values()),
-        verdicts=near_printed(c12_size, dict.fromkeys(ends, printed)),
-        figure=partial(figures.curves, c12_size, **({"report": printed} if theirs else {})),
-        tables=(generalisation(c12_size),),
+        verdicts=near_printed(sizes, dict.fromkeys(ends, printed)),
+        figure=partial(figures.curves, sizes, **({"report": printed} if theirs else {})),
+        tables=(generalisation(sizes),),
     )
 
 

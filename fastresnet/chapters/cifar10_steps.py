@@ -3,7 +3,7 @@
 Each configuration is the one before it plus the choice that its name tells.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -18,13 +18,15 @@ QUARTER = (16, 32, 64, 128)
 TORCH_MOMENTUM = (0.85, 0.95)
 """Range in which torch's OneCycleLR moves the momentum by default, whatever the momentum of the optimiser."""
 
+SMALL: Final = "3x3 stem, no pool, quarter width"
+"""The variant of C13 that is the report's accurate model."""
 ARCHITECTURES: dict[str, dict[str, object]] = {
     "base": {},
     "no pool": {"model.stem_pool": "none"},
     "extra convolution": {"model.extra_conv": True},
     "3x3 stem": {"model.stem": "3x3/1", "model.stem_padding": False},
     "3x3 stem, no pool": {"model.stem": "3x3/1", "model.stem_padding": False, "model.stem_pool": "none"},
-    "3x3 stem, no pool, quarter width": {
+    SMALL: {
         "model.stem": "3x3/1",
         "model.stem_padding": False,
         "model.stem_pool": "none",
@@ -96,7 +98,7 @@ class Parameters(EvaluatedParameters):
     c12_max_rates: Rates
     """Maximum learning rates of C12."""
     c12_image_size: PositiveInt
-    """Size of C12-size's enlarged images, in pixels per side."""
+    """Size of the enlarged images of C12-size and C13-size, in pixels per side."""
     c12_precisions: Annotated[tuple[Precision, Precision], Distinct]
     """The two precisions that C12-precision compares."""
     c13_architectures: Values[ArchitectureName]

@@ -2,7 +2,7 @@
 
 from pydantic import PositiveFloat, PositiveInt
 
-from fastresnet.chapters.cifar10_steps import ARCHITECTURES, one_cycle
+from fastresnet.chapters.cifar10_steps import ARCHITECTURES, SMALL, one_cycle
 from fastresnet.chapters.fashionmnist_speed import HALF
 from fastresnet.chapters.parameters import BatchSize, Epochs, EvaluatedParameters
 from fastresnet.chapters.timing import timed
@@ -47,7 +47,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
             measure=parameters.measure,
         ),
     )
-    accurate = fast.with_changes(ARCHITECTURES["3x3 stem, no pool, quarter width"])
+    accurate = fast.with_changes(ARCHITECTURES[SMALL])
     models = {"fast": fast, "accurate": accurate}
     asked = (
         ("final", "How far do the report's two final models get?", models),
