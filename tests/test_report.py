@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from fastresnet import report
+from fastresnet.records import store
 from fastresnet.records.record import StepSeconds
 from fastresnet.report import answers, captions, claims, figures, page, selection, verdicts
 from fastresnet.report.answers import Answer
@@ -56,6 +57,7 @@ def test_run_that_diverged_has_no_accuracy_even_if_it_was_evaluated(record):
     results = results_of(a=[record, lost])
     assert results.frame()[["test_accuracy", "settled_accuracy", "train_accuracy"]].isna().all(axis=1).tolist() == [False, True]
     assert answers.percent(report.values(results, "a", "test_accuracy")) == "60.0 % (1 of 2 diverged)"
+    assert [store._row(each)["train_accuracy"] for each in (record, lost)] == [0.5, None]
 
 
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):

@@ -203,6 +203,20 @@ def test_data_set_that_no_chapter_knows_is_refused_with_those_that_it_does():
         assert f"dataset: no data set '{name}' for a chapter; allowed: fashion-mnist, cifar10" in line
 
 
+def test_dry_run_of_an_edition_is_estimated_from_that_edition_s_runs():
+    done = command_here("chapter", "run", "fashionmnist_speed", "--edition", "cpu", "-p", "f8_epochs=5", "--dry-run")
+    assert "no such run is recorded" not in done.stderr
+    assert re.search(r"in all: about [\d.]+ (min|h) of training and evaluation", done.stderr)
+
+
+def test_bad_value_is_named_in_any_edition():
+    for edition in ("quick", "cpu", "gpu"):
+        line = refused(
+            command_here("chapter", "run", "fashionmnist_speed", "--edition", edition, "-p", "f8_image_size=7", "--dry-run")
+        )
+        assert "f8_image_size=7: data.image_size: " in line
+
+
 def test_dry_run_says_what_would_be_trained_and_how_long_and_trains_nothing(tmp_path):
     done = command_here("chapter", "run", "fashionmnist_speed", "-p", "f8_epochs=5", "--dry-run", "-o", tmp_path / "out.ipynb")
     assert done.returncode == 0
@@ -236,6 +250,7 @@ def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
             "-p: changes some of cifar10_accuracy, findings",
         ),
         (["chapter", "run", "cifar10_accuracy", "-p", "n2_shapes={one-cycle: [[0,1],[1,1]]}"], "n2_shapes: 'one-cycle' is what"),
+        (["chapter", "run", "cifar10_accuracy", "-p", "batch_size=155"], "c6_batch_size: is compared with batch_size"),
         (
             ["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.10]"],
             "c1_rates: no value may come twice, got [0.1, 0.1]",

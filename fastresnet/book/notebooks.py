@@ -54,7 +54,7 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
         return {}
     values = edition_parameters(name, edition)
     # what is changed of the quick edition is changed of what the book shows
-    original = edition_parameters(name, "cpu") if edition == "quick" else values
+    original = edition_parameters(name, "cpu" if edition == "quick" else edition)
     shown = dict(original)
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
         if "edition" in layer and layer["edition"] != edition:

@@ -113,6 +113,10 @@ def _weight_decays(parameters: Parameters) -> Variants:
 
 def _small_batches_at_a_constant_rate(parameters: Parameters) -> Variants:
     """The report's choices in C5 and C6, in its batches and in small ones."""
+    if parameters.c6_batch_size == parameters.batch_size:
+        raise UserError(
+            f"c6_batch_size: is compared with batch_size; allowed: another number, got {parameters.batch_size} for both"
+        )
     constant = {"train.schedule": Constant(lr=parameters.constant_lr)}
     return {
         f"{step}, batch {size}": chosen.with_changes({**constant, "data.batch_size": size})

@@ -11,6 +11,7 @@ from fastresnet.chapters.fashionmnist_speed import HALF
 from fastresnet.chapters.myrtle_steps import Changes, Parameters, backbones, base, ladder, small
 from fastresnet.chapters.parameters import workers_name
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
+from fastresnet.config.datasets import SPECS
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.schedules import Constant, OneCycle, Schedule
 from fastresnet.study import Experiment
@@ -157,7 +158,8 @@ def _recalls(parameters: Parameters) -> dict[str, RunConfig]:
 
 def _halves(parameters: Parameters) -> dict[str, RunConfig]:
     """All images, and half of them for twice the epochs, which gives the same number of steps."""
-    half: Changes = {"data.train_images": (parameters.images or 50_000) // 2, "train.epochs": 2 * parameters.run_epochs}
+    images = parameters.images or SPECS[parameters.dataset].num_train
+    half: Changes = {"data.train_images": images // 2, "train.epochs": 2 * parameters.run_epochs}
     variants = {}
     for lr in parameters.m2b_rates:
         variants[f"all, rate {lr:g}"] = whole = scheduled(small(parameters), Constant(lr=lr))

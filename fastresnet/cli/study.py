@@ -118,7 +118,7 @@ def study_verify(
         check_seed(seed)
     for name in study or []:
         find_study(name)
-    drawn = verification.draw(sample, studies=study or [], longest=longest, seed=seed)
+    drawn = verification.draw(sample, studies=study or [], longest=longest, device=device, seed=seed)
     done = []
     for each in verification.recheck(drawn, data_dir=data_dir, device=device, seed=seed):
         done.append(each)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from fastresnet.compute.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.report.export import best_records
@@ -52,21 +53,29 @@ class Recheck:
         return (self.record.test_accuracy or 0.0) - self.candidate.recorded_accuracy
 
 
-def draw(number: int, *, studies: Sequence[str] = (), longest: float = 300.0, seed: int | None = None) -> list[Candidate]:
-    """Draws `number` recorded variants at random: with three runs or more, on all test images, of at most `longest` s on average.
+def draw(
+    number: int, *, studies: Sequence[str] = (), longest: float = 300.0, device: str | None = None, seed: int | None = None
+) -> list[Candidate]:
+    """Draws `number` recorded variants at random: with three runs or more, on all test images, of at most `longest` s on average,
+    and on a device of the kind that `device` names, or that is the fastest here.
 
     Raises UserError if there are fewer.
     """
+    kind = choose_device(device).type
     candidates = []
     for study, results in best_records():
         for variant, records in results.records.items():
             finished = tuple(record for record in records if record.test_accuracy is not None)
             tested = all(each.config.data.test_images is None and not each.config.data.validation_images for each in finished)
             candidate = Candidate(study, results.experiment.id, variant, finished)
-            if tested and len(finished) >= 3 and (not studies or study in studies) and candidate.seconds <= longest:
+            there = all(each.machine.device == kind for each in finished)
+            if tested and there and len(finished) >= 3 and (not studies or study in studies) and candidate.seconds <= longest:
                 candidates.append(candidate)
     if number > len(candidates):
-        raise UserError(f"--sample {number}: only {len(candidates)} recorded variants took at most {longest:g} s per run")
+        raise UserError(
+            f"--sample {number}: only {len(candidates)} recorded variants have three runs or more on all test images, of at most "
+            f"{longest:g} s on a device of kind {kind}"
+        )
     return random.Random(seed).sample(candidates, number)
 
 

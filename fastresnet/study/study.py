@@ -122,8 +122,9 @@ class Study:
         return self, None
 
     def nearest(self, experiment_id: str) -> Results | None:
-        """An experiment's records in the edition that the page shows, without this study's changes."""
-        editions = (each for each, _ in self._larger if experiment_id in each.experiments)
+        """An experiment's records in the edition that the page shows, or else in this one, without this study's changes."""
+        shown = [each for each, _ in self._larger] or [open_study(self.name, edition=self.edition)]
+        editions = (each for each in shown if experiment_id in each.experiments)
         return next((found for each in editions if (found := each.recorded(experiment_id))), None)
 
     @cached_property
