@@ -16,8 +16,8 @@ def chapter(path, *, epochs, verdict, title="# A chapter"):
     cells = [
         new_markdown_cell(title, id="title"),
         new_markdown_cell("## F1 · A question", id="head"),
-        new_code_cell("f()", id="same", outputs=[new_output("stream", text="always so\n"), picture]),
-        new_code_cell("g()", id="verdict", outputs=[text]),
+        new_code_cell("f()", id="same", execution_count=1, outputs=[new_output("stream", text="always so\n"), picture]),
+        new_code_cell("g()", id="verdict", execution_count=2, outputs=[text]),
     ]
     notebook = new_notebook(cells=cells, metadata={"papermill": {"parameters": {"epochs": epochs, "seeds": [0]}}})
     nbformat.write(notebook, path)
@@ -39,7 +39,7 @@ def test_rows_of_tables_in_html_are_compared_and_lines_of_dashes_too(tmp_path):
     def shown(value):
         html = f"<style>td {{}}</style><table><tr><th>a</th></tr><tr><td>-- {value}</td><td>&lt;2</td></tr></table>"
         data = {"text/html": html, "text/plain": "<IPython.core.display.HTML object>"}
-        cell = new_code_cell("f()", id="table", outputs=[new_output("display_data", data=data)])
+        cell = new_code_cell("f()", id="table", execution_count=1, outputs=[new_output("display_data", data=data)])
         notebook = new_notebook(cells=[new_markdown_cell("# A"), cell], metadata={"papermill": {}})
         nbformat.write(notebook, tmp_path / f"{value}.ipynb")
         return tmp_path / f"{value}.ipynb"
@@ -61,10 +61,23 @@ def test_what_is_no_version_of_the_chapter_is_refused(tmp_path):
     (tmp_path / "text.ipynb").write_text("no notebook")
     with pytest.raises(UserError, match="not a notebook"):
         list(compare(one, tmp_path / "text.ipynb"))
-    with pytest.raises(UserError, match="not a notebook"):
+    with pytest.raises(UserError, match="missing.ipynb: no such file"):
         list(compare(one, tmp_path / "missing.ipynb"))
     fresh = nbformat.read(one, 4)
     del fresh.metadata["papermill"]
     nbformat.write(fresh, tmp_path / "fresh.ipynb")
     with pytest.raises(UserError, match="was never run"):
         list(compare(one, tmp_path / "fresh.ipynb"))
+
+
+def test_chapter_that_did_not_run_to_its_end_is_refused(tmp_path):
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
+    for name, change, reason in (
+        ("stopped", {"execution_count": None}, "cell 3 was never executed"),
+        ("failed", {"outputs": [new_output("error", ename="KeyError", evalue="'F9'")]}, "cell 3 ended in KeyError: 'F9'"),
+    ):
+        notebook = nbformat.read(one, 4)
+        notebook.cells[2] |= change
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        with pytest.raises(UserError, match=f"{name}.ipynb: {reason}"):
+            list(compare(one, tmp_path / f"{name}.ipynb"))

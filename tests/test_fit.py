@@ -1,5 +1,7 @@
 """What `fit` and `train` leave behind, and what they find of earlier calls: frozen parts, checkpoints, weights, data sets."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -347,3 +349,11 @@ def test_gradients_from_products_are_those_of_the_run_that_asked_for_them(batche
     for wanted in (True, False):
         fr.fit(model, batches, epochs=1, matmul_gradients=wanted)
         assert {layer.matmul_gradients for layer in model.modules() if isinstance(layer, Convolution)} == {wanted}
+
+
+@pytest.mark.parametrize("watch", [print, fr.Watcher])
+def test_watcher_of_another_kind_is_refused_before_training(watch, batches):
+    before = copy.deepcopy((model := Net()).state_dict())
+    with pytest.raises(fr.UserError, match=r"watch: must be an object of a subclass of fastresnet\.Watcher, got <"):
+        fr.fit(model, batches, watch=watch)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())

@@ -12,13 +12,17 @@ from papermill.exceptions import PapermillExecutionError
 
 from fastresnet.book.notebooks import chapter_file
 from fastresnet.compute.provenance import describe_machine
-from fastresnet.config import RunConfig
+from fastresnet.config import DavidNetConfig, NormConfig, RunConfig
 from fastresnet.report.page import live
-from fastresnet.study import STUDIES, Study, edition_parameters, open_chapter, open_study
-from fastresnet.study.declaration import _scaled
+from fastresnet.study import STUDIES, Experiment, Study, edition_parameters, open_chapter, open_study
+from fastresnet.study.declaration import scaled
 from fastresnet.study.plan import plan
 
 from .conftest import ROOT, command_here, refused, write_notebook
+
+
+def scaled_run(config, scale):
+    return scaled(Experiment("one", "?", {"only": config}, seeds=(0,)), scale).variants["only"]
 
 
 def shown(name, experiment, **parameters):
@@ -76,9 +80,15 @@ def test_scale_keeps_the_steps_of_runs_with_held_out_images(tiny):
     held_out = tiny.with_changes(
         {"data.name": "cifar10", "model.in_channels": 3, "data.train_images": None, "data.validation_images": 5000}
     )
-    scaled = _scaled(held_out.with_changes({"data.batch_size": 500}), 0.1).data
-    assert (scaled.train_images, scaled.batch_size) == (4500, 50)
-    assert _scaled(held_out, 2).data.train_images == 45_000
+    data = scaled_run(held_out.with_changes({"data.batch_size": 500}), 0.1).data
+    assert (data.train_images, data.batch_size) == (4500, 50)
+    assert scaled_run(held_out, 2).data.train_images == 45_000
+
+
+def test_scale_shrinks_the_groups_of_batch_norm_with_the_batch():
+    config = RunConfig(data={"batch_size": 200}, model=DavidNetConfig(norm=NormConfig(group_size=50)))
+    assert scaled_run(config, 0.1).model.norm.group_size == 5
+    assert scaled_run(config, 0.01).model.norm.group_size == 2
 
 
 def test_what_a_change_does_not_touch_comes_from_the_record():
@@ -255,6 +265,11 @@ def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
             ["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.10]"],
             "c1_rates: no value may come twice, got [0.1, 0.1]",
         ),
+        (["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.1000001]"], "c1_rates: variants are named by six digits"),
+        (
+            ["chapter", "run", "myrtle_notes", "-p", "m7d_group_sizes=[32, 16]", "--scale", "0.05"],
+            "scale=0.05: makes 'groups of 32' and 'groups of 16' of M7d the same run; allowed: a scale nearer to 1",
+        ),
     ],
 )
 def test_request_that_would_be_taken_for_another_is_refused(arguments, message):
@@ -264,5 +279,5 @@ def test_request_that_would_be_taken_for_another_is_refused(arguments, message):
 @pytest.mark.parametrize(("images", "scaled"), [(None, (50_000, 1000)), (20_000, (50_000, 2500)), (5_000, (20_000, 4000))])
 def test_scale_above_one_keeps_the_steps_of_an_epoch(images, scaled):
     config = RunConfig(data={"train_images": images, "batch_size": 1000})
-    data = _scaled(config, 4).data
+    data = scaled_run(config, 4).data
     assert (data.train_images, data.batch_size) == scaled

@@ -342,3 +342,11 @@ def test_shipped_sample_is_made_from_the_full_data_set(real_data, tmp_path, cach
             images, labels = read_sample(split)
             assert np.array_equal(made[f"{split}_images"], images)
             assert np.array_equal(made[f"{split}_labels"], labels)
+
+
+def test_user_without_a_home_is_told_what_to_set(monkeypatch, tmp_path):
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["no such user"])
+    with pytest.raises(UserError, match="no folder for a cache: .*HOME"):
+        load_dataset("cifar10", tmp_path)

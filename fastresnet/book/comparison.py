@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 
+from fastresnet.book.notebooks import unfinished
 from fastresnet.errors import UserError
 
 
@@ -35,10 +36,14 @@ def compare(one: Path, other: Path) -> Iterator[str]:
 def _executed(path: Path) -> nbformat.NotebookNode:
     try:
         notebook = nbformat.read(path, 4)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
     except Exception as error:  # nbformat raises many types, json's and its own
         raise UserError(f"{path}: not a notebook ({type(error).__name__})") from error
     if "papermill" not in notebook.metadata:
         raise UserError(f"{path}: was never run; get one with: fastresnet chapter run NAME -o FILE.ipynb")
+    if reason := unfinished(notebook):
+        raise UserError(f"{path}: {reason}; only chapters that ran to their end are compared")
     return notebook
 
 

@@ -232,14 +232,21 @@ def check_source(notebook: Path, parameters: Mapping[str, Any]) -> None:
 def check_executed(notebook: Path, parameters: Mapping[str, Any]) -> None:
     """Raises ChapterFailed unless every cell of an executed notebook ran, without error, with these parameters."""
     executed = nbformat.read(notebook, 4)
-    for number, cell in enumerate(executed.cells, 1):
-        if cell.cell_type != "code" or not cell.source.strip():
-            continue
-        if cell.execution_count is None:
-            raise ChapterFailed(f"{notebook}: cell {number} was never executed")
-        for out in cell.outputs:
-            if out.output_type == "error":
-                raise ChapterFailed(f"{notebook}: cell {number} ended in {out.ename}: {out.evalue}")
+    if reason := unfinished(executed):
+        raise ChapterFailed(f"{notebook}: {reason}")
     used = executed.metadata.get("papermill", {}).get("parameters")
     if used != dict(parameters):
         raise ChapterFailed(f"{notebook}: was executed with other parameters than asked for")
+
+
+def unfinished(notebook: nbformat.NotebookNode) -> str | None:
+    """Which cell of a notebook was not executed to its end, and why; None if all were."""
+    for number, cell in enumerate(notebook.cells, 1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        if cell.execution_count is None:
+            return f"cell {number} was never executed"
+        for out in cell.outputs:
+            if out.output_type == "error":
+                return f"cell {number} ended in {out.ename}: {out.evalue}"
+    return None

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.chapters import cifar10_architectures, cifar10_differences
+from fastresnet.chapters import cifar10_architectures, cifar10_curve, cifar10_differences
 from fastresnet.chapters.cifar10_steps import SMALL
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, SETTLED, Measure, figures, most_accurate, original, selection, style, values
@@ -127,7 +127,7 @@ def flips(c9: Results) -> Answer:
         f"{'' if c9.other_data else f'; the report prints {as_printed(printed)}'}."
     )
     if near := near_printed(c9, {both: printed}):
-        apart = 100 * fmean(cifar10_differences.distances(c9, both))
+        apart = 100 * fmean(cifar10_curve.distances(c9, both))
         said += f" Over all epochs, these runs lie {apart:.0f} points from the report's curve (root mean square)."
     return Answer(
         (c9,),

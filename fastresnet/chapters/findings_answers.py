@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fastresnet.chapters import cifar10_answers, cifar10_chain, fashionmnist_answers, myrtle_answers
 from fastresnet.chapters.cifar10_steps import SMALL
-from fastresnet.chapters.fashionmnist_answers import NARROW
+from fastresnet.chapters.fashionmnist_widths import NARROW
 from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
 from fastresnet.records.record import as_printed
 from fastresnet.report import at_pace, beside_original, epoch_seconds, figures, original, selection, style, values

@@ -38,6 +38,8 @@ def frontier(
     ours = {}
     for (name, found), mark in zip(results.items(), coloured, strict=False):
         records = [record for record in found.all_records if record.test_accuracy is not None]
+        if not records:
+            continue
         costs, errors = [cost(record) for record in records], [100 * (1 - (record.test_accuracy or 0)) for record in records]
         ax.plot(costs, errors, mark["marker"], color=mark["color"], alpha=0.7, markersize=6, label=name)
         level = _level(RECIPES[name].target)

@@ -19,6 +19,8 @@ Some = Field(min_length=1)
 def _distinct(values: V) -> V:
     if len(set(values)) < len(values):
         raise ValueError("no value may come twice")
+    if len({f"{value:g}" if isinstance(value, float) else value for value in values}) < len(values):
+        raise ValueError("variants are named by six digits of a value, in which all must differ")
     return values
 
 

@@ -1,7 +1,6 @@
 """The commands of the groups chapter and book."""
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,11 +110,11 @@ def _train(planned: "Sequence[tuple[Study, Planned]]") -> None:
     """Trains what is planned, and says after each run about how long the others take, by the plan and by the time so far."""
     known = all(each.seconds for _, each in planned)
     costs = [cost for _, each in planned for cost in (each.seconds if known else [1.0] * len(each.missing))]
-    done, start = 0, time.monotonic()
+    done, spent = 0, 0.0
     for trainer, each in planned:
         for run, record in trainer.train_missing(each.experiment, progress=sys.stderr.isatty()):
-            done += 1
-            left = _duration((time.monotonic() - start) / sum(costs[:done]) * sum(costs[done:]))
+            done, spent = done + 1, spent + record.seconds.train + record.seconds.evaluate
+            left = _duration(spent / sum(costs[:done]) * sum(costs[done:]))
             _say(
                 f"[{done}/{len(costs)}] {run.experiment} {run.variant}, seed {run.seed}: {record.outcome.status}, "
                 f"about {left} left"

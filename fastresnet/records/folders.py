@@ -101,8 +101,11 @@ def split_place(place: Place) -> tuple[Place, str]:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for fastresnet. It respects XDG_CACHE_HOME. Raises RuntimeError if the user has no home."""
-    return Path(platformdirs.user_cache_dir("fastresnet"))
+    """The user's cache folder for fastresnet. It respects XDG_CACHE_HOME. Raises UserError if the user has no home."""
+    try:
+        return Path(platformdirs.user_cache_dir("fastresnet"))
+    except RuntimeError as error:
+        raise UserError(f"no folder for a cache: {error}") from error
 
 
 def usable_cache(subfolder: str, consequence: str) -> Path | None:
@@ -113,7 +116,7 @@ def usable_cache(subfolder: str, consequence: str) -> Path | None:
         folder = cache_folder() / subfolder
         folder.mkdir(parents=True, exist_ok=True)
         LocalFolder(folder).check_writable()
-    except (OSError, RuntimeError, UserError) as error:
+    except (OSError, UserError) as error:
         warnings.warn(f"{folder}: cannot be used ({getattr(error, 'strerror', None) or error}): {consequence}", stacklevel=2)
         return None
     return folder

@@ -62,7 +62,10 @@ def _write_workbook(file: BinaryIO, place: Place | None) -> int:
         raise UserError(".xlsx: openpyxl is not installed; get it with: pip install 'fastresnet[book]'") from error
     sheets = list(best_records(place))
     if not sheets:
-        raise UserError(f"{place}: no experiment is recorded whole")
+        raise UserError(
+            f"{place}: has no experiment as its edition declares it, for every variant; runs of other parameters, or of a part "
+            "of the variants, go into a .csv or .parquet"
+        )
     contents = pd.DataFrame(
         {
             "sheet": results.experiment.id,

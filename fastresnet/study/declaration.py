@@ -53,29 +53,44 @@ def declare(
         raise UserError(
             f"{where}: seeds_of: no experiment {min(unknown)!r}; allowed: {', '.join(each.id for each in experiments)}"
         )
-    return checked, tuple(
-        replace(
-            each,
-            seeds=seeds_of.get(each.id, each.seeds),
-            variants={name: _scaled(config, checked.scale) for name, config in each.variants.items()},
-        )
-        for each in experiments
-    )
+    with_seeds = (replace(each, seeds=seeds_of.get(each.id, each.seeds)) for each in experiments)
+    return checked, tuple(scaled(each, checked.scale) for each in with_seeds)
+
+
+def scaled(experiment: Experiment, scale: float) -> Experiment:
+    """An experiment with a factor on its training images and on its batches, also on those of ghost batch norm. Runs that time
+    parts of their steps keep theirs.
+
+    Raises UserError if variants that differ would have batches of the same size.
+    """
+    if scale == 1:
+        return experiment
+    variants: dict[str, RunConfig] = {}
+    named: dict[str, str] = {}
+    for name, config in experiment.variants.items():
+        variants[name] = here = _scaled(config, scale)
+        twin = named.setdefault(here.hash, name)
+        if experiment.variants[twin] != config:
+            raise UserError(
+                f"scale={scale:g}: makes {twin!r} and {name!r} of {experiment.id} the same run; allowed: a scale nearer to 1"
+            )
+    return replace(experiment, variants=variants)
 
 
 def _scaled(config: RunConfig, scale: float) -> RunConfig:
-    """A configuration with a factor on its training images and batch size. Runs that time parts of their steps keep theirs."""
-    if scale == 1 or config.train.time_parts:
+    if config.train.time_parts:
         return config
     all_images = SPECS[config.data.name].num_train - config.data.validation_images
     images = config.data.train_images or all_images
     factor = min(scale, all_images / images)
-    return config.with_changes(
-        {
-            "data.train_images": max(round(factor * images), 1),
-            "data.batch_size": max(round(factor * config.data.batch_size), 2),
-        }
-    )
+    changes = {
+        "data.train_images": max(round(factor * images), 1),
+        "data.batch_size": max(round(factor * config.data.batch_size), 2),
+    }
+    norm = getattr(config.model, "norm", None)
+    if norm and norm.group_size:
+        changes["model.norm.group_size"] = max(round(factor * norm.group_size), 2)
+    return config.with_changes(changes)
 
 
 def _go_together(study: Any, values: Mapping[str, Any]) -> bool:

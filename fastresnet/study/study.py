@@ -20,7 +20,7 @@ from fastresnet.records.folders import Place
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key, Store
 from fastresnet.study.cluster import train_with_dask
-from fastresnet.study.declaration import declare, edition_parameters, find_study
+from fastresnet.study.declaration import declare, edition_parameters, find_study, scaled
 from fastresnet.study.experiment import Experiment, Results, Run
 from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, project_root
 from fastresnet.study.trial import RunFailed, train_and_save
@@ -140,18 +140,16 @@ class Study:
     def _changed(self, like: "Study") -> "Study":
         """This study with the changes, scale and device of another one. The scale counts only where the changes make a
         difference, or everywhere if there are none."""
-        parameters = {**like.changes, "device": like.device, "changed": tuple(like.changes)}
-        unscaled, scaled = (
-            open_study(self.name, edition=self.edition, parameters=parameters | {"scale": scale}, data_dir=like.data_dir)
-            for scale in (1.0, like.scale)
-        )
+        scale = 1.0 if like.changes else like.scale
+        parameters = {**like.changes, "device": like.device, "changed": tuple(like.changes), "scale": scale}
+        study = open_study(self.name, edition=self.edition, parameters=parameters, data_dir=like.data_dir)
         if not like.changes:
-            return scaled
+            return study
         experiments = {
-            name: each if each == self.experiments.get(name) else scaled.experiments[name]
-            for name, each in unscaled.experiments.items()
+            name: each if each == self.experiments.get(name) else scaled(each, like.scale)
+            for name, each in study.experiments.items()
         }
-        return replace(scaled, experiments=experiments)
+        return replace(study, experiments=experiments, scale=like.scale)
 
     def best_recorded(self, experiment_id: str) -> Results:
         """The results of an experiment that a page shows, as `shown` chooses them. Missing runs are trained."""
@@ -241,7 +239,7 @@ def open_study(
     """
     original = edition_parameters(name, edition)
     values = {**original, **(parameters or {}), "edition": edition}
-    checked, experiments = declare(name, values, f"parameters of {name}")
+    checked, experiments = declare(name, values, f"parameters of {name}", original)
     values |= checked.model_dump(mode="json", include=set(parameters or ()))  # as the edition's file has them
     changes = {key: values[key] for key in original if values[key] != original[key] or key in checked.changed}
     changes = {key: value for key, value in changes.items() if key not in _NOT_CHANGES}
