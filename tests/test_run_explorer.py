@@ -91,6 +91,36 @@ def test_filters_leave_the_runs_they_name(page, explorer):
 
 
 @pytest.mark.browser
+def test_choice_outlives_a_reload(page, explorer):
+    page.get_by_label("Data set").select_option("fashion-mnist")
+    page.get_by_label("Cost").select_option("epochs")
+    page.get_by_label("Step through the runs").press("Home")
+    title = page.locator(".detail .title").text_content()
+    count = page.get_by_role("status").text_content()
+    page.reload()
+    page.wait_for_selector(".detail .title")
+    assert (page.get_by_label("Data set").input_value(), page.get_by_label("Cost").input_value()) == ("fashion-mnist", "epochs")
+    assert (page.locator(".detail .title").text_content(), page.get_by_role("status").text_content()) == (title, count)
+    slider = page.get_by_label("Step through the runs")
+    assert slider.input_value() == "0"  # Home chose the first, although the slider stood there
+
+
+@pytest.mark.browser
+def test_plot_is_drawn_anew_for_paper(show, explorer):
+    page = show(explorer, ".run-explorer tbody tr", theme="dark")
+    page.add_style_tag(content="@media print { body { color: black !important; --pst-color-text-base: black !important } }")
+    black = """(canvas) => {
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const dark = (end) => data[end - 3] + data[end - 2] + data[end - 1] < 30;
+        return data.some((alpha, index) => index % 4 === 3 && alpha === 255 && dark(index));
+    }"""
+    assert not page.locator("canvas").evaluate(black)
+    page.emulate_media(media="print")
+    page.wait_for_timeout(200)
+    assert page.locator("canvas").evaluate(black)
+
+
+@pytest.mark.browser
 def test_pointer_and_keys_lead_to_a_run(page, explorer):
     page.get_by_label("Cost").select_option("seconds")
     page.get_by_label("Experiment").select_option("C7")

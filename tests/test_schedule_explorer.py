@@ -11,7 +11,7 @@ from nbconvert import HTMLExporter
 
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
-from fastresnet.config.schedules import Constant, Cosine, CosineRestarts, Linear, OneCycle, PiecewiseLinear, Schedule
+from fastresnet.config.schedules import Constant, Cosine, CosineRestarts, Linear, OneCycle, PiecewiseLinear, Plateau, Schedule
 from fastresnet.errors import UserError
 from fastresnet.study import open_study
 from fastresnet.widgets import PUBLISHED, Preset, ScheduleExplorer, recorded_losses, recorded_presets
@@ -128,7 +128,12 @@ def test_moving_a_slider_moves_the_curve_the_table_and_the_code(shown):
     [
         ("one-cycle", "Maximal rate", "-1", "above 0"),
         ("one-cycle", "Maximal rate", "1e308", "at most 1000000"),
+        ("one-cycle", "Maximal rate", "1e-300", "at least 1e-30"),
+        ("one-cycle", "Maximal rate", "0x10", "a number"),
+        ("one-cycle", "Maximum / first rate", "1e300", "at most 1e+30"),
         ("one-cycle", "Epochs", "2.5", "a whole number"),
+        ("plateau", "Patience, epochs", "3000000000", "at most 2147483647"),
+        ("multi-step", "Factor", "1e+25", "small enough for rates of at most 1e+30"),
         ("plateau", "Factor", "1", "below 1"),
         ("exponential", "Last rate", "0", "above 0"),
         ("multi-step", "Milestones, shares of the run", "0.5, 0.75,", "shares of the run like 0.5, 0.75"),
@@ -161,6 +166,17 @@ def test_message_goes_once_the_value_is_allowed(shown):
 
 
 @pytest.mark.browser
+def test_refused_value_goes_with_its_message(shown):
+    page = shown()
+    field = page.get_by_label("Maximal rate", exact=True)
+    field.fill("-1")
+    page.keyboard.press("Tab")
+    page.get_by_label("Warm-up, share of the run, slider").fill("700")
+    assert page.get_by_role("status").text_content() == ""
+    assert (field.input_value(), field.get_attribute("aria-invalid")) == ("0.1", None)
+
+
+@pytest.mark.browser
 def test_every_shape_can_be_chosen_and_compared(shown):
     page = shown(ScheduleExplorer(losses={"a run": LOSSES}, epochs=16))
     shape = page.get_by_label("Shape")
@@ -170,7 +186,8 @@ def test_every_shape_can_be_chosen_and_compared(shown):
         assert parse(yaml.safe_load(code_of(page, "yaml"))["train"], TrainConfig, option).schedule.kind == option
         assert shape.input_value() == option
         if kept < 5:
-            keep.click()
+            keep.press("Enter")
+            assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Readings of the curves"
             assert page.locator("tbody tr").count() == kept + 2
         assert keep.is_disabled()  # what is kept already, and a seventh curve
     page.get_by_label("Remove curve 2").click()
@@ -215,6 +232,54 @@ def test_knots_follow_pointer_and_keys(shown):
 
 
 @pytest.mark.browser
+def test_knot_is_moved_by_what_the_pointer_moves_and_to_no_rate_that_is_refused(shown):
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (0.5, 0.3), (1, 0.1))), scale="log"))
+
+    def rate():
+        return yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"][1][1]
+
+    knot = page.locator('[data-knot="1"]')
+
+    def drag(grab, by):
+        box = knot.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2 + grab, box["y"] + box["height"] / 2 + grab)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2 + grab, box["y"] + box["height"] / 2 + grab + by)
+        page.mouse.up()
+
+    drag(4, 1)
+    assert rate() == pytest.approx(0.3, rel=0.02)
+    assert page.evaluate("document.activeElement.dataset.knot") == "1"
+    for _ in range(8):
+        drag(0, -250)
+    assert rate() == 1e6
+    assert float(knot.get_attribute("aria-valuemax")) == 1e6
+
+
+@pytest.mark.browser
+def test_key_moves_a_knot_in_one_direction_and_small_rates_too(shown):
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (0.33333, 0.12345), (0.5, 5e-5), (1, 0)))))
+
+    def points():
+        return yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
+
+    page.locator('[data-knot="1"]').press("ArrowRight")
+    assert points()[1] == pytest.approx([0.3433, 0.12345])
+    page.locator('[data-knot="1"]').press("ArrowUp")
+    assert points()[1] == pytest.approx([0.3433, 0.13])
+    page.locator('[data-knot="2"]').press("ArrowDown")
+    assert points()[2] == pytest.approx([0.5, 4.76e-5])
+
+
+@pytest.mark.browser
+def test_narrow_peak_is_drawn(shown):
+    points = ((0, 0.01), (0.4995, 0.01), (0.5001, 1), (0.5007, 0.01), (1, 0))
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=points), epochs=40, steps_per_epoch=400))
+    highest = page.locator("path.curve").first.evaluate("path => path.getBBox().y")
+    assert highest - float(page.locator('[data-knot="2"]').get_attribute("cy")) < 20
+
+
+@pytest.mark.browser
 def test_knots_close_to_each_other_stay_in_order(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0.3331, 0.1), (0.3335, 0.2), (0.3339, 0.3)))))
     page.locator('[data-knot="1"]').press("ArrowRight")
@@ -256,6 +321,37 @@ def test_what_is_chosen_outlives_a_reload_and_the_way_back(shown):
 
 
 @pytest.mark.browser
+def test_preset_and_kept_names_outlive_a_reload(shown):
+    page = shown(ScheduleExplorer(presets=[*PUBLISHED, RECORDED]))
+    shape = page.get_by_label("Shape")
+    shape.select_option("falling")
+    page.get_by_text("Keep for comparison").click()
+    shape.select_option("C9, one cycle to 0.1")
+    page.reload()
+    page.wait_for_selector("path.curve[d]", state="attached")
+    assert shape.locator("option:checked").text_content() == "C9, one cycle to 0.1"
+    titles = page.locator("tbody th").all_text_contents()
+    assert titles[0].startswith("1 Report: C9")
+    assert titles[1].startswith("2 X1: falling")
+
+
+@pytest.mark.browser
+def test_link_that_is_opened_again_is_followed_again(shown):
+    page = shown()
+    page.get_by_text("Copy a link to this").click()
+    link, drawn = page.url, path_of(page)
+    page.get_by_label("Warm-up, share of the run, slider").fill("700")
+    changed = path_of(page)
+    page.reload()
+    page.wait_for_selector("path.curve[d]", state="attached")
+    assert path_of(page) == changed != drawn
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_selector("path.curve[d]", state="attached")
+    assert path_of(page) == drawn
+
+
+@pytest.mark.browser
 def test_pointer_on_the_curve_leaves_a_selection_of_the_code(shown):
     page = shown()
     page.locator("summary").first.click()
@@ -282,6 +378,11 @@ def test_whole_number_changes_by_one_with_an_arrow_key(shown):
     page = shown(ScheduleExplorer(steps_per_epoch=98))
     page.get_by_label("Steps per epoch, slider").press("ArrowRight")
     assert page.get_by_label("Steps per epoch", exact=True).input_value() == "99"
+    epochs = page.get_by_label("Epochs", exact=True)  # its slider ends at 100
+    epochs.fill("300")
+    for key, value in (("ArrowRight", "300"), ("ArrowLeft", "299")):
+        page.get_by_label("Epochs, slider").press(key)
+        assert epochs.input_value() == value
 
 
 @pytest.mark.browser
@@ -350,6 +451,26 @@ def test_recorded_accuracy_is_shown_beside_the_schedule_of_its_runs(shown):
     page.get_by_label("Epochs", exact=True).fill("4")
     page.keyboard.press("Tab")
     assert page.locator("circle.recorded").count() == 0  # nor as long as this
+    assert shape.input_value() == "cosine"
+
+
+@pytest.mark.browser
+def test_accuracies_of_one_schedule_are_told_apart(shown):
+    page = shown(ScheduleExplorer(presets=[RECORDED, RECORDED.model_copy(update={"name": "again"})]))
+    page.get_by_label("Shape").select_option("again")
+    looks = page.locator(".sources path").evaluate_all("(all) => all.map((each) => each.getAttribute('stroke-dasharray'))")
+    assert len(looks) == len(set(looks)) == 2
+
+
+@pytest.mark.browser
+def test_accuracy_of_a_plateau_is_shown_with_the_loss_of_its_run(shown):
+    preset = RECORDED.model_copy(update={"name": "its own", "schedule": Plateau(lr=0.1, patience=1)})
+    page = shown(ScheduleExplorer(presets=[preset], losses={"another": [1, 1, 1, 1], "its own": [4, 3, 2, 1]}))
+    page.get_by_label("Shape").select_option("its own")
+    assert page.get_by_label("Loss for a plateau").input_value() == "its own"
+    assert page.locator("circle.recorded").count() == 2
+    page.get_by_label("Loss for a plateau").select_option("another")
+    assert page.locator("circle.recorded").count() == 0
 
 
 @pytest.mark.browser
@@ -438,6 +559,10 @@ def test_link_holds_the_state_and_restores_it(shown):
         ({"schedule": {"kind": "constructor"}}, 'no shape "constructor"'),
         ({"schedule": {"kind": "cosine", "lr": -1, "end_lr": 0}}, 'Learning rate: must be above 0, got "-1"'),
         ({"schedule": {"kind": "piecewise-linear", "points": 5}}, "must be pairs of share and rate like 0: 0.02, 1: 0.1, got"),
+        (
+            {"schedule": {"kind": "multi-step", "lr": 1, "milestones": [0.1] * 11, "factor": 1e30}, "scale": "log"},
+            'Factor: must be small enough for rates of at most 1e+30, got "1e+30"',
+        ),
         ({"epochs": 1e9}, 'Epochs: must be at most 500, got "1000000000"'),
         ({"compared": [{"kind": "constant", "lr": 1}] * 6}, "compared: must be at most 5 schedules"),
         ({"axis": "<b>"}, 'axis: no "<b>"'),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.optim import lr_scheduler as theirs
 
 from fastresnet.config.schedules import (
@@ -114,3 +115,9 @@ def test_each_restart_comes_at_its_step(total_steps):
     rates = [schedule(step, total_steps) for step in range(total_steps)]
     rises = [step for step in range(1, total_steps) if rates[step] > rates[step - 1]]
     assert rises == [-(-total_steps // 7), -(-3 * total_steps // 7)]
+
+
+def test_factor_may_not_lead_to_rates_that_overflow():
+    with pytest.raises(ValidationError, match=r"factor: must be small enough for rates of at most 1e\+30, got 1e\+20"):
+        MultiStep(lr=1.0, milestones=(0.25, 0.5), factor=1e20)
+    assert MultiStep(lr=1.0, milestones=(0.25, 0.5), factor=1e-20)(99, 100) == pytest.approx(1e-40)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from fastresnet.config.base import Fraction, Settings
+from fastresnet.config.base import LARGEST_FLOAT, Fraction, Settings
 
 LearningRate = Annotated[float, Field(ge=0)]
 
@@ -56,6 +56,12 @@ class MultiStep(_Schedule):
     lr: PositiveFloat
     milestones: Annotated[tuple[Fraction, ...], Field(min_length=1)]
     factor: PositiveFloat = 0.1
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "MultiStep":
+        if math.log10(self.lr) + len(self.milestones) * math.log10(self.factor) > math.log10(LARGEST_FLOAT):
+            raise ValueError(f"factor: must be small enough for rates of at most {LARGEST_FLOAT:g}, got {self.factor:g}")
+        return self
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         passed = bisect_right([round(at * total_steps) for at in sorted(self.milestones)], step)

@@ -27,7 +27,8 @@ let chosen = {{}};
 let restored = false;
 try {{
   const before = JSON.parse(sessionStorage.getItem(kept));
-  if (before?.hash === location.hash) {{
+  const linked = location.hash && performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  if (before?.hash === location.hash && !linked) {{
     chosen = before.chosen;
     restored = true;
   }}

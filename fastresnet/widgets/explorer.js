@@ -36,7 +36,7 @@ function render({ model, el }) {
   let ownChange = false;
   let cursor = 0;
   const known = new WeakMap();
-  const names = new Map(); // of the presets that were chosen, by their schedule
+  const names = () => model.get("_names") ?? {}; // of the presets that were chosen, by their schedule
   const kindSelect = make("select", { id: `${uid}-kind`, onchange: () => choose(kindSelect.value) });
   const settings = make("div", { class: "settings" });
   const run = make("div");
@@ -46,16 +46,19 @@ function render({ model, el }) {
   const message = make("p", { class: "message", role: "status", id: `${uid}-message` });
   const codes = make("div");
   const sources = make("ul", { class: "caption sources" });
-  const keep = make("button", { type: "button", onclick: () => put("compared", [...model.get("compared"), schedule()]) }, "Keep for comparison");
+  const keep = make("button", { type: "button", onclick: keepThis }, "Keep for comparison");
   const link = make("button", { type: "button", onclick: () => {
     history.replaceState(null, "", linkTo(model, curves().map((each) => nameOf(each) ?? "")));
     copy("link", location.href);
   } }, "Copy a link to this");
   const schedule = () => model.get("schedule");
   const curves = () => [schedule(), ...model.get("compared")];
-  const nameOf = (each) => names.get(JSON.stringify(each));
+  const nameOf = (each) => names()[JSON.stringify(each)];
   const losses = () => model.get("losses")[model.get("loss_curve")] ?? [];
   const presets = () => model.get("presets");
+  const titleOf = ({ group, name }) => `${group}: ${name}`;
+  // a plateau falls as its own run's loss tells
+  const hasLoss = (preset) => preset.schedule.kind === "plateau" && preset.name in model.get("losses");
   const total = () => model.get("epochs") * model.get("steps_per_epoch");
 
   // beside the setting that it is about, if there is one
@@ -73,11 +76,22 @@ function render({ model, el }) {
     ownChange = false;
   }
 
-  // applies what was typed, or says why not and leaves the schedule as it was
+  function keepThis() {
+    put("compared", [...model.get("compared"), schedule()]);
+    table.focus(); // the button that was pressed is disabled
+    say("Kept.");
+  }
+
+  // applies what was typed, or says why not and leaves the schedule as it was; what was refused before goes with its message
   function attempt(change, input) {
+    const accept = (box) => ["aria-invalid", "aria-describedby"].forEach((name) => box?.removeAttribute(name));
+    for (const refused of root.querySelectorAll("[aria-invalid]")) {
+      accept(refused);
+      if (refused !== input) refused.value = refused.defaultValue;
+    }
     try {
       change();
-      for (const name of ["aria-invalid", "aria-describedby"]) input?.removeAttribute(name);
+      if (input) input.defaultValue = input.value;
       say("");
     } catch (error) {
       input?.setAttribute("aria-invalid", "true");
@@ -86,12 +100,13 @@ function render({ model, el }) {
     }
   }
 
-  const change = (key, value) => put("schedule", { ...schedule(), [key]: value });
+  const change = (key, value) => put("schedule", bounded({ ...schedule(), [key]: value }));
 
   function choose(option) {
     const preset = presets()[option];
     if (preset) {
-      names.set(JSON.stringify(preset.schedule), `${preset.group}: ${preset.name}`);
+      put("_names", { ...names(), [JSON.stringify(preset.schedule)]: titleOf(preset) });
+      if (hasLoss(preset)) put("loss_curve", preset.name);
       for (const key of ["schedule", "epochs", "steps_per_epoch"]) put(key, structuredClone(preset[key]));
       buildRun();
     } else put("schedule", { kind: option, ...structuredClone(KINDS[option][1]) });
@@ -125,7 +140,7 @@ function render({ model, el }) {
       const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
       if (!by || !field.whole) return; // a thousandth of the slider is less than a whole number
       event.preventDefault();
-      const next = Math.max(field.from, Math.min(field.to, Number(box.value) + by));
+      const next = Math.max(field.from, Math.min(Math.max(field.to, box.value), Number(box.value) + by));
       slider.value = position(next);
       take(next);
     });
@@ -166,7 +181,9 @@ function render({ model, el }) {
       const gaps = points.slice(1).map(([at], index) => at - points[index][0]);
       const widest = gaps.indexOf(Math.max(...gaps)) + 1;
       const [at, lr] = [0, 1].map((part) => (points[widest - 1][part] + points[widest][part]) / 2);
-      put(points.toSpliced(widest, 0, [Number(at.toPrecision(12)), rounded(lr)]), "add");
+      const knot = [Number(at.toPrecision(12)), rounded(lr)];
+      if (points[widest - 1][0] < knot[0] && knot[0] < points[widest][0]) put(points.toSpliced(widest, 0, knot), "add");
+      else say("There is no room for a knot.", true);
     };
     const remove = () => (schedule().points.length > 2 ? put(schedule().points.toSpliced(-2, 1), "remove") : say("A curve needs two knots.", true));
     return make("div", { class: "buttons" }, make("button", { type: "button", id: `${uid}-add`, onclick: add }, "Add a knot"), make("button", { type: "button", id: `${uid}-remove`, onclick: remove }, "Remove a knot"));
@@ -202,8 +219,10 @@ function render({ model, el }) {
     const points = schedule().points;
     const low = index ? points[index - 1][0] + 0.001 : 0;
     const high = index < points.length - 1 ? points[index + 1][0] - 0.001 : 1;
-    const share = low < high ? Number(Math.max(low, Math.min(high, at)).toFixed(4)) : points[index][0]; // no room between its neighbours
-    const moved = [share, Math.max(0, rounded(lr))];
+    const stays = at === points[index][0] || low >= high; // no room between its neighbours
+    const share = stays ? points[index][0] : Number(Math.max(low, Math.min(high, at)).toFixed(4));
+    const rate = lr === points[index][1] ? lr : Math.min(FIELDS.lr.high, Math.max(0, rounded(lr)));
+    const moved = [share, tooSmall(rate) ? 0 : rate];
     change("points", points.with(index, moved));
     const box = settings.querySelector(`#${uid}-points`);
     if (box) box.value = asText(schedule().points);
@@ -244,11 +263,14 @@ function render({ model, el }) {
       return { schedule: each, title: titles[index], rate, momentum, read: readingsOf(each, rate, epochs, perEpoch), ...lookOf(index) };
     });
     // runs are known by schedule and length: whoever comes to both by hand sees them, too
-    const ofRuns = presets().filter((preset) => preset.accuracy.length && preset.epochs === epochs && preset.steps_per_epoch === perEpoch);
-    const recorded = drawn.flatMap((each) => ofRuns.filter((preset) => sameSchedule(preset.schedule, each.schedule)).map((preset) => ({ ...each, preset })));
+    const asLong = (preset) => preset.epochs === epochs && preset.steps_per_epoch === perEpoch;
+    const ofRuns = presets().filter((preset) => preset.accuracy.length && asLong(preset) && (!hasLoss(preset) || preset.name === model.get("loss_curve")));
+    // several runs of one schedule share its colour
+    const recorded = drawn.flatMap((each, index) =>
+      ofRuns.filter((preset) => sameSchedule(preset.schedule, each.schedule)).map((preset, more) => ({ ...each, dash: lookOf(index + more).dash, preset })));
     listRecorded(sources, recorded);
-    const chosen = presets()[kindSelect.value];
-    if (!chosen || !sameSchedule(chosen.schedule, schedule())) kindSelect.value = schedule().kind;
+    const chosen = presets().findIndex((preset) => asLong(preset) && sameSchedule(preset.schedule, schedule()) && titleOf(preset) === nameOf(schedule()));
+    kindSelect.value = chosen < 0 ? schedule().kind : chosen;
     const knots = schedule().kind === "piecewise-linear" ? schedule().points : [];
     const look = { total: total(), perEpoch, cursor, axis: model.get("axis"), scale: model.get("scale"), width: Math.max(280, plot.clientWidth || 600) };
     drawPlot(plot, drawn, knots, recorded, look, { moveKnot, moveCursor });
@@ -293,7 +315,8 @@ function render({ model, el }) {
   const follow = () => location.hash.startsWith(LINK) && attempt(() => {
     try {
       const { state, names: linked } = linkedState(location.hash, Object.keys(model.get("losses")));
-      [state.schedule, ...state.compared].forEach((each, index) => linked[index] && names.set(JSON.stringify(each), linked[index]));
+      const named = [state.schedule, ...state.compared].map((each, index) => [JSON.stringify(each), linked[index]]).filter(([, name]) => name);
+      model.set("_names", { ...names(), ...Object.fromEntries(named) });
       for (const [key, value] of Object.entries(state)) model.set(key, value);
     } catch (error) {
       throw new Error(`The link cannot be followed: ${error.message}`);

@@ -13,6 +13,11 @@ const KINDS = {
   cyclic: ["Cyclic triangles", { min_lr: 0.01, max_lr: 0.1, num_cycles: 3, mode: "triangular", momentum_range: null }],
   plateau: ["Reduce on plateau", { lr: 0.1, factor: 0.1, patience: 2, threshold: 0.0001, min_lr: 0 }],
 };
+// as fastresnet/config/base.py has them
+const LARGEST_COUNT = 2 ** 31 - 1;
+const LARGEST_FLOAT = 1e30;
+const SMALLEST_FLOAT = 1e-30;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const rate = (label, low = 0) => ({ label, low, high: 1e6, from: 1e-5, to: 10, log: true });
 const share = (label) => ({ label, low: 0, high: 1, from: 0, to: 1 });
 const FIELDS = {
@@ -23,7 +28,7 @@ const FIELDS = {
   tail_start: share("Start of the tail, share of the run"),
   div_factor: { label: "Maximum / first rate", low: "above", from: 1, to: 1000, log: true },
   final_div_factor: { label: "First / last rate", low: "above", from: 1, to: 1e6, log: true },
-  num_cycles: { label: "Cycles", low: 1, high: 12, from: 1, to: 12, whole: true },
+  num_cycles: { label: "Cycles", low: 1, from: 1, to: 12, whole: true },
   cycle_factor: { label: "Each cycle longer by a factor of", low: 1, high: 4, from: 1, to: 4, whole: true },
   patience: { label: "Patience, epochs", low: 0, from: 0, to: 20, whole: true },
   threshold: { label: "Improvement that counts, share of the loss", low: 0, from: 1e-5, to: 0.1, log: true },
@@ -31,28 +36,32 @@ const FIELDS = {
   steps_per_epoch: { label: "Steps per epoch", low: 1, high: 1000, from: 1, to: 1000, log: true, whole: true },
 };
 // where a kind of schedule allows less than the others that have the field
-const NARROWER = { plateau: { factor: { below: 1, to: 0.99 } }, exponential: { end_lr: { low: "above" } } };
+const NARROWER = { plateau: { factor: { below: 1, to: 0.99 } }, exponential: { end_lr: { low: "above" } }, "cosine-restarts": { num_cycles: { high: 12 } } };
 const fieldOf = (kind, key) => ({ ...FIELDS[key], ...NARROWER[kind]?.[key] });
 const LISTS = { milestones: ["Milestones, shares of the run", 1], points: ["Knots, share of the run: rate", 2] };
 const CHOICES = { anneal: ["Annealing", ["cosine", "linear"]], mode: ["Mode, where triangular2 halves each triangle", ["triangular", "triangular2"]] };
 
+const tooSmall = (value) => value !== 0 && Math.abs(value) < SMALLEST_FLOAT;
+
 // The number a field holds, or an error that says what is allowed.
 function checked(field, text) {
   const value = Number(text);
+  const high = field.high ?? (field.whole ? LARGEST_COUNT : LARGEST_FLOAT);
   const wrong =
-    (text.trim() === "" || !Number.isFinite(value) ? "a number" : null) ??
+    (!NUMBER.test(text.trim()) || !Number.isFinite(value) ? "a number" : null) ??
     (field.whole && !Number.isInteger(value) ? "a whole number" : null) ??
     (field.low === "above" && value <= 0 ? "above 0" : null) ??
     (typeof field.low === "number" && value < field.low ? `at least ${field.low}` : null) ??
     (field.below && value >= field.below ? `below ${field.below}` : null) ??
-    (field.high && value > field.high ? `at most ${field.high}` : null);
+    (value > high ? `at most ${high}` : null) ??
+    (tooSmall(value) ? `${field.low === "above" ? "" : "0 or "}at least ${SMALLEST_FLOAT}` : null);
   if (wrong) throw new Error(`${field.label}: must be ${wrong}, got "${text}"`);
   return value;
 }
 
 function listOf(label, text, width) {
   const items = text.split(",").map((item) => item.trim().split(/[\s:]+/).map((part) => (part === "" ? NaN : Number(part))));
-  const wrong = items.some((item) => item.length !== width || item.some((value) => !Number.isFinite(value)) || item[0] < 0 || item[0] > 1);
+  const wrong = items.some((item) => item.length !== width || item.some((value) => !Number.isFinite(value) || tooSmall(value)) || item[0] < 0 || item[0] > 1);
   const example = width === 1 ? "shares of the run like 0.5, 0.75" : "pairs of share and rate like 0: 0.02, 1: 0.1";
   if (wrong || items.some((item) => width === 2 && !(item[1] >= 0 && item[1] <= FIELDS.lr.high))) throw new Error(`${label}: must be ${example}, got "${text}"`);
   if (width === 1) return items.flat();
@@ -63,6 +72,12 @@ function listOf(label, text, width) {
 
 // A list of numbers, or of pairs, as `listOf` reads it.
 const asText = (items) => items.map((item) => (Array.isArray(item) ? item.map(written).join(": ") : written(item))).join(", ");
+
+// The schedule, or an error if its rates become too large to compute with.
+function bounded(schedule) {
+  if (schedule.kind !== "multi-step" || schedule.lr * schedule.factor ** schedule.milestones.length <= LARGEST_FLOAT) return schedule;
+  throw new Error(`${FIELDS.factor.label}: must be small enough for rates of at most ${LARGEST_FLOAT}, got "${written(schedule.factor)}"`);
+}
 
 // A schedule from elsewhere, or an error that says what is wrong with it.
 function checkedSchedule(schedule) {
@@ -76,7 +91,7 @@ function checkedSchedule(schedule) {
     if (!CHOICES[key][1].includes(given)) throw new Error(`${CHOICES[key][0]}: must be ${CHOICES[key][1].join(" or ")}, got "${given}"`);
     return given;
   };
-  return { kind, ...Object.fromEntries(Object.keys(KINDS[kind][1]).map((key) => [key, value(key)])) };
+  return bounded({ kind, ...Object.fromEntries(Object.keys(KINDS[kind][1]).map((key) => [key, value(key)])) });
 }
 
 const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -18,19 +18,19 @@ const tenths = (value) => Math.round(value * 10) / 10;
 const pathOf = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${tenths(x)} ${tenths(y)}`).join("");
 const line = ({ stroke, dash }, points) => make("path", { class: "curve", style: stroke, "stroke-dasharray": dash, d: pathOf(points) });
 
-function knotHandle(index, [at, lr], last, x, y, onmove) {
+function knotHandle(index, [at, lr], last, x, y, highest, onmove) {
   const text = `${written(at)} of the run, rate ${written(lr)}`;
   const moves = { ArrowLeft: [-0.01, 1], ArrowRight: [0.01, 1], ArrowUp: [0, 1.05], ArrowDown: [0, 1 / 1.05] };
   const onkeydown = (event) => {
     const move = moves[event.key];
     if (!move) return;
     event.preventDefault();
-    const floor = event.key === "ArrowUp" && lr === 0 ? 1e-3 : lr;
-    onmove(index, at + move[0], event.key === "ArrowDown" && lr < 1e-4 ? 0 : floor * move[1]);
+    const floor = event.key === "ArrowUp" && lr === 0 ? highest * 1e-3 : lr;
+    onmove(index, at + move[0], event.key === "ArrowDown" && lr < highest * 1e-6 ? 0 : floor * move[1]);
   };
   return make("circle", {
     class: "knot", r: 7, cx: x(at * last), cy: y.at(lr), tabindex: 0, role: "slider", "data-knot": index,
-    "aria-label": `Knot ${index + 1}; arrow keys move it`, "aria-valuenow": lr, "aria-valuemin": 0, "aria-valuemax": 10, "aria-valuetext": text, onkeydown,
+    "aria-label": `Knot ${index + 1}; arrow keys move it`, "aria-valuenow": lr, "aria-valuemin": 0, "aria-valuemax": Math.max(10, lr), "aria-valuetext": text, onkeydown,
   });
 }
 
@@ -44,7 +44,10 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
     const knot = event.target.dataset?.knot;
     if (knot === undefined || event.button) return;
     event.preventDefault();
+    event.target.focus();
     place.dragged = Number(knot);
+    const handle = event.target.getBoundingClientRect();
+    place.offset = [event.clientX - handle.x - handle.width / 2, event.clientY - handle.y - handle.height / 2];
     // the scale stays as it was while a knot is dragged, or it would run away from the pointer
     place.held = geometry;
     place.setPointerCapture(event.pointerId);
@@ -53,7 +56,7 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
   place.ontouchstart = (event) => event.target.dataset?.knot !== undefined && event.preventDefault();
   place.onpointermove = (event) => {
     const [px, py] = spot(event);
-    if (place.held) moveKnot(place.dragged, place.held.share(px), place.held.y.value(py));
+    if (place.held) moveKnot(place.dragged, place.held.share(px - place.offset[0]), place.held.y.value(py - place.offset[1]));
     else moveCursor(Math.round(geometry.share(px) * geometry.total));
   };
   place.onpointerup = place.onpointercancel = () => {
@@ -80,7 +83,9 @@ function accuracyPanel(recorded, box) {
 
 function drawPlot(place, drawn, knots, recorded, { total, perEpoch, cursor, axis, scale, width }, handlers) {
   const height = Math.round(Math.max(230, Math.min(380, width * 0.5)));
-  const steps = evenSteps(total, MOST_POINTS);
+  // with the steps beside the knots, or a narrow peak would be left out
+  const bends = drawn.flatMap(({ schedule: { points = [] } }) => points.flatMap(([at]) => [Math.floor(at * total), Math.ceil(at * total)]));
+  const steps = [...new Set([...evenSteps(total, MOST_POINTS), ...bends.filter((step) => step < total)])].sort((a, b) => a - b);
   const moving = drawn.filter(({ momentum }) => momentum);
   const box = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
   const x = (step) => box.left + (step / total) * (box.right - box.left);
@@ -100,7 +105,7 @@ function drawPlot(place, drawn, knots, recorded, { total, perEpoch, cursor, axis
     bottom = height + 108;
   }
   parts.push(make("line", { class: "cursor", x1: x(cursor), x2: x(cursor), y1: box.top, y2: moving.length ? bottom - 8 : box.bottom }));
-  parts.push(...knots.map((knot, index) => knotHandle(index, knot, total, x, y, handlers.moveKnot)));
+  parts.push(...knots.map((knot, index) => knotHandle(index, knot, total, x, y, Math.max(...drawn.map(({ read }) => read.maximum)) || 1, handlers.moveKnot)));
   if (recorded.length) {
     parts.push(...accuracyPanel(recorded, { ...box, top: bottom + MARGIN.top, bottom: bottom + 150 }));
     bottom += 150 + MARGIN.bottom;

@@ -42,6 +42,8 @@ class RunExplorer(Explorer):
     runs = traitlets.List(traitlets.Dict()).tag(sync=True, to_json=_columns)
     configs = traitlets.Dict().tag(sync=True)
     selected = traitlets.Unicode("").tag(sync=True)
+    _filters = traitlets.Dict().tag(sync=True)
+    _cost = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, results: Path) -> None:
         editions = _editions()

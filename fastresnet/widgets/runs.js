@@ -39,29 +39,34 @@ function render({ model, el }) {
   const repeated = ({ values, places }) => places.map((place) => values[place]);
   const columns = Object.entries(model.get("runs")).map(([key, column]) => [key, column.places ? repeated(column) : column]);
   const runs = columns[0][1].map((_, row) => Object.fromEntries(columns.map(([key, column]) => [key, column[row]])));
-  const chosen = {};
-  let [axis, shown, places, hovered] = ["flops", [], [], null];
+  const filtered = () => model.get("_filters") ?? {};
+  const axis = () => model.get("_cost") || "flops";
+  let [shown, places, hovered] = [[], [], null];
   const canvas = make("canvas", { role: "img" });
-  const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, value: 0, oninput: () => select(shown[slider.value]) });
+  const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, value: 0, oninput: () => select(shown[slider.value]), onclick: () => select(shown[slider.value]), onkeydown: stepIn });
   const count = make("p", { class: "message", role: "status" });
   const detail = make("div", { class: "detail" });
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Runs on the front" });
   const filters = make("div");
-  const cost = (run) => AXES[axis][1](run);
+  const cost = (run) => AXES[axis()][1](run);
   const selected = () => runs.find((run) => run.id === model.get("selected"));
 
-  function select(run) {
-    if (!run) return;
-    model.set("selected", run.id);
+  function put(key, value) {
+    model.set(key, value);
     model.save_changes();
   }
 
-  function begin(dataset) {
-    for (const [key] of FILTERS) delete chosen[key];
-    chosen.dataset = dataset;
+  const select = (run) => run && put("selected", run.id);
+  const begin = (dataset) => put("_filters", { dataset });
+
+  // the slider stands on the first run before one is chosen, and moves to no other if it is the only one
+  function stepIn(event) {
+    if (shown.includes(selected()) || !/^(Arrow|Home)/.test(event.key)) return;
+    event.preventDefault();
+    select(shown[0]);
   }
 
-  const passes = (run, but) => FILTERS.every(([key]) => key === but || !chosen[key] || run[key] === chosen[key]);
+  const passes = (run, but) => FILTERS.every(([key]) => key === but || !filtered()[key] || run[key] === filtered()[key]);
 
   // each filter offers what the others leave, so that no choice ends in an empty plot; a data set begins anew
   function buildFilters() {
@@ -69,14 +74,14 @@ function render({ model, el }) {
     const rows = FILTERS.map(([key, label]) => {
       const values = [...new Set(runs.filter((run) => key === "dataset" || passes(run, key)).map((run) => run[key]))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       const options = [...(key === "dataset" ? [] : [["", "all"]]), ...values.map((value) => [value, value])];
-      return selectSetting(`${uid}-${key}`, label, options, chosen[key] ?? "", (value) => {
+      return selectSetting(`${uid}-${key}`, label, options, filtered()[key] ?? "", (value) => {
         if (key === "dataset") begin(value);
-        else chosen[key] = value;
+        else put("_filters", { ...filtered(), [key]: value });
         refresh();
       }, { wide: true });
     });
-    rows.push(selectSetting(`${uid}-axis`, "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis, (value) => {
-      axis = value;
+    rows.push(selectSetting(`${uid}-axis`, "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis(), (value) => {
+      put("_cost", value);
       refresh();
     }, { wide: true }));
     filters.replaceChildren(...rows);
@@ -100,7 +105,7 @@ function render({ model, el }) {
     const spread = Math.max(1, Math.max(...accuracies) - Math.min(...accuracies));
     const y = vertical(Math.min(...accuracies) - 0.05 * spread, Math.max(...accuracies) + 0.05 * spread, EDGE.top, height - EDGE.bottom, false);
     const x = (value) => EDGE.left + (Math.log(value / low) / Math.log(high / low)) * (width - EDGE.left - EDGE.right);
-    drawAxes(pen, x, y, costTicks(low, high), { width, height, name: AXES[axis][0], line: colour("--grid"), text: style.color });
+    drawAxes(pen, x, y, costTicks(low, high), { width, height, name: AXES[axis()][0], line: colour("--grid"), text: style.color });
     places = shown.map((run) => [x(cost(run)), y.at(100 * run.accuracy), run]);
     const front = paretoFront(shown, cost);
     pen.strokeStyle = pen.fillStyle = colour("--c0");
@@ -121,7 +126,7 @@ function render({ model, el }) {
       pen.strokeStyle = style.color;
       if (place) dot(pen, place[0], place[1], 8, false);
     }
-    canvas.setAttribute("aria-label", `${shown.length} runs, ${AXES[axis][0]} against accuracy; the table lists those on the front`);
+    canvas.setAttribute("aria-label", `${shown.length} runs, ${AXES[axis()][0]} against accuracy; the table lists those on the front`);
     return front;
   }
 
@@ -138,7 +143,7 @@ function render({ model, el }) {
   }
 
   function list(front) {
-    const head = ["Run on the front", AXES[axis][0], "test accuracy", ""].map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {})));
+    const head = ["Run on the front", AXES[axis()][0], "test accuracy", ""].map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {})));
     const rows = front.toReversed().map((run) => {
       const name = `${run.experiment}: ${run.variant}, seed ${run.seed}`;
       const button = make("button", { type: "button", "aria-label": `Show ${name}`, onclick: () => select(run) }, "Show");
@@ -185,16 +190,24 @@ function render({ model, el }) {
   const root = make("div", { class: "fastresnet-widget run-explorer" },
     make("div", { class: "panes" }, controls, make("div", {}, canvas, step, detail, table)));
   el.append(root);
-  begin(runs[0].dataset);
+  if (!filtered().dataset) begin((selected() ?? runs[0]).dataset);
   refresh();
-  model.on("change:selected", follow);
+  const picked = () => {
+    if (!selected() || shown.includes(selected())) return follow();
+    begin(selected().dataset);
+    refresh();
+  };
+  model.on("change:selected", picked);
+  const printed = matchMedia("print");
+  printed.addEventListener("change", draw);
   const themed = new MutationObserver(draw);
   for (const place of [document.documentElement, document.body]) themed.observe(place, { attributeFilter: ["data-theme", "data-jp-theme-light"] });
   const resized = onNewWidth(canvas, draw);
   return () => {
     themed.disconnect();
     resized.disconnect();
-    model.off("change:selected", follow);
+    printed.removeEventListener("change", draw);
+    model.off("change:selected", picked);
   };
 }
 

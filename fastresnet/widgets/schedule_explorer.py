@@ -55,6 +55,7 @@ class ScheduleExplorer(Explorer):
     loss_curve = traitlets.Unicode("").tag(sync=True)
     axis = traitlets.Enum(("step", "epoch"), "step").tag(sync=True)
     scale = traitlets.Enum(("linear", "log"), "linear").tag(sync=True)
+    _names = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
