@@ -60,6 +60,23 @@ def test_run_that_diverged_has_no_accuracy_even_if_it_was_evaluated(record):
     assert [store._row(each)["train_accuracy"] for each in (record, lost)] == [0.5, None]
 
 
+def test_number_of_runs_is_that_of_the_mean_beside_it(record):
+    lost = record.model_copy(update={"outcome": record.outcome.model_copy(update={"status": "diverged"})})
+    results = results_of(a=[record, record, lost])
+    assert report.generalisation(results).loc["a", "runs"] == 2
+    assert report.beside_original(results, "test_accuracy", {}, unit="%").loc["a", "runs"] == 2
+    assert "60.00 ± 0.00 % (n = 2, 1 of 3 diverged)" in report.describe_runs([record, record, lost])
+
+
+def test_pace_of_a_part_of_an_epoch(record):
+    config = record.config.with_changes({"train.epochs": 1.5})
+    part = record_of(config, 0.5, 0.6)
+    (paced,) = report.at_pace(results_of(a=[part]), {"a": 0.1}).records["a"]
+    whole = 0.1 * part.data.train_images
+    assert [epoch.train_seconds for epoch in paced.epochs] == pytest.approx([whole, whole / 2])
+    assert paced.seconds.train == pytest.approx(1.5 * whole)
+
+
 def test_choices_count_every_way_of_drawing_one_run_a_variant(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
     b = [changed(record, accuracies=[value]) for value in (0.70, 0.75)]

@@ -1,5 +1,6 @@
 """A study trains exactly the runs that no record answers, and survives being stopped."""
 
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -270,15 +271,30 @@ def test_run_that_another_process_has_recorded_meanwhile_is_not_trained_again(ti
     assert last == other
 
 
-def test_failure_where_the_studys_folder_cannot_be_used_says_so(tiny, tmp_path, monkeypatch):
+def test_failure_where_the_studys_folder_cannot_be_used_takes_its_record_along(tiny, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no luck")
 
     monkeypatch.setattr(runs, "train_epochs", fail)
     (tmp_path / "file").touch()
     (run,) = study_of(tmp_path, one=tiny).runs()
-    with pytest.raises(RunFailed, match=r"failed: RuntimeError: no luck; not recorded: .*must name a folder"):
+    with pytest.raises(RunFailed, match=r"failed: RuntimeError: no luck$") as failure:
         train_trial(run, (tmp_path / "file",), None, "cpu")
+    handed_over = pickle.loads(pickle.dumps(failure.value))
+    assert (str(handed_over), handed_over.record.outcome.status) == (str(failure.value), "failed")
+    assert handed_over.record.config == run.config
+
+
+def test_error_that_ends_a_study_leaves_its_failures_named(tiny, tmp_path, monkeypatch):
+    study = study_of(tmp_path, seeds=(0, 1), one=tiny)
+    errors = iter([RuntimeError("no luck"), UserError("no use")])
+
+    def fail(*_, **__):
+        raise next(errors)
+
+    monkeypatch.setattr(runs, "train_epochs", fail)
+    with pytest.warns(UserWarning, match="A one seed 0 failed: RuntimeError: no luck; recorded in"), pytest.raises(UserError):
+        study.run("A")
 
 
 def test_run_repeated_for_another_store_does_not_go_on_from_the_first_ones_checkpoint(interrupted, tmp_path):

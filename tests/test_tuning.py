@@ -45,6 +45,12 @@ def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
     assert len({config.hash for config in trained}) == 6
 
 
+def test_trials_of_other_numbers_of_seeds_are_not_compared(trained, tmp_path):
+    file = tmp_path / "search.db"
+    tuning.search(CONFIG, trials=3, seeds=1, storage=file)
+    assert len(tuning.search(CONFIG, trials=2, seeds=2, storage=file).trials) == 2
+
+
 @pytest.mark.parametrize("content", ["mine", "SQLite format 3\0", "x" * 4096])
 def test_file_that_holds_no_search_is_refused_and_kept(content, trained, tmp_path):
     file = tmp_path / "search.db"

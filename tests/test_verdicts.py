@@ -144,3 +144,14 @@ def test_bound_that_decides_is_not_rounded_to_the_limit():
 
 def test_large_ratios_have_no_more_digits_than_mean_something():
     assert ratio("?", "It is {} as high", [40.0, 50.0, 2000.0], [1.0, 1.1, 0.9], above=5).found.startswith("It is 159 times")
+
+
+def test_figure_that_decides_without_an_interval_is_not_rounded_to_the_limit():
+    assert ratio("?", "It takes {} as long", [1.1004], [1.0], below=1.1).found.startswith("It takes 1.1004 times")
+    assert difference("?", "It is {} {more|less} accurate", [0.80498], [0.8]).found.startswith("It is 0.498 points more accurate")
+
+
+def test_bound_above_zero_is_not_shown_as_zero():
+    verdict = difference("?", "It is {} {higher|lower}", [0.0040, 0.0090, 0.0065], 0.0, matters=0)
+    assert verdict.outcome == "yes"
+    assert verdict.found.startswith("It is 0.65 points higher (0.03 to 1.27; n = 3)")

@@ -106,7 +106,11 @@ def describe_briefly(record: RunRecord) -> str:
 
 
 def describe_runs(records: Sequence[RunRecord]) -> str:
-    """Accuracy, seconds, operations, precision, hardware and versions of runs of one configuration, as one sentence."""
+    """Accuracy, seconds, operations, precision, hardware and versions of runs of one configuration, as one sentence. It says how
+    many diverged, and leaves them out."""
+    of_all = len(records)
+    records = [record for record in records if record.outcome.status == "finished"] or records
+    lost = f", {of_all - len(records)} of {of_all} diverged" * (len(records) < of_all)
     accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
     seconds = pd.Series([record.seconds.train for record in records])
     evaluation = pd.Series([record.seconds.evaluate for record in records])
@@ -120,7 +124,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
         trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits_evaluated}f}"
         remark = f" (medians; {seconds.max():.1f} s in the slowest run: the first of a process has kernels made)"
     return (
-        f"{spread(100 * accuracy, 2)} % (n = {len(records)}) after {trained} s of training and "
+        f"{spread(100 * accuracy, 2)} % (n = {len(records)}{lost}) after {trained} s of training and "
         f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "
         f"{records[0].config.train.precision} on {_any_of(hardware(each) for each in origins)}, "
         f"torch {_any_of(each.versions['torch'] for each in origins)}."

@@ -92,7 +92,7 @@ def beside_original(
             variant: {
                 **theirs(variant),
                 f"here, {unit}": spread(scale * runs[column].astype(float), digits),
-                "runs": len(runs),
+                "runs": runs[column].count(),
             }
             for variant, runs in _by_variant(results).items()
         }
@@ -146,7 +146,7 @@ def generalisation(results: Results) -> pd.DataFrame:
             "training accuracy, %": spread(train, 2),
             "test accuracy, %": spread(test, 2),
             "gap, points": spread(train - test, 2),
-            "runs": len(runs),
+            "runs": test.count(),
         }
     return _table(rows)
 
@@ -211,8 +211,12 @@ def at_pace(results: Results, image_seconds: Mapping[str, float]) -> Results:
         if not (record.data and 1 == record.machine.threads < record.machine.cores):
             return record
         seconds = pace * record.data.train_images
-        epochs = tuple(epoch.model_copy(update={"train_seconds": seconds}) for epoch in record.epochs)
-        train = record.seconds.model_copy(update={"train": seconds * len(epochs)})
+        shares = [min(1.0, record.epochs_trained - before) for before in range(len(record.epochs))]  # the last may be a part
+        epochs = tuple(
+            epoch.model_copy(update={"train_seconds": share * seconds})
+            for epoch, share in zip(record.epochs, shares, strict=True)
+        )
+        train = record.seconds.model_copy(update={"train": seconds * sum(shares)})
         return record.model_copy(update={"epochs": epochs, "seconds": train})
 
     records = {

@@ -92,7 +92,8 @@ def difference(
         outcome, missed = test.inside(within)
         limit = f"within ±{100 * within:g} points"
     low, high = 100 * test.lower, 100 * test.upper
-    said = _in_points(found, test, within or above)
+    few = min(test.runs) < MIN_RUNS
+    said = _in_points(found, test, within or above or matters * few)
     return test.verdict(question, outcome, said, f"asked: {limit}; 95 % interval {low:+.2f} to {high:+.2f} points", missed)
 
 
@@ -112,7 +113,9 @@ def ratio(
     times, low, high = np.exp([test.difference, test.lower, test.upper])
     digits = _digits(2, limit, low, high)
     shown = f" ({_times(low, digits)} to {_times(high, digits)}" if low < high else " (the same in every run"
-    said = found.replace("{}", f"{_times(times)} times") + (shown if min(test.runs) >= MIN_RUNS else " (")
+    said = found.replace("{}", f"{_times(times, _digits(2, limit, times))} times") + (
+        shown if min(test.runs) >= MIN_RUNS else " ("
+    )
     asked = f"asked: {'below' if below else 'above'} {limit:g}" + f", {SMALLEST_RATIO:g} would matter" * bool(matters)
     return test.verdict(question, outcome, said, f"{asked}; 95 % interval {low:.3f} to {high:.3f}", missed)
 
@@ -140,9 +143,9 @@ def _times(ratio: float, digits: int = 2) -> str:
 
 
 def _digits(digits: int, limit: float, *bounds: float) -> int:
-    """Number of decimals: `digits`, or up to 4 if a bound would otherwise round to a `limit` (other than 0) that it does not
-    equal."""
-    while limit and digits < 4 and any(round(bound, digits) == round(limit, digits) != bound for bound in bounds):
+    """Number of decimals: `digits`, or more if a bound would otherwise round to a `limit` that it does not equal; at most 4, or 2
+    for a limit of 0."""
+    while digits < (4 if limit else 2) and any(round(bound, digits) == round(limit, digits) != bound for bound in bounds):
         digits += 1
     return digits
 
@@ -153,7 +156,7 @@ def _in_points(found: str, test: "_Test", limit: float) -> str:
     sign = -100.0 if test.difference < 0 else 100.0
     low, high = sorted((sign * test.lower, sign * test.upper))
     fine = high - low if high > low else abs(100 * test.difference)  # a single run has no interval
-    digits = _digits(2 if 0 < fine < 1 else 1, 100 * abs(limit), abs(low), abs(high))
+    digits = _digits(2 if 0 < fine < 1 else 1, 100 * abs(limit), abs(low), abs(high), abs(100 * test.difference))
     words = re.search(r"\{(\w+)\|(\w+)\}", found)
     this, that = (words.groups() if sign > 0 else words.groups()[::-1]) if words else ("", "")
     if round(abs(100 * test.difference), digits) == 0:

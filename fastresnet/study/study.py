@@ -23,7 +23,7 @@ from fastresnet.study.cluster import train_with_dask
 from fastresnet.study.declaration import declare, edition_parameters, find_study, scaled
 from fastresnet.study.experiment import Experiment, Results, Run
 from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, project_root
-from fastresnet.study.trial import RunFailed, train_and_save
+from fastresnet.study.trial import RunFailed, named_if_it_ends, train_and_save
 
 _DECLARED = "cpu"
 """The edition in which a chapter's experiments are declared if its quick edition is changed: every chapter has it."""
@@ -208,13 +208,14 @@ def train_all(
         return
     if runs:
         store.check_writable()
-    failures = []
-    for run in runs:
-        try:  # another process may have trained it meanwhile
-            recorded = store.find_saved(run.key, run.study, run.experiment, run.variant)
-            yield run, recorded or train_and_save(run, store, data_dir, device, progress=progress)
-        except RunFailed as error:  # the others may well succeed
-            failures.append(str(error))
+    failures: list[str] = []
+    with named_if_it_ends(failures):
+        for run in runs:
+            try:  # another process may have trained it meanwhile
+                recorded = store.find_saved(run.key, run.study, run.experiment, run.variant)
+                yield run, recorded or train_and_save(run, store, data_dir, device, progress=progress)
+            except RunFailed as error:  # the others may well succeed
+                failures.append(str(error))
     if failures:
         raise RunFailed("; ".join(failures))
 

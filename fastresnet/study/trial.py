@@ -3,14 +3,17 @@
 import hashlib
 import multiprocessing
 import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fastresnet.errors import MachineFault, UserError, first_line
+from fastresnet.errors import MachineFault, UserError
 from fastresnet.records.folders import Place, absolute, usable_cache
 from fastresnet.records.record import RunRecord
-from fastresnet.records.store import Store
+from fastresnet.records.store import Store, read_all
 from fastresnet.study.experiment import Run
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -18,7 +21,28 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class RunFailed(RuntimeError):
-    """A run ended in an exception. The message names the run, the reason, and the place of the record."""
+    """A run ended in an exception. The message names the run, the reason, and the place of the record.
+
+    A worker that cannot save the record where the study keeps its own hands it over as `record`.
+    """
+
+    def __init__(self, message: str, record: RunRecord | None = None) -> None:
+        super().__init__(message)
+        self.record = record
+
+    def __reduce__(self) -> tuple[type["RunFailed"], tuple[str, RunRecord | None]]:
+        return RunFailed, (str(self), self.record)
+
+
+@contextmanager
+def named_if_it_ends(failures: Sequence[str]) -> Iterator[None]:
+    """Warns of the failures so far if an error ends a study in the block before it could name them at its end."""
+    try:
+        yield
+    except Exception:
+        if failures:
+            warnings.warn("; ".join(failures), stacklevel=2)
+        raise
 
 
 def train_and_save(run: Run, store: Store, data_dir: str | Path | None, device: str | None, *, progress: bool) -> RunRecord:
@@ -66,33 +90,45 @@ def record_failure(run: Run, store: Store, reason: str, device: str | None, star
     return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; {where}")
 
 
-def train_trial(run: Run, folders: tuple[Place, ...], data_dir: str | Path | None, device: str | None) -> RunRecord:
+def train_trial(
+    run: Run, folders: tuple[Place, ...], data_dir: str | Path | None, device: str | None, marker: str | None = None
+) -> RunRecord:
     """Trains a run and saves its record, or returns the record that a worker saved before it was lost.
 
-    A worker that cannot use the study's folders leaves saving to the study. Raises the errors of `train_and_save`.
+    A worker leaves saving to the study if it cannot use the study's folders, or has others at their paths, where it finds no file
+    `marker`. Raises the errors of `train_and_save`.
     """
     # a Dask worker is a daemon, which may not have children, and changes the start method of a DataLoader's processes
     multiprocessing.current_process().daemon = False
     multiprocessing.set_start_method(None, force=True)
-    store = Store(folders)
-    with _ONE_AT_A_TIME:
-        try:
-            store.check_writable()
-            recorded = store.find(*run.key)
-        except (UserError, OSError) as error:
-            return _train_elsewhere(run, data_dir, device, first_line(error))
+    with _ONE_AT_A_TIME, _reachable(run, folders, marker) as (store, recorded):
         return recorded or train_and_save(run, store, data_dir, device, progress=False)
 
 
-def _train_elsewhere(run: Run, data_dir: str | Path | None, device: str | None, reason: str) -> RunRecord:
-    """Trains a run that cannot be saved on this machine, for a `reason` that the message of a failure gives."""
+def record_killed(run: Run, folders: tuple[Place, ...], device: str | None, reason: str, marker: str | None = None) -> RunRecord:
+    """Records a run as failed for a `reason` that killed its workers, so that they could not record it. Raises RunFailed."""
+    with _reachable(run, folders, marker) as (store, _):
+        raise record_failure(run, store, reason, device, datetime.now(UTC))
+
+
+@contextmanager
+def _reachable(run: Run, folders: tuple[Place, ...], marker: str | None) -> Iterator[tuple[Store, RunRecord | None]]:
+    """Yields the study's store with the record of a run, if there is one. If the study's folders cannot be reached from here, it
+    yields a store of its own, and a RunFailed in the block takes its record along."""
+    store = Store(folders)
+    try:
+        store.check_writable()
+        if marker:
+            (Path(folders[0]) / marker).stat()
+        recorded = store.find(*run.key)
+    except (UserError, OSError):
+        pass
+    else:
+        yield store, recorded
+        return
     with TemporaryDirectory() as folder:
         try:
-            return train_and_save(run, Store(folder), data_dir, device, progress=False)
+            yield Store(folder), None
         except RunFailed as error:
-            raise RunFailed(f"{str(error).partition('; recorded in ')[0]}; not recorded: {reason}") from error
-
-
-def record_killed(run: Run, folders: tuple[Place, ...], device: str | None, reason: str) -> RunRecord:
-    """Records a run as failed for a `reason` that killed its workers, so that they could not record it. Raises RunFailed."""
-    raise record_failure(run, Store(folders), reason, device, datetime.now(UTC))
+            (kept,) = read_all(Path(folder))
+            raise RunFailed(str(error).partition("; recorded in ")[0], kept.record) from error

@@ -239,6 +239,7 @@ class _Loop:
         torch.set_rng_state(own["random"].cpu())
         if own["device_random"] is not None:
             torch.cuda.set_rng_state(own["device_random"].cpu(), self.timer.device)
+        self.timer.seconds["train"] = 0.0  # what prepared the network, which the checkpoint replaces
         for timer, saved in ((self.timer, own["seconds"]), (self.steps.parts, own["step_seconds"])):
             for phase, seconds in saved.items():
                 timer.seconds[phase] += seconds

@@ -57,7 +57,7 @@ def search(
         return total / seeds
 
     study = optuna.create_study(
-        study_name=config.hash,
+        study_name=f"{config.hash}-seeds{seeds}",  # a mean of fewer runs would win by luck
         storage=kept,
         load_if_exists=True,
         direction="maximize",

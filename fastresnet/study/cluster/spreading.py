@@ -7,20 +7,23 @@ need this package. If they see other folders than this process does, the records
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from tqdm import tqdm
 
 from fastresnet.errors import UserError
-from fastresnet.records.folders import absolute
+from fastresnet.records.folders import Place, absolute, is_url
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store
 from fastresnet.study.cluster.clusters import POLL_SECONDS, Cluster, ClusterLost, open_cluster
 from fastresnet.study.experiment import Run
-from fastresnet.study.trial import RunFailed, record_killed, train_trial
+from fastresnet.study.trial import RunFailed, named_if_it_ends, record_killed, train_trial
 
 Item = TypeVar("Item")
 
@@ -36,7 +39,8 @@ def train_with_dask(
     if not runs:
         return
     failures: list[str] = []
-    with open_cluster(name, device) as cluster, tqdm(total=len(runs), unit="run", file=sys.stderr, disable=not progress) as bar:
+    bar = tqdm(total=len(runs), unit="run", file=sys.stderr, disable=not progress)
+    with bar, _marked(store.folders[0]) as marker, named_if_it_ends(failures), open_cluster(name, device) as cluster:
         from distributed import KilledWorker
 
         def show(workers: int) -> None:
@@ -44,20 +48,21 @@ def train_with_dask(
 
         folders = tuple(map(absolute, store.folders))  # a worker has a working directory of its own
         data = data_dir and Path(data_dir).absolute()
-        train = partial(train_trial, folders=folders, data_dir=data, device=device)
-        killed = partial(record_killed, folders=folders, device=device)
+        train = partial(train_trial, folders=folders, data_dir=data, device=device, marker=marker)
+        killed = partial(record_killed, folders=folders, device=device, marker=marker)
         for run, future in spread(cluster, runs, train, killed, show):
             bar.update()
             error = future.exception()
+            names = run.study, run.experiment, run.variant
             if error is None:
                 record = _fetched(future, cluster)
-                names = run.study, run.experiment, run.variant
                 if store.find_saved(run.key, *names) is None:
                     store.save(record, *names)
                 bar.clear()  # leaves the line free for the caller's own output
                 yield run, record
             elif isinstance(error, RunFailed):
-                failures.append(str(error))
+                saved = f"; recorded in {store.save(error.record, *names)}" if error.record else ""
+                failures.append(f"{error}{saved}")
             elif isinstance(error, KilledWorker):
                 failures.append(f"{run.experiment} {run.variant} seed {run.seed} failed: not even its failure could be recorded")
             elif isinstance(error, ImportError):
@@ -68,6 +73,18 @@ def train_with_dask(
                 raise error
     if failures:
         raise RunFailed("; ".join(failures))
+
+
+@contextmanager
+def _marked(place: Place) -> Iterator[str | None]:
+    """Makes a file in a local folder for the time of the block, and yields its name: a worker that does not find it there sees
+    another disk. Yields None for a URL."""
+    if is_url(place):
+        yield None
+        return
+    Path(place).mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=place, prefix=".study-") as file:
+        yield Path(file.name).name
 
 
 def _fetched(future: Any, cluster: Cluster) -> RunRecord:
@@ -89,12 +106,13 @@ def spread(
 ) -> Iterator[tuple[Item, Any]]:
     """Runs `work` on each item, on some worker, and yields the item with its finished future.
 
-    If as many workers as Dask allows die on an item, `killed` runs on it instead, with the reason. `show` is called with the
-    number of workers about once per second. Raises ClusterLost if the cluster goes away.
+    If as many workers as Dask allows die while they work on an item, `killed` runs on it instead, with the reason. `show` is
+    called with the number of workers about once per second. Raises ClusterLost if the cluster goes away.
     """
     from distributed import KilledWorker
 
-    waiting = deque((item, partial(work, item), False) for item in items)
+    topics = {id(item): f"fastresnet-{uuid4()}" for item in items}
+    waiting = deque((item, partial(_begin, topics[id(item)], work, item), False) for item in items)
     running: dict[str, tuple[Item, bool, Any]] = {}
     ended: SimpleQueue[Any] = SimpleQueue()
     while waiting or running:
@@ -116,7 +134,19 @@ def spread(
             raise ClusterLost(f"--dask {cluster.name}: the scheduler is lost; the same command goes on")
         error = future.exception()
         if isinstance(error, KilledWorker) and not given_up:
-            reason = f"KilledWorker: {error.allowed_failures + 1} workers died while they trained it"
+            begun = len(cluster.client.get_events(topics[id(item)]))
+            if begun <= error.allowed_failures:  # Dask also counts workers that died with the item still in their queue
+                waiting.append((item, partial(_begin, topics[id(item)], work, item), False))
+                continue
+            reason = f"KilledWorker: {begun} workers died while they trained it"
             waiting.append((item, partial(killed, item, reason=reason), True))
         else:
             yield item, future
+
+
+def _begin(topic: str, work: Callable[[Item], Any], item: Item) -> Any:
+    """Tells the scheduler that a worker begins with an item, and works on it."""
+    from distributed import get_client
+
+    get_client().log_event(topic, "begun")
+    return work(item)
