@@ -2,8 +2,8 @@
 
     fastresnet tune fashion-80 --trials 50 --storage search.db
 
-Each trial trains with a few seeds. After each seed, Optuna's median pruner stops a trial whose mean accuracy so far is below
-the median of the earlier trials at that point.
+Each trial trains with a few seeds. After each seed, Optuna's median pruner stops a trial if the best of its mean accuracies so
+far is below the median of the earlier trials at that point. A search goes on only with the same number of seeds.
 """
 
 import sqlite3
