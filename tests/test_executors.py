@@ -1,6 +1,5 @@
 """A cluster trains what this process would, whatever becomes of its workers."""
 
-import asyncio
 import functools
 import importlib
 import os
@@ -8,7 +7,6 @@ import re
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -239,41 +237,41 @@ def test_failure_on_a_worker_with_another_disk_is_recorded_here(make_study, clus
     assert sorted(statuses) == ["failed", "failed", "finished", "finished"]
 
 
-BEGUN = []
+class Ended:
+    """A future that has ended at once, with an error or a result."""
+
+    def __init__(self, key, error, result):
+        self.key, self.exception, self.result, self.cancelled = key, lambda: error, lambda: result, lambda: False
+
+    def add_done_callback(self, told):
+        told(self)
 
 
-def slow(item):
-    BEGUN.append(item)
-    time.sleep(3)
+@pytest.mark.parametrize(
+    ("begun", "end"),
+    [
+        ([0, 3, 3], "trained"),  # three times four workers died, most of them with the item in their queue
+        ([4], "KilledWorker: 4 workers died while they trained it"),
+        ([1, 5], "KilledWorker: 5 workers died while they trained it"),
+    ],
+)
+def test_item_is_given_up_only_if_workers_died_while_they_worked_on_it(begun, end):
+    """Dask counts a worker's death against every item in its queue, also against those that it had not begun."""
+    from distributed import KilledWorker
 
+    tries = iter(range(10))
 
-def test_item_that_only_waited_for_workers_that_ended_is_not_given_up():
-    """Items of workers that end one after another queue on the others, and Dask counts each end against all that wait."""
-    from distributed import Client, LocalCluster, Worker
+    def submit(call, **_):
+        number = next(tries)
+        if number < len(begun):
+            return Ended(number, KilledWorker("item", None, 3), None)
+        return Ended(number, None, "trained" if call.func is spreading._begin else call())
 
-    number = 20
-    with (
-        LocalCluster(n_workers=number, threads_per_worker=1, processes=False, dashboard_address=None) as local,
-        Client(local) as client,
-    ):
-
-        async def replace_all():
-            for address in list(local.scheduler.workers):
-                await local.scheduler.remove_worker(address, stimulus_id="test", expected=False)
-                await asyncio.sleep(0.02)
-            return [await Worker(local.scheduler.address, nthreads=1, dashboard=False) for _ in range(number)]
-
-        def end():
-            wait_for(lambda: len(BEGUN) >= number)
-            client.sync(replace_all)
-
-        with ThreadPoolExecutor() as pool:
-            ended = pool.submit(end)
-            cluster = clusters.Cluster("test", client, gpu=False, patience=60.0)
-            done = [future for _, future in spreading.spread(cluster, list(range(number)), slow, killed=None)]
-            ended.result()
-        assert [future.exception() for future in done] == [None] * number
-    assert len(BEGUN) > number
+    events = iter(begun)
+    client = SimpleNamespace(submit=submit, get_events=lambda topic: ["begun"] * next(events))
+    cluster = SimpleNamespace(name="test", client=client, resources={}, slots=lambda: 1, set_demand=lambda trials: None)
+    ((item, future),) = spreading.spread(cluster, ["item"], work=None, killed=lambda item, reason: reason)
+    assert (item, future.result()) == ("item", end)
 
 
 def on_the_processor(run, device, **options):
