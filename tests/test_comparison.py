@@ -54,6 +54,15 @@ def test_equal_chapters_have_nothing_to_show(tmp_path):
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_cells_of_one_version_alone_are_counted(tmp_path):
+    one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
+    longer = nbformat.read(one, 4)
+    longer.cells.append(new_code_cell("h()", id="more", execution_count=3, outputs=[]))
+    nbformat.write(longer, tmp_path / "longer.ipynb")
+    said = [f"\n{tmp_path / 'longer.ipynb'}: 1 cell that the other version does not have"]
+    assert list(compare(one, tmp_path / "longer.ipynb")) == list(compare(tmp_path / "longer.ipynb", one)) == said
+
+
 def test_what_is_no_version_of_the_chapter_is_refused(tmp_path):
     one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
     stranger = chapter(tmp_path / "stranger.ipynb", epochs=1, verdict="Yes", title="# Another")

@@ -11,7 +11,17 @@ from nbconvert import HTMLExporter
 
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
-from fastresnet.config.schedules import Constant, Cosine, CosineRestarts, Linear, OneCycle, PiecewiseLinear, Plateau, Schedule
+from fastresnet.config.schedules import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Linear,
+    MultiStep,
+    OneCycle,
+    PiecewiseLinear,
+    Plateau,
+    Schedule,
+)
 from fastresnet.errors import UserError
 from fastresnet.study import open_study
 from fastresnet.widgets import PUBLISHED, Preset, ScheduleExplorer, recorded_losses, recorded_presets
@@ -269,6 +279,56 @@ def test_key_moves_a_knot_in_one_direction_and_small_rates_too(shown):
     assert points()[1] == pytest.approx([0.3433, 0.13])
     page.locator('[data-knot="2"]').press("ArrowDown")
     assert points()[2] == pytest.approx([0.5, 4.76e-5])
+
+
+@pytest.mark.browser
+def test_knot_that_moves_takes_refused_text_along(shown):
+    page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (1, 0)))))
+    knots = page.get_by_label("Knots")
+    knots.fill("0: 0.1, 1:")
+    page.keyboard.press("Tab")
+    assert knots.get_attribute("aria-invalid") == "true"
+    page.locator('[data-knot="0"]').press("ArrowUp")
+    assert (knots.get_attribute("aria-invalid"), knots.input_value()) == (None, "0: 0.105, 1: 0")
+    assert page.locator(".message").text_content() == ""
+    page.get_by_text("Remove a knot").click()
+    assert page.locator(".message").text_content() == "A curve needs two knots."
+    page.get_by_text("Add a knot").click()
+    assert page.locator(".message").text_content() == ""
+
+
+@pytest.mark.browser
+def test_milestones_with_a_decimal_comma_are_not_taken_for_others(shown):
+    page = shown(ScheduleExplorer(MultiStep(lr=0.1, milestones=(0.5,))))
+    page.get_by_label("Milestones").fill("0,1")
+    page.keyboard.press("Tab")
+    assert 'must be written with points, like 0.1, got "0,1"' in page.locator(".message").text_content()
+    assert "0.5" in code_of(page, "yaml")
+
+
+@pytest.mark.browser
+def test_plateau_says_where_its_loss_ends(shown):
+    page = shown(ScheduleExplorer(Plateau(lr=0.1)))
+    assert page.locator(".sources").text_content() == "Without the loss of a run, a plateau's rate is never lowered."
+    page = shown(ScheduleExplorer(Plateau(lr=0.1), losses={"a": [1.0, 0.5]}, loss_curve="a", epochs=3))
+    assert page.locator(".sources").text_content().startswith("The recorded loss ends after epoch 2")
+    page.get_by_label("Epochs", exact=True).fill("2")
+    page.keyboard.press("Tab")
+    assert page.locator(".sources").text_content() == ""
+
+
+@pytest.mark.browser
+def test_way_back_undoes_nothing(shown):
+    page = shown()
+    page.get_by_text("Copy a link to this").click()
+    page.get_by_label("Shape").select_option("cosine")
+    drawn = path_of(page)
+    page.reload()
+    page.wait_for_selector("path.curve[d]", state="attached")
+    page.evaluate("location.hash = '#a-heading'")
+    page.go_back()
+    page.wait_for_function("location.hash.startsWith('#schedules=')")
+    assert path_of(page) == drawn
 
 
 @pytest.mark.browser

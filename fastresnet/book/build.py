@@ -20,6 +20,7 @@ from fastresnet.book.notebooks import CHAPTERS, ChapterFailed, chapter_file, cha
 from fastresnet.book.side_by_side import ChapterRun, run_side_by_side
 from fastresnet.compute.surroundings import environment_without_user_settings
 from fastresnet.errors import UserError
+from fastresnet.records.atomic import claimed
 from fastresnet.records.folders import LocalFolder
 from fastresnet.study.project import is_committed, live_results, project_root
 
@@ -42,14 +43,22 @@ def build_book(*, strict: bool = True, everything: bool = False) -> Iterator[tup
     warning fails the build. Raises ChapterFailed if a chapter or the rendering fails. The page of an earlier build is then gone,
     so that it cannot pass for a new one.
     """
-    root = project_root()
-    build = root / "_build"
-    html, source, chapters = (build / name for name in ("html", "source", "chapters"))
+    build = project_root() / "_build"
     LocalFolder(build).check_writable()
+    build.mkdir(exist_ok=True)
+    with claimed(build / "html") as alone:
+        if not alone:
+            raise UserError(f"{build / 'html.lock'}: another build of this book is running")
+        yield from _build(build, strict=strict, everything=everything)
+
+
+def _build(build: Path, *, strict: bool, everything: bool) -> Iterator[tuple[str, float]]:
+    root = build.parent
+    html, source, chapters = (build / name for name in ("html", "source", "chapters"))
     for place in (html, source, chapters, live_results()):
         if is_committed(place):
             raise UserError(f"{place}: leads to files of the checkout, which a build would remove")
-    packages = sorted((each.name, each.version) for each in metadata.distributions())
+    packages = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
     files = _digest(each for folder in ("fastresnet", "params", "results") for each in (root / folder).rglob("*"))
     common = hashlib.sha256(f"{sys.version} {packages} {files}".encode()).hexdigest()
     made_from = {name: f"{common} {_digest([chapter_file(name)])}" for name in CHAPTERS}

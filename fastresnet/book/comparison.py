@@ -31,6 +31,10 @@ def compare(one: Path, other: Path) -> Iterator[str]:
                 told = heading
                 yield f"\n{heading}"
             yield from lines
+    own, others = ({cell.id for cell in notebook.cells if cell.cell_type == "code"} for notebook in (first, second))
+    for path, alone in ((one, len(own - others)), (other, len(others - own))):
+        if alone:
+            yield f"\n{path}: {alone} cell{'s' * (alone != 1)} that the other version does not have"
 
 
 def _executed(path: Path) -> nbformat.NotebookNode:

@@ -1,4 +1,4 @@
-// The schedules of fastresnet/schedules.py in the browser, and what can be read off and copied from one. No DOM in here.
+// The schedules of fastresnet/config/schedules.py in the browser, and what can be read off and copied from one. No DOM in here.
 
 const blend = (start, end, fraction) => start + (end - start) * fraction;
 const cosineBlend = (start, end, fraction) => end + ((start - end) * (1 + Math.cos(Math.PI * fraction))) / 2;

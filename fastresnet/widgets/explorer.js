@@ -35,7 +35,7 @@ function render({ model, el }) {
   const uid = `schedule-${Math.random().toString(36).slice(2, 8)}`;
   let ownChange = false;
   let cursor = 0;
-  const known = new WeakMap();
+  const read = new WeakMap();
   const names = () => model.get("_names") ?? {}; // of the presets that were chosen, by their schedule
   const kindSelect = make("select", { id: `${uid}-kind`, onchange: () => choose(kindSelect.value) });
   const settings = make("div", { class: "settings" });
@@ -47,8 +47,10 @@ function render({ model, el }) {
   const codes = make("div");
   const sources = make("ul", { class: "caption sources" });
   const keep = make("button", { type: "button", onclick: keepThis }, "Keep for comparison");
+  let followed = ""; // a link that the way back leads to again would undo what was done since
   const link = make("button", { type: "button", onclick: () => {
-    history.replaceState(null, "", linkTo(model, curves().map((each) => nameOf(each) ?? "")));
+    followed = linkTo(model, curves().map((each) => nameOf(each) ?? ""));
+    history.replaceState(null, "", followed);
     copy("link", location.href);
   } }, "Copy a link to this");
   const schedule = () => model.get("schedule");
@@ -140,7 +142,7 @@ function render({ model, el }) {
       const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
       if (!by || !field.whole) return; // a thousandth of the slider is less than a whole number
       event.preventDefault();
-      const next = Math.max(field.from, Math.min(Math.max(field.to, box.value), Number(box.value) + by));
+      const next = Math.max(field.from, Math.min(Math.max(field.to, box.defaultValue), Number(box.defaultValue) + by));
       slider.value = position(next);
       take(next);
     });
@@ -150,7 +152,12 @@ function render({ model, el }) {
   function textSetting(key, label, width) {
     const id = `${uid}-${key}`;
     const box = make("input", { id, type: "text", class: "wide", value: asText(schedule()[key]) });
-    box.addEventListener("change", () => attempt(() => change(key, listOf(label, box.value, width)), box));
+    box.addEventListener("change", () => attempt(() => {
+      const typed = listOf(label, box.value, width);
+      // 0,1 is how some write 0.1
+      if (width === 1 && typed.length > 1 && typed.every(Number.isInteger)) throw new Error(`${label}: must be written with points, like 0.1, got "${box.value}"`);
+      change(key, typed);
+    }, box));
     return make("div", { class: "setting" }, make("label", { for: id }, label), box);
   }
 
@@ -172,7 +179,7 @@ function render({ model, el }) {
 
   function knotButtons() {
     const put = (points, button) => {
-      change("points", points);
+      attempt(() => change("points", points));
       buildSettings();
       settings.querySelector(`#${uid}-${button}`).focus(); // the one that was pressed is gone
     };
@@ -223,9 +230,11 @@ function render({ model, el }) {
     const share = stays ? points[index][0] : Number(Math.max(low, Math.min(high, at)).toFixed(4));
     const rate = lr === points[index][1] ? lr : Math.min(FIELDS.lr.high, Math.max(0, rounded(lr)));
     const moved = [share, tooSmall(rate) ? 0 : rate];
-    change("points", points.with(index, moved));
     const box = settings.querySelector(`#${uid}-points`);
-    if (box) box.value = asText(schedule().points);
+    attempt(() => {
+      change("points", points.with(index, moved));
+      box.value = asText(schedule().points);
+    }, box);
   }
 
   function copy(name, text) {
@@ -247,8 +256,8 @@ function render({ model, el }) {
   // a curve is read again only if it or the run has changed
   function readingsOf(each, rate, epochs, perEpoch) {
     const run = `${epochs} ${perEpoch} ${losses()}`;
-    if (known.get(each)?.run !== run) known.set(each, { run, ...readings(rate, epochs, perEpoch) });
-    return known.get(each);
+    if (read.get(each)?.run !== run) read.set(each, { run, ...readings(rate, epochs, perEpoch) });
+    return read.get(each);
   }
 
   function draw() {
@@ -269,6 +278,11 @@ function render({ model, el }) {
     const recorded = drawn.flatMap((each, index) =>
       ofRuns.filter((preset) => sameSchedule(preset.schedule, each.schedule)).map((preset, more) => ({ ...each, dash: lookOf(index + more).dash, preset })));
     listRecorded(sources, recorded);
+    const known = losses().length;
+    if (drawn.some(({ schedule: { kind } }) => kind === "plateau") && known < epochs) {
+      const said = known ? `The recorded loss ends after epoch ${known}: from there on, the plateau's rate is held.` : "Without the loss of a run, a plateau's rate is never lowered.";
+      sources.append(make("li", {}, said));
+    }
     const chosen = presets().findIndex((preset) => asLong(preset) && sameSchedule(preset.schedule, schedule()) && titleOf(preset) === nameOf(schedule()));
     kindSelect.value = chosen < 0 ? schedule().kind : chosen;
     const knots = schedule().kind === "piecewise-linear" ? schedule().points : [];
@@ -312,7 +326,8 @@ function render({ model, el }) {
   };
   const watched = ["schedule", "compared", "epochs", "steps_per_epoch", "losses", "loss_curve", "axis", "scale"];
   for (const key of watched) model.on(`change:${key}`, changed);
-  const follow = () => location.hash.startsWith(LINK) && attempt(() => {
+  const follow = () => location.hash.startsWith(LINK) && location.hash !== followed && attempt(() => {
+    followed = location.hash;
     try {
       const { state, names: linked } = linkedState(location.hash, Object.keys(model.get("losses")));
       const named = [state.schedule, ...state.compared].map((each, index) => [JSON.stringify(each), linked[index]]).filter(([, name]) => name);
@@ -323,7 +338,8 @@ function render({ model, el }) {
     }
   });
   if (model.isPage) {
-    if (!model.restored) follow();
+    if (model.restored) followed = location.hash;
+    else follow();
     window.addEventListener("hashchange", follow);
   }
   const resized = onNewWidth(plot, draw);

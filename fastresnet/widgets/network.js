@@ -42,7 +42,7 @@ function layersOf(model, imageSide) {
 
 const sumOf = (layers, key) => layers.reduce((sum, layer) => sum + layer[key], 0);
 
-// The parts of a network in order: the output that a part hands on, its parameters and FLOPs, its convolutions.
+// The parts of a network in order: the output that a part hands on, its parameters and FLOPs.
 function partsOf(layers) {
   return [...new Set(layers.map(({ part }) => part))].map((part) => {
     const own = layers.filter((layer) => layer.part === part);

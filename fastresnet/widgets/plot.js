@@ -42,7 +42,7 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
   };
   place.onpointerdown = (event) => {
     const knot = event.target.dataset?.knot;
-    if (knot === undefined || event.button) return;
+    if (knot === undefined || event.button || place.held) return;
     event.preventDefault();
     event.target.focus();
     place.dragged = Number(knot);
@@ -50,19 +50,21 @@ function followPointer(place, geometry, { moveKnot, moveCursor }) {
     place.offset = [event.clientX - handle.x - handle.width / 2, event.clientY - handle.y - handle.height / 2];
     // the scale stays as it was while a knot is dragged, or it would run away from the pointer
     place.held = geometry;
+    place.pointer = event.pointerId; // another finger moves nothing
     place.setPointerCapture(event.pointerId);
   };
   // in Chromium, touch-action of a knot does not stop the page from scrolling
   place.ontouchstart = (event) => event.target.dataset?.knot !== undefined && event.preventDefault();
   place.onpointermove = (event) => {
+    if (place.held && event.pointerId !== place.pointer) return;
     const [px, py] = spot(event);
     if (place.held) moveKnot(place.dragged, place.held.share(px - place.offset[0]), place.held.y.value(py - place.offset[1]));
     else moveCursor(Math.round(geometry.share(px) * geometry.total));
   };
-  place.onpointerup = place.onpointercancel = () => {
-    const dragged = place.held !== undefined;
+  place.onpointerup = place.onpointercancel = place.onlostpointercapture = (event) => {
+    if (!place.held || event.pointerId !== place.pointer) return;
     place.held = undefined;
-    if (dragged) moveCursor(geometry.cursor); // draws anew, with a scale for where the knot is now
+    moveCursor(geometry.cursor); // draws anew, with a scale for where the knot is now
   };
 }
 
@@ -116,10 +118,10 @@ function drawPlot(place, drawn, knots, recorded, { total, perEpoch, cursor, axis
   ].join("; ");
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.knot : undefined;
   place.replaceChildren(make("svg", { viewBox: `0 0 ${width} ${bottom}`, role: knots.length ? "group" : "img", "aria-label": `Learning rate by ${axis}: ${said}` }, ...parts));
-  if (focused !== undefined) place.querySelector(`[data-knot="${focused}"]`)?.focus();
+  if (focused !== undefined) place.querySelector(`[data-knot="${focused}"]`)?.focus({ preventScroll: true });
   const share = (px) => (px * (width / place.clientWidth) - box.left) / (box.right - box.left);
   const scaled = { ...y, value: (py) => y.value(py * (width / place.clientWidth)) };
-  followPointer(place, { y: { ...scaled, at: y.at, ticks: y.ticks }, share, total, cursor }, handlers);
+  followPointer(place, { y: scaled, share, total, cursor }, handlers);
 }
 
 const percentOf = ({ accuracy }) => `${(100 * accuracy.at(-1)[1]).toFixed(1)} %`;

@@ -127,18 +127,18 @@ function render({ model, el }) {
       if (place) dot(pen, place[0], place[1], 8, false);
     }
     canvas.setAttribute("aria-label", `${shown.length} runs, ${AXES[axis()][0]} against accuracy; the table lists those on the front`);
-    return front;
   }
 
   function describe(run) {
     if (!run) return detail.replaceChildren(make("p", {}, "Choose a point, or move the slider, to see what lies behind it."));
     const facts = [percent(run.accuracy), `${short(run.seconds)} s`, `${short(run.epochs)} epochs`, `${short(run.flops / 1e12)} TFLOP`, `${run.parameters.toLocaleString("en")} parameters`, run.hardware];
+    const open = detail.querySelector("details")?.open ? { open: "" } : {};
     const settings = JSON.stringify(model.get("configs")[run.config], null, 1);
     return detail.replaceChildren(
       make("p", { class: "title" }, `${run.experiment}: ${run.variant}, seed ${run.seed} (${run.chapter}, ${run.edition})`),
       make("p", {}, facts.join(" · ")),
       ...(run.curve.length > 1 ? [learningCurve(run, Math.max(280, canvas.clientWidth || 600))] : []),
-      make("details", {}, make("summary", {}, "Configuration, where it differs from the defaults"), make("pre", { tabindex: 0, "aria-label": "Configuration" }, settings)),
+      make("details", open, make("summary", {}, "Configuration, where it differs from the defaults"), make("pre", { tabindex: 0, "aria-label": "Configuration" }, settings)),
     );
   }
 
@@ -166,7 +166,7 @@ function render({ model, el }) {
     slider.max = shown.length - 1;
     count.textContent = `${shown.length} of ${runs.length} runs`;
     buildFilters();
-    list(draw());
+    list(paretoFront(shown, cost));
     follow();
   }
 
