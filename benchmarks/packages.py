@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.energy import energy_of
 from benchmarks.programs import Evaluation, Measured
-from fastresnet.compute.costs import energy_of, peak_memory_bytes, reset_peak_memory, training_flops_per_image
+from fastresnet.compute.costs import peak_memory_bytes, reset_peak_memory, training_flops_per_image
 from fastresnet.config import Precision
 from fastresnet.config.models import ModelConfig
 from fastresnet.data.images import Dataset, ImageSet

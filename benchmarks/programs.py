@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from fastresnet.compute.costs import energy_of, synchronise
+from benchmarks.energy import energy_of
+from fastresnet.compute.costs import synchronise
 from fastresnet.config import Precision, RunConfig
 from fastresnet.data.images import Dataset
 from fastresnet.data.loaders import make_batches

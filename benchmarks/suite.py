@@ -19,9 +19,10 @@ from scipy import stats
 from torch import nn
 
 from benchmarks.contenders import Contender, Contest, contests
+from benchmarks.energy import energy_joules
 from benchmarks.parts import step_parts
 from benchmarks.programs import Evaluation, Measured, Program, num_steps
-from fastresnet.compute.costs import energy_joules, synchronise
+from fastresnet.compute.costs import synchronise
 from fastresnet.compute.device import PRECISIONS, choose_device
 from fastresnet.config import Precision
 from fastresnet.data.images import Dataset

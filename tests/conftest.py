@@ -195,15 +195,17 @@ def command(*arguments, **options):
 def command_here(*arguments):
     """What `command` answers, from this process, which need not load torch anew."""
     out, err, code = io.StringIO(), io.StringIO(), 0
-    before = signal.getsignal(signal.SIGTERM)
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
         patch.setattr("sys.argv", ["fastresnet", *map(str, arguments)])
+        patch.setattr("sys.unraisablehook", sys.unraisablehook)  # restored, since `main` sets its own
         try:
             main()
         except SystemExit as end:
             code = end.code or 0
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for each, handler in before.items():
+                signal.signal(each, handler)
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 

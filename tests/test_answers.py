@@ -21,7 +21,7 @@ QUESTIONS = {
     "cifar10_accuracy": cifar10_answers.QUESTIONS,
     "fashionmnist_speed": fashionmnist_answers.QUESTIONS,
     "myrtle_notes": myrtle_answers.QUESTIONS,
-    "findings": {"final": (findings_answers.final_models, ("final", "final-time"))},
+    "findings": {"final": (findings_answers.final_models, "final-time")},
 }
 MEASURED = {
     "gradient-norm": {"gradient_norm": 1},
@@ -106,6 +106,23 @@ def test_every_question_is_answered(name, change, seeds, diverged):
         for table in found.tables:
             assert table.to_html() if hasattr(table, "to_html") else str(table), experiment
     assert page.overview().data.count("<tr><td>") == len(QUESTIONS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "experiment"),
+    [
+        ("cifar10_accuracy", "c5_rates", "C5"),
+        ("fashionmnist_speed", "f5_batch_sizes", "F5"),
+        ("myrtle_notes", "m7d_group_sizes", "M7d"),
+    ],
+)
+def test_order_of_values_changes_no_question(name, key, experiment):
+    values, asked = edition_parameters(name, "cpu"), []
+    for ordered in (values[key], values[key][::-1]):
+        experiments = {each.id: each for each in declare(name, {**values, key: ordered}, name)[1]}
+        found = Page(study_of(name, experiments, (0,), "none"), QUESTIONS[name]).answer(experiment)
+        asked.append([verdict.question for verdict in found.verdicts if "at most 1 point" not in verdict.question])  # of the best
+    assert asked[0] == asked[1]
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

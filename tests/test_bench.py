@@ -113,8 +113,7 @@ def test_short_contender_is_run_whole_and_long_one_over_a_few_steps(rows):
     assert (long.passed, long.accuracy, long.epochs_to_target) == (None, None, None)
     assert long.seconds >= 2_999 * long.epoch_seconds
     assert unknown.seconds is None
-    assert all(0 < row.share_of_peak < 1.5 for row in rows)
-    assert all(0 < row.outside_model < 1 for row in rows)
+    assert all(row.share_of_peak > 0 for row in rows)
 
 
 def test_seconds_of_a_few_steps_are_their_start_and_the_recorded_epochs():

@@ -44,12 +44,14 @@ def test_local_workers_are_on_loopback_and_leave_this_process_its_environment(mo
     with open_cluster("local", None) as cluster:
         wait_for(cluster.slots)
         assert cluster.client.run(os.getenv, "OMP_NUM_THREADS") == dict.fromkeys(cluster.client.ncores(), "1")
+        kept = cluster.client.run(lambda: (os.getenv("MALLOC_TRIM_THRESHOLD_"), os.getenv("MALLOC_ARENA_MAX")))
         limits = cluster.client.run(lambda dask_worker: dask_worker.memory_manager.memory_limit)
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
         listening = [
             each.laddr.ip for one in processes for each in one.net_connections("tcp") if each.status == psutil.CONN_LISTEN
         ]
     assert os.environ == before
+    assert set(kept.values()) == {(None, "1")}  # which Dask would make give freed memory back
     assert set(limits.values()) == {None}  # a worker may take what memory there is
     assert set(listening) == {"127.0.0.1"}
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fastresnet.config.models import DavidNetConfig, NormConfig
+from fastresnet.config.models import DavidNetConfig, NormConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.config.parsing import parse
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
@@ -137,10 +137,16 @@ def test_all_that_is_trained_but_the_head_is_freezable():
     assert named == trained
 
 
-@pytest.mark.parametrize("halving", ["3x3, max pool", "3x3/2", "1x1/2"])
-@pytest.mark.parametrize("widths", [[4, 4], [4, 4, 4, 4]])
-def test_smallest_image_is_the_smallest_that_the_network_takes(halving, widths):
-    chosen = config(halving=halving, widths=widths, residuals=[1])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        *(config(halving=each, widths=[4] * n, residuals=[1]) for each in ("3x3, max pool", "3x3/2", "1x1/2") for n in (2, 4)),
+        *(SpeedNetConfig(**{"widths": (8, 16)} | each) for each in ({}, {"patch": 4, "patch_stride": 2}, {"widths": (4, 4, 4)})),
+        ResNetConfig(depth=10, channels=(4, 4, 4, 4), stem_padding=False),
+    ],
+    ids=str,
+)
+def test_smallest_image_is_the_smallest_that_a_network_takes(chosen):
     model, side = build_model(chosen, 0).eval(), smallest_side(chosen)
     assert model(images(side=side)).shape == (4, 10)
     if side > 1:

@@ -1,7 +1,6 @@
 """A cluster trains what this process would, whatever becomes of its workers."""
 
 import functools
-import importlib
 import os
 import re
 import signal
@@ -329,14 +328,6 @@ def test_cluster_is_given_up_only_if_it_was_seen_without_workers_for_that_long(m
     assert [look(*each) for each in looks] == [1, 0, 1, 0, 0]
     with pytest.raises(ClusterLost, match="no worker for 60 s"):
         look(201.0, {})
-
-
-def test_workers_on_this_machine_keep_their_freed_memory():
-    assert "MALLOC_TRIM_THRESHOLD_" not in WORKER_ENVIRONMENT
-    dask = pytest.importorskip("dask")
-    importlib.import_module("distributed")
-    theirs = {*WORKER_ENVIRONMENT, "MALLOC_TRIM_THRESHOLD_"} - {"MALLOC_ARENA_MAX"}
-    assert set(dask.config.get("distributed.nanny.pre-spawn-environ")) == theirs
 
 
 def test_absent_scheduler_is_refused(tmp_path):

@@ -5,14 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import fastresnet as fr
 from fastresnet.compute.kernels.convolution import Convolution
 from fastresnet.config.models import NormConfig
-from fastresnet.data.pictures import read_picture
 
 
 class Net(nn.Module):
@@ -76,11 +74,17 @@ def test_interrupted_run_resumes_with_the_same_network_object(batches, tmp_path)
     assert len(fr.fit(model, batches, **settings).epochs) == 4
 
 
-def test_checkpoint_of_other_layers_is_refused(batches, tmp_path):
+@pytest.mark.parametrize(
+    "change",
+    [lambda model: setattr(model, "activation", nn.Tanh()), lambda model: model.first.requires_grad_(False)],
+    ids=["layers", "trained layers"],
+)
+def test_checkpoint_of_other_layers_is_refused(change, batches, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fr.fit(Net(nn.ReLU()), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
+        fr.fit(model := Net(nn.ReLU()), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
+    change(model)
     with pytest.raises(fr.UserError, match="a checkpoint of run Net-seed0-"):
-        fr.fit(Net(nn.Tanh()), batches, epochs=3, checkpoint=tmp_path / "state.pt")
+        fr.fit(model, batches, epochs=3, checkpoint=tmp_path / "state.pt")
 
 
 class Apply(nn.Module):
@@ -123,12 +127,46 @@ def test_checkpoint_changes_no_run(shuffled, tmp_path):
     assert ends[0] == ends[1]
 
 
-def test_checkpoint_of_other_trained_layers_is_refused(batches, tmp_path):
+def test_two_runs_do_not_share_a_checkpoint(batches, tmp_path):
+    class Other(fr.Watcher):
+        def step_done(self, step):
+            fr.fit(Net(), batches, epochs=2, seed=1, checkpoint=tmp_path / "state.pt")
+
+    with pytest.raises(fr.UserError, match=r"checkpoint: another run is using .*state\.pt, .*; allowed: a file for each"):
+        fr.fit(Net(), batches, epochs=2, checkpoint=tmp_path / "state.pt", watch=Other())
+
+
+def test_run_of_fit_does_not_go_on_with_other_test_images(batches, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fr.fit(model := Net(), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
-    model.first.requires_grad_(False)
+        fr.fit(Net(), batches, batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
     with pytest.raises(fr.UserError, match="a checkpoint of run Net-seed0-"):
-        fr.fit(model, batches, epochs=3, checkpoint=tmp_path / "state.pt")
+        fr.fit(Net(), batches, batches[:2], epochs=3, checkpoint=tmp_path / "state.pt")
+
+
+class Batches(list):
+    """Somebody's own batches, augmented by a generator that is none of torch's."""
+
+    generator = np.random.default_rng(0)
+
+
+class History(fr.Watcher, list):
+    """False as long as it is empty."""
+
+    def epoch_done(self, epoch):
+        self.append(epoch)
+
+
+def test_batches_and_watcher_of_any_kind_are_taken(batches, tmp_path):
+    result = fr.fit(Net(), Batches(batches), epochs=2, watch=(history := History()), checkpoint=tmp_path / "state.pt")
+    assert tuple(history) == result.epochs
+
+
+def test_network_is_tried_at_every_size_of_the_images():
+    train, _ = fr.loaders("fashion-sample", train_images=40, size_curriculum=((0, 28), (1, 20)))
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
+    with pytest.raises(fr.UserError, match=r"Sequential cannot take images \[2, 1, 20, 20\]"):
+        fr.fit(flat, train, epochs=2)
+    assert fr.fit(flat, train, epochs=1).outcome.status == "finished"
 
 
 def test_average_of_the_weights_leaves_whole_numbers_as_they_are(batches):
@@ -218,6 +256,9 @@ def test_network_that_keeps_a_tensor_is_trained_after_its_evaluation(batches):
     [
         ({"measure": ("eigenvalues",)}, "measure: eigenvalues is measured by `train` alone; allowed: weight-norm, batch-"),
         ({"test_shift": 8}, "test_shift: must be below the images' side, 8, got 8"),
+        ({"lookahead": 3}, "lookahead: 3 steps until the first update; allowed: fewer than the run's, 3"),
+        ({"freeze": ((0, 1), (0.5, 3))}, "freeze: Net has 2 parts to freeze, got 3"),
+        ({"freeze": ((0.5, 1), (0.5, 2))}, "freeze: shares must increase"),
     ],
 )
 def test_what_fit_cannot_do_is_refused_before_training(batches, settings, message):
@@ -261,8 +302,11 @@ def test_measurement_that_is_not_finite_is_left_out_of_the_record():
 def test_test_image_alone_in_its_batch_is_refused_where_batches_are_the_statistics():
     data = {"name": "fashion-sample", "train_images": 40, "test_images": 21, "test_batch_size": 20}
     config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"measure": ["batch-statistics"]})
-    with pytest.raises(fr.UserError, match="test_batch_size: 20 leaves one of 21 images alone"):
+    with pytest.raises(fr.UserError, match="the last test batch is a single image, .* another batch size"):
         fr.train(config)
+    train, test = fr.loaders("fashion-sample", train_images=40, test_images=21, test_batch_size=20)
+    with pytest.raises(fr.UserError, match="the last test batch is a single image"):
+        fr.fit(fr.resnet10(in_channels=1), train, test, measure=("batch-statistics",))
 
 
 def small_set(count, names=("cat", "dog", "eel")):
@@ -302,6 +346,10 @@ def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):
     [
         (lambda: small_set(30, (1, 2, 3)), r"class_names must be texts, got \[1, 2, 3\]"),
         (lambda: small_set(30).hold_out(0), "validation_images: asked for 0 of 30; allowed: at least 1, and fewer than all"),
+        (lambda: fr.ImageSet(np.zeros((1, 1, 8, 8)), torch.zeros(1), ("a",)), "images must be a torch.Tensor, got ndarray"),
+        (lambda: fr.Dataset("x", small_set(3), small_set(3, "abc"), (0,), (1,), "mine"), "x: train and test differ in their cl"),
+        (lambda: fr.loaders((small_set(9), small_set(9)), train_images=10), "train_images: asked for 10 images; allowed: 1 to 9"),
+        (lambda: fr.train("fashion-80", start="model.pt"), "start: must be a SavedModel, as load_model reads it, got str"),
         (lambda: small_set(30).subset(-1), "asked for -1 images; allowed: 1 to 30"),
         (lambda: fr.from_tensors("x", small_set(30), small_set(0)), "x: 30 training and 0 test images; allowed: at least one of"),
         (
@@ -334,14 +382,6 @@ def test_constant_channel_has_a_deviation_of_one(count, value):
     names, labels = ("a",), torch.zeros(count, dtype=torch.int64)
     split = fr.ImageSet(images, labels, names)
     assert fr.from_tensors("x", split, split).std == (1.0,)
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_grey_tiff_is_turned_as_its_orientation_says(orientation, tmp_path):
-    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
-    Image.fromarray(pixels).save(tmp_path / "a.tif", tiffinfo={274: orientation})
-    turned = np.rot90(pixels, {1: 0, 3: 2, 6: -1, 8: 1}[orientation])
-    assert np.array_equal(np.array(read_picture(tmp_path / "a.tif")), turned)
 
 
 def test_gradients_from_products_are_those_of_the_run_that_asked_for_them(batches):

@@ -162,6 +162,23 @@ def test_first_table_has_the_reports_seconds_ours_and_a_peers(results):
     assert frontier_page.report_finding({"cifar10-83": results["cifar10-83"]}) == ""
 
 
+def test_recipes_on_other_data_claim_nothing_of_their_targets(results):
+    others = {
+        name: replace(found, experiment=replace(found.experiment, dataset="another"))
+        for name, found in frontier_page.recipes_in(results).items()
+    }
+    assert frontier_page.report_finding(others).startswith("**Other data.** Recipes trained on cifar10 and fashion-mnist here")
+    assert frontier_page.beside_report(others).empty
+    assert frontier_page.target_verdicts(others).verdicts == ()
+
+
+def test_peer_is_beside_recipes_as_they_are(results):
+    found = results["cifar10-83"]
+    longer = found.all_records[0].model_copy(update={"config": found.all_records[0].config.with_changes({"train.epochs": 2})})
+    assert "tutorial" in frontier_page._peer(found)
+    assert frontier_page._peer(replace(found, records={"recipe": (longer,)})) == ""
+
+
 def test_headlines_of_the_first_page_follow_the_records(results):
     answers = findings_answers.all_answers()
     score, first, second, third = findings_answers.headlines(results, answers).splitlines()
@@ -298,5 +315,6 @@ def test_page_counts_the_runs_on_a_gpu_that_reach_the_target(percent):
 def test_first_run_of_a_process_is_told_apart_from_the_others():
     records = frontier_page.gpu_runs("cifar10-94")
     slowest = max(record.seconds.train for record in records)
-    assert f"(medians; {slowest:.1f} s in the slowest run" in report.describe_runs(records)
+    assert f"(medians; {slowest:.1f} s in the first run, which compiles kernels)" in report.describe_runs(records)
+    assert f"(medians; {slowest:.1f} s in the slowest run)" in report.describe_runs(records[::-1])
     assert "medians" not in report.describe_runs([record for record in records if record.seconds.train < slowest])

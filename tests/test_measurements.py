@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from fastresnet.compute import costs
+from benchmarks import energy
+from benchmarks.energy import energy_joules
 from fastresnet.compute.costs import (
     Timer,
-    energy_joules,
     peak_memory_bytes,
     reset_peak_memory,
     training_flops_per_image,
@@ -77,9 +77,9 @@ def test_gpu_without_an_energy_counter_gives_no_joules_and_a_warning(monkeypatch
 
 def test_energy_of_some_work_is_what_the_counter_moved_by(monkeypatch):
     readings = iter([100.0, 130.0, None, None])
-    monkeypatch.setattr(costs, "energy_joules", lambda device: next(readings))
-    assert costs.energy_of(lambda: "done", CPU) == ("done", 30.0)
-    assert costs.energy_of(lambda: "done", CPU) == ("done", None)
+    monkeypatch.setattr(energy, "energy_joules", lambda device: next(readings))
+    assert energy.energy_of(lambda: "done", CPU) == ("done", 30.0)
+    assert energy.energy_of(lambda: "done", CPU) == ("done", None)
 
 
 class BrighterHalf(nn.Module):
@@ -99,6 +99,9 @@ def test_evaluation_counts_and_averages_over_the_flip():
     score = evaluate(BrighterHalf(), batches)
     assert score.accuracy == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     assert score.loss == pytest.approx(float(nn.functional.cross_entropy(logits, labels)), rel=1e-5)
+    hits = (logits.argmax(1) == labels).float()  # batches have even numbers of images
+    assert score.halves == pytest.approx((float(hits[0::2].mean()), float(hits[1::2].mean())))
+    assert score.halves[0] != score.halves[1]
     flipped = (logits + BrighterHalf()(images.flip(-1))) / 2
     averaged = evaluate(BrighterHalf(), batches, test_flip=True)
     assert averaged.loss == pytest.approx(float(nn.functional.cross_entropy(flipped, labels)), rel=1e-5)

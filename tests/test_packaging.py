@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -10,13 +11,16 @@ import tomllib
 from importlib import metadata
 
 import pytest
+import typer
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import fastresnet
-from fastresnet.cli import main
+from fastresnet.cli import app, main
+from fastresnet.config import RunConfig
+from fastresnet.config.parsing import parse
 
 from .conftest import ROOT
 
@@ -60,6 +64,24 @@ def test_example_of_a_page_runs(page, code, printed):
     done = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert re.search(printed, done.stdout)
+
+
+PAGES = ("README.md", "book/reproduce.md", "book/scaling.md")
+BLOCKS = [block for page in PAGES for block in re.findall(r"```\n(.+?)```", (ROOT / page).read_text(), re.DOTALL)]
+COMMANDS = re.findall(r"^(?:\.venv/bin/)?fastresnet (.+?)(?: +#.*)?$", "\n".join(BLOCKS), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command_of_a_page_has_the_options_that_it_names(line):
+    found, words = typer.main.get_command(app), shlex.split(line)
+    while hasattr(found, "commands"):
+        found = found.commands[words.pop(0)]
+    found.make_context("fastresnet", words)  # parses, or raises
+
+
+def test_run_of_a_page_is_a_configuration():
+    for block in re.findall(r"```yaml\n(.+?)```", (ROOT / "book" / "reproduce.md").read_text(), re.DOTALL):
+        parse(yaml.safe_load(block), RunConfig, "reproduce.md")
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,10 @@ def test_without_git_all_outside_the_build_folder_counts_as_committed(checkout):
         assert is_committed(checkout / name) == committed
 
 
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("option", ["--record", "--save", "--checkpoint"])
 @pytest.mark.parametrize(
     "how", ["own.yml", "./sub/../own.yml", "symbolic", "hard", "images/train/a/0.png", "images/train/a/new", "link/a/new"]
@@ -156,15 +160,14 @@ def test_train_does_not_change_what_it_reads(tmp_path, monkeypatch, option, how)
     Path("images/train/a/0.png").touch()
     line = refused(command_here("train", "own.yml", option, how))
     assert line == f"fastresnet: {option} {Path(how)}: would change what the command reads; allowed: another name, or --force"
+    monkeypatch.setattr("fastresnet.training.runs.train", interrupted)
+    assert command_here("train", "own.yml", option, how, "--force").returncode == 130
 
 
 def test_what_lies_beside_the_pictures_of_a_folder_is_replaced(tmp_path, monkeypatch):
-    def done(*_, **__):
-        raise KeyboardInterrupt
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("fastresnet.training.runs.train", done)
+    monkeypatch.setattr("fastresnet.training.runs.train", interrupted)
     Path("own.yml").write_text(RUN.replace("fashion-sample", "'folder:~/images'"))
     Path("images/train").mkdir(parents=True)
     Path("images/state").touch()
@@ -172,7 +175,7 @@ def test_what_lies_beside_the_pictures_of_a_folder_is_replaced(tmp_path, monkeyp
     assert "would change what" in refused(command_here("train", "own.yml", "--checkpoint", "images/train/state"))
 
 
-def test_train_and_export_do_not_replace_a_committed_file(checkout):
+def test_train_and_export_do_not_replace_a_committed_file(checkout, record):
     (checkout / "table.csv").touch()
     for arguments in (["add", "table.csv"], ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "table"]):
         subprocess.run(["git", *arguments], check=True)
@@ -180,6 +183,8 @@ def test_train_and_export_do_not_replace_a_committed_file(checkout):
     assert "--record params/quick/findings.yml: would replace a file of the checkout" in line
     assert "FILE table.csv: would replace a file of the checkout" in refused(command_here("study", "export", "table.csv"))
     assert not subprocess.run(["git", "status", "--porcelain"], capture_output=True, cwd=checkout, check=True).stdout
+    Store(["records"]).save(record, "s", "e", "a variant")
+    assert command_here("study", "export", "table.csv", "--results", "records", "--force").returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser gives files away")

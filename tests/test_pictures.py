@@ -6,6 +6,7 @@ import os
 import struct
 import unicodedata
 import zlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -142,11 +143,21 @@ def test_classes_of_tensors_that_differ_are_named():
         from_tensors("mine", train, test)
 
 
+def test_first_pictures_are_of_all_classes(tmp_path):
+    for split, name, value in product(("train", "test"), ("cats", "dogs"), range(8)):
+        (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), value + 100 * (name == "dogs")).save(tmp_path / split / name / f"{value}.png")
+    for split in (load_dataset(f"folder:{tmp_path}").train, load_dataset(f"folder:{tmp_path}").test):
+        assert set(split.labels[:8].tolist()) == {0, 1}
+        assert torch.equal(split.images[:, 0, 0, 0] >= 100, split.labels == 1)
+
+
 def test_one_picture_in_colour_makes_the_set_colour(mine):
     COLOUR.save(mine / "test" / "cats" / "1.png")
     dataset = load_dataset(f"folder:{mine}")
     assert dataset.train.images.shape == (2, 3, SIDE, SIDE)
     assert (dataset.train.images == 100).all()
+    assert dataset.mean == pytest.approx((100 / 255,) * 3, abs=1e-6)
     assert dataset.test.images[1, :, 0, 0].tolist() == [200, 100, 0]
 
 
@@ -185,9 +196,10 @@ def test_pictures_of_one_size_stay_as_they_are_for_the_augmentation(mine):
 def test_picture_resized_for_training_is_answered_alike(mine, network):
     wide = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8))
     wide.save(mine / "train" / "cats" / "0.png")
-    trained_on = load_dataset(f"folder:{mine}", channels=1, image_size=28).train.images[:1]
+    split = load_dataset(f"folder:{mine}", channels=1, image_size=28).train
     ((_, answer),) = network.predict_files([mine / "train" / "cats" / "0.png"])
-    torch.testing.assert_close(answer, network.predict(trained_on)[0], atol=0.01, rtol=0)
+    cat = split.images[split.labels == split.class_names.index("cats")]
+    torch.testing.assert_close(answer, network.predict(cat)[0], atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,23 @@ def changed(record, *, accuracies, train_accuracy=0.5):
     return record.model_copy(update={"epochs": tuple(epochs)})
 
 
+def lasting(record, seconds):
+    """A record whose epochs lasted so long."""
+    epochs = tuple(epoch.model_copy(update={"train_seconds": seconds}) for epoch in record.epochs)
+    return record.model_copy(update={"epochs": epochs})
+
+
 def test_results_at_another_pace_reach_an_accuracy_by_its_seconds(record):
     alone = record.model_copy(update={"machine": record.machine.model_copy(update={"threads": 2})})
-    paced = report.at_pace(results_of(a=[record], b=[record], c=[alone]), {"a": 7 / 120, "b": 20 / 120})
+    elsewhere = record.model_copy(update={"machine": record.machine.model_copy(update={"processor": "another"})})
+    timed = results_of(a=[lasting(record, 7)], b=[lasting(record, 20)], c=[record], d=[record])
+    paced = report.at_pace(results_of(a=[record], b=[record], c=[alone], d=[elsewhere]), timed)
     assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]  # two epochs of 120 images
     assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0]]
     assert paced.records["a"][0].seconds.evaluate == record.seconds.evaluate
-    assert paced.records["c"] == (alone,)
+    assert (paced.records["c"], paced.records["d"]) == ((alone,), (elsewhere,))
+    (other,) = report.at_pace(results_of(a=[record]), timed, like="b").records["a"]
+    assert other.seconds.train == 40
 
 
 def test_run_that_diverged_has_no_accuracy_even_if_it_was_evaluated(record):
@@ -66,12 +76,14 @@ def test_number_of_runs_is_that_of_the_mean_beside_it(record):
     assert report.generalisation(results).loc["a", "runs"] == 2
     assert report.beside_original(results, "test_accuracy", {}, unit="%").loc["a", "runs"] == 2
     assert "60.00 ± 0.00 % (n = 2, 1 of 3 diverged)" in report.describe_runs([record, record, lost])
+    assert "— % (n = 0, 2 of 2 diverged)" in report.describe_runs([lost, lost])
+    assert results.frame()["train_seconds"].isna().tolist() == [False, False, True]
 
 
 def test_pace_of_a_part_of_an_epoch(record):
     config = record.config.with_changes({"train.epochs": 1.5})
     part = record_of(config, 0.5, 0.6)
-    (paced,) = report.at_pace(results_of(a=[part]), {"a": 0.1}).records["a"]
+    (paced,) = report.at_pace(results_of(a=[part]), results_of(a=[lasting(part, 0.1 * part.data.train_images)])).records["a"]
     whole = 0.1 * part.data.train_images
     assert [epoch.train_seconds for epoch in paced.epochs] == pytest.approx([whole, whole / 2])
     assert paced.seconds.train == pytest.approx(1.5 * whole)
@@ -283,7 +295,7 @@ def test_choice_at_a_constant_rate_is_by_the_last_five_epochs(record):
     assert (by_end.here, settled.here) == ("steady: 70.0 %; lucky: 72.0 %", "steady: 70.0 %; lucky: 67.2 %")
     assert [each.outcome for each in (*by_end.verdicts, *settled.verdicts)] == ["points to no", "points to yes"]
     assert by_end.sentence.startswith("“lucky” did best, in one run of each, with 72.0 %.")
-    assert settled.sentence.endswith("These are means over the last five epochs.")
+    assert settled.sentence.endswith("These are means over what was evaluated of the last five epochs.")
 
 
 def test_settled_accuracy_of_a_run_without_one_at_its_end_is_unknown(record):
@@ -376,7 +388,7 @@ def test_page_shows_an_experiment_in_one_shape(record, monkeypatch):
     answered = Answer((results,), "-", "-", "-", "It is <b>so</b>.", (verdict,), lambda: plt.figure(), (long[1:], long))
     shown = []
     monkeypatch.setattr(page, "display", shown.append)
-    page.Page(SimpleNamespace(best_recorded=lambda _: results), {"X": (lambda _: answered, ("X",))}).show("X")
+    page.Page(SimpleNamespace(best_recorded=lambda _: results), {"X": (lambda _: answered,)}).show("X")
     anchor, sentence, figure, table, folded, verdict_list, fold = shown
     assert 'id="X"' in anchor.data
     assert sentence.data.startswith("**In short.** It is &lt;b>so&lt;/b>.\n\n*cpu edition: 120 training images")
@@ -403,5 +415,5 @@ def test_claims_are_counted_with_what_they_rest_on(record):
         return Answer((results,), "", "", "", verdicts=tuple(verdicts.Verdict("So?", outcome, "", "") for outcome in outcomes))
 
     each = [found("yes"), found("points to no"), found("yes", "no"), found("cannot tell"), found()]
-    said = "1 of 4 is borne out, 1 in part, 1 is not, 1 open (of all 4, 1 on one or two runs and 4 on fewer images)"
+    said = "1 of 4 is borne out, 1 in part, 1 is not, 1 undecided (of all 4, 1 on one or two runs, 4 on fewer images)"
     assert answers.tally(each) == said

@@ -265,6 +265,7 @@ def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
             ["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.10]"],
             "c1_rates: no value may come twice, got [0.1, 0.1]",
         ),
+        (["chapter", "run", "myrtle_notes", "-p", "m2b_rates=[0.3, 0.02]"], "m2b_rates: the smaller value must come first"),
         (["chapter", "run", "cifar10_accuracy", "-p", "c1_rates=[0.1, 0.1000001]"], "c1_rates: variants are named by six digits"),
         (
             ["chapter", "run", "myrtle_notes", "-p", "m7d_group_sizes=[32, 16]", "--scale", "0.05"],

@@ -1,6 +1,7 @@
 """A network in a file: kept, loaded without running code, used on images, trained further."""
 
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.models.saved import load_model, save_model, transfer
+from fastresnet.records.store import read_record
 from fastresnet.training.fit import fit
 from fastresnet.training.runs import train
 
@@ -168,6 +170,19 @@ def test_fine_tuning_begins_with_the_saved_weights_and_fits_another_class_count(
         train(config.with_changes({"model.widths": [8, 24]}), start=load_model(path))
     with pytest.raises(UserError, match=r"has another shape: groups\.0\.convolutions\.1"):  # which only the saved network has
         train(config.with_changes({"model.convolutions": 1}), start=load_model(path))
+
+
+def test_command_trains_further_and_may_replace_the_file_that_it_began_with(saved, tmp_path):
+    result, path = saved
+    model, record = (tmp_path / name for name in ("model.pt", "run.json"))
+    shutil.copy(path, model)
+    (tmp_path / "run.yml").write_text(result.record.config.to_yaml())
+    done = command_here(
+        "train", tmp_path / "run.yml", "--from", model, "--save", model, "--record", record, "-p", "train.epochs=1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_record(record).started_from == result.saved.weights_digest
+    assert load_model(model).weights_digest not in (None, result.saved.weights_digest)
 
 
 def test_classifier_for_other_classes_of_the_same_number_begins_anew(saved):

@@ -264,23 +264,6 @@ def test_archive_of_unknown_content_is_never_unpacked(batches, tmp_path):
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_image_folder_of_your_own(tmp_path):
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 6), ("test", 2)):
-        for name in ("cats", "dogs", "newts"):
-            (tmp_path / split / name).mkdir(parents=True)
-            for index in range(count):
-                pixels = generator.integers(0, 256, (20, 20, 3), np.uint8)
-                Image.fromarray(pixels).save(tmp_path / split / name / f"{index}.png")
-    dataset = load_dataset(f"folder:{tmp_path}")
-    assert dataset.train.class_names == ("cats", "dogs", "newts")
-    assert dataset.train.images.shape == (18, 3, 20, 20)
-    assert dataset.mean == pytest.approx(tuple((dataset.train.images.float() / 255).mean(dim=(0, 2, 3)).tolist()), abs=1e-6)
-    (tmp_path / "train" / "cats" / "0.png").write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"cats/0\.png: not an image"):
-        load_dataset(f"folder:{tmp_path}")
-
-
 def test_place_of_your_own_may_begin_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("folder:~/pets", "tensors:~/pets.npz"):

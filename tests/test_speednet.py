@@ -16,8 +16,6 @@ from fastresnet.models.whitening import whitening_filters
 from fastresnet.training import step
 from fastresnet.training.optim import Lars, Lookahead, Muon, load_optimizer, make_optimizers, orthogonalise, set_rates
 
-from .conftest import smallest_side
-
 SMALL = SpeedNetConfig(widths=(8, 16), in_channels=1)
 
 
@@ -98,18 +96,6 @@ def test_pool_without_gradients_is_the_pool_with_them(dtype, layout, side):
     torch.testing.assert_close(pooled, expected, rtol=0, atol=0, equal_nan=True)
     assert pooled.is_contiguous(memory_format=layout)
     assert HalvingMaxPool()(images.requires_grad_()).requires_grad
-
-
-def test_smallest_image_is_the_smallest_that_the_network_takes():
-    for config in (
-        SMALL,
-        SMALL.model_copy(update={"patch": 4, "patch_stride": 2}),
-        SMALL.model_copy(update={"widths": (4, 4, 4)}),
-    ):
-        model, side = build_model(config, 0), smallest_side(config)
-        assert model(torch.randn(2, 1, side, side)).shape == (2, 10)
-        with pytest.raises(RuntimeError):
-            model(torch.randn(2, 1, side - 1, side - 1))
 
 
 @pytest.mark.parametrize("shape", [(16, 72), (72, 16), (8, 8)])

@@ -2,24 +2,25 @@
 
 import pickle
 import shutil
+import threading
 from dataclasses import replace
 
 import pytest
-import torch
 
 from fastresnet import report
 from fastresnet.compute import provenance
 from fastresnet.errors import UserError
 from fastresnet.records.store import Store, load_frame, read_record
-from fastresnet.study import STUDIES, Experiment, RunFailed, Study, open_study, train_and_save
+from fastresnet.study import STUDIES, Experiment, RunFailed, Study, by_seed, open_study, train_and_save
 from fastresnet.study.project import committed_results
 from fastresnet.study.status import status
-from fastresnet.study.trial import record_killed, train_trial
+from fastresnet.study.trial import claimed_run, record_killed, train_trial
 from fastresnet.training import runs
 from fastresnet.training.loop import _Loop
 from fastresnet.training.runs import train
 
-from .conftest import TINY, command, started, study_of, wait_for
+from .conftest import TINY, study_of
+from .made_up import record_of
 
 SHORT = TINY.with_changes({"train.epochs": 1})
 
@@ -59,6 +60,27 @@ def test_only_missing_runs_are_trained_and_equal_ones_once(study, tmp_path):
     assert study.recorded("B").records["same as one"][0] == results.records["one"][0]
     next((tmp_path / "trial" / "A").glob("two-*-seed1.json")).unlink()
     assert [(run.variant, run.seed) for run, _ in study.train_missing()] == [("two", 1)]
+
+
+@pytest.mark.filterwarnings("ignore:.*another process has")
+def test_run_that_another_process_trains_is_waited_for(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained twice"))
+    (run, *_), found = study.runs("B"), []
+    only = replace(study, experiments={"B": replace(study.experiments["B"], variants={run.variant: run.config})})
+    with claimed_run(run, study.store, wait=False):
+        waiting = threading.Thread(target=lambda: found.extend(only.train_missing()))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        record = record_of(run.config, 0.5)
+        study.store.save(record, run.study, run.experiment, run.variant)
+    waiting.join(60)
+    assert [each for _, each in found] == [record]
+
+
+def test_runs_are_sorted_by_seed_then_by_the_experiments_named_first(study):
+    order = [(run.seed, run.experiment) for run in by_seed(study.runs(), ["B"])]
+    assert order == [(0, "B"), (0, "B"), (0, "A"), (0, "A"), (1, "A"), (1, "A")]
 
 
 def test_seeds_that_have_every_variant_are_results_already(trained, tmp_path):
@@ -304,23 +326,3 @@ def test_run_repeated_for_another_store_does_not_go_on_from_the_first_ones_check
         patch.setattr(_Loop, "run_epoch", lambda loop, *rest: trained.append(loop) or run_epoch(loop, *rest))
         again.run("A")
     assert len(trained) == 3
-
-
-@pytest.mark.slow
-def test_killed_study_continues_from_its_checkpoint(tmp_path):
-    arguments = ["study", "run", "fashionmnist_speed", "--only", "F8", "--results", tmp_path / "results"]
-    arguments += ["-p", "f8_epochs=6", "-p", "f8_stem_channels=[16]"]
-    checkpoints = tmp_path / "cache" / "fastresnet" / "checkpoints"
-    with started(*arguments, XDG_CACHE_HOME=str(tmp_path / "cache")) as process:
-        (checkpoint,) = wait_for(lambda: list(checkpoints.glob("*.pt")))
-        process.kill()
-    assert not list((tmp_path / "results").rglob("*.json"))
-    epochs_done = len(torch.load(checkpoint, weights_only=True)["epochs"])
-    done = command(*arguments, XDG_CACHE_HOME=str(tmp_path / "cache"))
-    assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "results").rglob("*.json")
-    continued = read_record(path)
-    assert 0 < epochs_done < len(continued.epochs) == 6
-    whole = train(continued.config, continued.seed).record
-    assert [epoch.test_loss for epoch in continued.epochs] == [epoch.test_loss for epoch in whole.epochs]
-    assert not checkpoint.exists()

@@ -19,6 +19,7 @@ from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.records.torch_files import read_state
 from fastresnet.training.loop import _Loop, train_epochs
+from fastresnet.training.progress import Watcher
 from fastresnet.training.runs import train
 
 TINY = RunConfig(
@@ -39,6 +40,19 @@ def figures(record):
 
 class Stopped(Exception):
     pass
+
+
+class Followed(Watcher):
+    """What a run told of itself: where it resumed, and its steps."""
+
+    def __init__(self):
+        self.resumptions, self.steps = [], []
+
+    def resumed(self, epochs, step):
+        self.resumptions.append((len(epochs), step))
+
+    def step_done(self, step):
+        self.steps.append(step.number)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +87,45 @@ def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
         with pytest.raises(Stopped):
             train(config, seed=3, checkpoint=checkpoint)
     torch.rand(7)  # whatever else drew random numbers in between
-    resumed = train(config, seed=3, checkpoint=checkpoint)
+    resumed = train(config, seed=3, checkpoint=checkpoint, watch=(seen := Followed()))
+    assert (seen.resumptions, seen.steps[0]) == ([(2, 8)], 9)  # it did not start again
     assert figures(resumed.record) == figures(whole.record)
     assert same_weights(resumed.model, whole.model)
     assert resumed.record.training_flops == whole.record.training_flops
     assert resumed.record.measured == whole.record.measured
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        ({}, {"train.label_smoothing": 0.1}),
+        ({}, {"train.lookahead": 3}),
+        ({}, {"train.nesterov": False}),
+        ({}, {"train.schedule": OneCycle(max_lr=0.1, momentum_range=(0.5, 0.95)).model_dump()}),
+        ({"train.muon": {}}, {"train.muon": {"iterations": 5}}),
+        ({}, {"model.dropout": 0.0}),
+        ({}, {"train.test_flip": True}),
+        ({}, {"train.test_shift": 1}),
+        ({"train.test_flip": True}, {"train.test_share": 0.25}),
+    ],
+    ids=lambda changes: " ".join(changes) or "plain",
+)
+def test_setting_reaches_the_run(base, change):
+    short = TINY.with_changes({"train.epochs": 1} | base)
+    one, other = (train(config).record.epochs[-1].test_loss for config in (short, short.with_changes(change)))
+    assert one != other
+
+
+def test_progress_is_shown_from_where_the_run_resumed(tmp_path, monkeypatch, capsys):
+    checkpoint = tmp_path / "run.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(_Loop, "restore", lambda *_: None)
+        train(TINY, checkpoint=checkpoint)  # leaves the state after its second epoch
+    record = train(TINY, checkpoint=checkpoint, progress=True).record
+    first, *_, last = re.split("[\r\n]+", capsys.readouterr().err.strip())
+    assert first.startswith("fashion-sample seed 0:  67%|")
+    assert "768/768" in last
+    assert f"loss {record.epochs[-1].train_loss:.3f}, accuracy {100 * record.test_accuracy:.2f} %" in last
 
 
 def test_file_that_is_no_checkpoint_is_refused(tmp_path):

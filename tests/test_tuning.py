@@ -8,6 +8,7 @@ from fastresnet.config.recipes import find_recipe
 from fastresnet.errors import UserError
 from fastresnet.training import tuning
 
+from .conftest import command_here
 from .test_paths import ODD
 
 CONFIG = find_recipe("fashion-80").config("cpu")
@@ -43,6 +44,22 @@ def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
     assert list(tmp_path.iterdir()) == [file]
     assert len(study.trials) == 6
     assert len({config.hash for config in trained}) == 6
+
+
+def test_trial_clearly_behind_is_stopped_after_its_first_runs(trained):
+    study = tuning.search(CONFIG, trials=14, seeds=2, storage=None)
+    stopped = [trial for trial in study.trials if trial.state.name == "PRUNED"]
+    assert stopped
+    assert len(trained) == 2 * 14 - len(stopped)
+    assert study.best_value == max(config.train.schedule.start_lr for config in trained)
+
+
+def test_command_prints_the_best_settings(trained):
+    done = command_here("tune", "fashion-80", "--variant", "cpu", "--trials", "2", "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    best = max(config.train.schedule.start_lr for config in trained)
+    assert done.stdout.startswith(f"best mean accuracy on held-out images {100 * best:.2f} %, trial ")
+    assert f"\n  lr = {best:.4g}\n" in done.stdout
 
 
 def test_trials_of_other_numbers_of_seeds_are_not_compared(trained, tmp_path):

@@ -23,7 +23,7 @@ def _read_once():
 
 @pytest.fixture(scope="module")
 def candidate(_read_once):
-    return draw(1, seed=0)[0]
+    return draw(1, device="cpu", seed=0)[0]
 
 
 def with_accuracy(record, accuracy):
@@ -32,19 +32,19 @@ def with_accuracy(record, accuracy):
 
 
 def test_sample_is_random_and_can_be_drawn_again():
-    names = [[(each.experiment, each.variant) for each in draw(4, seed=seed)] for seed in (1, 1, 2, 3)]
+    names = [[(each.experiment, each.variant) for each in draw(4, device="cpu", seed=seed)] for seed in (1, 1, 2, 3)]
     assert names[0] == names[1]
     assert len({tuple(each) for each in names}) > 1
     assert len(set(names[0])) == 4
 
 
 def test_only_short_runs_about_accuracy_are_drawn():
-    assert {record.machine.device for each in draw(50, longest=900, seed=0) for record in each.records} == {"cpu"}
-    for each in draw(8, longest=60, seed=0):
+    assert {record.machine.device for each in draw(50, device="cpu", longest=900, seed=0) for record in each.records} == {"cpu"}
+    for each in draw(8, device="cpu", longest=60, seed=0):
         assert each.seconds <= 60
         assert len(each.records) >= 3
         assert all(record.data.test_images == 10_000 for record in each.records)
-    assert {each.study for each in draw(2, studies=["myrtle_notes"], seed=0)} == {"myrtle_notes"}
+    assert {each.study for each in draw(2, device="cpu", studies=["myrtle_notes"], seed=0)} == {"myrtle_notes"}
 
 
 def test_too_large_a_sample_is_refused():
@@ -78,6 +78,19 @@ def test_verdict_follows_the_differences(candidate):
     assert judge(rechecked(-0.1, -0.11, -0.09, -0.1), margin=0.03).outcome == "no"
     assert judge(rechecked(-0.1, 0.1, 0.0), margin=0.03).outcome == "cannot tell"
     assert judge(rechecked(0.0), margin=0.03).outcome == "points to yes"
+
+
+@pytest.mark.parametrize(("margin", "code", "answer"), [("12", 0, "Yes."), ("8", 1, "No.")])
+def test_command_says_whether_the_records_hold(monkeypatch, candidate, margin, code, answer):
+    record, asked = candidate.records[0], []
+    shifts = (0.1, 0.101, 0.099)
+    again = [Recheck(candidate, with_accuracy(record, candidate.recorded_accuracy + shift)) for shift in shifts]
+    monkeypatch.setattr(verification, "draw", lambda number, **options: asked.append((number, options)) or [candidate] * number)
+    monkeypatch.setattr(verification, "recheck", lambda *_, **__: iter(again))
+    done = command_here("study", "verify", "--sample", "3", "--longest", "60", "--margin", margin)
+    assert (done.returncode, answer in done.stdout) == (code, True), done
+    ((number, options),) = asked
+    assert (number, options["longest"]) == (3, 60)
 
 
 def test_candidate_averages_its_runs(candidate):

@@ -10,7 +10,7 @@ from fastresnet import report
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, figures, most_accurate, original, style, values
 from fastresnet.report.answers import Answer, beside, mean, near_printed, percent, sentence, to_report
-from fastresnet.report.claims import equally_accurate, more_accurate
+from fastresnet.report.claims import equally_accurate, more_accurate, quicker
 from fastresnet.study import Results
 
 
@@ -19,6 +19,7 @@ def architectures(c13: Results, timed: Results) -> Answer:
     steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
     verdicts = [more_accurate(c13, after, before) for before, after in pairwise(steps)]
     verdicts.append(equally_accurate(c13, "extra convolution", "base", margin=0.01))
+    verdicts.append(quicker(timed, "extra convolution", "base", what="an epoch", column="fastest_epoch_seconds", at_most=1.1))
     verdicts += near_printed(c13, {name: accuracy for name, (accuracy, _) in original.C13.items() if name in c13.records})
     best = next((name for name in reversed(original.C13) if name in steps), "")
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from fastresnet.chapters.cifar10_curve import END, READ_ANEW, distances
 from fastresnet.records.record import as_printed
 from fastresnet.report import SETTLED, figures, generalisation, original, spread, style, values
-from fastresnet.report.answers import Answer, beside, mean, near_printed, percent, points, sentence, to_report
+from fastresnet.report.answers import Answer, beside, comparable, mean, near_printed, percent, points, sentence, to_report
 from fastresnet.report.verdicts import difference, ratio
 from fastresnet.study import Results
 
@@ -23,7 +23,7 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
     c5_large, c5_small, c6_large, c6_small = c6_batch.records
     large, small = (values(c6_batch, variant, SETTLED) for variant in (c6_large, c6_small))
     wide, near = (_gaps(c6_batch, variant) for variant in (c5_large, c5_small))
-    theirs = "" if c6_batch.other_data else f'; the report says "barely 70 %", and {100 * GAP:.0f} points'
+    theirs = "" if not comparable(c6_batch) else f'; the report says "barely 70 %", and {100 * GAP:.0f} points'
     above = [f"{100 * pd.Series(gaps, dtype=float).mean():.0f}" for gaps in (wide, near)]
     said = (
         f"“{c6_large}” comes to {mean(large)} and “{c6_small}” to {mean(small)} (last five epochs). As a mean over all epochs, "
@@ -76,7 +76,7 @@ def _away(ours: Sequence[float], printed: float) -> list[float]:
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:
     """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
     slow = values(c9_epochs, "moved per epoch", "test_accuracy")
-    theirs = "" if c9_epochs.other_data else f", not to the report's {as_printed(END)}"
+    theirs = "" if not comparable(c9_epochs) else f", not to the report's {as_printed(END)}"
     question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
     return Answer(
         (c9_epochs,),
@@ -145,8 +145,8 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
         original=as_printed(END),
         here=beside(percent, {nearest: ends}),
         difference=to_report(c9_batch, ends, END),
-        summary=said if all(apart.values()) else "",
-        verdicts=(ratio(question, "It lies {} as far from it", apart[nearest], apart[told], below=0.5),),
+        summary=said if comparable(c9_batch) and all(apart.values()) else "",
+        verdicts=(ratio(question, "It lies {} as far from it", apart[nearest], apart[told], below=0.5),) * comparable(c9_batch),
         figure=partial(figures.train_and_test, c9_batch, original=READ_ANEW, train_mark="x"),
         tables=(generalisation(c9_batch),),
     )

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 from fastresnet import report
 from fastresnet.records.record import as_printed
 from fastresnet.report import at_pace, epoch_seconds, figures, original, seconds_reached, style, values
-from fastresnet.report.answers import Answer, beside, mean, percent, points, seconds, sentence, times, to_report
+from fastresnet.report.answers import Answer, beside, comparable, mean, percent, points, seconds, sentence, times, to_report
 from fastresnet.report.claims import more_accurate, quicker
 from fastresnet.report.verdicts import Sample, ratio
 from fastresnet.study import Results
@@ -26,7 +26,8 @@ EPOCH = original.EPOCH_IMAGES["fashion-mnist"]
 
 def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     """F8: in the report, half the channels reached 80 % sooner."""
-    f8 = at_pace(f8, epoch_seconds(pace, 1))
+    measured, f8 = f8, at_pace(f8, pace)
+    at_its_pace = all(one is not other for one, other in zip(measured.all_records, f8.all_records, strict=True))
     reached = [seconds_reached(f8, variant, EASY) for variant in (NARROW, WIDE)]
     sooner = ratio(
         "Does the narrow network reach 80 % in less training time (runs that reach it)?", "It takes {} as long", *reached, below=1
@@ -43,22 +44,23 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
         (f8, timed, pace),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
         here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
-        difference=times(*reached),
+        difference=times(reached[0], reached[1]),
         summary=sentence(f"{said}.", *reached),
         verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
         figure=partial(_width_figure, f8),
         tables=(
             _seconds_table(f8),
-            _epochs_table(f8, pace),
+            _epochs_table(f8, pace if at_its_pace else None),
             report.timed(timed, EPOCH).style.set_caption(f"A few steps timed in {_precision(timed)}, with three workers"),
         ),
     )
 
 
-def _epochs_table(f8: Results, pace: Results) -> pd.DataFrame | Styler:
-    """Accuracies by epoch beside the report's, and its seconds; ours are all alike if they are those of epochs timed alone."""
+def _epochs_table(f8: Results, pace: Results | None) -> pd.DataFrame | Styler:
+    """Accuracies by epoch beside the report's, and its seconds; ours are in the caption if all are those of epochs timed alone,
+    in `pace`."""
     table = report.epochs_beside_original(f8, PRINTED)
-    if f8.other_data or any(len({epoch.train_seconds for epoch in record.epochs}) > 1 for record in f8.all_records):
+    if f8.other_data or pace is None:
         return table
     alone = "; ".join(f"{variant} {cost:.1f} s" for variant, cost in epoch_seconds(pace, EPOCH).items())
     table = table.drop(columns=[(variant, "seconds", "here") for variant in f8.records])
@@ -119,7 +121,7 @@ def initial_weights(f8_init: Results) -> Answer:
         f"With initial weights {' and '.join(losses)}, the last epoch's training loss is "
         f"{' and '.join(map(_loss, losses.values()))}, and test accuracy {' and '.join(map(mean, ends.values()))}"
     )
-    theirs = "" if f8_init.other_data else f". The report prints {last.train_loss:.3f} and {as_printed(last.test_accuracy)}"
+    theirs = f". The report prints {last.train_loss:.3f} and {as_printed(last.test_accuracy)}" * comparable(f8_init)
     by_epoch = report.epochs_beside_original(f8_init, dict.fromkeys(f8_init.records, original.F8_HALF))
     return Answer(
         (f8_init,),
@@ -127,7 +129,7 @@ def initial_weights(f8_init: Results) -> Answer:
         here=beside(percent, ends),
         difference=to_report(f8_init, ends["torch's own"], last.test_accuracy),
         summary=sentence(f"{said}{theirs}.", *ends.values()),
-        verdicts=() if f8_init.other_data else tuple(verdicts),
+        verdicts=tuple(verdicts) * comparable(f8_init),
         figure=partial(_initial_figure, f8_init),
         tables=(by_epoch.drop(columns="seconds", level=1, errors="ignore"),),  # these runs share the machine with others
     )
@@ -160,8 +162,7 @@ def _initial_figure(f8_init: Results) -> Figure:
 
 def schedules(n1: Results, pace: Results) -> Answer:
     """N1: the worth of a schedule, which the report left for later, with F8's narrow network."""
-    narrow = epoch_seconds(pace, 1).get(NARROW, math.nan)
-    n1 = at_pace(n1, dict.fromkeys(n1.records, narrow))
+    n1 = at_pace(n1, pace, like=NARROW)
     ours, theirs = (values(n1, variant, "test_accuracy") for variant in ("one-cycle", "constant"))
     reached = [seconds_reached(n1, variant, EASY) for variant in ("one-cycle", "constant")]
     question = "Does one cycle reach 80 % in less training time (runs that reach it)?"

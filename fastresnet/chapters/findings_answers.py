@@ -13,13 +13,14 @@ from fastresnet.chapters.cifar10_steps import SMALL
 from fastresnet.chapters.fashionmnist_widths import NARROW
 from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
 from fastresnet.records.record import as_printed
-from fastresnet.report import at_pace, beside_original, epoch_seconds, figures, original, selection, style, values
+from fastresnet.report import at_pace, beside_original, figures, original, selection, style, values
 from fastresnet.report.answers import (
     Answer,
     Questions,
     answer,
     at_the_reports_scale,
     beside,
+    comparable,
     mean,
     near_printed,
     percent,
@@ -133,7 +134,7 @@ def final_models(final: Results, timed: Results) -> Answer:
     printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}"
     images = max(record.data.train_images for record in final.all_records if record.data)
-    paced = at_pace(final, epoch_seconds(timed, 1))
+    paced = at_pace(final, timed)
     said += (
         "."
         if final.other_data
@@ -142,11 +143,10 @@ def final_models(final: Results, timed: Results) -> Answer:
     if not final.other_data and not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     took = [values(paced, name, "train_seconds") for name in original.FINAL]
-    if at_the_reports_scale(final) and all(took):
+    if comparable(final) and all(took):
         there = " and ".join(f"{cost:.0f}" for _, cost in original.FINAL.values())
-        epochs = max(record.config.train.epochs for record in final.all_records)
-        here = " and ".join(f"{fmean(each):,.0f}" for each in took)
-        said += f" {epochs:g} epochs take {here} s here; the report's took about {there} s."
+        here = " and ".join(f"{pd.Series(each, dtype=float).mean():,.0f}" for each in took)
+        said += f" {original.EPOCHS['cifar10']} epochs take {here} s here; the report's took about {there} s."
     return Answer(
         (final, timed),
         original="; ".join(f"{name}: {as_printed(accuracy)}" for name, (accuracy, _) in original.FINAL.items()),
@@ -177,4 +177,4 @@ def _final_table(final: Results) -> pd.DataFrame:
     return table.drop(columns="runs").join(costs)
 
 
-QUESTIONS: Questions = {"final": (final_models, ("final", "final-time"))}
+QUESTIONS: Questions = {"final": (final_models, "final-time")}

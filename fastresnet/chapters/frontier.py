@@ -165,7 +165,13 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         return whole(name).with_changes({"train.epochs": parameters.epochs} if parameters.epochs else {})
 
     recipes = [
-        Experiment(name, f"How soon does a run reach {100 * RECIPES[name].target:g} %?", {"recipe": config(name)}, seeds)
+        Experiment(
+            name,
+            f"How soon does a run reach {100 * RECIPES[name].target:g} %?",
+            {"recipe": config(name)},
+            seeds,
+            RECIPES[name].config("cpu").data.name,
+        )
         for name, seeds in parameters.recipes.items()
     ]
     ablated = {

@@ -3,46 +3,48 @@
 import math
 from collections.abc import Collection, Mapping
 from statistics import mean
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import pandas as pd
 
+from fastresnet.chapters.frontier import recorded_runs
 from fastresnet.chapters.frontier_benchmarks import peer_of
 from fastresnet.chapters.frontier_ingredients import confirmed
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.recipes import RECIPES
+from fastresnet.config.recipes.base import Variant
 from fastresnet.records.record import RunRecord, in_percent
 from fastresnet.report import describe_runs, hardware, spread, teraflop
 from fastresnet.report.captions import fold, provenance
+from fastresnet.report.original import F8_HALF, FINAL, seconds_to
 from fastresnet.report.verdicts import VerdictList, difference
-from fastresnet.study import Results, open_study
+from fastresnet.study import Results
 
 
 class Published(NamedTuple):
-    """A published result of others: seconds and operations of training to an accuracy."""
+    """A published result of others: seconds and operations of training to an accuracy. The report had an RTX 2060, the others an
+    A100."""
 
     name: str
     dataset: str
     accuracy: float
     seconds: float | None
     petaflops: float | None
-    hardware: str
 
 
 PUBLISHED = (
-    Published("report, narrow", "fashion-mnist", 0.8287, 16.44, None, "RTX 2060"),
-    Published("report, ten epochs", "fashion-mnist", 0.8865, 80.2, None, "RTX 2060"),
-    Published("report, fast", "cifar10", 0.8306, 262, None, "RTX 2060"),
-    Published("report, accurate", "cifar10", 0.90, 412, None, "RTX 2060"),
-    Published("cifar10-fast (Page)", "cifar10", 0.94, 14.9, 1.14, "A100"),
-    Published("ResNet-18, tuned (Jordan)", "cifar10", 0.94, 52, 4.4, "A100"),
-    Published("hlb-CIFAR10 (Balsam)", "cifar10", 0.94, 6.3, 0.60, "A100"),
-    Published("airbench94 (Jordan)", "cifar10", 0.9401, 3.83, 0.36, "A100"),
-    Published("airbench94 with Muon (Jordan)", "cifar10", 0.9401, 2.59, 0.29, "A100"),
-    Published("Hiverge", "cifar10", 0.94, 1.98, None, "A100"),
-    Published("Fulcrum, E1", "cifar10", 0.9405, 1.83, None, "A100"),
-    Published("airbench95 (Jordan)", "cifar10", 0.9501, 10.4, 1.4, "A100"),
-    Published("airbench96, faster (Jordan)", "cifar10", 0.96, 27.3, 3.1, "A100"),
+    Published("report, narrow", "fashion-mnist", F8_HALF[1].test_accuracy, seconds_to(F8_HALF, 0.80), None),
+    Published("report, ten epochs", "fashion-mnist", F8_HALF[-1].test_accuracy, sum(row.seconds or 0 for row in F8_HALF), None),
+    *(Published(f"report, {name}", "cifar10", accuracy, seconds, None) for name, (accuracy, seconds) in FINAL.items()),
+    Published("cifar10-fast (Page)", "cifar10", 0.94, 14.9, 1.14),
+    Published("ResNet-18, tuned (Jordan)", "cifar10", 0.94, 52, 4.4),
+    Published("hlb-CIFAR10 (Balsam)", "cifar10", 0.94, 6.3, 0.60),
+    Published("airbench94 (Jordan)", "cifar10", 0.9401, 3.83, 0.36),
+    Published("airbench94 with Muon (Jordan)", "cifar10", 0.9401, 2.59, 0.29),
+    Published("Hiverge", "cifar10", 0.94, 1.98, None),
+    Published("Fulcrum, E1", "cifar10", 0.9405, 1.83, None),
+    Published("airbench95 (Jordan)", "cifar10", 0.9501, 10.4, 1.4),
+    Published("airbench96, faster (Jordan)", "cifar10", 0.96, 27.3, 3.1),
 )
 """Published results to compare with: means over many seeds, except for the original report's single runs."""
 
@@ -64,8 +66,7 @@ def recipes_in(results: Mapping[str, Results], dataset: str = "") -> dict[str, R
 
 def gpu_runs(name: str) -> tuple[RunRecord, ...]:
     """The recorded runs of a recipe's GPU variant, even if the edition asks for more seeds."""
-    found = open_study("frontier", edition="gpu").recorded(name)
-    return found.records["recipe"] if found else ()
+    return recorded_runs(name).get("gpu", ())
 
 
 def gpu_finding(name: str) -> str:
@@ -152,6 +153,7 @@ def target_verdicts(results: Mapping[str, Results]) -> VerdictList:
                 matters=0.0,
             )
             for name, found in recipes_in(results).items()
+            if not found.other_data
         )
     )
 
@@ -185,7 +187,11 @@ class Final(NamedTuple):
 def report_finals(results: Mapping[str, Results]) -> dict[str, Final]:
     """By recipe: a final model of the report, and our runs for its accuracy."""
     points = {point.name: point for point in PUBLISHED}
-    return {recipe: Final(points[name], results[recipe]) for name, recipe in REPORT_FINALS.items() if recipe in results}
+    return {
+        recipe: Final(points[name], results[recipe])
+        for name, recipe in REPORT_FINALS.items()
+        if recipe in results and not results[recipe].other_data
+    }
 
 
 def target(recipe: str) -> str:
@@ -221,8 +227,12 @@ def _confirmed(lengths: Results, recipes: Collection[str]) -> str:
 
 
 def report_finding(results: Mapping[str, Results]) -> str:
-    """How soon our recipes are beside the report and beside peers, as one Markdown paragraph; "" if a model of the report has no
-    recipe."""
+    """How soon our recipes are beside the report and beside peers, as one Markdown paragraph, or that they trained on other data;
+    "" if a model of the report has no recipe."""
+    if others := sorted({found.other_data for found in recipes_in(results).values()} - {""}):
+        return (
+            f"**Other data.** Recipes trained on {' and '.join(others)} here, so that their figures say nothing of these targets."
+        )
     if len(report_finals(results)) < len(REPORT_FINALS):
         return ""
     peers = {name: _peer(found).partition(" ") for name, found in recipes_in(results).items()}
@@ -233,7 +243,10 @@ def report_finding(results: Mapping[str, Results]) -> str:
 
 
 def _peer(found: Results) -> str:
-    return peer_of(found.experiment.id, found.all_records[0].machine.processor)
+    """What `peer_of` says of a recipe's machine; "" if the recipe was changed."""
+    name, (record, *_) = found.experiment.id, found.all_records
+    as_it_is = record.config in [RECIPES[name].config(variant) for variant in get_args(Variant)]
+    return peer_of(name, record.machine.gpu or record.machine.processor) if as_it_is else ""
 
 
 def report_finals_caption(results: Mapping[str, Results]) -> str:
@@ -252,7 +265,7 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
     of our recipe, and how many times as long the report took, and a peer takes on the same kind of processor."""
     finals = report_finals(results)
     rows = {}
-    for name in (*finals, *({"cifar10-94"} & set(results))):
+    for name in (*finals, *({"cifar10-94"} & set(recipes_in(results)) if finals else ())):
         final, found = finals.get(name), results[name]
         seconds = pd.Series([total_seconds(record) for record in found.all_records])
         accuracy = pd.Series([record.test_accuracy for record in found.all_records], dtype=float)

@@ -16,7 +16,6 @@ from fastresnet.chapters.myrtle_shapes import (
     by_time,
     median_of,
     sooner,
-    times_as,
     with_fastest_epoch,
 )
 from fastresnet.records.record import in_percent
@@ -173,7 +172,7 @@ def stable_rates(m7b: Results) -> Answer:
         (m7b,),
         original="a stress test",
         here=f"batch norm {median_of(normed)}, no norm {median_of(without)}",
-        difference=times_as(normed, without),
+        difference=times(normed, without, ""),
         summary=sentence(
             f"The highest rate that trains is {median_of(normed)} with batch norm and {median_of(without)} without it (medians).",
             normed,
@@ -205,7 +204,7 @@ def curvatures(m7c: Results) -> Answer:
         (m7c,),
         original="10 to 100 times smaller",
         here="; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
-        difference=times_as(others["without batch norm"], calm),
+        difference=times(others["without batch norm"], calm, ""),
         summary=sentence(f"The largest eigenvalue is {said}.", *samples.values()),
         verdicts=verdicts,
         figure=partial(myrtle_figures.eigenvalues, m7c, spectra),
@@ -215,7 +214,8 @@ def curvatures(m7c: Results) -> Answer:
 
 def price_of_norm(m7d: Results) -> Answer:
     """M7d: batch norm is slow and fails for small batches."""
-    whole, *_, smallest, without = m7d.records
+    whole, *grouped, without = m7d.records
+    smallest = min(grouped, key=lambda variant: int(variant.rpartition(" ")[2]))  # "groups of 2"
     verdicts = (sooner(m7d, without, whole), more_accurate(m7d, whole, smallest, margin=0.01))
     answer = by_accuracy(
         m7d, whole, smallest, "in words", verdicts, tables=(with_fastest_epoch(report.generalisation(m7d), m7d),)

@@ -75,7 +75,7 @@ def _neighbours(steps: Mapping[str, RunConfig], step: str) -> dict[str, RunConfi
     return {name: steps[name] for name in names[at - 1 : at + 1]}
 
 
-def _report(parameters: Parameters, batch_size: int, max_lr: float, *, test_flip: bool = False) -> RunConfig:
+def _report(parameters: Parameters, batch_size: int, max_lr: float) -> RunConfig:
     """Configuration of the original report's network at half its width, for M2a and M8i."""
     return RunConfig(
         data=DataConfig(
@@ -94,7 +94,6 @@ def _report(parameters: Parameters, batch_size: int, max_lr: float, *, test_flip
             nesterov=True,
             weight_decay=5e-4,
             precision=parameters.precision,
-            test_flip=test_flip,
             evaluate_every=100,  # only at the end: the claims are about the finished network
         ),
     )
@@ -109,10 +108,8 @@ def _batch_sizes(parameters: Parameters) -> dict[str, RunConfig]:
 
 
 def _flips(parameters: Parameters) -> dict[str, RunConfig]:
-    def averaged(test_flip: bool) -> RunConfig:
-        return _report(parameters, parameters.small_batch_size, parameters.small_batch_lr, test_flip=test_flip)
-
-    return {"plain": averaged(False), "flip averaged": averaged(True)}
+    plain = _report(parameters, parameters.small_batch_size, parameters.small_batch_lr)
+    return {"plain": plain, "flip averaged": plain.with_changes({"train.test_flip": True})}
 
 
 def scheduled(config: RunConfig, schedule: Schedule, changes: Changes | None = None) -> RunConfig:

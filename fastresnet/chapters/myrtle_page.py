@@ -16,9 +16,9 @@ _STEPS = 1000  # at which a schedule is evaluated to find its highest rate
 
 
 def settings(results: Results) -> pd.DataFrame:
-    """One row per run: variant, `group` (the variant's name without its last, varied part; empty if that is all), seed, `lr` (the
-    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), the total factor on a gradient), final
-    accuracy in [0, 1] and loss in nats, both NaN for a run that diverged."""
+    """One row per run: `group` (the variant's name without its last, varied part, which may be all of it), seed, `lr` (the
+    schedule's highest), weight_decay, momentum, `gain` (1 / (1 - momentum), the total factor on a gradient), and accuracy at the
+    end in [0, 1], NaN for a run that diverged."""
     rows = []
     for variant, records in results.records.items():
         group = variant.rpartition(", ")[0]
@@ -26,7 +26,6 @@ def settings(results: Results) -> pd.DataFrame:
             train = record.config.train
             rows.append(
                 {
-                    "variant": variant,
                     "group": group,
                     "seed": record.seed,
                     "lr": peak_lr(train.schedule),
@@ -34,10 +33,9 @@ def settings(results: Results) -> pd.DataFrame:
                     "momentum": train.momentum,
                     "gain": 1 / (1 - train.momentum),
                     "accuracy": record.test_accuracy,
-                    "loss": record.epochs[-1].test_loss,
                 }
             )
-    return pd.DataFrame(rows).astype({"accuracy": float, "loss": float})
+    return pd.DataFrame(rows).astype({"accuracy": float})
 
 
 def peak_lr(schedule: Schedule) -> float:

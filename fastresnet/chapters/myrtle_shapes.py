@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,12 +22,6 @@ def median_of(sample: Sample) -> str:
     """The median as text; "none" if no run has a value."""
     median = pd.Series(sample, dtype=float).median()
     return "none" if pd.isna(median) else f"{median:g}"
-
-
-def times_as(one: Sample, other: Sample) -> str:
-    """Quotient of two geometric means, by which verdicts judge, as "1.5 times"; a dash if it is not known."""
-    times = np.exp(np.log(pd.Series(one, dtype=float)).mean() - np.log(pd.Series(other, dtype=float)).mean())
-    return "—" if pd.isna(times) else f"{times:.{0 if times >= 10 else 1}f} times"
 
 
 def sooner(results: Results, one: str, other: str) -> Verdict:

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.chapters.parameters import BatchSize, ChapterParameters, Distinct, Epochs, Rates, Values
+from fastresnet.chapters.parameters import Ascending, BatchSize, ChapterParameters, Distinct, Epochs, Rates, Values
 from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, RunConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, ResNetConfig
 from fastresnet.config.schedules import OneCycle
 
-Pair = Annotated[tuple[PositiveFloat, PositiveFloat], Distinct]
+Pair = Annotated[tuple[PositiveFloat, PositiveFloat], Distinct, Ascending]
 Changes = dict[str, object]
 
 
@@ -23,11 +23,11 @@ class Parameters(ChapterParameters):
     epochs: Epochs
     """Epochs of M2a and M8i."""
     small_batch_size: BatchSize
-    """Smaller batch size of M2a."""
+    """Smaller batch size of M2a, also that of M8i."""
     small_batch_lr: PositiveFloat
-    """Learning rate of the smaller batch size of M2a."""
+    """Learning rate of the smaller batch size of M2a, also that of M8i."""
     large_batch_size: BatchSize
-    """Larger batch size of M2a, also that of M8i."""
+    """Larger batch size of M2a."""
     large_batch_lr: PositiveFloat
     """Learning rate of the larger batch size of M2a."""
     widths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
@@ -48,7 +48,7 @@ class Parameters(ChapterParameters):
     """Training images of runs that only time their steps."""
     m1b_workers: Values[NonNegativeInt]
     """Numbers of processes that load images in M1b."""
-    m2b_batch_sizes: Annotated[tuple[BatchSize, BatchSize], Distinct]
+    m2b_batch_sizes: Annotated[tuple[BatchSize, BatchSize], Distinct, Ascending]
     """The smaller and the larger batch size of M2b."""
     m2b_rates: Pair
     """The lower and the higher learning rate of M2b."""

@@ -24,7 +24,14 @@ def _distinct(values: V) -> V:
     return values
 
 
+def _ascending(values: V) -> V:
+    if list(values) != sorted(values):
+        raise ValueError("the smaller value must come first")
+    return values
+
+
 Distinct = AfterValidator(_distinct)
+Ascending = AfterValidator(_ascending)
 Values = Annotated[tuple[T, ...], Some, Distinct]
 """One value or several, which an experiment compares."""
 Rates = Values[PositiveFloat]

@@ -50,7 +50,9 @@ def chapter_run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be trained, and about how long.")] = False,
     data_dir: DataDir = None,
-    time_limit: Annotated[float | None, typer.Option(min=1, max=1e7, help="Seconds for the chapter, its runs trained.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, max=1e7, help="Most seconds that the notebook may take after training.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Run a chapter into a new notebook, after training those of its runs that have no record.

@@ -13,7 +13,7 @@ from fastresnet.cli.options import Changes, DataDir, Device, Force, VariantOf, a
 from fastresnet.config.seeds import check_seed
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import followed
-from fastresnet.records.folders import check_file
+from fastresnet.records.folders import at_home, check_file
 from fastresnet.records.record import in_percent
 
 
@@ -40,6 +40,7 @@ def train(
 
     Over several processes: torchrun --nproc-per-node N -m fastresnet train ...
     """
+    checkpoint = at_home(checkpoint) if checkpoint else None
     outputs = {name: file for name, file in (("checkpoint", checkpoint), ("record", record), ("save", save)) if file}
     for (one, file), (other, same) in combinations((outputs | ({"from": start} if start else {})).items(), 2):
         if followed(file) == followed(same) and (one, other) != ("save", "from"):  # a network may replace its own file
@@ -60,6 +61,7 @@ def train(
     from fastresnet.models.saved import load_model, save_model
     from fastresnet.records import store
     from fastresnet.training import runs
+    from fastresnet.training.checkpoints import own_checkpoint
 
     results = []
     progress = sys.stderr.isatty()
@@ -71,16 +73,17 @@ def train(
             check_overwrite(f"--{name}", file, Path(what), *images)
         origin = load_model(start) if start else None
         for each in range(seed, seed + seeds):
-            result = runs.train(
-                config,
-                each,
-                start=origin,
-                data_dir=data_dir,
-                device=device,
-                checkpoint=checkpoint,
-                progress=progress,
-                group=group,
-            )
+            with own_checkpoint(checkpoint if group.is_first else None):
+                result = runs.train(
+                    config,
+                    each,
+                    start=origin,
+                    data_dir=data_dir,
+                    device=device,
+                    checkpoint=checkpoint,
+                    progress=progress,
+                    group=group,
+                )
             results.append(result)
             if group.is_first and seeds > 1:
                 print(report.describe_briefly(result.record), flush=True)
@@ -189,7 +192,7 @@ def predict(
 def tune(
     recipe: Annotated[str, typer.Argument(help="A recipe that trains a speed net.")],
     trials: Annotated[int, typer.Option(min=1)] = 20,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs per trial; those after the first may be pruned.")] = 2,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per trial; one clearly behind is stopped after its first runs.")] = 2,
     changes: Changes = None,
     variant: VariantOf = None,
     storage: Annotated[Path | None, typer.Option(help="Keep the search in this file; continue the one that it holds.")] = None,

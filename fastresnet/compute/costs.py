@@ -1,4 +1,4 @@
-"""Costs of a run: seconds per phase, floating-point operations, peak memory and energy.
+"""Costs of a run: seconds per phase, floating-point operations and peak memory.
 
 A timer measures four phases: `build` (the network), `prepare` (loading and checking the data, moving it to the device), `train`
 (all training steps and their batches) and `evaluate`. The device is synchronised at both ends of each phase. Saving checkpoints
@@ -9,20 +9,16 @@ timer measures the parts of every training step.
 import copy
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fastresnet.compute.allocator import give_back_freed_memory
-from fastresnet.errors import UserError
 
-T = TypeVar("T")
 PHASES = ("build", "prepare", "train", "evaluate")
 STEP_PARTS = ("loader", "transfer", "forward", "backward", "optimiser")
 """The parts of a training step: waiting for a batch, moving it to the device, network and loss, gradients, weight update."""
@@ -93,32 +89,6 @@ def peak_memory_bytes(device: torch.device) -> int:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
-
-
-def energy_joules(device: torch.device) -> float | None:
-    """Joules that the GPU has used since its driver was loaded, from NVIDIA's counter. None on other devices, and None with a
-    warning if the GPU has no counter. Raises UserError if nvidia-ml-py is not installed."""
-    if device.type != "cuda":
-        return None
-    try:
-        import pynvml
-    except ModuleNotFoundError as error:
-        raise UserError("energy needs nvidia-ml-py; pip install 'fastresnet[peers]'") from error
-    uuid = str(torch.cuda.get_device_properties(device).uuid)  # NVML counts GPUs that are hidden from torch, too
-    try:
-        pynvml.nvmlInit()
-        return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")) / 1e3
-    except pynvml.NVMLError as error:
-        warnings.warn(f"no joules: NVIDIA's counter answers {error}", stacklevel=2)
-        return None
-
-
-def energy_of(work: Callable[[], T], device: torch.device) -> tuple[T, float | None]:
-    """Calls `work`; returns its result and the joules that the GPU used meanwhile, or None without an energy counter."""
-    before = energy_joules(device)
-    result = work()
-    after = energy_joules(device)
-    return result, None if before is None or after is None else after - before
 
 
 def autocast_slowdown(device: torch.device, dtype: torch.dtype) -> float:

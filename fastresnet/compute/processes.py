@@ -126,18 +126,13 @@ def gradient_sync(forward: nn.Module, *, more: bool) -> AbstractContextManager[N
     return forward.no_sync() if more and isinstance(forward, DistributedDataParallel) else nullcontext()
 
 
-def launched_processes() -> int:
-    """Number of processes that torchrun has started; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", 1)) if distributed.is_torchelastic_launched() else 1
-
-
 @contextmanager
 def open_process_group() -> Iterator[ProcessGroup]:
     """The group of processes that torchrun started, including this one; without torchrun, a group of one.
 
     Raises ProcessLost if another process has ended, or if torchrun ends this one for that reason.
     """
-    if launched_processes() == 1:
+    if not distributed.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
     distributed.init_process_group()

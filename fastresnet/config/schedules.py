@@ -215,7 +215,7 @@ class OneCycle(_Schedule):
 class OneCycleTail(OneCycle):
     """A `OneCycle` schedule up to `tail_start`, a fraction of the run, and from there on the constant `tail_lr`.
 
-    The original report used it for a slightly higher learning rate in the last quarter of a run.
+    The original report proposes one, for a slightly higher learning rate in the last quarter of a run, and did not try it.
 
     >>> schedule = fr.OneCycleTail(max_lr=0.5, tail_lr=0.01)
     >>> [schedule(step, 100) for step in (29, 75, 99)]

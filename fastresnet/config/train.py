@@ -75,7 +75,7 @@ class TrainConfig(Settings):
     """Most images per micro-batch. A batch is computed in equal micro-batches with accumulated gradients, so that activations
     stay in the processor's cache. Batch norm takes its statistics per micro-batch."""
     lookahead: PositiveInt | None = None
-    """Steps between two updates of Lookahead's slow weights (Zhang et al., 2019), whose influence fades during the run."""
+    """Steps between two updates of Lookahead's slow weights (Zhang et al., 2019), whose influence grows during the run."""
     freeze: tuple[tuple[Fraction, PositiveInt], ...] = ()
     """Pairs (share of the run, number of parts): from that point on, so many first parts of the network are frozen. The stem is
     one part, and each group, layer or stage is another."""
@@ -142,6 +142,6 @@ class TrainConfig(Settings):
             raise ValueError("matmul_gradients: not tried with torch.compile; allowed: one of the two")
         if "batch-statistics" in self.measure and self.fused_kernels:
             raise ValueError("measure: batch-statistics needs torch's batch norm; set fused_kernels to false")
-        if any(after <= before for before, after in pairwise(self.freeze)):
+        if any(after <= before for (before, _), (after, _) in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

@@ -11,7 +11,7 @@ a last batch that is too small, is dropped for that. In evaluation, each process
 """
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,31 +23,6 @@ from fastresnet.config.seeds import generator_seed
 from fastresnet.data import augment
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.vision import import_torchvision
-
-
-class Batches(Protocol):
-    """Interface of batches for training and evaluation."""
-
-    losses: Tensor | None
-    """Last loss of each training image [images], NaN for images not seen yet. None if nothing depends on the losses."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def group(self) -> ProcessGroup: ...
-
-    @property
-    def prefetchable(self) -> bool:
-        """Whether the batches of an epoch can be made before the previous epoch has ended."""
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]: ...
-
-    def first_images(self, num_images: int) -> Tensor: ...
-
-    def note_losses(self, epoch: int, losses: Tensor) -> None: ...
 
 
 class ImageBatches:
@@ -72,7 +47,9 @@ class ImageBatches:
         self.num_images = len(images) - training * dropped
         self.images, self._pixels = images, images.images
         self.losses = torch.full((len(images),), torch.nan) if training and config.prune else None
+        """Last loss of each training image [images], NaN for images not seen yet. None if nothing depends on the losses."""
         self.prefetchable = self.losses is None
+        """Whether the batches of an epoch can be made before the previous epoch has ended."""
         self.mean, self.std = torch.tensor(dataset.mean), torch.tensor(dataset.std)
         self._resize = import_torchvision("transforms.v2.functional").resize
 
@@ -91,11 +68,16 @@ class ImageBatches:
         self._epochs_begun += 1
         return self.epoch(self._epochs_begun - 1)
 
-    def first_images(self, num_images: int) -> Tensor:
-        """The first images as float32 [at most num_images, C, H, W]. They are resized and normalised, but neither shuffled nor
-        augmented."""
+    def sides(self, epochs: float) -> set[int | None]:
+        """The sides in pixels that images are resized to in a run of so many epochs; None is their original size."""
+        curriculum = [each for each in self.config.size_curriculum if self.training and each[0] < epochs]
+        return {side for _, side in curriculum} | ({self.config.image_size} if not curriculum or curriculum[0][0] > 0 else set())
+
+    def first_images(self, num_images: int, side: int | None = None) -> Tensor:
+        """The first images as float32 [at most num_images, C, H, W]. They are resized, to `side` pixels if given, and normalised,
+        but neither shuffled nor augmented."""
         pixels = self._pixels[:num_images].to(self.device)
-        if side := self.config.image_size:
+        if side := side or self.config.image_size:
             pixels = self._resized(pixels, side)
         mean, std = (each[:, None, None].to(self.device) for each in (self.mean, self.std))
         return pixels.float().div_(255).sub_(mean).div_(std)

@@ -32,6 +32,12 @@ class ImageSet:
             raise UserError(f"class_names must be texts, got {list(self.class_names)[:5]}")
         # so that a list of the same names is equal, and texts of other libraries can be saved
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+        for field in ("images", "labels"):
+            if not isinstance(tensor := getattr(self, field), Tensor):
+                raise UserError(
+                    f"{field} must be a torch.Tensor, got {type(tensor).__name__}; torch.from_numpy makes one of an array"
+                )
+            object.__setattr__(self, field, tensor.cpu())
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise UserError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
@@ -53,15 +59,15 @@ class ImageSet:
         """`content_digest` of the images in their present order."""
         return content_digest(self.images.numpy(), self.labels.numpy())
 
-    def subset(self, num_images: int | None) -> "ImageSet":
+    def subset(self, num_images: int | None, key: str = "num_images") -> "ImageSet":
         """A stratified subset: the first images of every class, in the same class proportions. None keeps all.
 
-        Raises UserError if there are fewer images than asked for.
+        Raises UserError, which names `key`, if there are fewer images than asked for.
         """
         if num_images is None or num_images == len(self):
             return self
         if not 0 < num_images <= len(self):
-            raise UserError(f"asked for {num_images} images; allowed: 1 to {len(self)}")
+            raise UserError(f"{key}: asked for {num_images} images; allowed: 1 to {len(self)}")
         return self._chosen(self._by_class_rank()[:num_images])
 
     def hold_out(self, num_images: int) -> tuple["ImageSet", "ImageSet"]:
@@ -90,8 +96,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: both splits, the training set's channel statistics for pixels in [0, 1], and the source of the data. Raises
-    UserError unless there is one mean and one deviation above 0 for each channel.
+    """A data set: both splits, the training set's channel statistics for pixels in [0, 1], and the source of the data.
+
+    Raises UserError if a split is empty, if the two differ in shape or classes, or unless there is one mean and one deviation
+    above 0 for each channel.
 
     >>> dataset = fr.load_dataset("fashion-sample")
     >>> len(dataset.train), len(dataset.test), dataset.mean, dataset.train.class_names[0]
@@ -106,6 +114,7 @@ class Dataset:
     source: str
 
     def __post_init__(self) -> None:
+        _check_splits(self.name, self.train, self.test)
         for field in ("mean", "std"):
             try:  # files hold no numbers of numpy or torch
                 object.__setattr__(self, field, tuple(map(float, getattr(self, field))))
@@ -129,6 +138,12 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
     >>> fr.from_tensors("pets", train=pets, test=pets).mean
     (0.0, 0.0, 0.0)
     """
+    _check_splits(name, train, test)
+    mean, std = channel_statistics(train.images)
+    return Dataset(name, train, test, mean, std, source)
+
+
+def _check_splits(name: str, train: ImageSet, test: ImageSet) -> None:
     if not (len(train) and len(test)):
         raise UserError(f"{name}: {len(train)} training and {len(test)} test images; allowed: at least one of each")
     if train.images.shape[1:] != test.images.shape[1:]:
@@ -136,8 +151,6 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
     if train.class_names != test.class_names:
         unshared = sorted(set(train.class_names) ^ set(test.class_names))
         raise UserError(f"{name}: train and test differ in their classes: {', '.join(unshared[:5]) or 'their order'}")
-    mean, std = channel_statistics(train.images)
-    return Dataset(name, train, test, mean, std, source)
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

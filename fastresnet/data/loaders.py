@@ -1,7 +1,6 @@
 """Batches of images from any source, for `fit` or for the user's own training loop."""
 
 from collections.abc import Iterator, Sized
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from fastresnet.config.data import GIVEN
 from fastresnet.config.datasets import SPECS
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed
-from fastresnet.data.batches import Batches, ImageBatches, TensorBatches
+from fastresnet.data.batches import ImageBatches, TensorBatches
 from fastresnet.data.images import Dataset, ImageSet, from_tensors
 from fastresnet.data.sources import load_dataset
 from fastresnet.data.worker_batches import WorkerBatches
@@ -70,7 +69,10 @@ def make_batches(
     train, test = dataset.train, dataset.test
     if config.validation_images:
         train, test = train.hold_out(config.validation_images)
-    train, test = train.subset(config.train_images), test.subset(config.test_images)
+    train, test = (
+        each.subset(number, key)
+        for each, number, key in ((train, config.train_images, "train_images"), (test, config.test_images, "test_images"))
+    )
     side = min(train.images.shape[-2:])
     if max(config.crop_padding, config.cutout) >= side:
         raise UserError(f"crop_padding and cutout must be below the images' side, {side}")
@@ -114,17 +116,13 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
     return from_tensors(GIVEN, *data)
 
 
-@dataclass
 class IterableBatches:
-    """Wraps any repeatable iterable of (images [B, C, H, W], labels [B]), for example a torch DataLoader, as `Batches`."""
+    """Wraps any repeatable iterable of (images [B, C, H, W], labels [B]), for example a torch DataLoader."""
 
-    iterable: Any
-    device: torch.device
-    group: ProcessGroup = ALONE
-    losses: Tensor | None = None
-    prefetchable: bool = False
-
-    def __post_init__(self) -> None:
+    def __init__(self, iterable: Any, device: torch.device) -> None:
+        self.iterable, self.device, self.group = iterable, device, ALONE
+        self.losses: Tensor | None = None  # these batches do not depend on losses
+        self.prefetchable = False
         try:
             repeatable = len(self.iterable) >= 0 and not isinstance(self.iterable, Iterator)
         except TypeError:  # a DataLoader over an IterableDataset has a __len__ that raises
@@ -151,17 +149,21 @@ class IterableBatches:
                 break
         return torch.cat(found)[:num_images].to(self.device)
 
-    def note_losses(self, epoch: int, losses: Tensor) -> None:
-        """Does nothing, since these batches do not depend on losses."""
+
+Batches = ImageBatches | IterableBatches
+"""Batches for training and evaluation."""
 
 
-def ends_with_one(batches: Batches, first: int) -> bool:
-    """Whether the last of somebody's batches, of which the first has so many images, is a single image, as far as a DataLoader
-    tells."""
+def ends_with_one(batches: Batches, first: int | None = None) -> bool:
+    """Whether the last of the batches is a single image, as far as a DataLoader tells, of whose batches the first has so many
+    images, if that is known."""
+    if isinstance(batches, ImageBatches):
+        return batches.num_images % batches.batch_size == 1 % batches.batch_size
     loader = getattr(batches, "iterable", None)
     if not isinstance(loader, DataLoader) or loader.drop_last or not isinstance(loader.sampler, Sized):
         return False
-    return loader.batch_size == first and len(loader.sampler) % first == 1 % first
+    size = loader.batch_size
+    return size is not None and first in (None, size) and len(loader.sampler) % size == 1 % size
 
 
 def as_batches(batches: Any, device: torch.device) -> Batches:

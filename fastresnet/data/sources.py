@@ -157,10 +157,7 @@ def decode(spec: DatasetSpec, source: Source, *, progress: bool) -> dict[str, fo
         arrays = source.read(progress)
     except UserError as error:
         raise UserError(f"{error}; {_mend(spec, source.folder)}") from error
-    for split, (images, labels) in arrays.items():
-        order = canonical_order(images, labels)
-        arrays[split] = images[order], labels[order]
-    return arrays
+    return {split: _in_canonical_order(*each) for split, each in arrays.items()}
 
 
 def _mend(spec: DatasetSpec, folder: Path) -> str:
@@ -243,12 +240,15 @@ def _from_npz(name: str, path: Path) -> Dataset:
     return _measured(name, arrays, tuple(map(str, range(num_classes))), "tensor file")
 
 
-def _measured(name: str, arrays: Mapping[str, formats.Arrays], class_names: tuple[str, ...], source: str) -> Dataset:
-    train, test = (
-        ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names)
-        for images, labels in (arrays[split] for split in SPLITS)
-    )
+def _measured(name: str, arrays: dict[str, formats.Arrays], class_names: tuple[str, ...], source: str) -> Dataset:
+    ordered = (_in_canonical_order(*arrays.pop(split)) for split in SPLITS)
+    train, test = (ImageSet(torch.from_numpy(images), torch.from_numpy(labels), class_names) for images, labels in ordered)
     return from_tensors(name, train, test, source)
+
+
+def _in_canonical_order(images: np.ndarray, labels: np.ndarray) -> formats.Arrays:
+    order = canonical_order(images, labels)
+    return images[order], labels[order]
 
 
 def _write_npz(path: Path, dataset: Dataset) -> None:

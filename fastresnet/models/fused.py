@@ -20,7 +20,8 @@ class _FusedStem(Stem):
     """The convolution that follows, in a tuple, since torch would register a bare module as a submodule."""
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.weight.requires_grad or not _computes(self, images) or not fused.takes_patches(images, self):
+        learned = self.weight.requires_grad or self.bias is None  # the kernel has no gradients, and adds a bias
+        if learned or not _computes(self, images) or not fused.takes_patches(images, self):
             return super().forward(images)
         dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else images.dtype
         columns = images.shape[-1] - self.kernel_size[1] + 1

@@ -90,7 +90,7 @@ class SavedModel:
 
     def read_image(self, path: str | Path) -> Tensor:
         """Reads an image file as uint8 [1, C, H, W], grey or RGB as the network requires. Raises UserError if it is no image."""
-        return torch.from_numpy(as_pixels(read_picture(Path(path), self._mode())))[None]
+        return torch.from_numpy(as_pixels(read_picture(at_home(path), self._mode())))[None]
 
     def _mode(self) -> Mode:
         if (channels := self.image_shape[0]) not in MODES:

@@ -64,21 +64,15 @@ def named(path: Path | str) -> Iterator[None]:
 def _own_partial(path: Path) -> Iterator[Path]:
     """Yields the first temporary path whose lock no living process holds, or one of a name of its own where the file system has
     no locks. Removes the file and its lock afterwards."""
-    from filelock import FileLock, Timeout  # not above: it loads asyncio, which slows down `fastresnet --help`
-
     if not path.parent.is_dir():  # filelock would create the folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     for number in range(_WRITERS):
         partial, lock = (path.with_name(f"{path.name}.{number}.{suffix}") for suffix in ("partial", "lock"))
-        held: AbstractContextManager[object]
-        try:
-            held = FileLock(lock).acquire(blocking=False)
-        except Timeout:
+        held = _acquired(lock)
+        if held is None:
             continue
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-            held, partial = nullcontext(), path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+        if isinstance(held, nullcontext):
+            partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         with held:
             try:
                 yield partial
@@ -87,3 +81,33 @@ def _own_partial(path: Path) -> Iterator[Path]:
                 lock.unlink(missing_ok=True)  # while held: a process that has just opened it sees that it is gone
         return
     raise OSError(errno.ENOLCK, "no file beside it can be locked", str(path))
+
+
+def _acquired(lock: Path, *, wait: bool = False) -> AbstractContextManager[object] | None:
+    """The lock as a context, acquired; None if another process holds it. Where the file system has no locks, it does nothing."""
+    from filelock import FileLock, Timeout  # not above: it loads asyncio, which slows down `fastresnet --help`
+
+    try:
+        return FileLock(lock).acquire(blocking=wait)
+    except Timeout:
+        return None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return nullcontext()
+
+
+@contextmanager
+def claimed(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Keeps the name `path` for this process during the block, by a lock beside it; the file need not exist. Yields whether it
+    could: with `wait`, it waits for another process that has it. Where the file system admits that it has no locks, it can."""
+    lock = path.with_name(f"{path.name}.lock")
+    held = _acquired(lock, wait=wait)
+    if held is None:
+        yield False
+        return
+    with held:
+        try:
+            yield True
+        finally:
+            lock.unlink(missing_ok=True)

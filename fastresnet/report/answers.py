@@ -5,7 +5,7 @@ A section of a chapter shows an answer. The table of a chapter, and that of the 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -41,7 +41,7 @@ class Answer:
     verdicts: tuple[Verdict, ...] = ()
     figure: Callable[[], Figure] | None = None
     """Draws the figure."""
-    tables: Sequence[Table] = field(default_factory=tuple)
+    tables: Sequence[Table] = ()
 
     @property
     def asked(self) -> list[Verdict]:
@@ -61,42 +61,48 @@ class Answer:
     @property
     def on_fewer_images(self) -> bool:
         """Whether the answer is about accuracies of runs on fewer images than the original's, or on others."""
-        return not self._timed and not at_the_reports_scale(self.results[0])
+        return not self.timed and not at_the_reports_scale(self.results[0])
 
     @property
-    def _timed(self) -> bool:
+    def timed(self) -> bool:
+        """Whether the answer is about times alone, which are of another machine than the original's."""
         return all(record.step_seconds for record in self.results[0].all_records)
 
     @property
     def sentence(self) -> str:
         """The summary, or else which variants are the best and the worst."""
-        return self.summary or finding(self.results[0], "image_seconds" if self._timed else "test_accuracy")
+        return self.summary or finding(self.results[0], "image_seconds" if self.timed else "test_accuracy")
 
 
-Questions = Mapping[str, tuple[Callable[..., Answer], tuple[str, ...]]]
-"""By experiment: the function that answers it, and the experiments whose results that function takes."""
+Questions = Mapping[str, tuple[Callable[..., Answer], *tuple[str, ...]]]
+"""By experiment: the function that answers it from its results, and further experiments whose results that function takes."""
 
 
 def answer(study: Study, questions: Questions, experiment: str) -> Answer:
     """The answer to one experiment, from the records that a page shows. Runs on another data set than the original's have no
     figure of the original beside them."""
-    answered, rests_on = questions[experiment]
-    found = answered(*(study.best_recorded(each) for each in rests_on))
-    if not found.results[0].other_data:
-        return found
-    return replace(found, original=_OTHER_DATA, verdicts=tuple(map(our_own, found.verdicts)))
+    answered, *further = questions[experiment]
+    found = answered(*(study.best_recorded(each) for each in (experiment, *further)))
+    return replace(_all_our_own(found), original=_OTHER_DATA) if found.results[0].other_data else found
+
+
+def _all_our_own(answer: Answer) -> Answer:
+    return replace(answer, verdicts=tuple(map(our_own, answer.verdicts)))
 
 
 def tally(answers: Iterable[Answer]) -> str:
-    """How many of the original's claims our runs bear out, and how many rest on few runs or on fewer images, as a clause."""
+    """How many of the original's claims our runs bear out, and how many rest on few runs, on fewer images, or on times of another
+    machine, as a clause."""
     claims = [each for each in answers if each.borne_out]
     counts = Counter(each.borne_out.removeprefix("so far ") for each in claims)
     few, small = sum(each.borne_out.startswith("so far") for each in claims), sum(each.on_fewer_images for each in claims)
+    other = sum(each.timed for each in claims)
     yes, partly, no, unknown = (counts[word] for word in ("yes", "partly", "no", "cannot tell"))
     said = f"{yes} of {len(claims)} {_are(yes)} borne out, {partly} in part, {no} {_are(no)} not"
-    said += f", {unknown} open" * (unknown > 0)
-    rest = [f"{number} on {what}" for number, what in ((few, "one or two runs"), (small, "fewer images")) if number]
-    return f"{said} (of all {len(claims)}, {' and '.join(rest)})" if rest else said
+    said += f", {unknown} undecided" * (unknown > 0)
+    on = ((few, "one or two runs"), (small, "fewer images"), (other, "times of another machine"))
+    rest = ", ".join(f"{number} on {what}" for number, what in on if number)
+    return f"{said} (of all {len(claims)}, {rest})" if rest else said
 
 
 def _are(number: int) -> str:
@@ -106,11 +112,7 @@ def _are(number: int) -> str:
 def own(answered: Callable[..., Answer]) -> Callable[..., Answer]:
     """The function whose answer is that of `answered`, to questions that are all our own."""
 
-    def answers(*results: Results) -> Answer:
-        found = answered(*results)
-        return replace(found, verdicts=tuple(map(our_own, found.verdicts)))
-
-    return answers
+    return lambda *results: _all_our_own(answered(*results))
 
 
 def sentence(text: str, *samples: Sample) -> str:
@@ -156,7 +158,7 @@ def to_report(results: Results, ours: Sample, printed: float) -> str:
         return _OTHER_DATA
     if not at_the_reports_scale(results):
         return "fewer images"
-    if not _as_long(results):
+    if not comparable(results):
         return "other epochs"
     change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
     return "—" if pd.isna(change) else f"{change:+.2f} points against the report"
@@ -170,21 +172,23 @@ def at_the_reports_scale(results: Results) -> bool:
     )
 
 
+def comparable(results: Results) -> bool:
+    """Whether all runs trained on the report's images, and for its epochs, so that their ends can stand beside its own."""
+    epochs = {record.config.train.epochs for record in results.all_records}
+    return at_the_reports_scale(results) and epochs == {EPOCHS.get(results.all_records[0].config.data.name)}
+
+
 def near_printed(results: Results, printed: Mapping[str, float]) -> tuple[Verdict, ...]:
     """Whether variants end within a point of the accuracies that the original prints, by variant; nothing of runs on other images
     than the original's, or of other epochs."""
-    comparable = at_the_reports_scale(results) and _as_long(results)
-    return tuple(near(results, variant, accuracy) for variant, accuracy in printed.items() if comparable)
+    return tuple(near(results, variant, accuracy) for variant, accuracy in printed.items() if comparable(results))
 
 
-def _as_long(results: Results) -> bool:
-    return {record.config.train.epochs for record in results.all_records} == {EPOCHS.get(results.all_records[0].config.data.name)}
-
-
-def times(one: Sample, other: Sample) -> str:
-    """Geometric mean of some seconds over that of others, as text."""
+def times(one: Sample, other: Sample, what: str = " the time") -> str:
+    """Geometric mean of one sample over that of another, by which verdicts judge, as "1.25 times the time"; a dash if it is not
+    known."""
     quotient = np.exp(np.log(pd.Series(one, dtype=float)).mean() - np.log(pd.Series(other, dtype=float)).mean())
-    return "—" if pd.isna(quotient) else f"{quotient:.2f} times the time"
+    return "—" if pd.isna(quotient) else f"{quotient:.{2 if quotient < 10 else 0}f} times{what}"
 
 
 def beside(show: Callable[[Sample], str], samples: Mapping[str, Sample]) -> str:
@@ -219,7 +223,7 @@ def choice(
             "cannot tell": f"{less}. These runs cannot tell whether that is within a point of it",
         }.get(close.outcome, ", more than a point below it")
         said = f"“{rival}” did best{few}, with {mean(theirs)}. The report's choice, “{chosen}”, has {mean(ours)}{judged}."
-    said += " These are means over the last five epochs." * (column == SETTLED)
+    said += " These are means over what was evaluated of the last five epochs." * (column == SETTLED)
     return Answer(
         (results,),
         original=original,

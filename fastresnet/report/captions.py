@@ -108,9 +108,10 @@ def describe_briefly(record: RunRecord) -> str:
 def describe_runs(records: Sequence[RunRecord]) -> str:
     """Accuracy, seconds, operations, precision, hardware and versions of runs of one configuration, as one sentence. It says how
     many diverged, and leaves them out."""
-    of_all = len(records)
-    records = [record for record in records if record.outcome.status == "finished"] or records
-    lost = f", {of_all - len(records)} of {of_all} diverged" * (len(records) < of_all)
+    finished = [record for record in records if record.outcome.status == "finished"]
+    lost = f", {len(records) - len(finished)} of {len(records)} diverged" * (len(finished) < len(records))
+    slowest = records[0].machine.gpu and records[0].seconds.train == max(record.seconds.train for record in records)
+    records = finished or records
     accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
     seconds = pd.Series([record.seconds.train for record in records])
     evaluation = pd.Series([record.seconds.evaluate for record in records])
@@ -122,9 +123,10 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     remark = ""
     if seconds.max() > 2 * seconds.median():  # a mean would describe neither the slow run nor the others
         trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits_evaluated}f}"
-        remark = f" (medians; {seconds.max():.1f} s in the slowest run: the first of a process has kernels made)"
+        which = "first run, which compiles kernels" if slowest else "slowest run"
+        remark = f" (medians; {seconds.max():.1f} s in the {which})"
     return (
-        f"{spread(100 * accuracy, 2)} % (n = {len(records)}{lost}) after {trained} s of training and "
+        f"{spread(100 * accuracy, 2)} % (n = {len(finished)}{lost}) after {trained} s of training and "
         f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "
         f"{records[0].config.train.precision} on {_any_of(hardware(each) for each in origins)}, "
         f"torch {_any_of(each.versions['torch'] for each in origins)}."

@@ -96,14 +96,17 @@ Ends = dict[str, tuple[float, str]]
 
 def accuracy_by_epoch(results: Results, ax: Axes) -> Ends:
     """Test accuracy against epochs: the mean of the seeds as a line, their range as a band."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _accuracy(results, results.epochs(), ax, by="epoch", label="epoch")
+
+
+def _accuracy(results: Results, epochs: pd.DataFrame, ax: Axes, *, by: str, label: str) -> Ends:
     ends: Ends = {}
-    epochs = results.epochs()
     for variant, mark in zip(results.records, styles(), strict=False):
-        end = mean_and_range(ax, epochs[epochs["variant"] == variant], "test_accuracy", scale=100, markersize=4, **mark)
+        end = mean_and_range(ax, epochs[epochs["variant"] == variant], "test_accuracy", by=by, scale=100, markersize=4, **mark)
         if end is not None:  # not every run diverged
             ends[variant] = end, str(mark["color"])
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("epoch")
+    ax.set_xlabel(label)
     ax.set_ylabel("test accuracy, %")
     return ends
 
@@ -171,20 +174,11 @@ def original_epochs(rows: Sequence[OriginalEpoch], ax: Axes, *, mark: str = ".",
 
 def accuracy_by_seconds(results: Results, ax: Axes) -> Ends:
     """Test accuracy against seconds of training, evaluation not counted: means of the seeds, and their range."""
-    epochs = results.epochs()
-    ends: Ends = {}
+    epochs = results.epochs().astype({"test_accuracy": float})
     epochs["elapsed"] = epochs.groupby(["variant", "seed"])["train_seconds"].cumsum()
-    evaluated = epochs.astype({"test_accuracy": float}).dropna(subset="test_accuracy")
-    for variant, mark in zip(results.records, styles(), strict=False):
-        rows = evaluated[evaluated["variant"] == variant].groupby("epoch")
-        position, accuracy = rows["elapsed"].mean(), 100 * rows["test_accuracy"].agg(["mean", "min", "max"])
-        ax.plot(position, accuracy["mean"], markersize=4, **mark)
-        ax.fill_between(position, accuracy["min"], accuracy["max"], color=mark["color"], alpha=0.15, linewidth=0)
-        if len(accuracy):
-            ends[variant] = float(accuracy["mean"].iloc[-1]), str(mark["color"])
-    ax.set_xlabel("seconds of training")
-    ax.set_ylabel("test accuracy, %")
-    return ends
+    epochs = epochs.dropna(subset="test_accuracy")
+    epochs["elapsed"] = epochs.groupby(["variant", "epoch"])["elapsed"].transform("mean")
+    return _accuracy(results, epochs, ax, by="elapsed", label="seconds of training")
 
 
 def runs_by_variant(results: Results, column: str, ax: Axes, *, label: str, scale: float = 1.0) -> Axes:

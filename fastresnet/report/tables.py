@@ -1,9 +1,9 @@
 """Tables of a chapter: results in, DataFrames out. Also the values of runs that verdicts rest on."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from statistics import fmean
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -154,15 +154,18 @@ def generalisation(results: Results) -> pd.DataFrame:
 def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
     """By variant: seconds of an epoch of `epoch_images`, or of one image, at the rate of a run's fastest epoch: the mean of the
     runs."""
-    frame = timed.frame()
-    images = {variant: records[0].data.train_images for variant, records in timed.records.items() if records[0].data}
-    fastest = frame.groupby("variant")["fastest_epoch_seconds"].mean()
-    return {variant: float(fastest[variant]) * epoch_images / number for variant, number in images.items()}
+    return {variant: fmean(seconds) for variant, seconds in _fastest(timed, epoch_images).items() if seconds}
 
 
 def fastest_epochs(timed: Results, epoch_images: int) -> pd.DataFrame:
     """One row per variant: seconds of an epoch of `epoch_images` at the rate of each run's fastest epoch."""
-    seconds = {
+    column = f"seconds per epoch of {epoch_images:,} images"
+    fastest = _fastest(timed, epoch_images)
+    return _table({name: {column: spread(pd.Series(each), 2), "runs": len(each)} for name, each in fastest.items()})
+
+
+def _fastest(timed: Results, epoch_images: int) -> dict[str, list[float]]:
+    return {
         variant: [
             epoch_images / record.data.train_images * min(epoch.train_seconds for epoch in record.epochs)
             for record in records
@@ -170,8 +173,6 @@ def fastest_epochs(timed: Results, epoch_images: int) -> pd.DataFrame:
         ]
         for variant, records in timed.records.items()
     }
-    column = f"seconds per epoch of {epoch_images:,} images"
-    return _table({name: {column: spread(pd.Series(each), 2), "runs": len(each)} for name, each in seconds.items()})
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:
@@ -203,14 +204,17 @@ def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
     return results.records.get(variant, ())
 
 
-def at_pace(results: Results, image_seconds: Mapping[str, float]) -> Results:
-    """The results as if every training image of a run on one of several cores had taken the seconds given for its variant, those
-    of runs with the machine to themselves. Runs on one core share the machine with others."""
+def at_pace(results: Results, timed: Results, like: str = "") -> Results:
+    """The results as if every training image of a run on one of several cores, which shared its machine with others, had taken as
+    long as in the `timed` runs of the same variant, or of the variant `like`, which had the machine to themselves. Runs on other
+    processors, with another batch size or in another precision keep their own seconds."""
+    image_seconds = epoch_seconds(timed, 1)
 
-    def at(pace: float, record: RunRecord) -> RunRecord:
-        if not (record.data and 1 == record.machine.threads < record.machine.cores):
+    def at(variant: str, record: RunRecord) -> RunRecord:
+        alone = [each for each in _runs(timed, variant) if _work(each) == _work(record)]
+        if not (alone and record.data and 1 == record.machine.threads < record.machine.cores):
             return record
-        seconds = pace * record.data.train_images
+        seconds = image_seconds[variant] * record.data.train_images
         shares = [min(1.0, record.epochs_trained - before) for before in range(len(record.epochs))]  # the last may be a part
         epochs = tuple(
             epoch.model_copy(update={"train_seconds": share * seconds})
@@ -219,10 +223,12 @@ def at_pace(results: Results, image_seconds: Mapping[str, float]) -> Results:
         train = record.seconds.model_copy(update={"train": seconds * sum(shares)})
         return record.model_copy(update={"epochs": epochs, "seconds": train})
 
-    records = {
-        name: tuple(at(image_seconds.get(name, math.nan), record) for record in runs) for name, runs in results.records.items()
-    }
+    records = {name: tuple(at(like or name, record) for record in runs) for name, runs in results.records.items()}
     return replace(results, records=records)
+
+
+def _work(record: RunRecord) -> tuple[object, ...]:
+    return record.machine.processor, record.config.data.batch_size, record.config.train.precision
 
 
 def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:

@@ -226,7 +226,7 @@ class _Test:
             return Verdict(question, "points to yes" if outcome == "yes" else "points to no", said, "")
         said = f"{found}; {self.counts}).{left_out}"
         if outcome == "cannot tell" and (self.lower > 0 or self.upper < 0):
-            said += " That there is a difference is clear; whether it is large enough is open."
+            said += " That there is a difference is clear; on which side of the limit it lies is open."
         if outcome == "cannot tell":
             said += f" {self._would_take(missed)}"
         if not self.spread:

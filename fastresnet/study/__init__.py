@@ -6,7 +6,7 @@ Only runs without a record are trained, and only they load torch.
 from fastresnet.study.declaration import STUDIES, declare, edition_parameters, find_study, parameter_lines
 from fastresnet.study.experiment import Experiment, Results, Run, by_seed
 from fastresnet.study.study import Study, open_chapter, open_study, opened_editions, train_all, without_record
-from fastresnet.study.trial import RunFailed, record_failure, train_and_save
+from fastresnet.study.trial import RunFailed, train_and_save
 
 __all__ = [
     "STUDIES",
@@ -23,7 +23,6 @@ __all__ = [
     "open_study",
     "opened_editions",
     "parameter_lines",
-    "record_failure",
     "train_all",
     "train_and_save",
     "without_record",

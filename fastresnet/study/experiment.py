@@ -83,7 +83,7 @@ class Results:
     def frame(self) -> pd.DataFrame:
         """One row per run: variant, seed, outcome, final accuracies in [0, 1], mean test accuracy of the last five epochs, images
         per second, and seconds of training: in total, per epoch, of the fastest epoch, and per image. A run that diverged has no
-        accuracy."""
+        accuracy, and no seconds in total."""
         return pd.DataFrame(
             {
                 "variant": variant,
@@ -92,7 +92,7 @@ class Results:
                 "test_accuracy": record.test_accuracy,
                 "settled_accuracy": record.settled_accuracy,
                 "train_accuracy": record.epochs[-1].train_accuracy if record.outcome.status == "finished" else None,
-                "train_seconds": record.seconds.train,
+                "train_seconds": record.seconds.train if record.outcome.status == "finished" else None,
                 "epoch_seconds": record.seconds.train / record.epochs_trained,
                 "fastest_epoch_seconds": min(epoch.train_seconds for epoch in record.epochs),
                 "image_seconds": record.seconds.train / record.images_trained,

@@ -23,7 +23,7 @@ from fastresnet.study.cluster import train_with_dask
 from fastresnet.study.declaration import declare, edition_parameters, find_study, scaled
 from fastresnet.study.experiment import Experiment, Results, Run
 from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, project_root
-from fastresnet.study.trial import RunFailed, named_if_it_ends, train_and_save
+from fastresnet.study.trial import RunFailed, claimed_run, named_if_it_ends, train_and_save
 
 _DECLARED = "cpu"
 """The edition in which a chapter's experiments are declared if its quick edition is changed: every chapter has it."""
@@ -210,12 +210,22 @@ def train_all(
         store.check_writable()
     failures: list[str] = []
     with named_if_it_ends(failures):
-        for run in runs:
-            try:  # another process may have trained it meanwhile
-                recorded = store.find_saved(run.key, run.study, run.experiment, run.variant)
-                yield run, recorded or train_and_save(run, store, data_dir, device, progress=progress)
-            except RunFailed as error:  # the others may well succeed
-                failures.append(str(error))
+        held = list(runs)
+        for wait in (False, True):  # what other processes are training comes last
+            waiting, held = held, []
+            for run in waiting:
+                with claimed_run(run, store, wait=wait) as ours:
+                    if not ours:
+                        held.append(run)
+                        continue
+                    try:  # another process may have trained it meanwhile
+                        names = run.study, run.experiment, run.variant
+                        recorded = store.find(*run.key) if wait else store.find_saved(run.key, *names)
+                        record = recorded or train_and_save(run, store, data_dir, device, progress=progress)
+                    except RunFailed as error:  # the others may well succeed
+                        failures.append(str(error))
+                        continue
+                yield run, record
     if failures:
         raise RunFailed("; ".join(failures))
 

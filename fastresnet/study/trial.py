@@ -5,13 +5,14 @@ import multiprocessing
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fastresnet.errors import MachineFault, UserError
-from fastresnet.records.folders import Place, absolute, usable_cache
+from fastresnet.records.atomic import claimed
+from fastresnet.records.folders import Place, absolute, cache_folder, usable_cache
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Store, read_all
 from fastresnet.study.experiment import Run
@@ -67,12 +68,35 @@ def train_and_save(run: Run, store: Store, data_dir: str | Path | None, device: 
     return record
 
 
+@contextmanager
+def claimed_run(run: Run, store: Store, *, wait: bool) -> Iterator[bool]:
+    """Keeps a run of a store for this process during the block, among those with the same cache. Yields whether it could; with
+    `wait`, it waits for another process that has it, with a warning. Workers of a cluster claim nothing."""
+    with ExitStack() as stack:
+        ours = True
+        with suppress(OSError, UserError):  # a cache that cannot be used keeps nobody from training
+            folder = cache_folder() / "checkpoints"
+            folder.mkdir(parents=True, exist_ok=True)
+            if wait:
+                lock = f"{folder / _name(run, store)}.lock"
+                warnings.warn(
+                    f"{run.experiment} {run.variant} seed {run.seed}: another process has {lock}: waiting", stacklevel=2
+                )
+            ours = stack.enter_context(claimed(folder / _name(run, store), wait=wait))
+        yield ours
+
+
 def _checkpoint(run: Run, store: Store) -> Path | None:
-    """The file of a run's checkpoint; None if the cache cannot be used. A run that is repeated for another store has another one,
-    since it would not be independent if it went on from the first one's."""
+    """The file of a run's checkpoint; None if the cache cannot be used."""
     folder = usable_cache("checkpoints", "a run that is interrupted has to begin again")
+    return folder / _name(run, store) if folder else None
+
+
+def _name(run: Run, store: Store) -> str:
+    """Name of a run's checkpoint. A run that is repeated for another store has another one, since it would not be independent if
+    it went on from the first one's."""
     place = hashlib.sha256(str(absolute(store.folders[0])).encode()).hexdigest()[:8]
-    return folder / f"{run.config.hash}-seed{run.seed}-{place}.pt" if folder else None
+    return f"{run.config.hash}-seed{run.seed}-{place}.pt"
 
 
 def record_failure(run: Run, store: Store, reason: str, device: str | None, started: datetime) -> RunFailed:

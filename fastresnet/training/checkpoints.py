@@ -1,5 +1,7 @@
 """Checkpoints: the first process of a group writes and reads the state of a run, for all of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,21 @@ import torch
 
 from fastresnet.compute.processes import ProcessGroup
 from fastresnet.errors import UserError, first_line
+from fastresnet.records.atomic import claimed
 from fastresnet.records.folders import LocalFolder
 from fastresnet.records.torch_files import read_state, write_state
+
+
+@contextmanager
+def own_checkpoint(path: Path | None) -> Iterator[None]:
+    """Keeps other runs from a checkpoint, if there is one, during the block. Raises UserError if another run is using it."""
+    if path is None:
+        yield
+        return
+    with claimed(path) as ours:
+        if not ours:
+            raise UserError(f"checkpoint: another run is using {path}, as {path}.lock says; allowed: a file for each")
+        yield
 
 
 def write_checkpoint(state: dict[str, Any], path: Path, group: ProcessGroup) -> None:

@@ -9,8 +9,7 @@ from torch.nn import functional
 
 from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.config import Precision
-from fastresnet.data.batches import Batches
-from fastresnet.data.loaders import as_batches
+from fastresnet.data.loaders import Batches, as_batches
 from fastresnet.errors import UserError, first_line
 
 
@@ -90,6 +89,12 @@ def evaluate(
     return Score(float(loss_sum) / total, int(num_correct.sum()) / total, (even, odd))
 
 
+def check_shift(test_shift: int, side: int) -> None:
+    """Raises UserError if views of images with this shorter side cannot be moved by `test_shift` pixels."""
+    if test_shift >= side and test_shift:
+        raise UserError(f"test_shift: must be below the images' side, {side}, got {test_shift}")
+
+
 def least_confident(logits: Tensor, share: float) -> Tensor:
     """Indices of the least confident share of logits [N, classes], rounded up: their two largest values are closest."""
     first, second = logits.topk(2, dim=1).values.unbind(dim=1)
@@ -110,8 +115,7 @@ def average_views(forward: Callable[[Tensor], Tensor], images: Tensor, logits: T
     if not shift:
         return centre
     height, width = images.shape[-2:]
-    if shift >= min(height, width):
-        raise UserError(f"test_shift: must be below the images' side, {min(height, width)}, got {shift}")
+    check_shift(shift, min(height, width))
     padded = functional.pad(images, (shift,) * 4, mode="reflect")
     upper_left, lower_right = padded[..., 2 * shift :, 2 * shift :], padded[..., :height, :width]
     return centre / 2 + (with_mirror(upper_left) + with_mirror(lower_right)) / 4

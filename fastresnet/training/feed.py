@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastresnet.compute.costs import Timer
 from fastresnet.compute.cuda_graphs import prefetched
-from fastresnet.data.batches import Batches
+from fastresnet.data.loaders import Batches
 
 Pair = tuple[Tensor, Tensor]
 

@@ -17,13 +17,15 @@ from fastresnet.compute.device import choose_device, in_layout, reliable_threads
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed, generator_seed
-from fastresnet.data.batches import Batches, ImageBatches
-from fastresnet.data.loaders import as_batches, ends_with_one
+from fastresnet.data.batches import ImageBatches
+from fastresnet.data.loaders import Batches, as_batches, ends_with_one
 from fastresnet.errors import UserError, first_line
 from fastresnet.models.protocols import Prepared
 from fastresnet.records.folders import at_home, check_file
+from fastresnet.training.checkpoints import own_checkpoint
+from fastresnet.training.evaluation import check_shift
 from fastresnet.training.loop import FitResult, train_epochs
-from fastresnet.training.measuring import EPOCH_MEASURES
+from fastresnet.training.measuring import EPOCH_MEASURES, check_measurable
 from fastresnet.training.progress import Watcher
 
 
@@ -74,83 +76,91 @@ def fit(
     for name, each in (("train", batches), ("test", test_batches)):
         if each is not None:
             side = min(_check_first(name, each, model, chosen, config), default=0)
-            if name == "test" and 0 < config.test_shift >= side:
-                raise UserError(f"test_shift: must be below the images' side, {side}, got {config.test_shift}")
+            check_shift(config.test_shift if name == "test" else 0, side)
+    check_measurable(config.measure, test_batches)
     place = at_home(checkpoint) if checkpoint else None
     if place:
         check_file(place)
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
-    with reliable_threads(model, chosen):
+    with reliable_threads(model, chosen), own_checkpoint(place):
         if isinstance(model, Prepared) and not model.prepared:
             with timer.phase("train"):
                 model.prepare(batches.first_images)
             torch.manual_seed(generator_seed(seed))  # a network that was prepared before goes on from the same random numbers
-        with _random_numbers_kept(batches):
-            identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches)}" if place else ""
-        watchers = [watch] if watch else []
+        with _random_numbers_kept(batches), _random_numbers_kept(test_batches):
+            identity = f"{type(model).__name__}-seed{seed}-{_digest(config, model, batches, test_batches)}" if place else ""
+        watchers = [] if watch is None else [watch]
         result = train_epochs(
             config, model, batches, test_batches, timer=timer, checkpoint=place, identity=identity, watchers=watchers
         )
-    if place:
-        place.unlink(missing_ok=True)  # else the next network would take it up
+        if place:
+            place.unlink(missing_ok=True)  # else the next network would take it up
     return result
 
 
-def _digest(config: TrainConfig, model: nn.Module, batches: Batches) -> str:
-    """A digest of what a checkpoint's state depends on: settings, layers, shapes of the weights and which are trained, number and
-    first of the batches. Of somebody's own batches it takes the images' shape, and the labels if two looks find the same batch:
-    their order and augmentation may not repeat."""
-    if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
-        images = batches.first_images(2)
-        first = [images, batches.images.labels]
-        settings = [batches.config.model_dump_json(), batches.seed]
-    else:
-        one, other = (next(iter(batches.epoch(0))) for _ in range(2))
-        images, labels = one
-        first, settings = [labels] * all(map(torch.equal, one, other)), []
-    shapes = [(tuple(each.shape), each.requires_grad) for each in (images, *model.parameters())]
+def _digest(config: TrainConfig, model: nn.Module, batches: Batches, test_batches: Batches | None) -> str:
+    """A digest of what a checkpoint's state and epochs depend on: settings, layers, shapes of the weights and which are trained,
+    number and first of the batches. Of somebody's own batches it takes the images' shape, and the labels if two looks find the
+    same batch: their order and augmentation may not repeat."""
+    weights = [(tuple(each.shape), each.requires_grad) for each in model.parameters()]
     layers = re.sub(r"0x[0-9a-f]+", "", repr(model))  # addresses of functions
-    digest = hashlib.sha256(repr((config.model_dump_json(), settings, len(batches), shapes, layers)).encode())
-    for each in first:
-        digest.update(each.cpu().contiguous().numpy().tobytes())
+    digest = hashlib.sha256(repr((config.model_dump_json(), weights, layers)).encode())
+    for each in (batches, test_batches):
+        if isinstance(each, ImageBatches):  # iterating over them would count as an epoch
+            images = each.first_images(2)
+            first = [images, each.images.labels]
+            settings = [each.config.model_dump_json(), each.seed]
+        elif each:
+            one, other = (next(iter(each.epoch(0))) for _ in range(2))
+            images, labels = one
+            first, settings = [labels] * all(map(torch.equal, one, other)), []
+        else:
+            continue
+        digest.update(repr((settings, len(each), tuple(images.shape))).encode())
+        for tensor in first:
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
 @contextmanager
-def _random_numbers_kept(batches: Batches) -> Iterator[None]:
+def _random_numbers_kept(batches: Batches | None) -> Iterator[None]:
     """Lets the block look at batches without a change to the random numbers that a run will draw, from torch's generator or a
     DataLoader's own."""
     own = getattr(getattr(batches, "iterable", None), "generator", None)
-    before = own.get_state() if own else None
+    kept = own if isinstance(own, torch.Generator) else torch.Generator()
+    before = kept.get_state()
     with torch.random.fork_rng(devices=[]):
         yield
-    if own:
-        own.set_state(before)
+    kept.set_state(before)
 
 
 def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device, config: TrainConfig) -> tuple[int, ...]:
     """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and the
-    network has logits for its labels. If a DataLoader tells that the last batch is a single image, the network has to take that,
-    too."""
+    network has logits for its labels, at every size that the run has images in. If a DataLoader tells that its last batch is a
+    single image, the network has to take that, too."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model: {type(model).__name__} has no parameter to train")
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
-        images, labels = batches.first_images(2), batches.images.labels
+        looks, labels = [batches.first_images(2, side) for side in batches.sides(config.epochs)], batches.images.labels
     else:
         images, labels = _pair(name, next(iter(batches.epoch(0)), None))
-    training, shape = model.training, list(images.shape)
+        looks = [images]
+    training = model.training
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    two = in_layout(images[:2].to(device), layout)
+    answers = []
     try:
-        with torch.no_grad():
-            answers = [model.eval()(two)]
-        if name == "train":  # in training, a network may answer otherwise; a copy keeps the statistics of its batch norm
-            own = copy.deepcopy(model).train()._apply(lambda weight: in_layout(weight, layout))
-            answers.append(own(two))
-            if config.epochs >= 1 and ends_with_one(batches, len(images)):
-                shape[0] = 1
-                own(two[:1])
+        for images in looks:
+            shape = list(images.shape)
+            two = in_layout(images[:2].to(device), layout)
+            with torch.no_grad():
+                answers.append(model.eval()(two))
+            if name == "train":  # in training, a network may answer otherwise; a copy keeps the statistics of its batch norm
+                own = copy.deepcopy(model).train()._apply(lambda weight: in_layout(weight, layout))
+                answers.append(own(two))
+                if config.epochs >= 1 and ends_with_one(batches, len(images)):
+                    shape[0] = 1
+                    own(two[:1])
     except (RuntimeError, ValueError, TypeError) as error:
         remedy = "; allowed: reshape in place of view, or channels_last=False" * ("view size" in str(error))
         remedy += "; allowed: a DataLoader with drop_last=True" * (shape[0] == 1 < len(images))

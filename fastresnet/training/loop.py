@@ -19,7 +19,8 @@ from torch.nn import functional
 from fastresnet.compute.costs import Timer
 from fastresnet.compute.provenance import origin
 from fastresnet.config import TrainConfig
-from fastresnet.data.batches import Batches
+from fastresnet.data.batches import ImageBatches
+from fastresnet.data.loaders import Batches
 from fastresnet.errors import UserError, first_line
 from fastresnet.records.record import EpochRecord, Origin, Outcome, Seconds, in_percent
 from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
@@ -176,7 +177,7 @@ class _Loop:
                 watcher.step_done(TakenStep(self.steps.taken, self.steps.total, len(labels) * group.size, loss, self.steps.lr))
             if self.steps.finished:
                 break
-        if image_losses and not self.steps.finished:
+        if isinstance(self.batches, ImageBatches) and image_losses and not self.steps.finished:
             self.batches.note_losses(index, torch.cat(image_losses))
         if not self.steps.finished:
             self.feed.begin(index + 1)

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from fastresnet.config import Measure
 from fastresnet.data.batches import ImageBatches
+from fastresnet.data.loaders import Batches, ends_with_one
 from fastresnet.errors import UserError
 from fastresnet.training import probes
 from fastresnet.training.evaluation import Score
@@ -36,6 +37,14 @@ EPOCH_MEASURES: tuple[Measure, ...] = ("weight-norm", "batch-statistics")
 """Those that stand in the epoch's record, and that `fit` takes, too."""
 
 Measured = dict[str, tuple[float, ...]]
+
+
+def check_measurable(names: tuple[Measure, ...], test_batches: Batches | None) -> None:
+    """Raises UserError if a test batch is a single image, as far as the batches tell, and statistics of batches are wanted."""
+    if "batch-statistics" in names and test_batches and ends_with_one(test_batches):
+        raise UserError(
+            "measure: batch-statistics: the last test batch is a single image, which has none; allowed: another batch size"
+        )
 
 
 def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches) -> Measured:

@@ -33,8 +33,9 @@ from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
 from fastresnet.records.folders import at_home, check_file
 from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, StepSeconds
+from fastresnet.training.evaluation import check_shift
 from fastresnet.training.loop import FitResult, train_epochs
-from fastresnet.training.measuring import Measured, measure_after, measure_before
+from fastresnet.training.measuring import Measured, check_measurable, measure_after, measure_before
 from fastresnet.training.progress import ProgressBar, Watcher
 from fastresnet.training.variants import choose_variant
 
@@ -91,6 +92,8 @@ def train(
     >>> fr.train(config).record.outcome.status
     'finished'
     """
+    if start is not None and not isinstance(start, SavedModel):
+        raise UserError(f"start: must be a SavedModel, as load_model reads it, got {type(start).__name__}")
     place = at_home(checkpoint) if checkpoint else None
     if place and group.is_first:
         check_file(place)
@@ -114,8 +117,8 @@ def train(
             test_batches,
             timer=run.timer,
             checkpoint=place,
-            identity=_identity(config, seed, batches, test_batches, start, group),
-            watchers=[each for each in (bar, watch) if each],
+            identity=_identity(config, seed, dataset, batches, test_batches, start, group),
+            watchers=[each for each in (bar, watch) if each is not None],
         )
         if fitted.outcome.status == "finished":
             measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
@@ -173,9 +176,7 @@ class _Run:
                 )
             _check_fit(self.config, dataset)
             batches, test_batches = make_batches(self.config.data, dataset, self.device, self.seed, self.group)
-            batch, count = self.config.data.test_batch_size, test_batches.num_images
-            if "batch-statistics" in self.config.train.measure and count % batch == 1 % batch:
-                raise UserError(f"test_batch_size: {batch} leaves one of {count} images alone, which has no batch statistics")
+            check_measurable(self.config.train.measure, test_batches)
             return dataset, batches, test_batches
 
     def build(self, start: SavedModel | None, class_names: Sequence[str]) -> nn.Module:
@@ -261,12 +262,21 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
 
 
 def _identity(
-    config: RunConfig, seed: int, batches: ImageBatches, test: ImageBatches, start: SavedModel | None, group: ProcessGroup
+    config: RunConfig,
+    seed: int,
+    dataset: Dataset,
+    batches: ImageBatches,
+    test: ImageBatches,
+    start: SavedModel | None,
+    group: ProcessGroup,
 ) -> str:
-    """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change."""
+    """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change, and the
+    statistics of a data set that was handed over."""
+    statistics = [str(each) for each in (*dataset.mean, *dataset.std)] if config.data.name == GIVEN else []
     processes = [f"{group.size}processes"] if group.size > 1 else []
     weights = [start.weights_digest] if start else []
-    return "-".join([config.hash, f"seed{seed}", batches.images.digest[:12], test.images.digest[:12], *processes, *weights])
+    images = [each.images.digest[:12] for each in (batches, test)]
+    return "-".join([config.hash, f"seed{seed}", *images, *statistics, *processes, *weights])
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:
@@ -278,8 +288,7 @@ def _check_fit(config: RunConfig, dataset: Dataset) -> None:
         )
     side = min(_image_shape(config, dataset.train)[1:])
     check_image_size(config.model, min([side, *(small for _, small in config.data.size_curriculum)]))
-    if config.train.test_shift >= side:
-        raise UserError(f"test_shift: must be below the images' side, {side}, got {config.train.test_shift}")
+    check_shift(config.train.test_shift, side)
 
 
 def _image_shape(config: RunConfig, images: ImageSet) -> tuple[int, int, int]:

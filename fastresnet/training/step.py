@@ -49,6 +49,11 @@ class Steps:
             raise UserError(f"fused_kernels: {type(model).__name__} has layers without such kernels; allowed: {allowed}")
         if config.freeze and not isinstance(model, Freezable):
             raise UserError(f"freeze: {type(model).__name__} names nothing to freeze; allowed: a network that has freezable()")
+        parts = len(list(cast(Freezable, model).freezable())) if config.freeze else 0
+        if (most := max((number for _, number in config.freeze), default=0)) > parts:
+            raise UserError(f"freeze: {type(model).__name__} has {parts} parts to freeze, got {most}")
+        if config.lookahead and config.lookahead >= total:
+            raise UserError(f"lookahead: {config.lookahead} steps until the first update; allowed: fewer than the run's, {total}")
         self._layout = torch.channels_last if config.channels_last else torch.contiguous_format
         # like Module.to(memory_format=...), which fails on weights of five dimensions
         model.to(device)._apply(lambda weight: weight.to(memory_format=self._layout) if weight.ndim == 4 else weight)

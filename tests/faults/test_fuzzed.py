@@ -4,10 +4,12 @@ import contextlib
 import math
 
 import pytest
+import typer
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from fastresnet.cli import app
 from fastresnet.config import DataConfig, TrainConfig
 from fastresnet.config.models import DavidNetConfig, ResNetConfig, SpeedNetConfig
 from fastresnet.study import STUDIES, find_study
@@ -173,13 +175,19 @@ def test_any_parameter_is_served_or_refused(attempts, light):
     try_each(attempts, parameter_requests(), 2_000, 40, one)
 
 
-VOCABULARY = """
-train recipes predict tune data list fetch verify study run status export chapter sweep compare book build
---seed --seeds --record --save --from --checkpoint --device --data-dir --json --edition --only --peer --results -p -f -o --jobs
---sample --margin --time-limit --trials --storage --rounds --help --version --lenient --longest explorer fashion-80 cifar10-90
-cifar10 cifar100 fashion-sample run.yml model.pt out.json out.ipynb cpu quick F8 0 1 -1 nan . .. / = a=b - -- /dev/null é
+def words(group):
+    """The names and the options of all commands of a group."""
+    for name, each in getattr(group, "commands", {}).items():
+        yield name
+        yield from words(each)
+    yield from (option for parameter in group.params for option in parameter.opts if option.startswith("-"))
+
+
+VALUES = """
+explorer fashion-80 cifar10-90 cifar10 cifar100 fashion-sample run.yml model.pt out.json out.ipynb cpu quick F8 0 1 -1 nan
+. .. / = a=b - -- /dev/null é
 """
-WORDS = st.sampled_from([*VOCABULARY.split(), *STUDIES, ""])
+WORDS = st.sampled_from([*sorted({*words(typer.main.get_command(app))}), "--help", *VALUES.split(), *STUDIES, ""])
 ARGUMENTS = st.lists(WORDS | st.text(max_size=6).map(lambda text: text.replace("\0", "")), max_size=7)
 
 

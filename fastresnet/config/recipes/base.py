@@ -69,20 +69,10 @@ _ON_A_GPU = {
 }
 
 
-def for_variant(config: RunConfig, variant: Variant) -> RunConfig:
-    """Applies the changes for a kind of device to a recipe's configuration.
+def recipe_of(base: RunConfig, changes: dict[str, Any], variant: Variant) -> RunConfig:
+    """`SHORT_RUN` or `LONG_RUN` with a recipe's changes, for a kind of device.
 
     A processor computes a batch in micro-batches that stay in its cache; a GPU computes it whole. No variant uses torch.compile:
     image sizes and frozen parts change during a run, and each recompilation takes longer than the run gains.
     """
-    return config.with_changes(_ON_A_GPU if variant == "cuda" else _ON_A_PROCESSOR[variant])
-
-
-def short_run(variant: Variant, changes: dict[str, Any]) -> RunConfig:
-    """`SHORT_RUN` with a recipe's changes, for a kind of device."""
-    return for_variant(SHORT_RUN.with_changes(changes), variant)
-
-
-def long_run(variant: Variant, changes: dict[str, Any]) -> RunConfig:
-    """`LONG_RUN` with a recipe's changes, for a kind of device."""
-    return for_variant(LONG_RUN.with_changes(changes), variant)
+    return base.with_changes(changes).with_changes(_ON_A_GPU if variant == "cuda" else _ON_A_PROCESSOR[variant])

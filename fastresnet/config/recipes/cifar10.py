@@ -1,7 +1,7 @@
 """Recipes for CIFAR-10."""
 
 from fastresnet.config import RunConfig
-from fastresnet.config.recipes.base import Variant, long_run, short_run
+from fastresnet.config.recipes.base import LONG_RUN, SHORT_RUN, Variant, recipe_of
 
 _WIDE = {
     "train.schedule": {"kind": "linear", "start_lr": 0.1},
@@ -66,7 +66,7 @@ def cifar10_83(variant: Variant) -> RunConfig:
         "train.test_flip": True,
         "train.test_share": 0.25,
     }
-    return short_run(variant, changes)
+    return recipe_of(SHORT_RUN, changes, variant)
 
 
 def cifar10_90(variant: Variant) -> RunConfig:
@@ -81,7 +81,7 @@ def cifar10_90(variant: Variant) -> RunConfig:
         "data.prune": {"skip": 0.9},
         "train.freeze": [[0.4, 1], [0.75, 2]],
     }
-    return long_run(variant, changes)
+    return recipe_of(LONG_RUN, changes, variant)
 
 
 def cifar10_91(variant: Variant) -> RunConfig:
@@ -93,7 +93,7 @@ def cifar10_91(variant: Variant) -> RunConfig:
         "data.prune": {"skip": 0.7},
         "train.freeze": [[0.4, 1], [0.75, 2]],
     }
-    return long_run(variant, changes)
+    return recipe_of(LONG_RUN, changes, variant)
 
 
 def cifar10_94(variant: Variant) -> RunConfig:
@@ -106,15 +106,15 @@ def cifar10_94(variant: Variant) -> RunConfig:
     if variant == "cuda":
         # image sizes change and the first layer is frozen late in an epoch: graphs are captured again while earlier steps run
         sizes = [(0, 24), (2.76, 28), (5.52, 32)]
-        return long_run(variant, _FAST_ON_A_GPU | network | {"train.epochs": 9, "data.size_curriculum": sizes})
+        return recipe_of(LONG_RUN, _FAST_ON_A_GPU | network | {"train.epochs": 9, "data.size_curriculum": sizes}, variant)
     changes = {"train.epochs": 8.8, "data.size_curriculum": _sizes(8.8), "train.freeze": [[0.4, 1], [0.75, 2]]}
-    return long_run(variant, _WIDE | network | changes)
+    return recipe_of(LONG_RUN, _WIDE | network | changes, variant)
 
 
 def cifar10_95(variant: Variant) -> RunConfig:
     """95 % on CIFAR-10, with the network widths of airbench95 (Jordan, 2024)."""
     changes = {"model.widths": [128, 384, 384], "train.epochs": 14, "data.size_curriculum": _sizes(14)}
-    return long_run(variant, (_WIDE_ON_A_GPU if variant == "cuda" else _WIDE) | changes)
+    return recipe_of(LONG_RUN, (_WIDE_ON_A_GPU if variant == "cuda" else _WIDE) | changes, variant)
 
 
 def cifar10_96(variant: Variant) -> RunConfig:
@@ -127,5 +127,5 @@ def cifar10_96(variant: Variant) -> RunConfig:
             "data.size_curriculum": _sizes(32),
             "train.schedule": {"kind": "linear", "start_lr": 0.12},
         }
-        return long_run(variant, _WIDE_ON_A_GPU | network | augmentation | changes)
-    return long_run(variant, _WIDE | network | augmentation | {"train.epochs": 36, "data.size_curriculum": _sizes(36)})
+        return recipe_of(LONG_RUN, _WIDE_ON_A_GPU | network | augmentation | changes, variant)
+    return recipe_of(LONG_RUN, _WIDE | network | augmentation | {"train.epochs": 36, "data.size_curriculum": _sizes(36)}, variant)

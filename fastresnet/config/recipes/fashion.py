@@ -1,7 +1,7 @@
 """Recipes for FashionMNIST."""
 
 from fastresnet.config import RunConfig
-from fastresnet.config.recipes.base import Variant, long_run, short_run
+from fastresnet.config.recipes.base import LONG_RUN, SHORT_RUN, Variant, recipe_of
 
 
 def fashion_80(variant: Variant) -> RunConfig:
@@ -26,17 +26,17 @@ def fashion_80(variant: Variant) -> RunConfig:
         "data.batch_size": 250,
         "data.test_batch_size": 1000,
     }
-    return short_run(variant, changes)
+    return recipe_of(SHORT_RUN, changes, variant)
 
 
 def fashion_89(variant: Variant) -> RunConfig:
     """88.65 % on FashionMNIST, the original report's accuracy after ten epochs, which took 80.2 s on an RTX 2060."""
-    return short_run(variant, {"model.widths": [16, 32, 32], "train.epochs": 0.3, "data.batch_size": 100})
+    return recipe_of(SHORT_RUN, {"model.widths": [16, 32, 32], "train.epochs": 0.3, "data.batch_size": 100}, variant)
 
 
 def fashion_90(variant: Variant) -> RunConfig:
     """90 % on FashionMNIST."""
-    return short_run(variant, {"model.widths": [24, 48, 48], "train.epochs": 0.5, "data.batch_size": 100})
+    return recipe_of(SHORT_RUN, {"model.widths": [24, 48, 48], "train.epochs": 0.5, "data.batch_size": 100}, variant)
 
 
 def fashion_93(variant: Variant) -> RunConfig:
@@ -52,7 +52,7 @@ def fashion_93(variant: Variant) -> RunConfig:
         "train.test_shift": 1,
         "train.test_share": 0.25,
     }
-    return short_run(variant, changes)
+    return recipe_of(SHORT_RUN, changes, variant)
 
 
 def fashion_94(variant: Variant) -> RunConfig:
@@ -65,4 +65,4 @@ def fashion_94(variant: Variant) -> RunConfig:
         "train.epochs": 4,
         "data.prune": {"skip": 0.7},
     }
-    return long_run(variant, changes)
+    return recipe_of(LONG_RUN, changes, variant)
