@@ -98,7 +98,7 @@ def test_recipe_is_timed_for_real_in_its_own_shape(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     widest = {
         "cifar10-83": "a convolution of 128 channels at 7x7 pixels",
-        "fashion-80": "a convolution of 32 channels at 6x6 pixels",
+        "fashion-80": "a convolution of 64 channels at 2x2 pixels",
     }
     for name, layer in widest.items():
         choice = choose_variant(find_recipe(name), CPU)
