@@ -275,7 +275,7 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
             "here, %": spread(100 * accuracy, 2),
             "n": len(seconds),
             "report / here": f"{final.times:.0f}" if final else "—",
-            "peer / here": _peer(found) or "—",
             "reached?": target_verdicts({name: found}).verdicts[0].outcome,
+            "peer / here": _peer(found) or "—",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="target")
