@@ -133,7 +133,8 @@ def airbench_muon(precision: Precision) -> RunConfig:
     """The published airbench94 with Muon (Jordan, 2025), in this library's terms, and in a precision of our choice.
 
     The original sums losses over a batch of 2000 and scales logits by 1/256. Here losses are means and the head starts scaled,
-    so that its rates 0.053 (biases) and 0.67 (head) become 106 and 0.0204. Over Muon's 0.24 these are the factors below.
+    so that its rates 0.053 (biases) and 0.67 (head) become 106 and 0.0204. Over Muon's 0.24 these are the factors below. As
+    there, the first layer's biases are trained for three epochs, but at the rate of the rest, which is not nothing by then.
     """
     return RunConfig(
         data=DataConfig(batch_size=2000, test_batch_size=2000, flip="alternating", crop_padding=2),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from fastresnet.compute.device import choose_device
@@ -50,11 +51,16 @@ def ratios(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+_PEERS = ("fastai", "airbench", "triton")
+"""Packages that a benchmark may run, besides those of a run's record."""
+
+
 def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -> None:
-    """Writes the rows with the machine, the versions and the revision of the source they were measured with."""
+    """Writes the rows with the machine, the versions, also of peers, and the revision of the source they were measured with."""
+    installed = {each.name.lower(): each.version for each in metadata.distributions()}
     content = {
         "machine": describe_machine(choose_device(device)).model_dump(),
-        "versions": versions(),
+        "versions": versions() | {name: installed[name] for name in _PEERS if name in installed},
         "source_revision": revision,
         "rows": [row.model_dump() for row in rows],
     }

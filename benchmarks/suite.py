@@ -28,7 +28,7 @@ from fastresnet.config import Precision
 from fastresnet.data.images import Dataset
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
-from fastresnet.records.benchmark import Row, StepPart
+from fastresnet.records.benchmark import FEWEST_FOR_AN_INTERVAL, Row, StepPart
 from fastresnet.training.variants import choose_variant
 
 
@@ -58,7 +58,7 @@ SUITES = {
 }
 ROUNDS = 3
 WARM_UP_STEPS = {"cpu": 2, "cuda": 12}
-"""Steps before timing. A GPU needs more: it searches for kernels at every new image size, of which a run has several."""
+"""Steps before timing. A GPU needs more: kernels are chosen or made at every new image size, of which a run has several."""
 SECONDS_OF_STEPS = 6.0
 """Seconds per round for a contender timed over a few steps; it takes two steps at least."""
 SECONDS_OF_PARTS = 10.0
@@ -170,7 +170,7 @@ def measure_peaks(device: torch.device, precision: Precision) -> Peaks:
 
 def _product_peak(device: torch.device, dtype: torch.dtype) -> float:
     side = 8192 if device.type == "cuda" else 2048
-    matrix, best = torch.ones(side, side, device=device, dtype=dtype), 0.0
+    matrix, best = torch.randn(side, side, device=device, dtype=dtype), 0.0
     for _ in range(6):
         start = time.perf_counter()
         torch.mm(matrix, matrix)
@@ -192,7 +192,7 @@ def _convolution_peak(device: torch.device, dtype: torch.dtype) -> float:
         for _ in range(6):
             start = time.perf_counter()
             out = layer(pixels)
-            out.backward(out.detach())
+            torch.autograd.grad(out, (pixels, layer.weight), out.detach())
             synchronise(device)
             best = max(best, flops / (time.perf_counter() - start))
     return best
@@ -258,8 +258,8 @@ def _row(contest: Contest, rounds: _Rounds, num_images: int, peaks: Peaks) -> Ro
 
 
 def median_interval(values: list[float]) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the median; it lies within the range of the values."""
-    if len(set(values)) < 2:
-        return values[0], values[0]
+    """95 % percentile bootstrap interval of the median; of fewer than six values it is their range."""
+    if len(values) < FEWEST_FOR_AN_INTERVAL:
+        return min(values), max(values)
     found = stats.bootstrap((values,), np.median, method="percentile", rng=np.random.default_rng(0))
     return float(found.confidence_interval.low), float(found.confidence_interval.high)

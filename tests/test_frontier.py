@@ -207,7 +207,7 @@ def test_committed_benchmarks_have_a_caption_and_a_table_with_our_time_first():
         assert not peers["peer"].str.startswith("ours").any()
     assert "AMX" in frontier_benchmarks.caption("cpu-quick-amx")
     assert "one round" in frontier_benchmarks.caption("cpu-full-cifar10-83")
-    assert "means and ranges of two rounds" in frontier_benchmarks.caption("cpu-full-cifar10-94")
+    assert "medians and ranges of 2 rounds" in frontier_benchmarks.caption("cpu-full-cifar10-94")
 
 
 def test_parts_of_a_step_are_shown_with_their_speed():

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fastresnet.errors import UserError
-from fastresnet.records.benchmark import Row, StepPart
+from fastresnet.records.benchmark import FEWEST_FOR_AN_INTERVAL, Row, StepPart
 from fastresnet.records.record import in_percent
 from fastresnet.study.project import committed_results
 
@@ -18,7 +18,6 @@ _UNKNOWN = "not recorded"
 """End of a source of a number of epochs that no record gives."""
 _REFUTED = "the report"
 """Source of a number of epochs that whole runs of more epochs have shown to be too small."""
-_OF_FEW_ROUNDS = {1: "one round", 2: "means and ranges of two rounds"}
 
 
 def names() -> list[str]:
@@ -31,7 +30,8 @@ def caption(record: str) -> str:
     found = _record(record)
     machine, versions = found["machine"], found["versions"]
     (rounds,) = {row["rounds"] for row in found["rows"]}
-    what = _OF_FEW_ROUNDS.get(rounds, f"medians of {rounds} rounds, 95 % bootstrap intervals")
+    spread = "ranges" if rounds < FEWEST_FOR_AN_INTERVAL else "95 % bootstrap intervals"
+    what = "one round" if rounds == 1 else f"medians and {spread} of {rounds} rounds"
     return (
         f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
         f"{found['source_revision']}."

@@ -1,9 +1,9 @@
 """Costs of a run: seconds per phase, floating-point operations and peak memory.
 
 A timer measures four phases: `build` (the network), `prepare` (loading and checking the data, moving it to the device), `train`
-(all training steps and their batches) and `evaluate`. The device is synchronised at both ends of each phase. Saving checkpoints
-belongs to no phase; the progress bar, and whatever else follows the steps, belongs to `train`. If a run asks for it, a second
-timer measures the parts of every training step.
+(whitening, all training steps and their batches) and `evaluate`. The device is synchronised at both ends of each phase. Making
+the optimisers, saving checkpoints and further measurements belong to no phase; the progress bar, and whatever else follows the
+steps, belongs to `train`. If a run asks for it, a second timer measures the parts of every training step.
 """
 
 import copy

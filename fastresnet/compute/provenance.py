@@ -55,8 +55,9 @@ def versions() -> dict[str, str]:
 
 
 @functools.cache
-def source_revision() -> str:
-    """The commit of the running source, with "+changes" if files differ from it; "unknown" outside a checkout."""
+def source_revision(*further: str) -> str:
+    """The commit of the running source, with "+changes" if files of the package or of `further` folders beside it differ from it;
+    "unknown" outside a checkout."""
     package = Path(__file__).parents[1]
 
     def answer(*arguments: str) -> str:
@@ -66,7 +67,7 @@ def source_revision() -> str:
 
     try:
         answer("ls-files", "--error-unmatch", "__init__.py")  # an installed package may lie inside another project's checkout
-        changes = answer("status", "--porcelain", "--untracked-files=normal", "--", ".")
+        changes = answer("status", "--porcelain", "--untracked-files=normal", "--", ".", *(f"../{name}" for name in further))
         return answer("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -62,7 +62,8 @@ class TrainConfig(Settings):
     nesterov: bool = False
     """Whether SGD takes Nesterov's momentum, as torch.optim.SGD does it."""
     weight_decay: NonNegativeFloat = 0.0
-    """Weight decay of SGD: each step reduces the weights by this share times the schedule's learning rate."""
+    """Weight decay of SGD and LARS: this share of the weights is added to the gradient, before the momentum. Its rate is the
+    schedule's, whatever the factors below."""
     bias_lr_factor: PositiveFloat = 1.0
     """Learning rate of biases and trained batch-norm scales, as a multiple of the schedule's (Page, 2019)."""
     head_lr_factor: PositiveFloat = 1.0

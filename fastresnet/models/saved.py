@@ -115,7 +115,7 @@ class SavedModel:
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:
-    """Writes a network, such as `train(...).saved`, to a file atomically and returns its path.
+    """Writes a network, such as `train(...).saved`, to a file atomically and returns its path. Raises UserError for others.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})

@@ -2,6 +2,9 @@
 
 from fastresnet.config.base import Frozen
 
+FEWEST_FOR_AN_INTERVAL = 6
+"""Rounds whose median has an interval of 95 %; fewer have none within their range."""
+
 
 class StepPart(Frozen):
     """A part of the training steps of a contender."""
@@ -31,7 +34,7 @@ class Row(Frozen):
     evaluation, or all of its training if it never reaches the target. For extrapolated times, this is training alone. None if
     the number of epochs to the target is unknown."""
     seconds_interval: tuple[float, float] | None
-    """95 % bootstrap interval of `seconds` over the rounds."""
+    """Range of `seconds` over the rounds; of `FEWEST_FOR_AN_INTERVAL` rounds or more, a 95 % bootstrap interval."""
     at_least: bool = False
     """Whether `seconds` is a lower bound, because no whole run reached the target."""
     accuracy: float | None = None
@@ -52,4 +55,5 @@ class Row(Frozen):
     """Where our recipe's steps spend their time, largest first; empty for peers, and in records from before this was measured."""
     peak_memory_bytes: int
     joules: float | None = None
-    """Energy of the GPU per whole run, median over the runs."""
+    """Energy of the GPU per whole run, median over the runs. Of the package airbench, it includes an evaluation per epoch, which
+    its own clock leaves out."""

@@ -36,6 +36,8 @@ class EpochRecord(Frozen):
     lr: float
     """Learning rate of the epoch's last step."""
     train_loss: float | None
+    """Mean cross-entropy of the training batches in nats, with label smoothing if there is any, as `test_loss` never has; None if
+    it was not finite."""
     train_accuracy: float
     """Accuracy on the augmented training batches, each scored by the weights before its own step."""
     test_loss: float | None

@@ -147,6 +147,7 @@ class Steps:
     def finish(self) -> nn.Module:
         """Frees the gradients, thaws what was frozen, and restores torch's layers in place of fused ones; returns the network to
         evaluate, in evaluation mode."""
+        self._graphs = None
         self.model.zero_grad(set_to_none=True)  # gradients lie in the memory of CUDA graphs and would keep it allocated
         for parameter, trained in zip(self.model.parameters(), self._trained, strict=True):
             parameter.requires_grad_(trained)
