@@ -111,6 +111,7 @@ def test_every_question_is_answered(name, change, seeds, diverged):
 @pytest.mark.parametrize(
     ("name", "key", "experiment"),
     [
+        ("cifar10_accuracy", "c3_dropouts", "C3"),
         ("cifar10_accuracy", "c5_rates", "C5"),
         ("fashionmnist_speed", "f5_batch_sizes", "F5"),
         ("myrtle_notes", "m7d_group_sizes", "M7d"),

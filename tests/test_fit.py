@@ -38,7 +38,7 @@ class Interrupt(fr.Watcher):
 
 class AfterEpoch(fr.Watcher):
     def epoch_done(self, epoch):
-        if epoch.epoch == 2:  # the first is in the checkpoint
+        if epoch.epoch == 2:
             raise KeyboardInterrupt
 
 
@@ -211,6 +211,24 @@ def test_checkpoint_in_the_home_folder_is_looked_for_there(use, batches, tiny, t
         else:
             fr.train(tiny.with_changes({"train.epochs": 2}), checkpoint="~/runs/state.pt", watch=AfterEpoch())
     assert [path.name for path in tmp_path.rglob("*")] == ["home", "runs", "state.pt"]
+
+
+def test_epoch_that_a_watcher_was_told_of_is_in_the_checkpoint(batches, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fr.fit(Net(), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=AfterEpoch())
+    fr.fit(Net(), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=(steps := Counted()))
+    assert steps.numbers == [7, 8, 9]  # the third epoch
+
+
+def test_batches_of_which_there_are_none_the_next_time_are_told(batches):
+    class Once(list):
+        def __iter__(self):
+            yield from [self.pop(0)] if self else []
+
+    with pytest.raises(fr.UserError, match="train: an epoch without a batch; allowed: batches that can be gone through again"):
+        fr.fit(Net(), Once(batches), epochs=4)
+    with pytest.raises(fr.UserError, match="ImageSet has no length, no batches, or can"):
+        fr.fit(Net(), small_set(4))
 
 
 def test_next_network_does_not_take_up_the_checkpoint_of_a_finished_run(batches, tmp_path):

@@ -238,7 +238,7 @@ def test_whitened_network_is_prepared_from_the_first_images_of_any_batches():
 
 
 def test_batches_that_can_be_gone_through_only_once_are_refused():
-    with pytest.raises(fr.UserError, match="generator has no length or can be gone through only once"):
+    with pytest.raises(fr.UserError, match="generator has no length, no batches, or can be gone through only once"):
         fr.fit(nn.Linear(2, 2), (pair for pair in [()]), epochs=1)
 
 

@@ -78,6 +78,17 @@ def test_run_that_another_process_trains_is_waited_for(study, tmp_path, monkeypa
     assert [each for _, each in found] == [record]
 
 
+def test_all_missing_runs_are_counted_also_those_of_unknown_length(study):
+    a, b, everything = status([study])
+    assert [row["missing"] for row in (a, b, everything)] == [4, 2, 5]  # one is in both
+    assert everything["hours left"] is None
+
+
+def test_seeds_of_one_experiment_leave_those_of_others(tmp_path):
+    study = open_study("cifar10_accuracy", edition="cpu", parameters={"seeds_of": {"C1": [7]}}, results=tmp_path)
+    assert [study.experiment(each).seeds for each in ("C1", "C2", "C4")] == [(7,), (0,), (0, 1, 2)]
+
+
 def test_runs_are_sorted_by_seed_then_by_the_experiments_named_first(study):
     order = [(run.seed, run.experiment) for run in by_seed(study.runs(), ["B"])]
     assert order == [(0, "B"), (0, "B"), (0, "A"), (0, "A"), (1, "A"), (1, "A")]

@@ -21,7 +21,7 @@ from fastresnet.config.parsing import read_yaml
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import named, replacing
 from fastresnet.records.folders import Folder, Place, check_file, local_file, open_folder, split_place
-from fastresnet.study import STUDIES, declare, edition_parameters, open_chapter, open_study
+from fastresnet.study import STUDIES, declare, edition_parameters, merged, open_chapter, open_study
 from fastresnet.study.project import project_root
 
 PARAMETERS_TAG = "parameters"
@@ -59,8 +59,10 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
     for where, layer in ((str(file), read_yaml(file) if file else {}), (f"parameters of {name}", changes)):
         if "edition" in layer and layer["edition"] != edition:
             raise UserError(f"{where}: edition: choose it with --edition, got {layer['edition']!r}")
-        values |= {**layer, "changed": [*values["changed"], *(key for key in layer if key not in values["changed"])]}
-        shown |= layer
+        values = merged(
+            values, {**layer, "changed": [*values["changed"], *(key for key in layer if key not in values["changed"])]}
+        )
+        shown = merged(shown, layer)
         declare(name, shown, where, original)
     # an edition's own device is needed only where something is left to train
     if values.get("device") and (

@@ -192,8 +192,8 @@ def _batch_sizes(parameters: Parameters) -> Variants:
 
 
 def _batch_sizes_in_equal_steps(parameters: Parameters) -> Variants:
-    """The batch sizes of C11, each trained for as many steps as the first."""
-    largest, *_ = parameters.c11_batch_sizes
+    """The batch sizes of C11, each trained for as many steps as the largest."""
+    largest = max(parameters.c11_batch_sizes)
     return {
         name: config.with_changes({"train.epochs": parameters.epochs * config.data.batch_size / largest})
         for name, config in _batch_sizes(parameters).items()

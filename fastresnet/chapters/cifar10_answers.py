@@ -19,6 +19,7 @@ from fastresnet.report.answers import (
     Questions,
     beside,
     choice,
+    comparable,
     duel,
     mean,
     near_printed,
@@ -57,7 +58,7 @@ def long_run(c2: Results) -> Answer:
 
 def dropouts(c3: Results) -> Answer:
     """C3: in the report, dropout lowered training accuracy and did not help."""
-    most = list(c3.records)[-1]
+    most = max(c3.records, key=lambda variant: getattr(c3.records[variant][0].config.model, "dropout", 0.0))
     without, hidden = (
         [fmean(epoch.train_accuracy for epoch in record.epochs) for record in c3.records.get(variant, ())]
         for variant in ("no dropout", most)
@@ -119,7 +120,8 @@ def schedules(c7: Results) -> Answer:
     question = (
         f"Does “one-cycle” reach the final accuracy of “{rival}”, the best of the others, in fewer than all {epochs} epochs?"
     )
-    sooner = ratio(question, "It takes {} as many", reached if rival else [], epochs, below=1)
+    counted = "Counting a run that does not as one epoch more, it takes {} as many" if max(reached, default=0) > epochs else ""
+    sooner = ratio(question, counted or "It takes {} as many", reached if rival else [], epochs, below=1)
     answer = _duel(c7, "one-cycle", rival, 'one cycle "fastest"')
     rates = {epoch.lr for record in c7.records.get("plateau", ()) for epoch in record.epochs}
     stuck = " The plateau schedule never lowered its rate." * (len(rates) == 1)
@@ -146,7 +148,7 @@ def flips(c9: Results) -> Answer:
     said = (
         f"Without flips accuracy ends at {mean(samples[0])}, with flips in training at {mean(samples[1])}, and with the test "
         f"images flipped as well, as in the report, at {mean(samples[2])}"
-        f"{'' if c9.other_data else f'; the report prints {as_printed(printed)}'}."
+        f"{f'; the report prints {as_printed(printed)}' * comparable(c9)}."
     )
     if near := near_printed(c9, {both: printed}):
         apart = 100 * fmean(cifar10_curve.distances(c9, both))
@@ -179,7 +181,7 @@ def activations(c10: Results, timed: Results) -> Answer:
 
 def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer:
     """C11: in the report, smaller batches were more accurate, and not slower."""
-    large, *smaller = c11.records
+    large, *smaller = sorted(c11.records, key=lambda variant: -c11.records[variant][0].config.data.batch_size)
     best = most_accurate(c11, besides=large)
     ours, theirs = (values(c11, variant, ACCURACY) for variant in (best, large))
     ends = {variant: values(c11, variant, ACCURACY) for variant in c11.records}
@@ -219,7 +221,7 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     """C12: in the report, a maximum of 0.075 was best; it gave the fast model's 83.06 %."""
     printed, _ = original.C13["base"]
     said = f"0.075 best, {as_printed(printed)}"
-    theirs = {} if c12.other_data else {"report": printed}
+    theirs = {"report": printed} if comparable(c12) else {}
     ends = near_printed(c12, {"maximum 0.075": printed})
     answer = choice(c12, "maximum 0.075", said, ends, figure=partial(figures.curves, c12, **theirs), tables=[_table(c12)])
     ours = values(c12, "maximum 0.075", ACCURACY)

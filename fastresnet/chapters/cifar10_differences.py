@@ -106,7 +106,7 @@ def running_statistics(c9_norm: Results) -> Answer:
         here=beside(percent, {"running": running, "own": batch}),
         difference=points(batch, running),
         summary=sentence(said, running, batch),
-        verdicts=(difference(question, "They {raise|lower} it by {}", batch, running, above=0.1, paired=True),),
+        verdicts=(difference(question, "With them it is {} {higher|lower}", batch, running, above=0.1, paired=True),),
         figure=partial(_statistics_figure, c9_norm),
     )
 
@@ -157,7 +157,7 @@ def image_sizes(network: str, sizes: Results) -> Answer:
     printed, _ = original.C13[network]
     ends = {variant: values(sizes, variant, "test_accuracy") for variant in sizes.records}
     *_, enlarged = ends
-    theirs = "" if sizes.other_data else f"; the report prints {as_printed(printed)}"
+    theirs = f"; the report prints {as_printed(printed)}" * comparable(sizes)
     return Answer(
         (sizes,),
         original=as_printed(printed),

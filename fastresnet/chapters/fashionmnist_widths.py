@@ -43,10 +43,10 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     return Answer(
         (f8, timed, pace),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
-        here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}),
+        here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}) or "80 % not reached",
         difference=times(reached[0], reached[1]),
         summary=sentence(f"{said}.", *reached),
-        verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
+        verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner) if all(reached) else (),
         figure=partial(_width_figure, f8),
         tables=(
             _seconds_table(f8),

@@ -20,7 +20,7 @@ class PruneConfig(Settings):
 
     Unlike InfoBatch, it does not increase the weight of the easy images that it keeps. An epoch still has the usual number of
     images: after a pass that skips easy images, another pass begins, in which hard images come again. The epoch's training loss
-    and accuracy count them each time.
+    and accuracy count them each time. A loop of your own has to report the losses to `note_losses` of the training batches.
 
     >>> fr.DataConfig(prune=fr.PruneConfig(skip=0.3)).prune
     PruneConfig(skip=0.3, start=1)

@@ -65,9 +65,10 @@ class TrainConfig(Settings):
     """Weight decay of SGD and LARS: this share of the weights is added to the gradient, before the momentum. Its rate is the
     schedule's, whatever the factors below."""
     bias_lr_factor: PositiveFloat = 1.0
-    """Learning rate of biases and trained batch-norm scales, as a multiple of the schedule's (Page, 2019)."""
+    """Learning rate of biases and trained batch-norm scales, as a multiple of the schedule's (Page, 2019); in a network of your
+    own, of all vectors."""
     head_lr_factor: PositiveFloat = 1.0
-    """Learning rate of the classifier's weights, as a multiple of the schedule's."""
+    """Learning rate of the classifier's weights, as a multiple of the schedule's; in a network of your own, of all matrices."""
     muon: MuonConfig | None = None
     """Muon for the convolutions and SGD for the rest; None uses no Muon."""
     lars: LarsConfig | None = None

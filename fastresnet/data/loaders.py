@@ -124,12 +124,13 @@ class IterableBatches:
         self.losses: Tensor | None = None  # these batches do not depend on losses
         self.prefetchable = False
         try:
-            repeatable = len(self.iterable) >= 0 and not isinstance(self.iterable, Iterator)
+            listed = hasattr(self.iterable, "__iter__") or hasattr(self.iterable, "__getitem__")
+            repeatable = len(self.iterable) >= 0 and listed and not isinstance(self.iterable, Iterator)
         except TypeError:  # a DataLoader over an IterableDataset has a __len__ that raises
             repeatable = False
         if not repeatable:
             raise UserError(
-                f"batches: {type(self.iterable).__name__} has no length or can be gone through only once; "
+                f"batches: {type(self.iterable).__name__} has no length, no batches, or can be gone through only once; "
                 "allowed: loaders(), a DataLoader, a list of (images, labels)"
             )
 

@@ -6,7 +6,7 @@ load_model("model.pt").predict(images)
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,8 @@ class SavedModel:
     @torch.no_grad()  # not inference_mode, whose tensors cannot be changed afterwards
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
-        to the size of the training images. Raises UserError for other values or shapes. Leaves the network in evaluation mode."""
+        to the size of the training images. Test-time augmentation belongs to evaluation, and is not applied. Raises UserError for
+        other values or shapes. Leaves the network in evaluation mode."""
         channels = self.image_shape[0]
         if not isinstance(images, Tensor):
             raise UserError(f"predict: images must be a torch tensor, got {type(images).__name__}")
@@ -71,7 +72,7 @@ class SavedModel:
         return self._classify(self._prepare(images))
 
     @torch.no_grad()
-    def predict_files(self, files: Sequence[str | Path], batch_size: int = 64) -> Iterator[tuple[str | Path, Tensor | UserError]]:
+    def predict_files(self, files: Iterable[str | Path], batch_size: int = 64) -> Iterator[tuple[str | Path, Tensor | UserError]]:
         """Yields each image file with its probabilities [classes], or with the UserError that says why it has none.
 
         A batch is read and classified at a time, so that memory does not grow with the number of files. Raises UserError if the
@@ -80,6 +81,7 @@ class SavedModel:
         if isinstance(files, str | Path):
             raise UserError(f"files: must be a list of paths, got {str(files)!r}")
         self._mode()
+        files = list(files)
         for start in range(0, len(files), batch_size):
             batch = files[start : start + batch_size]
             read = [self._try_to_read(file) for file in batch]

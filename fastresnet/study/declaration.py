@@ -27,6 +27,13 @@ def edition_parameters(name: str, edition: str) -> dict[str, Any]:
     return parse(read_yaml(path), declared, str(path)).model_dump(mode="json")
 
 
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of parameters with some of them changed; of the seeds by experiment, only those of the experiments named."""
+    own, others = changes.get("seeds_of"), values.get("seeds_of")
+    both = {"seeds_of": {**others, **own}} if isinstance(own, Mapping) and isinstance(others, Mapping) else {}
+    return {**values, **changes, **both}
+
+
 def declare(
     name: str, values: Mapping[str, Any], where: str, original: Mapping[str, Any] | None = None
 ) -> tuple[Any, tuple[Experiment, ...]]:

@@ -31,7 +31,8 @@ def status(studies: Sequence[Study]) -> list[dict[str, Any]]:
             each = _hours(recorded.values()) / len(recorded) if recorded else None
             missing: Left = dict.fromkeys((key for key in keys if key not in recorded), each)
             rows.append(_row(study.name, study.edition, experiment, recorded.values(), missing.values()))
-            counted, left = counted | recorded, missing | {key: hours for key, hours in left.items() if hours is not None}
+            counted |= recorded
+            left |= {key: hours for key, hours in missing.items() if left.get(key) is None}
     return [*rows, _row("all", "", "", counted.values(), left.values())]
 
 

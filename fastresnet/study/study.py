@@ -20,7 +20,7 @@ from fastresnet.records.folders import Place
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key, Store
 from fastresnet.study.cluster import train_with_dask
-from fastresnet.study.declaration import declare, edition_parameters, find_study, scaled
+from fastresnet.study.declaration import declare, edition_parameters, find_study, merged, scaled
 from fastresnet.study.experiment import Experiment, Results, Run
 from fastresnet.study.project import EDITIONS, committed_results, editions_of, live_results, own_results, project_root
 from fastresnet.study.trial import RunFailed, claimed_run, named_if_it_ends, train_and_save
@@ -219,9 +219,7 @@ def train_all(
                         held.append(run)
                         continue
                     try:  # another process may have trained it meanwhile
-                        names = run.study, run.experiment, run.variant
-                        recorded = store.find(*run.key) if wait else store.find_saved(run.key, *names)
-                        record = recorded or train_and_save(run, store, data_dir, device, progress=progress)
+                        record = store.find(*run.key) or train_and_save(run, store, data_dir, device, progress=progress)
                     except RunFailed as error:  # the others may well succeed
                         failures.append(str(error))
                         continue
@@ -249,7 +247,7 @@ def open_study(
     "How far do the report's two final models get?"
     """
     original = edition_parameters(name, edition)
-    values = {**original, **(parameters or {}), "edition": edition}
+    values = {**merged(original, parameters or {}), "edition": edition}
     checked, experiments = declare(name, values, f"parameters of {name}", original)
     values |= checked.model_dump(mode="json", include=set(parameters or ()))  # as the edition's file has them
     changes = {key: values[key] for key in original if values[key] != original[key] or key in checked.changed}

@@ -58,7 +58,9 @@ def train_and_save(run: Run, store: Store, data_dir: str | Path | None, device: 
     checkpoint = _checkpoint(run, store)
     try:
         record = train(run.config, run.seed, data_dir=data_dir, device=device, checkpoint=checkpoint, progress=progress).record
-    except (UserError, OSError, MachineFault):
+    except UserError as error:
+        raise UserError(f"{run.experiment} {run.variant} seed {run.seed}: {error}") from error
+    except (OSError, MachineFault):
         raise
     except Exception as error:
         raise record_failure(run, store, f"{type(error).__name__}: {error}", device, started) from error
@@ -77,12 +79,12 @@ def claimed_run(run: Run, store: Store, *, wait: bool) -> Iterator[bool]:
         with suppress(OSError, UserError):  # a cache that cannot be used keeps nobody from training
             folder = cache_folder() / "checkpoints"
             folder.mkdir(parents=True, exist_ok=True)
-            if wait:
-                lock = f"{folder / _name(run, store)}.lock"
-                warnings.warn(
-                    f"{run.experiment} {run.variant} seed {run.seed}: another process has {lock}: waiting", stacklevel=2
-                )
-            ours = stack.enter_context(claimed(folder / _name(run, store), wait=wait))
+            file = folder / _name(run, store)
+            ours = stack.enter_context(claimed(file))
+            if wait and not ours:
+                said = f"{run.experiment} {run.variant} seed {run.seed}: another process has {file}.lock: waiting"
+                warnings.warn(said, stacklevel=2)
+                ours = stack.enter_context(claimed(file, wait=True))
         yield ours
 
 

@@ -49,6 +49,8 @@ def evaluate(
         raise UserError(f"precision: got {precision!r}; allowed: {', '.join(PRECISIONS)}")
     if not 0 < test_share <= 1 or test_shift < 0:
         raise UserError(f"test_share: must be above 0 and at most 1, test_shift at least 0; got {test_share:g} and {test_shift}")
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model: must be a torch.nn.Module, got {model!r}")
     model.eval()
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     batches = as_batches(batches, device)
@@ -85,6 +87,8 @@ def evaluate(
         num_images += torch.tensor([(len(labels) + 1) // 2, len(labels) // 2])
     loss_sum, num_correct, num_images = map(batches.group.sum, (loss_sum, num_correct, num_images.to(device)))
     total = int(num_images.sum())
+    if not total:
+        raise UserError("batches: there was no batch to score; allowed: batches that can be gone through again")
     even, odd = (num_correct / num_images).tolist()
     return Score(float(loss_sum) / total, int(num_correct.sum()) / total, (even, odd))
 
@@ -97,8 +101,8 @@ def check_shift(test_shift: int, side: int) -> None:
 
 def least_confident(logits: Tensor, share: float) -> Tensor:
     """Indices of the least confident share of logits [N, classes], rounded up: their two largest values are closest."""
-    first, second = logits.topk(2, dim=1).values.unbind(dim=1)
-    return (first - second).argsort()[: -int(-len(logits) * share // 1)]
+    first, *second = logits.topk(min(2, logits.shape[1]), dim=1).values.unbind(dim=1)
+    return (first - second[0] if second else first).argsort()[: -int(-len(logits) * share // 1)]
 
 
 def average_views(forward: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor, *, flip: bool, shift: int) -> Tensor:

@@ -91,6 +91,8 @@ def train_epochs(
             loop.run_epoch(test_batches)
             if checkpoint and not loop.finished:
                 loop.save(checkpoint, identity)
+            for watcher in watchers:  # once the epoch is kept, since a watcher may end the run
+                watcher.epoch_done(loop.epochs[-1])
     finally:
         evaluated = loop.steps.finish()
     outcome = Outcome(status="finished")
@@ -155,8 +157,6 @@ class _Loop:
                 test_accuracy_by_batch=by_batch,
             )
         )
-        for watcher in self.watchers:
-            watcher.epoch_done(self.epochs[-1])
 
     def _train_epoch(self, index: int) -> tuple[float, float]:
         """Trains one epoch; returns the mean loss and the accuracy over its images."""
@@ -177,6 +177,8 @@ class _Loop:
                 watcher.step_done(TakenStep(self.steps.taken, self.steps.total, len(labels) * group.size, loss, self.steps.lr))
             if self.steps.finished:
                 break
+        if not losses:
+            raise UserError("train: an epoch without a batch; allowed: batches that can be gone through again")
         if isinstance(self.batches, ImageBatches) and image_losses and not self.steps.finished:
             self.batches.note_losses(index, torch.cat(image_losses))
         if not self.steps.finished:

@@ -64,7 +64,7 @@ class Watcher:
         """Called after every training step."""
 
     def epoch_done(self, epoch: EpochRecord) -> None:
-        """Called after every epoch, once it has been evaluated if that was due."""
+        """Called after every epoch, once it has been evaluated if that was due, and is in the checkpoint if there is one."""
 
 
 class ProgressBar(Watcher):

@@ -83,9 +83,10 @@ def train(
 
     `start` is a trained network to fine-tune: its weights are copied, except a classifier for other classes. `dataset` is a data
     set of your own, with `config.data.name` "given"; otherwise the named one is looked for in `data_dir`, then in the places of
-    `fastresnet.data.sources`. `checkpoint` makes the run resumable; remove the file once the record is saved. `watch` follows
-    the run and may end it. `group` joins the calls in several processes into one run. Raises UserError, before any training, if
-    the configuration does not fit the data or the device, and OutOfMemory if a batch does not fit into memory.
+    `fastresnet.data.sources`. `checkpoint` makes the run resumable; give it to no other run, and remove the file once the record
+    is saved. `watch` follows the run and may end it. `group` joins the calls in several processes into one run. Raises UserError,
+    before any training, if the configuration does not fit the data or the device, and OutOfMemory if a batch does not fit into
+    memory.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
@@ -117,7 +118,7 @@ def train(
             test_batches,
             timer=run.timer,
             checkpoint=place,
-            identity=_identity(config, seed, dataset, batches, test_batches, start, group),
+            identity=run.identity(dataset, batches, test_batches, start),
             watchers=[each for each in (bar, watch) if each is not None],
         )
         if fitted.outcome.status == "finished":
@@ -192,6 +193,15 @@ class _Run:
                 torch.manual_seed(seed + self.group.rank * 1_000_003)  # processes draw different random numbers
         return model
 
+    def identity(self, dataset: Dataset, batches: ImageBatches, test: ImageBatches, start: SavedModel | None) -> str:
+        """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change, and the
+        statistics of a data set that was handed over."""
+        images = [each.images.digest[:12] for each in (batches, test)]
+        statistics = [str(each) for each in (*dataset.mean, *dataset.std)] if self.config.data.name == GIVEN else []
+        processes = [f"{self.group.size}processes"] if self.group.size > 1 else []
+        weights = [start.weights_digest] if start else []
+        return "-".join([self.config.hash, f"seed{self.seed}", *images, *statistics, *processes, *weights])
+
     def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:
         """Makes the record of the run, once it has been trained."""
         seconds, parts = self.timer.seconds, fitted.steps.parts.seconds
@@ -259,24 +269,6 @@ def failed_record(config: RunConfig, seed: int, reason: str, device: str | None,
         **dict(origin(choose_device(device))),
         started=started,
     )
-
-
-def _identity(
-    config: RunConfig,
-    seed: int,
-    dataset: Dataset,
-    batches: ImageBatches,
-    test: ImageBatches,
-    start: SavedModel | None,
-    group: ProcessGroup,
-) -> str:
-    """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change, and the
-    statistics of a data set that was handed over."""
-    statistics = [str(each) for each in (*dataset.mean, *dataset.std)] if config.data.name == GIVEN else []
-    processes = [f"{group.size}processes"] if group.size > 1 else []
-    weights = [start.weights_digest] if start else []
-    images = [each.images.digest[:12] for each in (batches, test)]
-    return "-".join([config.hash, f"seed{seed}", *images, *statistics, *processes, *weights])
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:

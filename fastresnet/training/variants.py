@@ -116,7 +116,7 @@ def _time_variants(recipe: Recipe, layer: nn.Conv2d, shape: torch.Size) -> dict[
         times = [{variant: _pass_seconds(*passes[variant], images) for variant in variants} for _ in range(rounds + 1)]
         return {variant: 1e3 * min(each[variant] for each in times[1:]) for variant in variants}  # the first is the warm-up
 
-    first = best(_ON_A_PROCESSOR, 1, _PROBED)
+    first = best(_ON_A_PROCESSOR, _ROUNDS, _PROBED)
     return best([each for each in first if first[each] <= _HOPELESS * min(first.values())], _ROUNDS, _TIMED)
 
 
