@@ -39,7 +39,8 @@ def study_run(address, folder, **environment):
 
 
 def test_local_workers_are_on_loopback_and_leave_this_process_its_environment(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in ("OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX"):  # as nannies of other tests leave them
+        monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     with open_cluster("local", None) as cluster:
         wait_for(cluster.slots)

@@ -54,9 +54,10 @@ def _scale(results: Results) -> str:
     recorded = f"{seeds} seed{'s' * (seeds != 1)}" if seeds == wanted else f"{seeds} of {wanted} seeds"
     images = {record.data.train_images for record in records if record.data}
     tested = {record.data.test_images for record in records if record.data}
+    batches = {record.config.data.batch_size for record in records}
     epochs = {record.config.train.epochs for record in records}
     return (
-        f"{_numbers(images)} training images, {_numbers(epochs)} epoch{'s' * (epochs != {1})}, "
+        f"{_numbers(images)} training images in batches of {_numbers(batches)}, {_numbers(epochs)} epoch{'s' * (epochs != {1})}, "
         f"{_numbers(tested)} test images, {recorded} per variant"
     )
 
