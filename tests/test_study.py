@@ -78,6 +78,20 @@ def test_run_that_another_process_trains_is_waited_for(study, tmp_path, monkeypa
     assert [each for _, each in found] == [record]
 
 
+@pytest.mark.parametrize(
+    ("variants", "seeds", "message"),
+    [
+        ({}, (0,), "A: variants: must be a RunConfig for each name, and one at least, got {}"),
+        ({"one": "cifar10-90"}, (0,), "A: variants: must be a RunConfig"),
+        ({"one": SHORT}, (), r"A: seeds: must be one number or more, none twice, got \[\]"),
+        ({"one": SHORT}, (0, 0), r"A: seeds: .* got \[0, 0\]"),
+    ],
+)
+def test_experiment_without_runs_or_with_one_twice_is_refused(variants, seeds, message):
+    with pytest.raises(UserError, match=message):
+        Experiment("A", "?", variants, seeds)
+
+
 def test_all_missing_runs_are_counted_also_those_of_unknown_length(study):
     a, b, everything = status([study])
     assert [row["missing"] for row in (a, b, everything)] == [4, 2, 5]  # one is in both

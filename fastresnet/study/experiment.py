@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fastresnet.config import RunConfig
+from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Key
 
@@ -13,6 +14,8 @@ from fastresnet.records.store import Key
 @dataclass(frozen=True)
 class Experiment:
     """A question and its variants: named configurations, each trained with every seed.
+
+    Raises UserError unless there is a variant and a seed, and none comes twice.
 
     >>> variants = {f"{depth} layers": fr.RunConfig(model={"depth": depth}) for depth in (18, 34)}
     >>> depth = fr.Experiment("depth", "Do more layers help?", variants, seeds=(0, 1, 2))
@@ -26,6 +29,14 @@ class Experiment:
     seeds: tuple[int, ...]
     dataset: str | None = None
     """Name of the data set of the original's figures; None if there are none."""
+
+    def __post_init__(self) -> None:
+        if not self.variants or not all(isinstance(each, RunConfig) for each in self.variants.values()):
+            raise UserError(
+                f"{self.id}: variants: must be a RunConfig for each name, and one at least, got {dict(self.variants)}"
+            )
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"{self.id}: seeds: must be one number or more, none twice, got {list(self.seeds)}")
 
     def __repr__(self) -> str:
         return f"Experiment({self.id}: {self.question!r}, {len(self.variants)} variants, {len(self.seeds)} seeds)"
