@@ -120,7 +120,9 @@ def schedules(c7: Results) -> Answer:
     question = (
         f"Does “one-cycle” reach the final accuracy of “{rival}”, the best of the others, in fewer than all {epochs} epochs?"
     )
-    counted = "Counting a run that does not as one epoch more, it takes {} as many" if max(reached, default=0) > epochs else ""
+    counted = (
+        "Counting a run that does not as one epoch more, it takes {} as many" if any(each > epochs for each in reached) else ""
+    )
     sooner = ratio(question, counted or "It takes {} as many", reached if rival else [], epochs, below=1)
     answer = _duel(c7, "one-cycle", rival, 'one cycle "fastest"')
     rates = {epoch.lr for record in c7.records.get("plateau", ()) for epoch in record.epochs}
