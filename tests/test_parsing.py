@@ -133,6 +133,7 @@ def test_assignments_are_read_as_yaml(text, expected):
         (["train", "fashion-80", "-p", "train.epochs", "0.1"], "-p train.epochs: expected KEY=VALUE"),
         (["train", "fashion-80", "-p", "train.epochs=1", "-p", "train.epochs=2"], "-p train.epochs=2: train.epochs comes twice"),
         (["chapter", "run", "findings", "-p", "epochs", "1"], "-p epochs: expected KEY=VALUE"),
+        (["chapter", "run", "cifar10_accuracy", "-p", "seeds=0"], "seeds: must be a list, such as [0]"),
         (["chapter", "run", "findings", "-p", "data-set=x"], "data-set: unknown key (did you mean dataset?)"),
         (["train", "fashion-80", "-p", "epochs=1"], "epochs: unknown key (did you mean train.epochs?)"),
         (["train", "fashion-80", "-p", "trian.epochs=1"], "trian.epochs: unknown key (did you mean train.epochs?)"),

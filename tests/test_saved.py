@@ -31,7 +31,7 @@ def saved(tmp_path_factory):
         train=TrainConfig(epochs=2, schedule=Constant(lr=0.1), momentum=0.9),
     )
     result = train(config)
-    return result, save_model(result.saved, tmp_path_factory.mktemp("models") / "model.pt")
+    return result, save_model(result.saved, tmp_path_factory.mktemp("models") / "new" / "model.pt")
 
 
 def test_loaded_network_gives_the_logits_of_the_trained_one(saved):

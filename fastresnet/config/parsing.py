@@ -170,6 +170,8 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
         problem = f"no such kind{suggestion(found, beside)}, got {found!r}" if found else "has no kind"
         return f"{key}: {problem}; allowed: {', '.join(beside)}"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("list_type", "tuple_type") and not isinstance(error["input"], dict):
+        message = f"must be a list, such as {[error['input']]}"
     if error["type"] in ("bool_type", "int_type", "float_type") and isinstance(error["input"], str):
         message += f", got the text {error['input']!r}"
     elif "input" in error and not isinstance(error["input"], dict):

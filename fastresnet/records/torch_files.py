@@ -11,9 +11,11 @@ from fastresnet.records.atomic import replacing
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
-    """Writes tensors and plain values atomically. Raises OSError that names the file if it cannot be written."""
+    """Writes tensors and plain values atomically, into a new folder if need be. Raises OSError that names the file if it cannot be
+    written."""
     content = io.BytesIO()  # given a file, torch hides why it could not write to it
     torch.save(state, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_bytes(content.getbuffer())
 

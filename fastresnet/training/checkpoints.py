@@ -28,10 +28,8 @@ def own_checkpoint(path: Path | None) -> Iterator[None]:
 
 def write_checkpoint(state: dict[str, Any], path: Path, group: ProcessGroup) -> None:
     """Writes a state atomically: a reader finds the old file or the new one. Only the first process of the group writes."""
-    if not group.is_first:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_state(state, path)
+    if group.is_first:
+        write_state(state, path)
 
 
 def read_checkpoint(path: Path, identity: str, device: torch.device, group: ProcessGroup) -> dict[str, Any] | None:
