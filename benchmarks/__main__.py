@@ -30,9 +30,9 @@ def bench(
     for row in suites.run_suite(suite, only=tuple(only or ()), peers=tuple(peer or ()), data_dir=data_dir, rounds=rounds):
         rows.append(row)
         print(report.describe_row(row), flush=True)
+        if json_file:  # at once: the next contest may take hours, and fail
+            report.write_json(rows, json_file, device=suites.SUITES[suite].device, revision=revision)
     print(report.ratios(rows))
-    if json_file:
-        report.write_json(rows, json_file, device=suites.SUITES[suite].device, revision=revision)
 
 
 main(app)

@@ -1,6 +1,5 @@
 """The results of a benchmark as lines, as a table of ratios and as a JSON file."""
 
-import json
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from fastresnet.compute.device import choose_device
 from fastresnet.compute.provenance import describe_machine, versions
 from fastresnet.records.atomic import replacing
-from fastresnet.records.benchmark import Row
+from fastresnet.records.benchmark import Benchmark, Row
 from fastresnet.records.record import in_percent
 
 
@@ -36,7 +35,7 @@ def describe_row(row: Row) -> str:
 
 def ratios(rows: Sequence[Row]) -> str:
     """One line per peer: its seconds to the target over ours, or its seconds per epoch over ours if nothing more is known."""
-    ours = {row.contest: row for row in reversed(rows) if row.contender == "ours"}
+    ours = {row.contest: row for row in rows if row.contender == "ours"}
     lines = []
     for row in rows:
         own = ours[row.contest]
@@ -57,15 +56,11 @@ _PEERS = ("fastai", "airbench", "triton")
 
 def write_json(rows: Sequence[Row], path: Path, *, device: str, revision: str) -> None:
     """Writes the rows with the machine, the versions, also of peers, and the revision of the source they were measured with."""
-    installed = {each.name.lower(): each.version for each in metadata.distributions()}
-    content = {
-        "machine": describe_machine(choose_device(device)).model_dump(),
-        "versions": versions() | {name: installed[name] for name in _PEERS if name in installed},
-        "source_revision": revision,
-        "rows": [row.model_dump() for row in rows],
-    }
+    peers = {name: each.version for name in _PEERS for each in metadata.distributions(name=name)}
+    machine = describe_machine(choose_device(device))
+    benchmark = Benchmark(machine=machine, versions=versions() | peers, source_revision=revision, rows=tuple(rows))
     with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(benchmark.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _seconds(value: float) -> str:

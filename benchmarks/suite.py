@@ -85,7 +85,9 @@ def run_suite(
         raise UserError(f"{name}: no contest {unknown[0]!r}; allowed: {', '.join(suite.contests)}")
     device = choose_device(suite.device)
     energy_joules(device)  # fails before any work if its package is missing
-    found = _against(peers, contests(only or suite.contests, lambda recipe: choose_variant(recipe, device).variant))
+    found = _against(
+        peers, contests(tuple(dict.fromkeys(only)) or suite.contests, lambda recipe: choose_variant(recipe, device).variant)
+    )
     chosen = [_without_missing(contest, device) for contest in found]
     programs = [contender.program for contest in chosen for contender in contest.contenders]
     datasets = {each: load_dataset(each, data_dir) for each in dict.fromkeys(program.dataset for program in programs)}

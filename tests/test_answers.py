@@ -1,15 +1,24 @@
 """Answers of every chapter to runs of other variants than the book's: a re-runner may ask for any that the parameters allow."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from fastresnet.chapters import cifar10_answers, cifar10_chain, fashionmnist_answers, findings_answers, myrtle_answers
+from fastresnet.chapters import (
+    cifar10_answers,
+    cifar10_chain,
+    cifar10_curve,
+    fashionmnist_answers,
+    fashionmnist_widths,
+    findings_answers,
+    myrtle_answers,
+)
 from fastresnet.errors import UserError
-from fastresnet.records.record import StepSeconds
+from fastresnet.records.record import Outcome, StepSeconds
 from fastresnet.report.answers import answer, at_the_reports_scale
 from fastresnet.report.page import Page
 from fastresnet.study import Results, declare, edition_parameters, open_study
@@ -148,6 +157,36 @@ def test_readme_says_what_was_found_at_the_reports_scale():
     readme = (ROOT / "README.md").read_text()
     assert rows == re.findall(r"^\| (?:final|[CFN]\d).* \|$", readme, re.MULTILINE), "\n".join(rows)
     assert f"\n{findings_answers.score(chapters)}\n" in readme
+
+
+def test_a_run_that_diverged_early_is_not_the_nearest_to_the_reports_curve():
+    study = open_study("cifar10_accuracy")
+    curve = study.best_recorded("C9-batch")
+    told, near, *_ = curve.records
+    cut = curve.records[told][0]
+    cut = cut.model_copy(update={"outcome": Outcome(status="diverged", reason="?"), "epochs": cut.epochs[:2]})
+    assert cifar10_curve.distances(replace(curve, records={told: (cut,), near: curve.records[near]}), told) == []
+
+
+def test_runs_that_never_reach_the_target_are_told_and_keep_their_other_verdicts():
+    study = open_study("fashionmnist_speed")
+    f8 = study.best_recorded("F8")
+    records = {
+        variant: tuple(
+            record.model_copy(
+                update={"epochs": tuple(epoch.model_copy(update={"test_accuracy": accuracy}) for epoch in record.epochs)}
+            )
+            for record, accuracy in ((runs[0], 0.5), (runs[0], 0.9))
+        )
+        for variant, runs in f8.records.items()
+    }
+    timed, pace = (study.best_recorded(name) for name in ("F8-time", "F8-pace"))
+    some = fashionmnist_widths.widths(replace(f8, records=records), timed, pace)
+    assert some.summary.count("(1 epoch, 1 of 2 runs)") == 2
+    never = {variant: runs[:1] for variant, runs in records.items()}
+    none = fashionmnist_widths.widths(replace(f8, records=never), timed, pace)
+    assert [verdict.outcome for verdict in none.verdicts] == ["yes", "not asked"]
+    assert none.here == "80 % not reached"
 
 
 def test_the_chain_is_told_from_its_first_recorded_step_to_its_last():

@@ -211,7 +211,7 @@ def test_finding_names_the_best_and_the_worst_variant_and_counts_their_runs(reco
         "Every run of “c” diverged."
     )
     assert report.finding(results_of(a=a, c=c), "test_accuracy") == (
-        "The only test accuracy is 70.00 % (“a”). Every run of “c” diverged."
+        "The test accuracy of “a” is 70.00 %, the mean of 2 runs. Every run of “c” diverged."
     )
 
 
@@ -329,19 +329,20 @@ def test_duel_begins_with_the_answer(record, ours, theirs, said):
 def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record):
     whole = record.model_copy(update={"step_seconds": None})
     runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
-    alone = answers.choice(results_of(chosen=runs), "chosen", "chosen best", figure=plt.figure)
+    (chosen, others) = (results_of(chosen=runs), results_of(a=runs, b=runs[:2]))
+    alone = replace(answers.choice(chosen, "chosen", "chosen best", figure=plt.figure), results=(chosen,))
     assert (alone.here, alone.difference, alone.asked) == ("chosen: 71.0 ± 1.0 %", "—", [])
-    assert alone.sentence == "The only test accuracy is 71.00 % (“chosen”)."
-    others = answers.choice(results_of(a=runs, b=runs[:2]), "chosen", "chosen best", figure=plt.figure)
-    assert others.asked == []
-    assert others.sentence.startswith("The highest test accuracy is 71.00 % (“a”)")
+    assert alone.sentence == "The test accuracy of “chosen” is 71.00 %, the mean of 3 runs."
+    without = replace(answers.choice(others, "chosen", "chosen best", figure=plt.figure), results=(others,))
+    assert without.asked == []
+    assert without.sentence.startswith("The highest test accuracy is 71.00 % (“a”)")
 
 
 def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
     results = results_of(a=[changed(record, accuracies=[0.5])])
     verdict = verdicts.Verdict("Is it so?", "points to yes", "It is.", "n")
     found = {
-        name: Answer((results,), "<b>", "“a” 50 %", "+1", verdicts=judged)
+        name: Answer("<b>", "“a” 50 %", "+1", verdicts=judged, results=(results,))
         for name, judged in {"C1": (verdict,) * 2, "N1": (verdicts.our_own(verdict),) * 2}.items()
     }
     claims, own = overview({"chapter": found}).data.split("</table>")[:2]
@@ -355,7 +356,7 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
         "120 x 2, n = 1",
     ]
     unasked = verdicts.Verdict("Is it so?", "not asked", "", "")
-    alone = overview({"chapter": {"C1": Answer((results,), "", "", "", verdicts=(unasked,))}}).data
+    alone = overview({"chapter": {"C1": Answer("", "", "", verdicts=(unasked,), results=(results,))}}).data
     assert "<td>not asked of these runs</td>" in alone
     assert "What the original claims" in alone
     assert own.count('<span class="points-to-yes" title="Is it so? It is.">points to yes</span>') == 2
@@ -378,14 +379,14 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
 def test_claims_are_borne_out_by_their_verdicts(outcomes, said):
     claimed = tuple(verdicts.Verdict("So?", outcome, "", "") for outcome in outcomes)
     own = verdicts.our_own(verdicts.Verdict("Else?", "no", "", ""))
-    assert Answer((), "", "", "", verdicts=(*claimed, own)).borne_out == said
+    assert Answer("", "", "", verdicts=(*claimed, own)).borne_out == said
 
 
 def test_page_shows_an_experiment_in_one_shape(record, monkeypatch):
     results = results_of(a=[changed(record, accuracies=[0.5])], b=[changed(record, accuracies=[0.6])])
     verdict = claims.more_accurate(results, "b", "a")
     long = pd.DataFrame({"epoch": range(page.LONG + 1)})
-    answered = Answer((results,), "-", "-", "-", "It is <b>so</b>.", (verdict,), lambda: plt.figure(), (long[1:], long))
+    answered = Answer("-", "-", "-", "It is <b>so</b>.", (verdict,), lambda: plt.figure(), (long[1:], long))
     shown = []
     monkeypatch.setattr(page, "display", shown.append)
     page.Page(SimpleNamespace(best_recorded=lambda _: results), {"X": (lambda _: answered,)}).show("X")
@@ -412,7 +413,8 @@ def test_claims_are_counted_with_what_they_rest_on(record):
     results = results_of(a=[changed(record, accuracies=[0.5]).model_copy(update={"step_seconds": None})])
 
     def found(*outcomes):
-        return Answer((results,), "", "", "", verdicts=tuple(verdicts.Verdict("So?", outcome, "", "") for outcome in outcomes))
+        judged = tuple(verdicts.Verdict("So?", outcome, "", "") for outcome in outcomes)
+        return Answer("", "", "", verdicts=judged, results=(results,))
 
     each = [found("yes"), found("points to no"), found("yes", "no"), found("cannot tell"), found()]
     said = "1 of 4 is borne out, 1 in part, 1 is not, 1 undecided (of all 4, 1 on one or two runs, 4 on fewer images)"

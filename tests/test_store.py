@@ -107,6 +107,8 @@ def test_a_record_under_its_own_name_is_found_without_a_listing(record, tmp_path
     assert store.find_saved(key, "s", "e", "v") is None
     path = store.save(record, "s", "e", "v")
     assert store.find_saved(key, "s", "e", "v") == record
+    long = store.save(record, "s", "long", "v" * 260)  # longer than a file's name may be
+    assert (len(long.name) < 100, store.find_saved(key, "s", "long", "v" * 260)) == (True, record)
     assert store.find_saved(key, "s", "e", "w") is None
     path.rename(path.with_name(path.name.replace("seed0", "seed1")))
     with pytest.raises(UserError, match=r"seed1\.json: holds another run than its name says"):

@@ -96,6 +96,8 @@ def test_pairing_finds_what_the_spread_between_seeds_hides():
         ([1.2, 1.3, 1.25], 1.0, {"above": 2}, "no"),
         ([1.2, 1.3], 1.0, {"above": 1}, "points to yes"),
         ([], 1.0, {"above": 1}, "not asked"),
+        ([0.1] * 3, [0.2] * 3, {"above": 0.5}, "no"),  # at the limit, whichever way a quotient is rounded
+        ([1.5] * 3, [0.3] * 3, {"above": 5}, "no"),
     ],
 )
 def test_ratio(one, other, limits, outcome):

@@ -121,7 +121,7 @@ def _small_batches_at_a_constant_rate(parameters: Parameters) -> Variants:
     return {
         f"{step}, batch {size}": chosen.with_changes({**constant, "data.batch_size": size})
         for step, chosen in {"C5": with_momentum(parameters), "C6": decayed(parameters)}.items()
-        for size in (parameters.batch_size, parameters.c6_batch_size)
+        for size in sorted((parameters.batch_size, parameters.c6_batch_size), reverse=True)
     }
 
 

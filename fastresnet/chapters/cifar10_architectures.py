@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from fastresnet import report
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, figures, most_accurate, original, style, values
-from fastresnet.report.answers import Answer, beside, mean, near_printed, percent, sentence, to_report
+from fastresnet.report.answers import Answer, beside, comparable, mean, near_printed, percent, sentence, to_report
 from fastresnet.report.claims import equally_accurate, more_accurate, quicker
 from fastresnet.study import Results
 
@@ -25,13 +25,12 @@ def architectures(c13: Results, timed: Results) -> Answer:
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
     printed = [original.C13[best][0]] if best else []
     theirs = f"; the report prints {' and '.join(as_printed(original.C13[name][0]) for name in (best, 'base') if name)}" * (
-        not c13.other_data
+        comparable(c13)
     )
     here = most_accurate(c13, besides="")
     said = f"“{here}” does best here, with {mean(values(c13, here, ACCURACY))}. " * (here != best)
     said += f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs}."
     return Answer(
-        (c13, timed),
         original=f"{best}: {as_printed(printed[0])}" if best else "—",
         here=beside(percent, {best: ours}),
         difference=to_report(c13, ours, printed[0]) if printed else "—",

@@ -98,8 +98,9 @@ def _at_scale(study: Study) -> list[RunRecord]:
 
 def distances(results: Results, variant: str) -> list[float]:
     """How far each run of a variant is from the report's C9, with its training accuracies read anew: the root mean square of the
-    differences in accuracy, over epochs, training and test. In [0, 1]; empty for another data set."""
-    return [] if results.other_data else [_distance(record) for record in results.records.get(variant, ())]
+    differences in accuracy, over epochs, training and test. In [0, 1]. Runs that diverged are left out, and all on other data."""
+    finished = [record for record in results.records.get(variant, ()) if record.outcome.status == "finished"]
+    return [] if results.other_data else [_distance(record) for record in finished]
 
 
 def _distance(record: RunRecord) -> float:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fastresnet.chapters.cifar10_curve import END, READ_ANEW, distances
 from fastresnet.records.record import as_printed
-from fastresnet.report import SETTLED, figures, generalisation, original, spread, style, values
+from fastresnet.report import SETTLED, as_table, average, figures, generalisation, original, spread, style, values
 from fastresnet.report.answers import Answer, beside, comparable, mean, near_printed, percent, points, sentence, to_report
 from fastresnet.report.verdicts import difference, ratio
 from fastresnet.study import Results
@@ -24,7 +24,7 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
     large, small = (values(c6_batch, variant, SETTLED) for variant in (c6_large, c6_small))
     wide, near = (_gaps(c6_batch, variant) for variant in (c5_large, c5_small))
     theirs = "" if not comparable(c6_batch) else f'; the report says "barely 70 %", and {100 * GAP:.0f} points'
-    above = [f"{100 * pd.Series(gaps, dtype=float).mean():.0f}" for gaps in (wide, near)]
+    above = [f"{100 * average(gaps):.0f}" for gaps in (wide, near)]
     said = (
         f"“{c6_large}” comes to {mean(large)} and “{c6_small}” to {mean(small)} (last five epochs). As a mean over all epochs, "
         f"training accuracy is {above[0]} points above that with “{c5_large}” and {above[1]} with “{c5_small}”{theirs}."
@@ -35,7 +35,6 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
         for what, ours, others, printed in (("C6's accuracy", small, large, DECAYED), ("C5's gap", near, wide, GAP))
     ]
     return Answer(
-        (c6_batch,),
         original='"barely 70 %"',
         here=beside(percent, {c6_large: large, c6_small: small}),
         difference=to_report(c6_batch, small, DECAYED),
@@ -50,15 +49,15 @@ def _gap_table(results: Results) -> pd.DataFrame:
     """One row per variant: training accuracy as a mean over all epochs, test accuracy of the last five, and the gap."""
     rows = {
         variant: {
-            "training accuracy, mean of all epochs, %": spread(100 * (pd.Series(gaps) + pd.Series(tested)), 2),
-            "test accuracy, last 5 epochs, %": spread(100 * pd.Series(tested), 2),
-            "gap, points": spread(100 * pd.Series(gaps), 2),
+            "training accuracy, mean of all epochs, %": spread(100 * (np.array(gaps) + tested), 2),
+            "test accuracy, last 5 epochs, %": spread(100 * np.array(tested), 2),
+            "gap, points": spread(100 * np.array(gaps), 2),
             "runs": len(tested),
         }
         for variant in results.records
         for gaps, tested in [(_gaps(results, variant), values(results, variant, SETTLED))]
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+    return as_table(rows)
 
 
 def _gaps(results: Results, variant: str) -> list[float]:
@@ -76,10 +75,9 @@ def _away(ours: Sequence[float], printed: float) -> list[float]:
 def moved_once_an_epoch(c9_epochs: Results) -> Answer:
     """C9-epochs: whether a schedule moved on once per epoch explains the report's curve."""
     slow = values(c9_epochs, "moved per epoch", "test_accuracy")
-    theirs = "" if not comparable(c9_epochs) else f", not to the report's {as_printed(END)}"
+    theirs = f"; the report prints {as_printed(END)}" * comparable(c9_epochs)
     question = "Does a schedule moved on once per epoch end within two points of the report's accuracy?"
     return Answer(
-        (c9_epochs,),
         original=as_printed(END),
         here=percent(slow),
         difference=to_report(c9_epochs, slow, END),
@@ -101,7 +99,6 @@ def running_statistics(c9_norm: Results) -> Answer:
     question = "In the epoch of the highest rate, do the batches' own statistics raise test accuracy by more than ten points?"
     said = f"In the epoch of the highest rate, the running statistics give {mean(running)}, and the batches' own {mean(batch)}."
     return Answer(
-        (c9_norm,),
         original="not tried",
         here=beside(percent, {"running": running, "own": batch}),
         difference=points(batch, running),
@@ -131,7 +128,7 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
     """C9-batch: whether small batches without flips explain the report's curve."""
     told, *others = c9_batch.records
     apart = {variant: distances(c9_batch, variant) for variant in c9_batch.records}
-    nearest = min(others, key=lambda variant: np.mean(apart[variant] or [np.inf]))
+    nearest = min(others, key=lambda variant: np.mean(apart[variant] or np.inf))
     ends = values(c9_batch, nearest, "test_accuracy")
     points_apart = {variant: f"{100 * np.mean(runs or np.nan):.1f} points" for variant, runs in apart.items()}
     said = (
@@ -141,7 +138,6 @@ def small_batches_without_flips(c9_batch: Results) -> Answer:
     )
     question = f"Is the curve of “{nearest}” at most half as far from the report's as that of our run with its settings?"
     return Answer(
-        (c9_batch,),
         original=as_printed(END),
         here=beside(percent, {nearest: ends}),
         difference=to_report(c9_batch, ends, END),
@@ -159,7 +155,6 @@ def image_sizes(network: str, sizes: Results) -> Answer:
     *_, enlarged = ends
     theirs = f"; the report prints {as_printed(printed)}" * comparable(sizes)
     return Answer(
-        (sizes,),
         original=as_printed(printed),
         here=beside(percent, ends),
         difference=to_report(sizes, ends[enlarged], printed),
@@ -179,9 +174,9 @@ def precisions(c12: Results) -> Answer:
         ]
         for precision in (one, other)
     }
-    said = f"At the same maxima and seeds, the runs in {one} end at {mean(samples[one])} on average, those in {other} at "
+    pairs = f"In {len(samples[one])} pairs of the same maximum and seed"
+    said = f"{pairs}, the runs in {one} end at {mean(samples[one])} on average, those in {other} at "
     return Answer(
-        (c12,),
         original="trained in fp16",
         here=beside(mean, samples),
         difference=points(samples[other], samples[one]),

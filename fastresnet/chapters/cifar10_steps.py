@@ -20,18 +20,15 @@ TORCH_MOMENTUM = (0.85, 0.95)
 
 SMALL: Final = "3x3 stem, no pool, quarter width"
 """The variant of C13 that is the report's accurate model."""
+_NO_POOL = {"model.stem_pool": "none"}
+_SMALL_STEM = {"model.stem": "3x3/1", "model.stem_padding": False}
 ARCHITECTURES: dict[str, dict[str, object]] = {
     "base": {},
-    "no pool": {"model.stem_pool": "none"},
+    "no pool": {**_NO_POOL},
     "extra convolution": {"model.extra_conv": True},
-    "3x3 stem": {"model.stem": "3x3/1", "model.stem_padding": False},
-    "3x3 stem, no pool": {"model.stem": "3x3/1", "model.stem_padding": False, "model.stem_pool": "none"},
-    SMALL: {
-        "model.stem": "3x3/1",
-        "model.stem_padding": False,
-        "model.stem_pool": "none",
-        "model.channels": QUARTER,
-    },
+    "3x3 stem": {**_SMALL_STEM},
+    "3x3 stem, no pool": {**_SMALL_STEM, **_NO_POOL},
+    SMALL: {**_SMALL_STEM, **_NO_POOL, "model.channels": QUARTER},
 }
 """Changes to the network: the report's base and its variants 1 to 5. Of the fifth, "fewer channels", it prints no widths."""
 
@@ -74,7 +71,7 @@ class Parameters(EvaluatedParameters):
     c6_weight_decays: Values[NonNegativeFloat]
     """Weight decays of C6."""
     c6_batch_size: BatchSize
-    """The smaller batch size of C6-batch: F2's choice."""
+    """The other batch size of C6-batch: F2's choice."""
     constant_lr: PositiveFloat
     """Learning rate of C6 and of the constant schedule of C7: C5's choice."""
     c7_schedules: Values[Literal["constant", "plateau", "cyclic", "one-cycle"]]
@@ -92,7 +89,7 @@ class Parameters(EvaluatedParameters):
     c10_activations: Values[Activation]
     """Activations of C10."""
     c11_batch_sizes: Values[BatchSize]
-    """Batch sizes of C11; the others are compared with the first."""
+    """Batch sizes of C11; the others are compared with the largest."""
     c12_batch_size: BatchSize
     """Batch size of C12, N2 and N3: C11's choice."""
     c12_max_rates: Rates

@@ -41,7 +41,6 @@ def image_sizes(f4: Results, timed: Results) -> Answer:
     unsteady = difference(question, "It moves {} {more|less}", jumps(f4, "24 x 24"), jumps(f4, "48 x 48"))
     return replace(
         answer,
-        results=(f4, timed),
         summary=answer.summary + ends,
         verdicts=(*answer.verdicts, unsteady),
         figure=partial(_image_size_figure, f4, timed),

@@ -13,7 +13,8 @@ from fastresnet.records.record import as_printed
 from fastresnet.report import at_pace, epoch_seconds, figures, original, seconds_reached, style, values
 from fastresnet.report.answers import Answer, beside, comparable, mean, percent, points, seconds, sentence, times, to_report
 from fastresnet.report.claims import more_accurate, quicker
-from fastresnet.report.verdicts import Sample, ratio
+from fastresnet.report.tables import Sample
+from fastresnet.report.verdicts import ratio
 from fastresnet.study import Results
 
 NARROW, WIDE = "32-64-128-256", "64-128-256-512"
@@ -41,12 +42,11 @@ def widths(f8: Results, timed: Results, pace: Results) -> Answer:
     if not f8.other_data:
         said += f"; in the report it was {seconds(printed[0])} and {seconds(printed[1])}"
     return Answer(
-        (f8, timed, pace),
         original=beside(seconds, {"narrow": printed[0], "wide": printed[1]}),
         here=beside(seconds, {"narrow": reached[0], "wide": reached[1]}) or "80 % not reached",
         difference=times(reached[0], reached[1]),
         summary=sentence(f"{said}.", *reached),
-        verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner) if all(reached) else (),
+        verdicts=(quicker(timed, NARROW, WIDE, what="an epoch at the report's scale"), sooner),
         figure=partial(_width_figure, f8),
         tables=(
             _seconds_table(f8),
@@ -72,9 +72,12 @@ def _precision(timed: Results) -> str:
 
 
 def _with_epochs(f8: Results, variant: str) -> str:
-    """Seconds to 80 %, and the epochs that they are, as "138.7 s (3 epochs)"; the most, if runs differ."""
-    epochs = max((record.epochs_to(EASY) or 0 for record in f8.records.get(variant, ())), default=0)
-    return f"{seconds(seconds_reached(f8, variant, EASY))} ({epochs} epoch{'s' * (epochs != 1)})"
+    """Seconds to 80 %, and the epochs that they are, as "138.7 s (3 epochs)". It says how many runs do not come so far."""
+    runs = f8.records.get(variant, ())
+    epochs = sorted(reached for record in runs if (reached := record.epochs_to(EASY)))
+    few = f", {len(epochs)} of {len(runs)} runs" * (len(epochs) < len(runs))
+    span = " to ".join(map(str, dict.fromkeys(epochs[:1] + epochs[-1:])))
+    return f"{seconds(seconds_reached(f8, variant, EASY))} ({span} epoch{'s' * (epochs != [1] * len(epochs))}{few})"
 
 
 def _width_figure(f8: Results) -> Figure:
@@ -124,7 +127,6 @@ def initial_weights(f8_init: Results) -> Answer:
     theirs = f". The report prints {last.train_loss:.3f} and {as_printed(last.test_accuracy)}" * comparable(f8_init)
     by_epoch = report.epochs_beside_original(f8_init, dict.fromkeys(f8_init.records, original.F8_HALF))
     return Answer(
-        (f8_init,),
         original=as_printed(last.test_accuracy),
         here=beside(percent, ends),
         difference=to_report(f8_init, ends["torch's own"], last.test_accuracy),
@@ -136,7 +138,7 @@ def initial_weights(f8_init: Results) -> Answer:
 
 
 def _loss(losses: Sample) -> str:
-    return f"{pd.Series(losses, dtype=float).mean():.3f}"
+    return f"{report.average(losses):.3f}"
 
 
 def _initial_figure(f8_init: Results) -> Figure:
@@ -168,7 +170,6 @@ def schedules(n1: Results, pace: Results) -> Answer:
     question = "Does one cycle reach 80 % in less training time (runs that reach it)?"
     soon = ratio(question, "It takes {} as long", *reached, below=1)
     return Answer(
-        (n1, pace),
         original="not tried",
         here=beside(percent, {"one-cycle": ours, "constant": theirs}),
         difference=points(ours, theirs),

@@ -13,7 +13,7 @@ from fastresnet.chapters.cifar10_steps import SMALL
 from fastresnet.chapters.fashionmnist_widths import NARROW
 from fastresnet.chapters.frontier_page import report_finals, report_verdict, target
 from fastresnet.records.record import as_printed
-from fastresnet.report import at_pace, beside_original, figures, original, selection, style, values
+from fastresnet.report import at_pace, average, beside_original, figures, original, selection, style, values
 from fastresnet.report.answers import (
     Answer,
     Questions,
@@ -145,10 +145,9 @@ def final_models(final: Results, timed: Results) -> Answer:
     took = [values(paced, name, "train_seconds") for name in original.FINAL]
     if comparable(final) and all(took):
         there = " and ".join(f"{cost:.0f}" for _, cost in original.FINAL.values())
-        here = " and ".join(f"{pd.Series(each, dtype=float).mean():,.0f}" for each in took)
+        here = " and ".join(f"{average(each):,.0f}" for each in took)
         said += f" {original.EPOCHS['cifar10']} epochs take {here} s here; the report's took about {there} s."
     return Answer(
-        (final, timed),
         original="; ".join(f"{name}: {as_printed(accuracy)}" for name, (accuracy, _) in original.FINAL.items()),
         here=beside(percent, ours),
         difference="; ".join(dict.fromkeys(to_report(final, sample, *printed[name]) for name, sample in ours.items())),

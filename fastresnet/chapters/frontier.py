@@ -111,15 +111,19 @@ class Lengths(Frozen):
     def variants(self, config: Callable[[RecipeName], RunConfig]) -> dict[str, RunConfig]:
         """The runs of one seed, from the configurations of the recipes. Size curricula are stretched with the epochs."""
         return {
-            f"{name}, {epochs:g} epoch{'s' * (epochs != 1)}": self._stretched(config(name), epochs)
+            f"{name}, {epochs:g} epoch{'s' * (epochs != 1)}": self._held_out(_stretched(config(name), epochs))
             for name, lengths in self.epochs.items()
             for epochs in lengths
         }
 
-    def _stretched(self, config: RunConfig, epochs: float) -> RunConfig:
-        sizes = [(round(start * epochs / config.train.epochs, 3), size) for start, size in config.data.size_curriculum]
-        held_out = min(self.held_out, SPECS[config.data.name].num_train // 10)
-        return config.with_changes({"train.epochs": epochs, "data.size_curriculum": sizes, "data.validation_images": held_out})
+    def _held_out(self, config: RunConfig) -> RunConfig:
+        return config.with_changes({"data.validation_images": min(self.held_out, SPECS[config.data.name].num_train // 10)})
+
+
+def _stretched(config: RunConfig, epochs: float) -> RunConfig:
+    """The configuration with another number of epochs, and its size curriculum in the same shares of them."""
+    sizes = [(round(start * epochs / config.train.epochs, 3), size) for start, size in config.data.size_curriculum]
+    return config.with_changes({"train.epochs": epochs, "data.size_curriculum": sizes})
 
 
 class Parameters(EditionParameters):
@@ -150,7 +154,7 @@ class Parameters(EditionParameters):
     train_images: PositiveInt | None = None
     """Number of training images; None takes all."""
     epochs: PositiveFloat | None = None
-    """Epochs of every recipe; None takes each recipe's own."""
+    """Epochs of every recipe, over which its image sizes are stretched; None takes each recipe's own."""
 
 
 def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
@@ -162,7 +166,7 @@ def experiments(parameters: Parameters) -> tuple[Experiment, ...]:
         return full.with_changes({"data.name": dataset, "data.train_images": parameters.train_images})
 
     def config(name: RecipeName) -> RunConfig:
-        return whole(name).with_changes({"train.epochs": parameters.epochs} if parameters.epochs else {})
+        return _stretched(whole(name), parameters.epochs) if parameters.epochs else whole(name)
 
     recipes = [
         Experiment(

@@ -1,17 +1,16 @@
 """Shows committed benchmarks on a page: recipes beside their peers. Free of torch."""
 
-import json
 import math
 import re
 from collections.abc import Iterable
 from html import escape
-from typing import Any
 
 import pandas as pd
 
 from fastresnet.errors import UserError
-from fastresnet.records.benchmark import FEWEST_FOR_AN_INTERVAL, Row, StepPart
+from fastresnet.records.benchmark import FEWEST_FOR_AN_INTERVAL, Benchmark, Row, StepPart
 from fastresnet.records.record import in_percent
+from fastresnet.report import as_table, hardware
 from fastresnet.study.project import committed_results
 
 _UNKNOWN = "not recorded"
@@ -27,15 +26,11 @@ def names() -> list[str]:
 
 def caption(record: str) -> str:
     """Machine, versions and revision of a committed benchmark, as text."""
-    found = _record(record)
-    machine, versions = found["machine"], found["versions"]
-    (rounds,) = {row["rounds"] for row in found["rows"]}
+    found = _benchmark(record)
+    (rounds,) = {row.rounds for row in found.rows}
     spread = "ranges" if rounds < FEWEST_FOR_AN_INTERVAL else "95 % bootstrap intervals"
     what = "one round" if rounds == 1 else f"medians and {spread} of {rounds} rounds"
-    return (
-        f"{machine['gpu'] or machine['processor']}, {machine['threads']} threads; torch {versions['torch']}; {what}; revision "
-        f"{found['source_revision']}."
-    )
+    return f"{hardware(found)}; torch {found.versions['torch']}; {what}; revision {found.source_revision}."
 
 
 def table(record: str) -> pd.DataFrame:
@@ -76,11 +71,11 @@ def peers(records: Iterable[str]) -> pd.DataFrame:
     last."""
     found = []
     for record in records:  # a record whose name goes on from another's is the newer one
-        rows, machine = _rows(record), _record(record)["machine"]
+        rows, machine = _rows(record), _benchmark(record).machine
         ours = _ours(rows)
         found += [
             {
-                "machine": _brief(machine["gpu"] or machine["processor"]),
+                "machine": _brief(machine.gpu or machine.processor),
                 "recipe": row.contest,
                 "target": f"{100 * row.target:g} %",
                 "peer": row.contender,
@@ -144,7 +139,7 @@ def parts(record: str, recipe: str) -> pd.DataFrame:
             "GFLOP/s": f"{speed:.0f}" if speed >= 1 else "—",
             "of a matrix product's": in_percent(speed / product, 0) if speed >= 1 else "—",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="part")
+    return as_table(rows, "part")
 
 
 def parts_finding(record: str, recipe: str) -> str:
@@ -169,7 +164,7 @@ def _brief(machine: str) -> str:
 def _rows(record: str) -> list[Row]:
     """The rows of a committed benchmark. A row that was timed over a few steps has no time to the target if the number of epochs
     to it is not known."""
-    rows = [Row.model_validate_json(json.dumps(row)) for row in _record(record)["rows"]]
+    rows = _benchmark(record).rows
     untimed = {"seconds": None, "seconds_interval": None}
     known = [row.whole_runs or not (row.epochs_source == _REFUTED or row.epochs_source.endswith(_UNKNOWN)) for row in rows]
     return [row if timed else row.model_copy(update=untimed) for row, timed in zip(rows, known, strict=True)]
@@ -187,13 +182,12 @@ def _times(row: Row, own: Row) -> str:
     return f"{bound}{row.seconds / own.seconds:.3g}"
 
 
-def _record(name: str) -> dict[str, Any]:
+def _benchmark(name: str) -> Benchmark:
     """Reads a benchmark of `results/bench`. Raises UserError if there is none of that name."""
     path = committed_results() / "bench" / f"{name}.json"
     if not path.is_file():
         raise UserError(f"no benchmark {name!r}; recorded: {', '.join(names())}")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return Benchmark.model_validate_json(path.read_bytes())
 
 
 def _with_interval(row: Row) -> str:

@@ -4,13 +4,15 @@ import math
 from statistics import mean, median
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from fastresnet.chapters.frontier import ABLATIONS
 from fastresnet.config.recipes import RECIPES
 from fastresnet.records.record import RunRecord
-from fastresnet.report import spread, teraflop, verdicts
+from fastresnet.report import ACCURACY, as_table, spread, teraflop, values, verdicts
 from fastresnet.report.captions import fold, provenance
+from fastresnet.report.verdicts import MIN_RUNS
 from fastresnet.study import Results
 
 
@@ -33,7 +35,7 @@ def ablations_finding(results: Results) -> str:
     ]
     if unknown := [f"“{name}”" for name in changes.index if not any(name in found.index for found in sides.values())]:
         said.append(f"Cannot tell: {', '.join(unknown) if len(unknown) < 4 else f'{len(unknown)} of {len(changes)}'}.")
-    return f"**Finding.** {' '.join(said)}"
+    return f"**Finding.** {' '.join(said)} Each is judged by itself; one such interval in twenty excludes zero by chance."
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
@@ -45,16 +47,14 @@ def ablation_table(results: Results) -> pd.DataFrame:
     digits = 2 if median(record.seconds.train for record in baseline) < 10 else 1
     rows = {}
     for name, records in results.records.items():
-        accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
-        train = pd.Series([record.seconds.train for record in records])
         rows[name] = {
-            "test accuracy, %": spread(100 * accuracy, 2),
+            "test accuracy, %": spread(100 * np.array(values(results, name, ACCURACY)), 2),
             "change, points": "" if name == recipe else str(_change(records, baseline)),
-            "training, s": spread(train, digits),
+            "training, s": spread([record.seconds.train for record in records], digits),
             "TFLOP": teraflop(records[0].training_flops),
             "what it means": ABLATIONS[name].meaning if name in ABLATIONS else "",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+    return as_table(rows)
 
 
 class _Change(NamedTuple):
@@ -77,7 +77,8 @@ def _change(records: tuple[RunRecord, ...], baseline: tuple[RunRecord, ...]) -> 
 
 def lengths_table(results: Results) -> pd.DataFrame:
     """One row per recipe and number of epochs that was tried: accuracy on the held-out images, whether it passes, whether it is
-    the recipe's own length. A length passes if its mean accuracy less two standard errors reaches the target."""
+    the recipe's own length. A length passes if its mean accuracy less two standard errors reaches the target, which it takes
+    `MIN_RUNS` runs to tell."""
     names, rows = [], []
     for variant, records in results.records.items():
         name, _, length = variant.partition(", ")
@@ -91,7 +92,7 @@ def lengths_table(results: Results) -> pd.DataFrame:
                 "target, %": f"{100 * target:.2f}",
                 "held-out accuracy, %": spread(100 * accuracy, 2),
                 "less two standard errors": f"{100 * surely:.2f}" if len(records) > 1 else "—",
-                "passes?": "one run" if len(records) == 1 else "yes" if surely >= target else "no",
+                "passes?": "too few runs" if len(records) < MIN_RUNS else "yes" if surely >= target else "no",
                 "the recipe's?": "yes" if epochs == RECIPES[name].config("cpu").train.epochs else "no",
                 "runs": len(records),
             }
@@ -100,9 +101,9 @@ def lengths_table(results: Results) -> pd.DataFrame:
 
 
 def confirmed(results: Results) -> dict[str, bool]:
-    """By recipe of which several runs have the recipe's own length: whether that passes on held-out images."""
+    """By recipe of which enough runs have the recipe's own length: whether that passes on held-out images."""
     table = lengths_table(results)
-    own = table[(table["the recipe's?"] == "yes") & (table["passes?"] != "one run")]
+    own = table[(table["the recipe's?"] == "yes") & (table["passes?"] != "too few runs")]
     return dict(zip(own.index, own["passes?"] == "yes", strict=True))
 
 
@@ -110,7 +111,7 @@ def lengths_finding(results: Results) -> str:
     """Which recipes are long enough by their held-out images, and which longer runs would be, as one Markdown paragraph."""
     table, sure = lengths_table(results), confirmed(results)
     if not sure:
-        return "**Finding.** Single runs cannot confirm a length."
+        return f"**Finding.** No recipe's own length was tried in {MIN_RUNS} runs or more, which it takes to confirm it."
     passes = table["passes?"] == "yes"
     longer = table[passes].groupby(level=0)["length"].first()
     short = [
@@ -124,15 +125,13 @@ def growth_table(results: Results) -> pd.DataFrame:
     """One row per variant: seconds per epoch, operations per second, and the largest peak memory of its runs."""
     rows = {}
     for name, records in results.records.items():
-        epoch = pd.Series([record.seconds.train / record.epochs_trained for record in records])
-        speed = pd.Series([record.training_flops / record.seconds.train for record in records])
         rows[name] = {
-            "seconds per epoch": spread(epoch, 2),
-            "GFLOP/s": spread(speed / 1e9, 0),
+            "seconds per epoch": spread([record.seconds.train / record.epochs_trained for record in records], 2),
+            "GFLOP/s": spread([record.training_flops / record.seconds.train / 1e9 for record in records], 0),
             "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
             "runs": len(records),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+    return as_table(rows)
 
 
 def growth(results: Results) -> pd.DataFrame:

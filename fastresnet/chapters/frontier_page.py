@@ -14,7 +14,7 @@ from fastresnet.config.datasets import SPECS
 from fastresnet.config.recipes import RECIPES
 from fastresnet.config.recipes.base import Variant
 from fastresnet.records.record import RunRecord, in_percent
-from fastresnet.report import describe_runs, hardware, spread, teraflop
+from fastresnet.report import as_table, describe_runs, hardware, spread, teraflop
 from fastresnet.report.captions import fold, provenance
 from fastresnet.report.original import F8_HALF, FINAL, seconds_to
 from fastresnet.report.verdicts import VerdictList, difference
@@ -102,7 +102,7 @@ def recipes_table(results: Mapping[str, Results]) -> pd.DataFrame:
             "GFLOP/s": f"{(flops / train).mean() / 1e9:.0f}",
             "peak memory, GiB": f"{max(record.peak_memory_bytes for record in records) / 2**30:.2f}",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="recipe")
+    return as_table(rows, "recipe")
 
 
 def runs_fold(results: Mapping[str, Results]) -> str:
@@ -278,4 +278,4 @@ def beside_report(results: Mapping[str, Results]) -> pd.DataFrame:
             "reached?": target_verdicts({name: found}).verdicts[0].outcome,
             "peer / here": _peer(found) or "—",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="target")
+    return as_table(rows, "target")

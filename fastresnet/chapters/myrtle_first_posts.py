@@ -1,10 +1,7 @@
 """Answers on posts 1 to 4 of "How to train your ResNet": data, batches, regularisation, architecture."""
 
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-
-import pandas as pd
 
 from fastresnet import report
 from fastresnet.chapters import myrtle_figures, myrtle_page
@@ -70,12 +67,11 @@ def forgetting(m2b: Results) -> Answer:
             for other in (small_low, large_high)
         ),
     )
-    said = pd.Series(ratios[small_high], dtype=float).mean()
+    said = report.average(ratios[small_high])
     return Answer(
-        (m2b,),
         original="plots",
         here="loss on first over last images: "
-        + beside(lambda sample: f"{pd.Series(sample).mean():.2f}", {name: ratios[name] for name in (small_high, large_high)}),
+        + beside(lambda sample: f"{report.average(sample):.2f}", {name: ratios[name] for name in (small_high, large_high)}),
         difference="—",
         summary=sentence(
             f"After “{small_high}” the loss on the images seen first is {said:.2f} times that on the last.", ratios[small_high]
@@ -92,7 +88,6 @@ def worth_of_images(m2b_half: Results) -> Answer:
     gains = [[more - less for more, less in zip(whole, half, strict=True)] for whole, half in (accuracies[:2], accuracies[2:])]
     question = "Do twice the images gain less at the high rate than at the low one?"
     return Answer(
-        (m2b_half,),
         original="plots",
         here=f"low rate {points(gains[0], [0.0])}; high rate {points(gains[1], [0.0])}",
         difference=points(gains[1], gains[0]),
@@ -111,7 +106,6 @@ def best_rate(m2c: Results) -> Answer:
     question = "Is the most accurate rate more than half of the highest rate that trains?"
     said = f"The most accurate rate is {median_of(best)}, the highest that still trains {median_of(largest)} (medians)."
     return Answer(
-        (m2c,),
         original="plots",
         here=f"best {median_of(best)}, highest {median_of(largest)}",
         difference="—",
@@ -155,10 +149,8 @@ def backbones(m4a: Results, norm: Results) -> Answer:
         beside_seconds(m4a, {name: cost for name, (_, cost) in original.M4A.items()}),
         report.summary(norm).style.set_caption("The first change, with more runs"),
     )
-    found = by_accuracy(
-        m4a, last, first, "55.9 % became 91.1 %", verdicts, figure=partial(myrtle_figures.backbones, m4a), tables=tables
-    )
-    return replace(found, results=(m4a, norm))
+    figure = partial(myrtle_figures.backbones, m4a)
+    return by_accuracy(m4a, last, first, "55.9 % became 91.1 %", verdicts, figure=figure, tables=tables)
 
 
 def kernels(m4b: Results) -> Answer:

@@ -65,7 +65,6 @@ def products(m5a: Results, with_momentum: Results) -> Answer:
     }
     shown = [f"rate times {name} explains {by_product}, their ratio {by_ratio}" for name, (by_product, by_ratio) in means.items()]
     return Answer(
-        (m5a, with_momentum),
         original="plots",
         here="; ".join(f"{name}: product {by_product}, ratio {by_ratio}" for name, (by_product, by_ratio) in means.items())
         or "—",
@@ -95,15 +94,14 @@ def gradient_scales(m6a: Results) -> Answer:
     question = "In single precision, with batch norm's epsilon: is the gradient times r the same within a hundredth?"
     found = "The largest relative difference is {}."
     verdict = exact(question, found, measured, [1.0] * len(measured), tolerance=0.01)
-    table = {name: {"r times the gradient": report.spread(pd.Series(sample), 3)} for name, sample in products.items()}
+    table = {name: {"r times the gradient": report.spread(sample, 3)} for name, sample in products.items()}
     return Answer(
-        (m6a,),
         original="exact",
         here=f"r times the gradient: {least} to {most}",
         difference="—",
         summary=f"Relative to the unscaled network, the gradient times r lies between {least} and {most}.",
         verdicts=(verdict,),
-        tables=(pd.DataFrame.from_dict(table, orient="index").rename_axis(columns="variant"),),
+        tables=(report.as_table(table),),
     )
 
 
@@ -116,10 +114,9 @@ def equilibria(m6b: Results) -> Answer:
         ),
         ratio("Do the norms end further apart without decay?", "The factor is {} the one with decay", free, decaying, above=1),
     )
-    ends = [pd.Series(sample, dtype=float).mean() for sample in (decaying, free)]
+    ends = [report.average(sample) for sample in (decaying, free)]
     said = f"With decay the largest final norm is {ends[0]:.2f} times the smallest, without it {ends[1]:.2f} times."
     return Answer(
-        (m6b,),
         original="in words",
         here=f"largest over smallest: {ends[0]:.2f}; without decay {ends[1]:.2f}".replace("nan", "—"),
         difference="—",
@@ -149,7 +146,6 @@ def constants(m7a: Results) -> Answer:
     table = shares[shares["place"].isin(at)].pivot_table("value", "variant", "place").style.format("{:.3f}")
     table = table.set_caption("Constant share after so many activations")
     return Answer(
-        (m7a,),
         original="about constant by layer 50",
         here=beside(percent, {"no norm": without, "batch norm": normed}),
         difference=points(without, normed),
@@ -169,7 +165,6 @@ def stable_rates(m7b: Results) -> Answer:
     question = "Is the highest rate that trains more than five times as high with batch norm?"
     table = runs.pivot_table("accuracy", "group", "lr", dropna=False).mul(100).rename(columns="{:g}".format)
     return Answer(
-        (m7b,),
         original="a stress test",
         here=f"batch norm {median_of(normed)}, no norm {median_of(without)}",
         difference=times(normed, without, ""),
@@ -186,11 +181,15 @@ def stable_rates(m7b: Results) -> Answer:
 
 def curvatures(m7c: Results) -> Answer:
     """M7c: the leading eigenvalues of the Hessian are ten to a hundred times smaller with batch norm."""
-    calm = myrtle_page.measured_at(m7c, "batch norm", "eigenvalues", 0)
-    others = {
-        "without batch norm": myrtle_page.measured_at(m7c, "no norm", "eigenvalues", 0),
-        "with batch norm frozen": myrtle_page.measured_at(m7c, "batch norm", "eigenvalues_frozen", 0),
-    }
+    calm, without, frozen = (
+        [abs(value) for value in myrtle_page.measured_at(m7c, variant, name, 0)]
+        for variant, name in (
+            ("batch norm", "eigenvalues"),
+            ("no norm", "eigenvalues"),
+            ("batch norm", "eigenvalues_frozen"),
+        )
+    )
+    others = {"without batch norm": without, "with batch norm frozen": frozen}
     verdicts = tuple(
         ratio(f"Is the largest eigenvalue more than ten times as large {how}?", "It is {} as large", large, calm, above=10)
         for how, large in others.items()
@@ -198,13 +197,12 @@ def curvatures(m7c: Results) -> Answer:
     spectra = myrtle_page.spectra(m7c)
     absolute = spectra.assign(value=spectra["value"].abs()).pivot_table("value", "variant", "place", sort=False)
     samples = {"with batch norm": calm, **others}
-    means = {name: pd.Series(sample, dtype=float).mean() for name, sample in samples.items()}
+    means = {name: report.average(sample) for name, sample in samples.items()}
     said = ", ".join(f"{mean:.3g} {name}" for name, mean in means.items())
     return Answer(
-        (m7c,),
         original="10 to 100 times smaller",
         here="; ".join(f"{name} {mean:.3g}" for name, mean in means.items() if pd.notna(mean)) or "—",
-        difference=times(others["without batch norm"], calm, ""),
+        difference=times(without, calm, ""),
         summary=sentence(f"The largest eigenvalue is {said}.", *samples.values()),
         verdicts=verdicts,
         figure=partial(myrtle_figures.eigenvalues, m7c, spectra),
@@ -281,7 +279,6 @@ def ladder(m0: Results) -> Answer:
     soonest = str(medians.idxmin()) if len(medians) else first
     shown = {"epochs": "{:.0f}", "seconds": "{:.1f}", "TFLOP": "{:.3f}", "published seconds": "{:.1f}"}
     return Answer(
-        (m0,),
         original="297 s became 26 s",
         here=f"to {reached}: {ours[0]} became {ours[1]}",
         difference=times(after["seconds"].tolist(), before["seconds"].tolist()),

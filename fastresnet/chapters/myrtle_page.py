@@ -9,7 +9,7 @@ import pandas as pd
 from fastresnet.config.models import DavidNetConfig
 from fastresnet.config.schedules import Schedule
 from fastresnet.records.record import RunRecord
-from fastresnet.report import spread
+from fastresnet.report import as_table, spread
 from fastresnet.study import Results
 
 _STEPS = 1000  # at which a schedule is evaluated to find its highest rate
@@ -198,7 +198,7 @@ def ladder(results: Results, accuracy: float, published: Mapping[str, float]) ->
             "runs that reach it": f"{costs['epochs'].notna().sum()} of {len(costs)}",
             "published seconds": published.get(variant, float("nan")),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="step")
+    return as_table(rows, "step")
 
 
 def surface_table(runs: pd.DataFrame, other: str) -> pd.DataFrame:

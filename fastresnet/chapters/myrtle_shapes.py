@@ -9,7 +9,8 @@ from fastresnet import report
 from fastresnet.report import figures, original, values
 from fastresnet.report.answers import Answer, Table, duel, timed
 from fastresnet.report.claims import quicker
-from fastresnet.report.verdicts import Sample, Verdict
+from fastresnet.report.tables import Sample
+from fastresnet.report.verdicts import Verdict
 from fastresnet.study import Results
 
 ACCURACY, FASTEST = "test_accuracy", "fastest_epoch_seconds"
@@ -37,7 +38,7 @@ def beside_seconds(results: Results, printed: dict[str, float]) -> pd.DataFrame:
 
 def with_fastest_epoch(table: pd.DataFrame, results: Results) -> pd.DataFrame:
     """A table by variant, with a column for the seconds of the fastest epoch, by which verdicts judge."""
-    fastest = {variant: report.spread(pd.Series(values(results, variant, FASTEST)), 2) for variant in results.records}
+    fastest = {variant: report.spread(values(results, variant, FASTEST), 2) for variant in results.records}
     return table.join(pd.Series(fastest, name="fastest epoch, s"))
 
 

@@ -117,8 +117,10 @@ class SavedModel:
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:
-    """Writes a network, such as `train(...).saved`, to a file atomically, and returns its path. Makes the folder if there is none.
-    Raises UserError for other networks.
+    """Writes a network, such as `train(...).saved`, to a file atomically, in a new folder if need be, and returns its path.
+
+    Raises UserError for what is no SavedModel.
+
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})

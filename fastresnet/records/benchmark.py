@@ -1,6 +1,7 @@
-"""The record of one contender in a benchmark. Does not import torch."""
+"""The record of a benchmark, and of each contender in it. Does not import torch."""
 
 from fastresnet.config.base import Frozen
+from fastresnet.records.record import Origin
 
 FEWEST_FOR_AN_INTERVAL = 6
 """Rounds whose median has an interval of 95 %; fewer have none within their range."""
@@ -57,3 +58,9 @@ class Row(Frozen):
     joules: float | None = None
     """Energy of the GPU per whole run, median over the runs. Of the package airbench, it includes an evaluation per epoch, which
     its own clock leaves out."""
+
+
+class Benchmark(Origin):
+    """A benchmark: its rows, and the machine, the versions and the revision of the source that they were measured with."""
+
+    rows: tuple[Row, ...]

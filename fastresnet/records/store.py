@@ -18,6 +18,8 @@ Key = tuple[str, int]
 RECORDS = "*/*/*.json"
 _LONG_NAME = "/".join(["n" * 80] * 3)
 """As long as the name of any record and of the temporary file beside it."""
+_LONGEST_SLUG = 40
+"""Letters of a variant in the name of its record; the hash tells variants apart."""
 _NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 
 
@@ -83,7 +85,7 @@ class Store:
 
 
 def _name(key: Key, study: str, experiment: str, variant: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", variant.lower()).strip("-")[:_LONGEST_SLUG]
     for part in (study, experiment):
         if not re.fullmatch(r"\w[\w.-]*", part):  # else it could name a folder elsewhere
             raise UserError(f"{part!r}: allowed in the name of a study or an experiment: letters, digits, . and -")

@@ -11,7 +11,7 @@ from fastresnet.records.atomic import replacing
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
-    """Writes tensors and plain values atomically, into a new folder if need be. Raises OSError that names the file if it cannot be
+    """Writes tensors and plain values atomically, in a new folder if need be. Raises OSError that names a file that cannot be
     written."""
     content = io.BytesIO()  # given a file, torch hides why it could not write to it
     torch.save(state, content)

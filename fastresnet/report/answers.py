@@ -3,6 +3,7 @@
 A section of a chapter shows an answer. The table of a chapter, and that of the study's findings, has one row per answer.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ from fastresnet.records.record import in_percent
 from fastresnet.report.captions import finding
 from fastresnet.report.claims import more_accurate, near, quicker
 from fastresnet.report.original import EPOCH_IMAGES, EPOCHS
-from fastresnet.report.tables import ACCURACY, SETTLED, most_accurate, spread, values
-from fastresnet.report.verdicts import Sample, Verdict, our_own
+from fastresnet.report.tables import ACCURACY, SETTLED, Sample, average, most_accurate, spread, values
+from fastresnet.report.verdicts import Verdict, our_own
 from fastresnet.study import Results, Study
 
 Table: TypeAlias = pd.DataFrame | Styler
@@ -29,8 +30,6 @@ _OTHER_DATA = "another data set"
 class Answer:
     """The outcome of an experiment beside the original's, and how it is shown."""
 
-    results: tuple[Results, ...]
-    """The experiments that the answer rests on, the one that it answers first."""
     original: str
     """The original's figure, as text."""
     here: str
@@ -42,6 +41,8 @@ class Answer:
     figure: Callable[[], Figure] | None = None
     """Draws the figure."""
     tables: Sequence[Table] = ()
+    results: tuple[Results, ...] = ()
+    """The experiments that the answer rests on, the one that it answers first. `answer` puts them here."""
 
     @property
     def asked(self) -> list[Verdict]:
@@ -66,7 +67,7 @@ class Answer:
     @property
     def timed(self) -> bool:
         """Whether the answer is about times alone, which are of another machine than the original's."""
-        return all(record.step_seconds for record in self.results[0].all_records)
+        return all(record.step_seconds and record.epochs_trained <= 1 for record in self.results[0].all_records)
 
     @property
     def sentence(self) -> str:
@@ -82,8 +83,9 @@ def answer(study: Study, questions: Questions, experiment: str) -> Answer:
     """The answer to one experiment, from the records that a page shows. Runs on another data set than the original's have no
     figure of the original beside them."""
     answered, *further = questions[experiment]
-    found = answered(*(study.best_recorded(each) for each in (experiment, *further)))
-    return replace(_all_our_own(found), original=_OTHER_DATA) if found.results[0].other_data else found
+    results = tuple(study.best_recorded(each) for each in (experiment, *further))
+    found = replace(answered(*results), results=results)
+    return replace(_all_our_own(found), original=_OTHER_DATA) if results[0].other_data else found
 
 
 def _all_our_own(answer: Answer) -> Answer:
@@ -121,34 +123,35 @@ def sentence(text: str, *samples: Sample) -> str:
 
 
 def percent(accuracies: Sample) -> str:
-    """Accuracies in [0, 1] as "75.4 ± 0.2 %", mean and standard deviation; says how many runs have none, since they diverged."""
+    """Accuracies in [0, 1] as "75.4 ± 0.2 %", mean and standard deviation; says how many runs have none, since they diverged. A
+    dash if there was no run."""
     known = pd.Series(accuracies, dtype=float)
     diverged = int(known.isna().sum())
     if diverged == len(known):
-        return "diverged"
+        return "diverged" if diverged else "—"
     return f"{spread(100 * known, 1)} %" + f" ({diverged} of {len(known)} diverged)" * bool(diverged)
 
 
 def mean(accuracies: Sample) -> str:
     """Mean of accuracies in [0, 1] as "75.5 %"; "diverged" if none has a value."""
-    known = pd.Series(accuracies, dtype=float).dropna()
-    return in_percent(known.mean(), 1) if len(known) else "diverged"
+    known = average(accuracies)
+    return "diverged" if math.isnan(known) else in_percent(known, 1)
 
 
 def seconds(durations: Sample) -> str:
     """Seconds as "16.4 ± 0.2 s", mean and standard deviation."""
-    return f"{spread(pd.Series(durations, dtype=float), 1)} s"
+    return f"{spread(durations, 1)} s"
 
 
 def milliseconds(durations: Sample) -> str:
     """Mean of some seconds as "2.31 ms"."""
-    return f"{1e3 * pd.Series(durations, dtype=float).mean():.2f} ms"
+    return f"{1e3 * average(durations):.2f} ms"
 
 
 def points(one: Sample, other: Sample) -> str:
     """Mean of some accuracies minus the mean of others, as text in percentage points."""
-    change = pd.Series(one, dtype=float).mean() - pd.Series(other, dtype=float).mean()
-    return "—" if pd.isna(change) else f"{100 * change:+.2f} points"
+    change = average(one) - average(other)
+    return "—" if math.isnan(change) else f"{100 * change:+.2f} points"
 
 
 def to_report(results: Results, ours: Sample, printed: float) -> str:
@@ -160,8 +163,8 @@ def to_report(results: Results, ours: Sample, printed: float) -> str:
         return "fewer images"
     if not comparable(results):
         return "other epochs"
-    change = 100 * (pd.Series(ours, dtype=float).mean() - printed)
-    return "—" if pd.isna(change) else f"{change:+.2f} points against the report"
+    change = 100 * (average(ours) - printed)
+    return "—" if math.isnan(change) else f"{change:+.2f} points against the report"
 
 
 def at_the_reports_scale(results: Results) -> bool:
@@ -187,8 +190,8 @@ def near_printed(results: Results, printed: Mapping[str, float]) -> tuple[Verdic
 def times(one: Sample, other: Sample, what: str = " the time") -> str:
     """Geometric mean of one sample over that of another, by which verdicts judge, as "1.25 times the time"; a dash if it is not
     known."""
-    quotient = np.exp(np.log(pd.Series(one, dtype=float)).mean() - np.log(pd.Series(other, dtype=float)).mean())
-    return "—" if pd.isna(quotient) else f"{quotient:.{2 if quotient < 10 else 0}f} times{what}"
+    quotient = math.exp(average(np.log(one)) - average(np.log(other)))
+    return "—" if math.isnan(quotient) else f"{quotient:.{2 if quotient < 10 else 0}f} times{what}"
 
 
 def beside(show: Callable[[Sample], str], samples: Mapping[str, Sample]) -> str:
@@ -214,7 +217,7 @@ def choice(
     close = more_accurate(results, chosen, rival, margin=-0.01, column=column)
     less = ", less accurate" * (more_accurate(results, rival, chosen, column=column).outcome == "yes")
     few = ", in one run of each" * (len(results.seeds) == 1)
-    if pd.Series(ours, dtype=float).mean() >= pd.Series(theirs, dtype=float).mean():
+    if average(ours) >= average(theirs):
         said = f"The report's choice, “{chosen}”, did best here, too{few}: {mean(ours)}. Next is “{rival}” with {mean(theirs)}."
     else:
         judged = {
@@ -225,7 +228,6 @@ def choice(
         said = f"“{rival}” did best{few}, with {mean(theirs)}. The report's choice, “{chosen}”, has {mean(ours)}{judged}."
     said += " These are means over what was evaluated of the last five epochs." * (column == SETTLED)
     return Answer(
-        (results,),
         original=original,
         here=beside(percent, {chosen: ours, rival: theirs}),
         difference=points(ours, theirs),
@@ -253,7 +255,7 @@ def duel(
     said = _answering(asked, turned, f"“{one}”", "more accurate", "less accurate")
     said = sentence(f"{said}: {mean(ours)}, against {mean(theirs)} with “{other}”.", ours, theirs)
     here = beside(percent, {one: ours, other: theirs})
-    return Answer((results,), original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)
+    return Answer(original, here, points(ours, theirs), said, tuple(verdicts), figure, tables)
 
 
 def timed(
@@ -271,7 +273,7 @@ def timed(
     said = _answering(quicker(results, one, other), quicker(results, other, one), f"“{one}”", "faster", "slower")
     said = sentence(f"{said}: {milliseconds(ours)} per image, against {milliseconds(theirs)} with “{other}”.", ours, theirs)
     here = f"{beside(milliseconds, {one: ours, other: theirs})} per image"
-    return Answer((results,), original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
+    return Answer(original, here, times(ours, theirs), said, tuple(verdicts), figure, tables)
 
 
 def _answering(asked: Verdict, turned: Verdict, subject: str, more: str, less: str) -> str:

@@ -14,7 +14,7 @@ from fastresnet.study import Results
 Measure = Literal["test_accuracy", "settled_accuracy", "image_seconds"]
 MEASURES: dict[Measure, tuple[str, str, str, float]] = {
     "test_accuracy": ("highest test accuracy", "lowest", "%", 100),
-    "settled_accuracy": ("highest test accuracy of the last five epochs", "lowest", "%", 100),
+    "settled_accuracy": ("highest mean test accuracy over the last five epochs", "lowest", "%", 100),
     "image_seconds": ("longest time per image", "shortest", "ms", 1000),
 }
 """By column of `Results.frame()`: names for its largest and smallest value, the unit to show, and the factor to that unit."""
@@ -70,10 +70,11 @@ def finding(results: Results, column: Measure) -> str:
     diverged = ", ".join(f"“{variant}”" for variant in counts.index[counts == 0])
     fewest, largest = (int(each) for each in (counts.where(counts > 0, counts.max()).min(), counts.max()))
     said = [f"Every run of {diverged} diverged."] * bool(diverged)
+    count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
     if len(means) == 1:
-        said.insert(0, f"The only {most.partition(' ')[2]} is {means.iloc[0]:.2f} {unit} (“{means.index[0]}”).")
+        of = "in one run" if largest == 1 else f"the mean of {count} runs"
+        said.insert(0, f"The {most.partition(' ')[2]} of “{means.index[0]}” is {means.iloc[0]:.2f} {unit}, {of}.")
     elif len(means):
-        count = f"{fewest} to {largest}" if fewest < largest else f"{fewest}"
         said.insert(
             0,
             f"The {most} is {means.max():.2f} {unit} (“{means.idxmax()}”), the {least} {means.min():.2f} {unit} "
@@ -111,7 +112,6 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     many diverged, and leaves them out."""
     finished = [record for record in records if record.outcome.status == "finished"]
     lost = f", {len(records) - len(finished)} of {len(records)} diverged" * (len(finished) < len(records))
-    slowest = records[0].machine.gpu and records[0].seconds.train == max(record.seconds.train for record in records)
     records = finished or records
     accuracy = pd.Series([record.test_accuracy for record in records], dtype=float)
     seconds = pd.Series([record.seconds.train for record in records])
@@ -124,8 +124,7 @@ def describe_runs(records: Sequence[RunRecord]) -> str:
     remark = ""
     if seconds.max() > 2 * seconds.median():  # a mean would describe neither the slow run nor the others
         trained, evaluated = f"{seconds.median():.{digits}f}", f"{evaluation.median():.{digits_evaluated}f}"
-        which = "first run, which compiles kernels" if slowest else "slowest run"
-        remark = f" (medians; {seconds.max():.1f} s in the {which})"
+        remark = f" (medians; {seconds.max():.1f} s in the slowest run)"
     return (
         f"{spread(100 * accuracy, 2)} % (n = {len(finished)}{lost}) after {trained} s of training and "
         f"{evaluated} s of evaluation{remark}, {teraflop(flops)} TFLOP; "

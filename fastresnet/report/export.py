@@ -35,6 +35,7 @@ def write_export(path: Path, place: Place | None = None) -> int:
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path}: must name a file in a folder that exists")
     check_file(path)
+    place = committed_results() if place is None else place
     content = io.BytesIO()  # in memory first: a workbook cut short by a full disk raises again when it is garbage-collected
     with replacing(path) as partial:
         count = _write_workbook(content, place) if path.suffix == ".xlsx" else _write_table(content, place, path.suffix)
@@ -42,8 +43,8 @@ def write_export(path: Path, place: Place | None = None) -> int:
     return count
 
 
-def _write_table(file: BinaryIO, place: Place | None, suffix: str) -> int:
-    frame = load_frame(committed_results() if place is None else place).apply(_one_type)
+def _write_table(file: BinaryIO, place: Place, suffix: str) -> int:
+    frame = load_frame(place).apply(_one_type)
     write = frame.to_csv if suffix == ".csv" else frame.to_parquet
     write(file, index=False)
     return len(frame)
@@ -55,7 +56,7 @@ def _one_type(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(json.dumps, na_action="ignore") if nested.any() else column
 
 
-def _write_workbook(file: BinaryIO, place: Place | None) -> int:
+def _write_workbook(file: BinaryIO, place: Place) -> int:
     try:
         import openpyxl  # noqa: F401  # pandas writes workbooks with it
     except ModuleNotFoundError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fastresnet.records.record import RunRecord, in_percent
-from fastresnet.report import MEASURES, Measure, spread, values
+from fastresnet.report import MEASURES, Measure, as_table, spread, values
 from fastresnet.study import Results
 
 
@@ -15,10 +15,10 @@ def choices(results: Results, column: Measure, *, best: Literal["lowest", "highe
     per variant in which it has the best value of a column of `Results.frame()`."""
     _, _, unit, scale = MEASURES[column]
     chosen = {
-        variant: {f"mean, {unit}": spread(scale * pd.Series(sample), 2), "chosen by single runs": in_percent(wins.mean(), 0)}
+        variant: {f"mean, {unit}": spread(scale * sample, 2), "chosen by single runs": in_percent(wins.mean(), 0)}
         for variant, (sample, wins) in _wins(results, column, best).items()
     }
-    return pd.DataFrame.from_dict(chosen, orient="index").rename_axis(columns="variant")
+    return as_table(chosen)
 
 
 def selection_bias(results: Results, column: Measure = "test_accuracy") -> float:

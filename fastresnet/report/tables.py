@@ -6,6 +6,7 @@ from itertools import product
 from statistics import fmean
 from typing import Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from fastresnet.records.record import RunRecord, in_percent
@@ -17,9 +18,17 @@ SETTLED: Final = "settled_accuracy"
 """Columns of `Results.frame()`: the test accuracy at the end, and the mean of the last five epochs."""
 
 
-def spread(values: pd.Series, digits: int) -> str:
-    """Mean ± standard deviation as text; the value alone if there is only one, a dash if there is none."""
-    values = values.dropna()
+Sample = Sequence[float] | np.ndarray
+
+
+def average(sample: Sample) -> float:
+    """Mean of the values there are; NaN if there is none."""
+    return float(pd.Series(sample, dtype=float).mean())
+
+
+def spread(sample: Sample, digits: int) -> str:
+    """Mean ± standard deviation of the values there are, as text: the value alone if there is one, a dash if there is none."""
+    values = pd.Series(sample, dtype=float).dropna()
     if len(values) < 2:
         return f"{values.iloc[0]:.{digits}f}" if len(values) else "—"
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
@@ -30,12 +39,15 @@ def _by_variant(results: Results) -> dict[str, pd.DataFrame]:
     return {str(variant): runs for variant, runs in results.frame().groupby("variant", sort=False)}
 
 
-def _table(rows: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="variant")
+def as_table(rows: Mapping[str, Mapping[str, object]], each: str = "variant") -> pd.DataFrame:
+    """A table of named rows, which says in its corner what a row stands for."""
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns=each)
 
 
 def summary(results: Results) -> pd.DataFrame:
-    """One row per variant: final test accuracy, seconds per epoch and images per second, each as mean ± standard deviation."""
+    """One row per variant: final test accuracy, seconds per epoch and images per second, each as mean ± standard deviation; and
+    how many runs diverged, if any did."""
+    diverged = results.frame()["outcome"] == "diverged"
     rows = {}
     for variant, runs in _by_variant(results).items():
         rows[variant] = {
@@ -43,10 +55,9 @@ def summary(results: Results) -> pd.DataFrame:
             "seconds per epoch": spread(runs["epoch_seconds"], 2),
             "images per second": spread(runs["images_per_second"], 0),
             "runs": len(runs),
+            **({"diverged": int(diverged[runs.index].sum())} if diverged.any() else {}),
         }
-        if (runs["outcome"] != "finished").any():
-            rows[variant]["outcome"] = ", ".join(sorted(set(runs["outcome"])))
-    return _table(rows)
+    return as_table(rows)
 
 
 def timed(results: Results, epoch_images: int) -> pd.DataFrame:
@@ -66,7 +77,7 @@ def timed(results: Results, epoch_images: int) -> pd.DataFrame:
             "steps": sum(record.steps for record in results.records[variant]),
             "runs": len(results.records[variant]),
         }
-    return _table(rows)
+    return as_table(rows)
 
 
 def step_parts(records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -87,7 +98,7 @@ def beside_original(
     def theirs(variant: str) -> dict[str, str]:
         return {} if results.other_data else {f"original, {unit}": original.get(variant, "not printed")}
 
-    return _table(
+    return as_table(
         {
             variant: {
                 **theirs(variant),
@@ -148,7 +159,7 @@ def generalisation(results: Results) -> pd.DataFrame:
             "gap, points": spread(train - test, 2),
             "runs": test.count(),
         }
-    return _table(rows)
+    return as_table(rows)
 
 
 def epoch_seconds(timed: Results, epoch_images: int) -> dict[str, float]:
@@ -161,18 +172,19 @@ def fastest_epochs(timed: Results, epoch_images: int) -> pd.DataFrame:
     """One row per variant: seconds of an epoch of `epoch_images` at the rate of each run's fastest epoch."""
     column = f"seconds per epoch of {epoch_images:,} images"
     fastest = _fastest(timed, epoch_images)
-    return _table({name: {column: spread(pd.Series(each), 2), "runs": len(each)} for name, each in fastest.items()})
+    return as_table({name: {column: spread(each, 2), "runs": len(each)} for name, each in fastest.items()})
 
 
 def _fastest(timed: Results, epoch_images: int) -> dict[str, list[float]]:
     return {
-        variant: [
-            epoch_images / record.data.train_images * min(epoch.train_seconds for epoch in record.epochs)
-            for record in records
-            if record.data
-        ]
+        variant: [epoch_images * _fastest_image_seconds(record) for record in records]
         for variant, records in timed.records.items()
     }
+
+
+def _fastest_image_seconds(record: RunRecord) -> float:
+    assert record.data
+    return min(epoch.train_seconds for epoch in record.epochs) / record.data.train_images
 
 
 def values(results: Results, variant: str, column: str) -> list[float]:
@@ -208,13 +220,12 @@ def at_pace(results: Results, timed: Results, like: str = "") -> Results:
     """The results as if every training image of a run on one of several cores, which shared its machine with others, had taken as
     long as in the `timed` runs of the same variant, or of the variant `like`, which had the machine to themselves. Runs on other
     processors, with another batch size or in another precision keep their own seconds."""
-    image_seconds = epoch_seconds(timed, 1)
 
     def at(variant: str, record: RunRecord) -> RunRecord:
         alone = [each for each in _runs(timed, variant) if _work(each) == _work(record)]
         if not (alone and record.data and 1 == record.machine.threads < record.machine.cores):
             return record
-        seconds = image_seconds[variant] * record.data.train_images
+        seconds = fmean(map(_fastest_image_seconds, alone)) * record.data.train_images
         shares = [min(1.0, record.epochs_trained - before) for before in range(len(record.epochs))]  # the last may be a part
         epochs = tuple(
             epoch.model_copy(update={"train_seconds": share * seconds})
@@ -243,7 +254,7 @@ def seconds_to(results: Results, accuracy: float) -> pd.DataFrame:
     for variant, records in results.records.items():
         reached = seconds_reached(results, variant, accuracy)
         rows[variant] = {
-            f"seconds to {in_percent(accuracy, 0)}": spread(pd.Series(reached, dtype=float), 1),
+            f"seconds to {in_percent(accuracy, 0)}": spread(reached, 1),
             "runs that reach it": f"{len(reached)} of {len(records)}",
         }
-    return _table(rows)
+    return as_table(rows)

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 
 from fastresnet.report.captions import without_tags
+from fastresnet.report.tables import Sample
 
 Outcome = Literal["yes", "no", "no difference that matters", "cannot tell", "points to yes", "points to no", "not asked"]
 MIN_RUNS = 3
@@ -26,10 +27,10 @@ SMALLEST_DIFFERENCE = 0.005
 """The smallest difference of two accuracies that would matter to somebody who chooses between them."""
 SMALLEST_RATIO = 1.05
 """The smallest ratio of two times, or other costs, that would matter."""
+_ROUNDING = 1e-9
+"""Differences below this one are of rounding alone: a value at a limit is not beyond it."""
 _MANY_RUNS = 200
 """Numbers of runs above this one are not spelled out when a verdict says what it would take to tell."""
-
-Sample = Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -191,11 +192,12 @@ class _Test:
         """Whether the interval lies above a limit, and the half-width of an interval that would decide it. Also decided is an
         interval that ends at most `matters` above the limit."""
         missed = max(self.difference - limit, limit + matters - self.difference)
-        if self.lower > limit + matters * (min(self.runs) < MIN_RUNS):  # a single run that is ahead by less points to nothing
+        # a single run that is ahead by less than matters points to nothing
+        if self.lower > limit + matters * (min(self.runs) < MIN_RUNS) + _ROUNDING:
             return "yes", missed
-        if matters and self.lower >= limit - matters and self.upper <= limit + matters:
-            return "no difference that matters", missed
-        return ("no" if self.upper <= limit + matters else "cannot tell"), missed
+        if self.upper > limit + matters + _ROUNDING:
+            return "cannot tell", missed
+        return ("no difference that matters" if matters and self.lower >= limit - matters - _ROUNDING else "no"), missed
 
     def below(self, limit: float, *, matters: float) -> tuple[Outcome, float]:
         """Whether the interval lies below a limit, like `above`."""
