@@ -196,5 +196,5 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        package = name.split(".")[0]
-        raise UserError(f"{package} is not installed; pip install 'fastresnet[peers]'") from error
+        missing = str(error.name).partition(".")[0]
+        raise UserError(f"{missing} is not installed; pip install 'fastresnet[peers]'") from error

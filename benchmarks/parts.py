@@ -37,9 +37,9 @@ def step_parts(program: Program, dataset: Dataset, steps: int) -> tuple[StepPart
         microseconds[part] += event.self_cpu_time_total
         flops[part] += _flops(event)
     total = sum(microseconds.values())
-    large = [part for part, spent in microseconds.most_common() if spent >= _SMALLEST * total or part in _KINDS]
     rest = "convolutions of other shapes"
-    for part in set(microseconds) - set(large):
+    small = [part for part, spent in microseconds.items() if part.startswith("convolution ") and spent < _SMALLEST * total]
+    for part in small:
         microseconds[rest] += microseconds.pop(part)
         flops[rest] += flops.pop(part)
     return tuple(

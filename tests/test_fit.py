@@ -362,10 +362,15 @@ def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: small_set(30, (1, 2, 3)), r"class_names must be texts, got \[1, 2, 3\]"),
+        (lambda: small_set(30, (1, 2, 3)), r"class_names must be texts in the order of the labels, got \(1, 2, 3\)"),
+        (lambda: small_set(30, "abc"), "class_names must be texts in the order of the labels, got 'abc'"),
+        (lambda: small_set(30, 3), "class_names must be texts in the order of the labels, got 3"),
         (lambda: small_set(30).hold_out(0), "validation_images: asked for 0 of 30; allowed: at least 1, and fewer than all"),
         (lambda: fr.ImageSet(np.zeros((1, 1, 8, 8)), torch.zeros(1), ("a",)), "images must be a torch.Tensor, got ndarray"),
-        (lambda: fr.Dataset("x", small_set(3), small_set(3, "abc"), (0,), (1,), "mine"), "x: train and test differ in their cl"),
+        (
+            lambda: fr.Dataset("x", small_set(3), small_set(3, ("a", "b", "c")), (0,), (1,), "mine"),
+            "x: train and test differ in their cl",
+        ),
         (lambda: fr.loaders((small_set(9), small_set(9)), train_images=10), "train_images: asked for 10 images; allowed: 1 to 9"),
         (lambda: fr.train("fashion-80", start="model.pt"), "start: must be a SavedModel, as load_model reads it, got str"),
         (lambda: small_set(30).subset(-1), "asked for -1 images; allowed: 1 to 30"),
@@ -415,3 +420,17 @@ def test_watcher_of_another_kind_is_refused_before_training(watch, batches):
     with pytest.raises(fr.UserError, match=r"watch: must be an object of a subclass of fastresnet\.Watcher, got <"):
         fr.fit(model, batches, watch=watch)
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_what_follows_no_run_is_refused_before_any_work(batches, monkeypatch):
+    monkeypatch.setattr(fr.SpeedNet, "prepare", lambda *_: pytest.fail("looked at the images"))
+    network = fr.SpeedNet(fr.SpeedNetConfig(in_channels=1, widths=(8, 16)))
+    with pytest.raises(fr.UserError, match="watch: must be an object of a subclass of fastresnet.Watcher"):
+        fr.fit(network, batches, watch=print)
+
+
+def test_moved_views_need_images_of_a_height_and_a_width():
+    volumes = torch.zeros(4, 1, 8, 8, 8), torch.tensor([0, 1, 0, 1])
+    network = nn.Sequential(nn.Flatten(), nn.Linear(512, 2))
+    with pytest.raises(fr.UserError, match="test_shift: must be below the images' side, 0, got 1"):
+        fr.fit(network, [volumes], [volumes], test_shift=1)

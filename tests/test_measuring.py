@@ -12,7 +12,9 @@ from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
 from fastresnet.models.build import build_model
 from fastresnet.training import probes
-from fastresnet.training.measuring import measure_after, measure_before
+from fastresnet.training.fit import fit
+from fastresnet.training.measuring import measure_after, measure_before, with_batch_statistics
+from fastresnet.training.progress import Watcher
 from fastresnet.training.runs import train
 
 CPU = torch.device("cpu")
@@ -47,10 +49,15 @@ def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny, dropout):
     assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 
 
+class Unwanted(Watcher):
+    def step_done(self, step):
+        pytest.fail("a step was taken")
+
+
 def test_eigenvalues_without_scipy_are_refused_before_any_training(tiny, monkeypatch):
     monkeypatch.setattr("fastresnet.training.measuring.find_spec", lambda name: None)
     with pytest.raises(UserError, match="eigenvalues need scipy"):
-        train(tiny.with_changes({"train.measure": ["eigenvalues"]}), watch=pytest.fail)
+        train(tiny.with_changes({"train.measure": ["eigenvalues"]}), watch=Unwanted())
 
 
 def test_batch_statistics_are_those_of_the_test_batch_and_leave_the_network_alone(tiny):
@@ -98,7 +105,7 @@ def test_channels_are_those_of_the_probe_in_training_mode(batches, network):
 
 
 def test_eigenvalues_are_taken_with_batch_norm_in_training_and_frozen(batches, network):
-    measured = measure_after(("eigenvalues",), network, batches, 0)
+    measured = measure_after(("eigenvalues",), network, batches, 32)
     images, labels = batches.first_images(128), batches.images.labels[:128]
     for name, training in (("eigenvalues", True), ("eigenvalues_frozen", False)):
         assert list(measured[name]) == probes.leading_eigenvalues(network.train(training), images, labels, 10)
@@ -107,7 +114,7 @@ def test_eigenvalues_are_taken_with_batch_norm_in_training_and_frozen(batches, n
 
 def test_recall_is_the_loss_by_tenths_of_the_last_epoch_in_the_order_seen(batches, network):
     network.eval()
-    (found,) = measure_after(("recall",), network, batches, 1).values()
+    (found,) = measure_after(("recall",), network, batches, 64).values()
     seen = list(batches.epoch(1))
     assert len(found) == 10
     for share in (0, 9):
@@ -120,4 +127,20 @@ def test_recall_is_the_loss_by_tenths_of_the_last_epoch_in_the_order_seen(batche
 def test_epoch_of_few_batches_has_fewer_shares(tiny, network):
     few = make_batches(tiny.data, load_dataset("fashion-sample"), CPU, seed=0)[0]
     assert len(few) == 4
-    assert len(measure_after(("recall",), network, few, 0)["recall"]) == 4
+    assert len(measure_after(("recall",), network, few, 4)["recall"]) == 4
+
+
+def test_recall_is_of_the_images_that_an_epoch_cut_short_has_seen(batches, network):
+    network.eval()
+    (found,) = measure_after(("recall",), network, batches, 37).values()
+    images, labels = list(batches.epoch(1))[4]
+    with torch.no_grad():
+        assert found[-1] == pytest.approx(functional.cross_entropy(network(images), labels).item(), rel=1e-5)
+
+
+def test_statistics_of_batches_are_those_of_any_batch_norm():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3))
+    assert with_batch_statistics(network)[2].running_mean is None
+    assert network[2].running_mean is not None
+    with pytest.raises(UserError, match="batch-statistics needs whole batches; set test_share to 1"):
+        fit(network, [], measure=("batch-statistics",), test_flip=True, test_share=0.5)

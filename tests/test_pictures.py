@@ -430,9 +430,10 @@ def test_answers_are_one_row_of_a_table_each_whatever_a_picture_is_called(mine, 
 
 def test_answers_come_before_later_pictures_are_read(mine, network, monkeypatch):
     files, opened = [mine / "train" / "cats" / "0.png"] * 5, []
+    monkeypatch.setattr("fastresnet.models.saved._FILES_AT_A_TIME", 2)
     read_image = SavedModel.read_image
     monkeypatch.setattr(SavedModel, "read_image", lambda self, file: opened.append(file) or read_image(self, file))
-    answers = network.predict_files(files, batch_size=2)
+    answers = network.predict_files(files)
     next(answers)
     assert len(opened) == 2
     assert len(list(answers)) == 4

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fastresnet.config import datasets
 from fastresnet.data import sources
-from fastresnet.data.builtin import read_sample, write_sample
+from fastresnet.data.builtin import read_sample
 from fastresnet.data.images import canonical_order, content_digest
 from fastresnet.data.sources import load_dataset, verify
 from fastresnet.data.vision import import_torchvision
@@ -177,7 +177,15 @@ def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
     lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  cifar10/{file.name}\n" for file in files]
     (shards / "SHA256SUMS").write_text("".join(lines))
     assert len(load_dataset("cifar10", shards).train) == 100
-    (shards / "SHA256SUMS").write_text("".join(["0" + line[1:] for line in lines]).replace("00", "11"))
+    binary = [
+        f"{digest.upper()} *./{name}" for digest, name in (line.split("  ") for line in lines)
+    ]  # as `sha256sum -b ./*` does
+    (shards / "SHA256SUMS").write_text("".join(binary))
+    assert len(load_dataset("cifar10", shards).train) == 100
+    (shards / "SHA256SUMS").write_text(lines[0])
+    with pytest.raises(UserError, match=r"SHA256SUMS: does not list cifar10/"):
+        load_dataset("cifar10", shards)
+    (shards / "SHA256SUMS").write_text("".join("01"[line[0] == "0"] + line[1:] for line in lines))
     with pytest.raises(UserError, match=r"parquet: altered: sha256"):
         load_dataset("cifar10", shards)
     for content in (b"digest\n", b"\xff\n"):
@@ -318,13 +326,13 @@ def test_full_data_sets_are_the_published_ones(real_data, tmp_path, cache):
         assert pixels.std(dim=(0, 2, 3)).tolist() == pytest.approx(spec.std, abs=1e-4)
 
 
-def test_shipped_sample_is_made_from_the_full_data_set(real_data, tmp_path, cache):
-    write_sample(load_dataset("fashion-mnist", real_data), tmp_path / "sample.npz", 4000, 1000)
-    with np.load(tmp_path / "sample.npz") as made:
-        for split in ("train", "test"):
-            images, labels = read_sample(split)
-            assert np.array_equal(made[f"{split}_images"], images)
-            assert np.array_equal(made[f"{split}_labels"], labels)
+def test_shipped_sample_is_made_from_the_full_data_set(real_data, cache):
+    full = load_dataset("fashion-mnist", real_data)
+    for split, number in (("train", 4000), ("test", 1000)):
+        images, labels = read_sample(split)
+        first = getattr(full, split).subset(number)
+        assert np.array_equal(first.images, images)
+        assert np.array_equal(first.labels, labels)
 
 
 def test_user_without_a_home_is_told_what_to_set(monkeypatch, tmp_path):

@@ -60,7 +60,7 @@ def reliable_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
     """
     threads = torch.get_num_threads()
     narrowest = min((layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), default=_RELIABLE_CHANNELS)
-    if device.type != "cpu" or threads == 1 or narrowest >= _RELIABLE_CHANNELS or _torch_version() < (2, 13):
+    if device.type != "cpu" or threads == 1 or narrowest >= _RELIABLE_CHANNELS or torch.__version__ < "2.13":
         yield
         return
     warnings.warn(
@@ -73,10 +73,6 @@ def reliable_threads(model: nn.Module, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _torch_version() -> tuple[int, ...]:
-    return tuple(map(int, torch.__version__.split(".")[:2]))
 
 
 def warn_if_autocast_is_slow(config: TrainConfig, device: torch.device) -> None:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, first_line
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ def open_process_group() -> Iterator[ProcessGroup]:
     except RuntimeError as error:
         # gloo has no exception type: if the other end closes a connection, it raises a RuntimeError that names its source file
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
-            raise lost(f"another of them is gone ({str(error).splitlines()[0]})") from error
+            raise lost(f"another of them is gone ({first_line(error)})") from error
         raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -144,6 +144,8 @@ class TrainConfig(Settings):
             raise ValueError("matmul_gradients: not tried with torch.compile; allowed: one of the two")
         if "batch-statistics" in self.measure and self.fused_kernels:
             raise ValueError("measure: batch-statistics needs torch's batch norm; set fused_kernels to false")
+        if "batch-statistics" in self.measure and (self.test_flip or self.test_shift) and self.test_share < 1:
+            raise ValueError("measure: batch-statistics needs whole batches; set test_share to 1")
         if any(after <= before for (before, _), (after, _) in pairwise(self.freeze)):
             raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

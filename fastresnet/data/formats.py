@@ -51,15 +51,17 @@ def check_sha256(files: Sequence[Path], sums: Path) -> None:
     """
     try:
         lines = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
-        listed = {name: digest for digest, name in lines}
+        listed = {name.removeprefix("*").removeprefix("./"): digest.lower() for digest, name in lines}
     except ValueError as error:  # also for a file that is not text
         raise UserError(f"{sums}: expected a digest and a name on each line: {error}") from error
     for file in files:
-        wanted = listed.get(file.relative_to(sums.parent).as_posix())
+        wanted = listed.get(name := file.relative_to(sums.parent).as_posix())
+        if wanted is None:
+            raise UserError(f"{sums}: does not list {name}")
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != wanted:
-            raise UserError(f"{file}: altered: sha256 {found[:16]}, {sums} says {wanted[:16] if wanted else 'nothing of it'}")
+            raise UserError(f"{file}: altered: sha256 {found[:16]}, {sums} says {wanted[:16]}")
 
 
 def parquet_shards(folder: Path, split: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,8 +29,10 @@ class ImageSet:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not all(isinstance(name, str) for name in self.class_names):
-            raise UserError(f"class_names must be texts, got {list(self.class_names)[:5]}")
+        names = self.class_names
+        in_order = isinstance(names, Collection) and not isinstance(names, str | Set)
+        if not in_order or not all(isinstance(name, str) for name in names):
+            raise UserError(f"class_names must be texts in the order of the labels, got {names!r:.80}")
         # so that a list of the same names is equal, and texts of other libraries can be saved
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         for field in ("images", "labels"):

@@ -42,8 +42,9 @@ def loaders(
     images uint8 [N, C, H, W] and labels int64 [N] of both. `settings` are those of `DataConfig`.
 
     Iterating over one yields an epoch of pairs of normalised images float32 [B, C, H, W] and labels int64 [B]; iterating again
-    yields the next epoch. Order and augmentation depend on `seed` and the epoch alone. Raises UserError for settings that are
-    not allowed or do not fit the data.
+    yields the next epoch. Order and augmentation depend on `seed` and the epoch alone; those of the loader `worker` also on its
+    number of processes, and on torch's generator if it has none. Raises UserError for settings that are not allowed or do not
+    fit the data.
 
     >>> train, test = fr.loaders("fashion-sample", batch_size=100, flip="random")
     >>> images, labels = next(iter(train))
@@ -53,9 +54,9 @@ def loaders(
     if "name" in settings:
         raise UserError(f"loaders: name: the data set is the first argument, got name={settings['name']!r} as well")
     name = _name(data) if isinstance(data, str | Path) else GIVEN
-    config, seed = parse({"name": name, **settings}, DataConfig, "loaders"), check_seed(seed)
+    config, seed, chosen = parse({"name": name, **settings}, DataConfig, "loaders"), check_seed(seed), choose_device(device)
     dataset = load_dataset(name, data_dir, image_size=config.image_size) if isinstance(data, str | Path) else _given(data)
-    return make_batches(config, dataset, choose_device(device), seed)
+    return make_batches(config, dataset, chosen, seed)
 
 
 def make_batches(
@@ -103,6 +104,8 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
     if isinstance(data, tuple | list) and len(data) == 4:
         if not all(isinstance(each, Tensor) and each.ndim and len(each) for each in data):
             raise UserError("loaders: four tensors must be torch.Tensors that are not empty: images and labels, twice")
+        if wrong := [labels.dtype for labels in data[1::2] if labels.dtype != torch.int64]:
+            raise UserError(f"loaders: labels must be int64 [N], got {wrong[0]}")
         largest = max(int(labels.max()) for labels in data[1::2])
         if largest >= max(_MANY_CLASSES, len(data[0]) + len(data[2])):
             raise UserError(f"loaders: labels count classes from 0; the largest is {largest:,}, and there are fewer images")

@@ -109,6 +109,9 @@ def load_dataset(
 
 def fetched_source(spec: DatasetSpec, folder: Path, *, progress: bool) -> Source:
     """The official files in a folder, downloaded if missing. Raises UserError if the download fails or a file is wrong."""
+    with suppress(UserError):  # without a lock, since the folder may be one that can only be read
+        if source := find_source(spec, [folder]):
+            return source
     with official.download_lock(spec, folder):
         source = find_source(spec, [folder])
         if source is None:

@@ -24,6 +24,7 @@ from fastresnet.models.build import build_model
 from fastresnet.records.folders import at_home
 from fastresnet.records.torch_files import read_state, write_state
 
+_FILES_AT_A_TIME = 64
 _FORMAT = 1
 _FIELDS = {"format", "config", "class_names", "image_shape", "mean", "std", "weights"}
 
@@ -66,24 +67,24 @@ class SavedModel:
         channels = self.image_shape[0]
         if not isinstance(images, Tensor):
             raise UserError(f"predict: images must be a torch tensor, got {type(images).__name__}")
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != channels:
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != channels or 0 in images.shape[2:]:
             found = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
             raise UserError(f"predict: images must be uint8 [N, {channels}, height, width], got {found}")
         return self._classify(self._prepare(images))
 
     @torch.no_grad()
-    def predict_files(self, files: Iterable[str | Path], batch_size: int = 64) -> Iterator[tuple[str | Path, Tensor | UserError]]:
+    def predict_files(self, files: Iterable[str | Path]) -> Iterator[tuple[str | Path, Tensor | UserError]]:
         """Yields each image file with its probabilities [classes], or with the UserError that says why it has none.
 
-        A batch is read and classified at a time, so that memory does not grow with the number of files. Raises UserError if the
-        network takes images that no file holds, or for a single path.
+        A few files are read and classified at a time, so that memory does not grow with their number. Raises UserError, once
+        iterated over, if the network takes images that no file holds, or for a single path.
         """
         if isinstance(files, str | Path):
             raise UserError(f"files: must be a list of paths, got {str(files)!r}")
         self._mode()
         files = list(files)
-        for start in range(0, len(files), batch_size):
-            batch = files[start : start + batch_size]
+        for start in range(0, len(files), _FILES_AT_A_TIME):
+            batch = files[start : start + _FILES_AT_A_TIME]
             read = [self._try_to_read(file) for file in batch]
             prepared = [each for each in read if isinstance(each, Tensor)]
             probabilities = iter(self._classify(torch.cat(prepared)) if prepared else ())

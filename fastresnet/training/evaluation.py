@@ -94,8 +94,9 @@ def evaluate(
 
 
 def check_shift(test_shift: int, side: int) -> None:
-    """Raises UserError if views of images with this shorter side cannot be moved by `test_shift` pixels."""
-    if test_shift >= side and test_shift:
+    """Raises UserError if views of images with this shorter side, 0 if they have no height and width, cannot be moved by
+    `test_shift` pixels."""
+    if test_shift and test_shift >= side:
         raise UserError(f"test_shift: must be below the images' side, {side}, got {test_shift}")
 
 

@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from fastresnet.compute.costs import Timer
-from fastresnet.compute.cuda_graphs import prefetched
+from fastresnet.compute.cuda_graphs import Batch, prefetched
 from fastresnet.data.loaders import Batches
-
-Pair = tuple[Tensor, Tensor]
 
 
 class Feed:
@@ -17,9 +14,9 @@ class Feed:
 
     def __init__(self, batches: Batches, device: torch.device, parts: Timer) -> None:
         self._batches, self._device, self._parts = batches, device, parts
-        self._begun: tuple[Iterator[Pair], Pair | None] | None = None
+        self._begun: tuple[Iterator[Batch], Batch | None] | None = None
 
-    def epoch(self, index: int) -> Iterator[Pair]:
+    def epoch(self, index: int) -> Iterator[Batch]:
         """Yields images [B, C, H, W] and labels [B] of an epoch, each pair made while the device trains on the one before."""
         coming, batch = self._begun or self._start(index)
         self._begun = None
@@ -34,10 +31,10 @@ class Feed:
         if self._batches.prefetchable:
             self._begun = self._start(index)
 
-    def _start(self, index: int) -> tuple[Iterator[Pair], Pair | None]:
+    def _start(self, index: int) -> tuple[Iterator[Batch], Batch | None]:
         coming = prefetched(self._batches.epoch(index), self._device)
         return coming, self._next(coming)
 
-    def _next(self, coming: Iterator[Pair]) -> Pair | None:
+    def _next(self, coming: Iterator[Batch]) -> Batch | None:
         with self._parts.phase("loader"):
             return next(coming, None)

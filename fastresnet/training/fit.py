@@ -26,7 +26,7 @@ from fastresnet.training.checkpoints import own_checkpoint
 from fastresnet.training.evaluation import check_shift
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import EPOCH_MEASURES, check_measurable
-from fastresnet.training.progress import Watcher
+from fastresnet.training.progress import Watcher, check_watcher
 
 
 def fit(
@@ -61,6 +61,7 @@ def fit(
     ('finished', 2)
     """
     config, seed = parse(settings, TrainConfig, "fit"), check_seed(seed)
+    check_watcher(watch)
     if unknown := set(config.measure) - set(EPOCH_MEASURES):
         raise UserError(
             f"measure: {', '.join(sorted(unknown))} is measured by `train` alone; allowed: {', '.join(EPOCH_MEASURES)}"
@@ -75,8 +76,9 @@ def fit(
     model.to(chosen)
     for name, each in (("train", batches), ("test", test_batches)):
         if each is not None:
-            side = min(_check_first(name, each, model, chosen, config), default=0)
-            check_shift(config.test_shift if name == "test" else 0, side)
+            sides = _check_first(name, each, model, chosen, config)
+            if name == "test":
+                check_shift(config.test_shift, min(sides) if len(sides) == 2 else 0)
     check_measurable(config.measure, test_batches)
     place = at_home(checkpoint) if checkpoint else None
     if place:
@@ -136,9 +138,9 @@ def _random_numbers_kept(batches: Batches | None) -> Iterator[None]:
 
 
 def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device, config: TrainConfig) -> tuple[int, ...]:
-    """Height and width of the first images, if they have any. Raises UserError unless their batch is what a step takes, and the
-    network has logits for its labels, at every size that the run has images in. If a DataLoader tells that its last batch is a
-    single image, the network has to take that, too."""
+    """Sides of the first images, height and width if they are such. Raises UserError unless their batch is what a step takes, and
+    the network has logits for its labels, at every size that the run has images in. If a DataLoader tells that its last batch is
+    a single image, the network has to take that, too."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model: {type(model).__name__} has no parameter to train")
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch

@@ -48,7 +48,7 @@ class FitResult:
     seconds: Seconds
     model: nn.Module
     score: Score | None
-    """Accuracy and loss of the last evaluation; None without one."""
+    """Accuracy and loss of the last evaluation of this call; None if it evaluated nothing."""
     steps: Steps
     origins: tuple[Origin, ...]
     """What trained the run: several if it was interrupted and went on elsewhere, the last one last."""
@@ -77,12 +77,9 @@ def train_epochs(
     """Trains a network in place, evaluating as configured if there are test batches.
 
     With `checkpoint`, the state is saved to that file after every epoch, and training resumes from a file that is already
-    there. Raises UserError if that file was saved under another `identity`, or for what is not a `Watcher`. On a CPU the
-    resumed run equals the uninterrupted one bit for bit. The processes of the batches' group train one network together.
+    there. Raises UserError if that file was saved under another `identity`. On a CPU the resumed run equals the uninterrupted one
+    bit for bit. The processes of the batches' group train one network together.
     """
-    for watcher in watchers:
-        if not isinstance(watcher, Watcher):
-            raise UserError(f"watch: must be an object of a subclass of fastresnet.Watcher, got {watcher!r}")
     loop = _Loop(config, model, train_batches, timer, watchers)
     try:
         if checkpoint:

@@ -13,12 +13,13 @@ is not finite is left out of the record.
 """
 
 import copy
-from fractions import Fraction
 from importlib.util import find_spec
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fastresnet.config import Measure
 from fastresnet.data.batches import ImageBatches
@@ -65,9 +66,9 @@ def measure_before(names: tuple[Measure, ...], model: nn.Module, batches: ImageB
 
 
 def measure_after(
-    names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches, last_epoch: int, score: Score | None = None
+    names: tuple[Measure, ...], model: nn.Module, batches: ImageBatches, steps: int, score: Score | None = None
 ) -> Measured:
-    """Takes those of the measurements `names` that come after the last step. `score` is the last epoch's evaluation."""
+    """Takes those of the measurements `names` that come after the last of the run's `steps`. `score` is the last evaluation."""
     measured: Measured = {}
     if "test-halves" in names and score:
         measured["test_halves"] = score.halves
@@ -77,7 +78,7 @@ def measure_after(
             found = probes.leading_eigenvalues(model.train(training), images, labels, NUM_EIGENVALUES)
             measured[name] = tuple(found)
     if "recall" in names:
-        measured["recall"] = _losses_by_age(model.eval(), batches, last_epoch)
+        measured["recall"] = _losses_by_age(model.eval(), batches, steps)
     return measured
 
 
@@ -85,7 +86,7 @@ def with_batch_statistics(model: nn.Module) -> nn.Module:
     """A copy of a network whose batch norm uses the statistics of each batch in evaluation, too."""
     model = copy.deepcopy(model)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, _BatchNorm):
             module.running_mean = module.running_var = None
     return model
 
@@ -103,10 +104,11 @@ def _gradient_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 @torch.no_grad()
-def _losses_by_age(model: nn.Module, batches: ImageBatches, epoch: int) -> tuple[float, ...]:
+def _losses_by_age(model: nn.Module, batches: ImageBatches, steps: int) -> tuple[float, ...]:
+    epoch, last = divmod(steps - 1, len(batches))
     totals, counts = torch.zeros(NUM_SHARES), torch.zeros(NUM_SHARES)
-    for position, (images, labels) in enumerate(batches.epoch(epoch)):
-        share = int(Fraction(position, len(batches)) * NUM_SHARES)
+    for position, (images, labels) in enumerate(islice(batches.epoch(epoch), last + 1)):
+        share = position * NUM_SHARES // (last + 1)
         logits = model(images.to(batches.device))
         totals[share] += float(functional.cross_entropy(logits, labels.to(batches.device), reduction="sum"))
         counts[share] += len(labels)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from tqdm import tqdm
 
+from fastresnet.errors import UserError
 from fastresnet.records.record import EpochRecord, in_percent
 
 _SECONDS_BETWEEN_LOSSES = 1.0
@@ -38,8 +39,10 @@ class TakenStep:
     total: int
     """Number of steps in the run."""
     num_images: int
+    """Images of the batch, over all processes."""
     loss: Tensor
-    """Mean loss of the batch, on the device: reading it waits for the device, and the next step may overwrite it."""
+    """Mean loss of the batch, or of this process's share of it, on the device: reading it waits for the device, and the next step
+    may overwrite it."""
     lr: float
     """Learning rate of the step."""
 
@@ -65,6 +68,12 @@ class Watcher:
 
     def epoch_done(self, epoch: EpochRecord) -> None:
         """Called after every epoch, once it has been evaluated if that was due, and is in the checkpoint if there is one."""
+
+
+def check_watcher(watch: object) -> None:
+    """Raises UserError for what is neither None nor a `Watcher`."""
+    if not isinstance(watch, Watcher | None):
+        raise UserError(f"watch: must be an object of a subclass of fastresnet.Watcher, got {watch!r}")
 
 
 class ProgressBar(Watcher):

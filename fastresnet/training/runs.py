@@ -21,6 +21,7 @@ from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.compute.provenance import origin
 from fastresnet.config import RunConfig
 from fastresnet.config.data import GIVEN
+from fastresnet.config.datasets import SPECS
 from fastresnet.config.recipes import find_recipe
 from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.data.batches import ImageBatches
@@ -36,7 +37,7 @@ from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, S
 from fastresnet.training.evaluation import check_shift
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import Measured, check_measurable, measure_after, measure_before
-from fastresnet.training.progress import ProgressBar, Watcher
+from fastresnet.training.progress import ProgressBar, Watcher, check_watcher
 from fastresnet.training.variants import choose_variant
 
 
@@ -85,8 +86,8 @@ def train(
     set of your own, with `config.data.name` "given"; otherwise the named one is looked for in `data_dir`, then in the places of
     `fastresnet.data.sources`. `checkpoint` makes the run resumable; give it to no other run, and remove the file once the record
     is saved. `watch` follows the run and may end it. `group` joins the calls in several processes into one run. Raises UserError,
-    before any training, if the configuration does not fit the data or the device, and OutOfMemory if a batch does not fit into
-    memory.
+    before any training, if the configuration does not fit the data or the device, OutOfMemory if a batch does not fit into
+    memory, and MachineFault if processes that load images are lost.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
@@ -95,6 +96,9 @@ def train(
     """
     if start is not None and not isinstance(start, SavedModel):
         raise UserError(f"start: must be a SavedModel, as load_model reads it, got {type(start).__name__}")
+    if dataset is not None and data_dir is not None:
+        raise UserError("data_dir: says where to look for a data set, but one was handed over; allowed: one of the two")
+    check_watcher(watch)
     place = at_home(checkpoint) if checkpoint else None
     if place and group.is_first:
         check_file(place)
@@ -122,7 +126,7 @@ def train(
             watchers=[each for each in (bar, watch) if each is not None],
         )
         if fitted.outcome.status == "finished":
-            measured |= measure_after(config.train.measure, fitted.model, batches, len(fitted.epochs) - 1, fitted.score)
+            measured |= measure_after(config.train.measure, fitted.model, batches, fitted.steps.total, fitted.score)
         measured = {name: found for name, found in measured.items() if all(map(math.isfinite, found))}
         record = run.record(fitted, measured, _data_record(dataset, batches, test_batches), start)
     shape = _image_shape(config, dataset.train)
@@ -183,28 +187,27 @@ class _Run:
     def build(self, start: SavedModel | None, class_names: Sequence[str]) -> nn.Module:
         """Builds the network on its device, from the weights of `start` if given."""
         with self.timer.phase("build"):
-            seed = generator_seed(self.seed)
-            torch.manual_seed(seed)  # dropout draws from the global generator
+            # dropout draws from the global generator, in every process different numbers
+            torch.manual_seed(generator_seed(self.seed) + self.group.rank * 1_000_003)
             model = build_model(self.config.model, self.seed)
             if start:
                 transfer(model, start, class_names)
-            model.to(self.device)
-            if self.group.rank:
-                torch.manual_seed(seed + self.group.rank * 1_000_003)  # processes draw different random numbers
-        return model
+        return model.to(self.device)
 
     def identity(self, dataset: Dataset, batches: ImageBatches, test: ImageBatches, start: SavedModel | None) -> str:
         """Name of the run that a checkpoint belongs to. It includes the images, since those of a folder may change, and the
-        statistics of a data set that was handed over."""
+        statistics by which they are normalised, if these are not the usual ones of the named data set."""
         images = [each.images.digest[:12] for each in (batches, test)]
-        statistics = [str(each) for each in (*dataset.mean, *dataset.std)] if self.config.data.name == GIVEN else []
+        spec = SPECS.get(self.config.data.name)
+        usual = (spec.mean, spec.std) if spec else None
+        statistics = [] if (dataset.mean, dataset.std) == usual else [str(each) for each in (*dataset.mean, *dataset.std)]
         processes = [f"{self.group.size}processes"] if self.group.size > 1 else []
         weights = [start.weights_digest] if start else []
         return "-".join([self.config.hash, f"seed{self.seed}", *images, *statistics, *processes, *weights])
 
     def record(self, fitted: FitResult, measured: Measured, data: DataRecord, start: SavedModel | None) -> RunRecord:
         """Makes the record of the run, once it has been trained."""
-        seconds, parts = self.timer.seconds, fitted.steps.parts.seconds
+        parts = fitted.steps.parts.seconds
         return RunRecord(
             config_hash=self.config.hash,
             seed=self.seed,
@@ -212,8 +215,8 @@ class _Run:
             outcome=fitted.outcome,
             epochs=fitted.epochs,
             measured=measured,
-            seconds=Seconds(**seconds),
-            processes=tuple(Seconds(**each) for each in self.group.gather(seconds)) if self.group.size > 1 else (),
+            seconds=fitted.seconds,
+            processes=tuple(self.group.gather(fitted.seconds)) if self.group.size > 1 else (),
             step_seconds=StepSeconds(**parts) if self.config.train.time_parts else None,
             training_flops=fitted.steps.training_flops(),
             peak_memory_bytes=max(self.group.gather(peak_memory_bytes(self.device))),
@@ -238,7 +241,7 @@ def _causes_named(config: RunConfig) -> Iterator[None]:
                 f"out of memory with data.batch_size {config.data.batch_size}: take a smaller one, or train.micro_batch "
                 f"({first_line(error)})"
             ) from error
-        if "DataLoader worker (pid" in str(error) or "shared memory" in str(error):
+        if config.data.num_workers and ("DataLoader worker (pid" in str(error) or "shared memory" in str(error)):
             raise MachineFault(f"data.num_workers {config.data.num_workers}: {last_line(error)}") from error
         raise
 

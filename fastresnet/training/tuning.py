@@ -24,8 +24,8 @@ def search(
 ) -> Any:
     """Runs an Optuna study around a speed net's configuration and returns it. With `storage`, an earlier study continues.
 
-    Widths, epochs and batch size stay as they are, so that every trial costs the same. Raises UserError if Optuna is not
-    installed or the configuration trains no speed net with Muon.
+    Widths, epochs and batch size stay as they are, so that every trial costs the same; every trial lets its rate fall linearly to
+    nothing. Raises UserError if Optuna is not installed or the configuration trains no speed net with Muon.
     """
     try:
         import optuna
@@ -34,16 +34,16 @@ def search(
         raise UserError("tune: Optuna is not installed; get it with: pip install optuna") from error
     if not isinstance(config.model, SpeedNetConfig) or config.train.muon is None:
         raise UserError("tune: only a speed net trained with Muon can be tuned")
+    config = config.with_changes(
+        {"data.validation_images": config.data.validation_images or VALIDATION_IMAGES, "train.evaluate_every": 1_000}
+    )
+    dataset = load_dataset(config.data.name, data_dir, channels=config.model.in_channels, image_size=config.data.image_size)
     try:
         # not by a URL: in it, some characters of a path mean something else
         opened = {"creator": lambda: sqlite3.connect(storage or ":memory:")}
         kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=opened)
     except DatabaseError as error:
         raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
-    dataset = load_dataset(config.data.name, data_dir, channels=config.model.in_channels, image_size=config.data.image_size)
-    config = config.with_changes(
-        {"data.validation_images": config.data.validation_images or VALIDATION_IMAGES, "train.evaluate_every": 1_000}
-    )
 
     def objective(trial: Any) -> float:
         candidate = suggest(trial, config)
@@ -77,7 +77,7 @@ def suggest(trial: Any, config: RunConfig) -> RunConfig:
             "train.bias_lr_factor": trial.suggest_float("bias_lr_factor", 20, 1_000, log=True),
             "train.head_lr_factor": trial.suggest_float("head_lr_factor", 0.02, 1.0, log=True),
             "train.momentum": trial.suggest_float("momentum", 0.6, 0.95),
-            "train.muon": {"momentum": trial.suggest_float("muon_momentum", 0.3, 0.95), "iterations": 3},
+            "train.muon.momentum": trial.suggest_float("muon_momentum", 0.3, 0.95),
             "train.label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.3),
             "train.weight_decay": trial.suggest_float("weight_decay", 1e-3, 0.1, log=True),
             "model.norm_momentum": trial.suggest_float("norm_momentum", 0.03, 0.5, log=True),

@@ -91,10 +91,15 @@ def _widest(config: RunConfig) -> tuple[nn.Conv2d, torch.Size]:
     spec = SPECS[config.data.name]
     model = build_model(config.model, seed=0).to("meta")
     seen: list[tuple[nn.Conv2d, torch.Size]] = []
-    for layer in (each for each in model.modules() if isinstance(each, nn.Conv2d)):
-        layer.register_forward_pre_hook(lambda layer, inputs: seen.append((layer, inputs[0].shape)))
+    hooks = [
+        each.register_forward_pre_hook(lambda layer, inputs: seen.append((layer, inputs[0].shape)))
+        for each in model.modules()
+        if isinstance(each, nn.Conv2d)
+    ]
     images = config.train.micro_batch or config.data.batch_size
     model(torch.empty(images, spec.channels, spec.image_size, spec.image_size, device="meta"))
+    for hook in hooks:  # else they would be timed, too, in copies of the layer
+        hook.remove()
     return max(seen, key=lambda each: each[0].weight.numel())
 
 
