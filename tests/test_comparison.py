@@ -79,6 +79,25 @@ def test_what_is_no_version_of_the_chapter_is_refused(tmp_path):
         list(compare(one, tmp_path / "fresh.ipynb"))
 
 
+def test_notebook_whose_cells_have_no_ids_is_refused(tmp_path):
+    one, other = (chapter(tmp_path / f"{name}.ipynb", epochs=1, verdict="Yes") for name in ("one", "other"))
+    notebook = nbformat.read(other, 4)
+    notebook.nbformat_minor = 4
+    for cell in notebook.cells:
+        del cell["id"]
+    nbformat.write(notebook, other)
+    with pytest.raises(UserError, match=r"other\.ipynb: its cells have no ids"):
+        list(compare(one, other))
+
+
+def test_cell_that_became_a_text_is_one_of_one_version_alone(tmp_path):
+    one, other = (chapter(tmp_path / f"{name}.ipynb", epochs=1, verdict="Yes") for name in ("one", "other"))
+    notebook = nbformat.read(other, 4)
+    notebook.cells[2] = new_markdown_cell("So it was.", id="same")
+    nbformat.write(notebook, other)
+    assert list(compare(one, other)) == [f"\n{one}: 1 cell that the other version does not have"]
+
+
 def test_chapter_that_did_not_run_to_its_end_is_refused(tmp_path):
     one = chapter(tmp_path / "one.ipynb", epochs=1, verdict="Yes")
     for name, change, reason in (

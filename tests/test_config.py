@@ -146,3 +146,11 @@ def test_committed_records_keep_their_hash():
         record = read_record(file)
         assert record.config.hash == record.config_hash, file
         assert file.name.endswith(f"-{record.config_hash}-seed{record.seed}.json"), file
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_whole_value_and_a_part_of_it_are_changed_in_any_order_and_left_alone(order):
+    whole = {"kind": "one-cycle", "max_lr": 0.1}
+    changes = [("train.schedule", whole), ("train.schedule.max_lr", 0.3)][::order]
+    assert RunConfig().with_changes(dict(changes)).train.schedule == OneCycle(max_lr=0.3)
+    assert whole == {"kind": "one-cycle", "max_lr": 0.1}

@@ -42,7 +42,7 @@ def test_numbers_and_tags_out_of_range_are_named(assignment, message):
 
 def test_rank_without_torchrun_hides_no_message():
     done = command("train", "nothing", LOCAL_RANK="1", GROUP_RANK="1")
-    assert "neither a recipe nor a .yml file: 'nothing'" in refused(done)
+    assert "'nothing': neither a recipe nor a .yml file" in refused(done)
 
 
 def test_name_of_a_torchrun_that_is_not_there_makes_no_group():

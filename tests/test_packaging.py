@@ -44,7 +44,7 @@ def test_lock_satisfies_the_project_and_is_what_is_installed():
 def test_conda_environment_is_the_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
-    assert pip == {"pip": ["-r requirements.lock", "--editable .[book,dask,dev]"]}
+    assert pip == {"pip": ["-r requirements.lock", "--editable .[dev]"]}
     (python,) = (line for line in conda if line.startswith("python"))
     assert SpecifierSet(python.removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
 

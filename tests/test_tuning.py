@@ -8,7 +8,7 @@ from fastresnet.config.recipes import find_recipe
 from fastresnet.errors import UserError
 from fastresnet.training import tuning
 
-from .conftest import command_here
+from .conftest import command_here, refused
 from .test_paths import ODD
 
 CONFIG = find_recipe("fashion-80").config("cpu")
@@ -60,6 +60,19 @@ def test_command_prints_the_best_settings(trained):
     best = max(config.train.schedule.start_lr for config in trained)
     assert done.stdout.startswith(f"best mean accuracy on held-out images {100 * best:.2f} %, trial ")
     assert f"\n  lr = {best:.4g}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data-dir", "nowhere", "-p", "data.name=cifar10", "-p", "model.in_channels=3"], "nowhere"),
+        (["-p", "data.name=fashion-sample"], "validation_images: asked for 5000"),
+    ],
+)
+def test_refused_search_leaves_no_file(options, message, tmp_path):
+    storage = tmp_path / "search.db"
+    assert message in refused(command_here("tune", "fashion-80", "--variant", "cpu", "--storage", storage, *options))
+    assert not storage.exists()
 
 
 def test_trials_of_other_numbers_of_seeds_are_not_compared(trained, tmp_path):

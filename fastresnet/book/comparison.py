@@ -21,7 +21,7 @@ def compare(one: Path, other: Path) -> Iterator[str]:
     if _title(first) != _title(second):
         raise UserError(f"{one} and {other}: not the same chapter: {_title(first)!r} and {_title(second)!r}")
     yield from _changed_parameters(first, second)
-    after = {cell.id: cell for cell in second.cells}
+    after = {cell.id: cell for cell in second.cells if cell.cell_type == "code"}
     heading = told = ""
     for cell in first.cells:
         if cell.cell_type == "markdown":
@@ -46,6 +46,8 @@ def _executed(path: Path) -> nbformat.NotebookNode:
         raise UserError(f"{path}: not a notebook ({type(error).__name__})") from error
     if "papermill" not in notebook.metadata:
         raise UserError(f"{path}: was never run; get one with: fastresnet chapter run NAME -o FILE.ipynb")
+    if any("id" not in cell for cell in notebook.cells):
+        raise UserError(f"{path}: its cells have no ids; allowed: notebooks of format 4.5 or later")
     if reason := unfinished(notebook):
         raise UserError(f"{path}: {reason}; only chapters that ran to their end are compared")
     return notebook

@@ -46,7 +46,8 @@ def chapter_parameters(name: str, edition: str, changes: Mapping[str, Any], file
     Raises UserError that names each unknown parameter, value that is not allowed, or experiment that they make impossible, and
     a device to train on that is not here.
     """
-    if name in CHAPTERS and name not in STUDIES:
+    chapter_file(name)  # refuses an unknown one
+    if name not in STUDIES:
         if changes or file:
             raise UserError(f"chapter {name}: takes no parameters, got {', '.join(changes) or file}")
         if edition != "quick":

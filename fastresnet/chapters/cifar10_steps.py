@@ -12,7 +12,7 @@ from fastresnet.chapters.parameters import BatchSize, Distinct, Epochs, Evaluate
 from fastresnet.chapters.timing import ONLY_AT_THE_END
 from fastresnet.config import DataConfig, Precision, RunConfig, TrainConfig
 from fastresnet.config.models import Activation, ResNetConfig
-from fastresnet.config.schedules import Fraction, LearningRate, OneCycle
+from fastresnet.config.schedules import Fraction, OneCycle
 
 QUARTER = (16, 32, 64, 128)
 TORCH_MOMENTUM = (0.85, 0.95)
@@ -36,7 +36,7 @@ ArchitectureName = Literal[
     "base", "no pool", "extra convolution", "3x3 stem", "3x3 stem, no pool", "3x3 stem, no pool, quarter width"
 ]
 Images = PositiveInt | None
-Shape = Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
+Shape = Annotated[tuple[tuple[Fraction, NonNegativeFloat], ...], Field(min_length=2)]
 
 
 class Parameters(EvaluatedParameters):

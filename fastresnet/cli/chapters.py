@@ -64,7 +64,6 @@ def chapter_run(
     from fastresnet.config.parsing import parse_assignments
     from fastresnet.study.project import project_root
 
-    notebooks.chapter_file(name)
     own = parse_assignments(changes or [])
     if scale is not None:
         if "scale" in own:
@@ -73,7 +72,7 @@ def chapter_run(
     parameters = notebooks.chapter_parameters(name, edition, own, file)
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")
-    if output is not None and not str(output).strip():
+    if output is not None and not output.strip():
         raise UserError("-o: names no file")
     place = output or project_root() / "_build" / "chapters" / f"{name}-{edition}.ipynb"
     if not dry_run:
@@ -82,6 +81,8 @@ def chapter_run(
         notebooks.check_request(name, place, parameters)
     planned = _say_plan(name, parameters, data_dir) if parameters else []
     if dry_run:
+        if not parameters:
+            _say(f"{name}: trains nothing")
         return
     _train(planned)
     done = notebooks.run_chapter(name, place, parameters, data_dir=data_dir, time_limit=time_limit, progress=sys.stderr.isatty())
@@ -156,7 +157,7 @@ def chapter_sweep(
     from fastresnet.study.project import project_root
 
     own = parse_assignments(changes or [])
-    opened = open_folder(folder or project_root() / "_build" / "chapters")
+    opened = open_folder(project_root() / "_build" / "chapters" if folder is None else folder)
     opened.check_writable()
     if data_dir and not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder")

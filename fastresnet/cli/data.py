@@ -74,7 +74,7 @@ def data_verify(
         except UserError as error:
             failures.append(str(error))
     if failures:
-        raise UserError("; ".join(failures))
+        raise UserError("; ".join(dict.fromkeys(failures)))
 
 
 def _checked(dataset: Any) -> str:

@@ -21,7 +21,7 @@ def study_list() -> None:
     for study in STUDIES:
         print(study)
         for experiment in open_study(study, edition="cpu").experiments.values():
-            print(f"  {experiment.id:4} {experiment.question}")
+            print(f"  {experiment.id}: {experiment.question}")
 
 
 @study_app.command("run")
@@ -86,12 +86,15 @@ def study_status(
     results: Annotated[str | None, typer.Option(help="Folder, or URL, of records to count, instead of the study's own.")] = None,
 ) -> None:
     """Count the runs wanted and recorded, by study, edition and experiment, and estimate the hours that are left."""
+    from fastresnet.records.store import check_records
     from fastresnet.study import STUDIES, find_study, open_study
     from fastresnet.study.project import editions_of
     from fastresnet.study.status import status
 
     for name in names or ():
         find_study(name)
+    if results is not None:
+        check_records(results)
     wanted = [(name, each) for name in names or STUDIES for each in ([edition] if edition else editions_of(name))]
     rows = status([open_study(name, edition=each, results=results) for name, each in wanted])
     if as_json:

@@ -119,7 +119,7 @@ def _run_config(what: str, changes: list[str], device: str | None, variant: str 
         RECIPES[what].config("cpu").with_changes(parse_assignments(changes))  # refuses before anything is timed
         config = RECIPES[what].config(_variant(RECIPES[what], device, variant, group))
     else:
-        raise UserError(f"train: neither a recipe nor a .yml file: {what!r}; recipes: {', '.join(RECIPES)}")
+        raise UserError(f"{what!r}: neither a recipe nor a .yml file; recipes: {', '.join(RECIPES)}")
     return config.with_changes(parse_assignments(changes))
 
 
@@ -190,7 +190,9 @@ def predict(
 
 @app.command()
 def tune(
-    recipe: Annotated[str, typer.Argument(help="A recipe that trains a speed net.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE|FILE.yml", help="A recipe, or a YAML file, that trains a speed net with Muon.")
+    ],
     trials: Annotated[int, typer.Option(min=1)] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per trial; one clearly behind is stopped after its first runs.")] = 2,
     changes: Changes = None,

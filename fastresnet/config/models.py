@@ -60,7 +60,7 @@ class SpeedNetConfig(Settings):
     """
 
     kind: Literal["speednet"] = "speednet"
-    patch: Annotated[int, Field(ge=1)] = 2
+    patch: PositiveInt = 2
     """Kernel size in pixels of the first convolution, which sees patches of this side and has no padding."""
     patch_stride: PositiveInt = 1
     """Pixels between the first convolution's patches."""

@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         keys = set()
         for key, _ in node.value:
-            if key.tag != f"{_TAG}str":
+            if key.tag != f"{_TAG}str" or not isinstance(key, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(problem="a key is not a text; put it in quotes", problem_mark=key.start_mark)
             if key.value in keys:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} comes twice", problem_mark=key.start_mark)
@@ -174,6 +174,8 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
         message = f"must be a list, such as {[error['input']]}"
     if error["type"] in ("bool_type", "int_type", "float_type") and isinstance(error["input"], str):
         message += f", got the text {error['input']!r}"
+    elif error["type"] == "string_type" and isinstance(error["input"], dict):
+        message += ", got a mapping, since it has a colon at its end or before a space; put it in quotes"
     elif "input" in error and not isinstance(error["input"], dict):
         message += f", got {error['input']!r}"
     return f"{key}: {message}" if key else message

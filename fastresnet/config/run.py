@@ -73,7 +73,8 @@ class RunConfig(Settings):
         """
         values = self.model_dump(mode="json")
         known = [f"{section}.{key}" for section, keys in values.items() for key in keys]
-        for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):  # kinds first
+        # whole values before their parts, and kinds before other parts, whichever way they are ordered
+        for path, value in sorted(changes.items(), key=lambda change: (change[0].count("."), not change[0].endswith(".kind"))):
             section, *between, key = path.split(".") if "." in path else (path, "")
             if not key or section not in values:
                 hint = suggestion(path, known)
@@ -94,7 +95,7 @@ class RunConfig(Settings):
                     raise UserError(f"{path}: {step} has no keys; allowed: {path.partition(f'.{step}.')[0]}.{step}=VALUE")
             if key == "kind" and inner.get(key) != value:
                 inner.clear()
-            inner[key] = value
+            inner[key] = dict(value) if isinstance(value, dict) else value  # a part of it may be changed further
         return parse(values, RunConfig, "changes")
 
 

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from fastresnet.config.base import LARGEST_FLOAT, Fraction, Settings
-
-LearningRate = Annotated[float, Field(ge=0)]
 
 
 class _Schedule(Settings):
@@ -77,8 +75,8 @@ class Linear(_Schedule):
     """
 
     kind: Literal["linear"] = "linear"
-    start_lr: LearningRate
-    end_lr: LearningRate = 0.0
+    start_lr: NonNegativeFloat
+    end_lr: NonNegativeFloat = 0.0
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         return _blend(self.start_lr, self.end_lr, min(1.0, step / total_steps))
@@ -109,7 +107,7 @@ class PiecewiseLinear(_Schedule):
     """
 
     kind: Literal["piecewise-linear"] = "piecewise-linear"
-    points: Annotated[tuple[tuple[Fraction, LearningRate], ...], Field(min_length=2)]
+    points: Annotated[tuple[tuple[Fraction, NonNegativeFloat], ...], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _in_order(self) -> "PiecewiseLinear":
@@ -139,7 +137,7 @@ class Cosine(_Schedule):
 
     kind: Literal["cosine"] = "cosine"
     lr: PositiveFloat
-    end_lr: LearningRate = 0.0
+    end_lr: NonNegativeFloat = 0.0
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         return _cosine_blend(self.lr, self.end_lr, step / total_steps)
@@ -158,7 +156,7 @@ class CosineRestarts(_Schedule):
 
     kind: Literal["cosine-restarts"] = "cosine-restarts"
     lr: PositiveFloat
-    end_lr: LearningRate = 0.0
+    end_lr: NonNegativeFloat = 0.0
     num_cycles: Annotated[int, Field(ge=1, le=12)] = 2
     cycle_factor: Annotated[int, Field(ge=1, le=4)] = 1
 
@@ -243,9 +241,9 @@ class Cyclic(_Schedule):
     """
 
     kind: Literal["cyclic"] = "cyclic"
-    min_lr: LearningRate
+    min_lr: NonNegativeFloat
     max_lr: PositiveFloat
-    num_cycles: Annotated[int, Field(ge=1)] = 1
+    num_cycles: PositiveInt = 1
     mode: Literal["triangular", "triangular2"] = "triangular"
     momentum_range: tuple[Fraction, Fraction] | None = None
 
@@ -278,9 +276,9 @@ class Plateau(_Schedule):
     kind: Literal["plateau"] = "plateau"
     lr: PositiveFloat
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    patience: Annotated[int, Field(ge=0)] = 10
-    threshold: Annotated[float, Field(ge=0)] = 1e-4
-    min_lr: LearningRate = 0.0
+    patience: NonNegativeInt = 10
+    threshold: NonNegativeFloat = 1e-4
+    min_lr: NonNegativeFloat = 0.0
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         lr, best, bad_epochs = self.lr, math.inf, 0

@@ -158,12 +158,18 @@ class Kept(NamedTuple):
         return self.name.split("/")[2].rsplit("-", 2)[0]
 
 
-def read_all(folder: Place) -> list[Kept]:
-    """All records below a folder or URL. A copy of a record under another name, such as `… (conflicted copy).json`, is left out,
-    with a warning. Raises UserError for a folder that does not exist or holds no records, or a file that is not a record."""
+def check_records(folder: Place) -> None:
+    """Raises UserError for a folder that does not exist."""
     opened = open_folder(folder)
     if isinstance(opened, LocalFolder) and not opened.path.is_dir():
         raise UserError(f"{folder}: no such folder of records")
+
+
+def read_all(folder: Place) -> list[Kept]:
+    """All records below a folder or URL. A copy of a record under another name, such as `… (conflicted copy).json`, is left out,
+    with a warning. Raises UserError for a folder that does not exist or holds no records, or a file that is not a record."""
+    check_records(folder)
+    opened = open_folder(folder)
     found: dict[tuple[str, str, Key], Kept] = {}
     copies = []
     for name, content in opened.read(sorted(opened.names(RECORDS), key=lambda name: (_key(name) is None, name))):

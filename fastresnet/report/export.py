@@ -17,7 +17,7 @@ import pandas as pd
 from fastresnet.errors import UserError
 from fastresnet.records.atomic import replacing
 from fastresnet.records.folders import Place, check_file
-from fastresnet.records.store import load_frame
+from fastresnet.records.store import check_records, load_frame
 from fastresnet.study import STUDIES, Results, opened_editions
 from fastresnet.study.project import committed_results
 
@@ -36,6 +36,7 @@ def write_export(path: Path, place: Place | None = None) -> int:
         raise UserError(f"{path}: must name a file in a folder that exists")
     check_file(path)
     place = committed_results() if place is None else place
+    check_records(place)
     content = io.BytesIO()  # in memory first: a workbook cut short by a full disk raises again when it is garbage-collected
     with replacing(path) as partial:
         count = _write_workbook(content, place) if path.suffix == ".xlsx" else _write_table(content, place, path.suffix)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from fastresnet.compute.device import choose_device
 from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.report.export import best_records
@@ -61,6 +60,8 @@ def draw(
 
     Raises UserError if there are fewer.
     """
+    from fastresnet.compute.device import choose_device
+
     kind = choose_device(device).type
     candidates = []
     for study, results in best_records():

@@ -34,16 +34,22 @@ def search(
         raise UserError("tune: Optuna is not installed; get it with: pip install optuna") from error
     if not isinstance(config.model, SpeedNetConfig) or config.train.muon is None:
         raise UserError("tune: only a speed net trained with Muon can be tuned")
+
+    def opened() -> Any:
+        # not by a URL: in it, some characters of a path mean something else
+        creator = {"creator": lambda: sqlite3.connect(storage or ":memory:")}
+        try:
+            return optuna.storages.RDBStorage("sqlite://", engine_kwargs=creator)
+        except DatabaseError as error:
+            raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
+
+    if storage and storage.exists():
+        opened()  # refuses what is no search; a new file is made once all else has been checked
     config = config.with_changes(
         {"data.validation_images": config.data.validation_images or VALIDATION_IMAGES, "train.evaluate_every": 1_000}
     )
     dataset = load_dataset(config.data.name, data_dir, channels=config.model.in_channels, image_size=config.data.image_size)
-    try:
-        # not by a URL: in it, some characters of a path mean something else
-        opened = {"creator": lambda: sqlite3.connect(storage or ":memory:")}
-        kept = optuna.storages.RDBStorage("sqlite://", engine_kwargs=opened)
-    except DatabaseError as error:
-        raise UserError(f"--storage {storage}: holds no search; name a new file, or one that tune wrote") from error
+    kept = opened()
 
     def objective(trial: Any) -> float:
         candidate = suggest(trial, config)

@@ -4,12 +4,7 @@ const blend = (start, end, fraction) => start + (end - start) * fraction;
 const cosineBlend = (start, end, fraction) => end + ((start - end) * (1 + Math.cos(Math.PI * fraction))) / 2;
 
 // as Python rounds: a half goes to the even neighbour
-function roundHalfEven(value) {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
-  return floor % 2 === 0 ? floor : floor + 1;
-}
+const roundHalfEven = (value) => (value % 1 === 0.5 ? 2 * Math.round(value / 2) : Math.round(value));
 
 const milestoneSteps = (schedule, total) => schedule.milestones.map((at) => roundHalfEven(at * total)).sort((a, b) => a - b);
 

@@ -15,6 +15,10 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const sameValues = (a, b) => Object.keys({ ...a, ...b }).every((key) => equal(a[key], b[key]));
+
+const whole = (value) => value.toLocaleString("en");
 const short = (value) => String(Number(value.toPrecision(4)));
 const rounded = (value) => Number(value.toPrecision(3));
 // A number as one writes it: 0.02 where arithmetic has left 0.020000000000000004.

@@ -13,7 +13,8 @@ const linkTo = (model, names) => {
 
 // The state that a link holds and the names of its curves, or an error that says what is wrong with it.
 function linkedState(link, lossCurves) {
-  const { schedule, compared, epochs, steps_per_epoch, loss_curve, axis, scale, names = [] } = JSON.parse(decodeURIComponent(link.slice(LINK.length)));
+  const linked = Object(JSON.parse(decodeURIComponent(link.slice(LINK.length))));
+  const { schedule, compared = [], epochs, steps_per_epoch, loss_curve, axis, scale, names } = linked;
   const oneOf = (name, value, allowed) => {
     if (!allowed.includes(value)) throw new Error(`${name}: no "${value}"`);
     return value;
@@ -28,7 +29,7 @@ function linkedState(link, lossCurves) {
     axis: oneOf("axis", axis, ["step", "epoch"]),
     scale: oneOf("scale", scale, ["linear", "log"]),
   };
-  return { state, names: [names].flat().map(String) };
+  return { state, names: [names ?? []].flat().map(String) };
 }
 
 function render({ model, el }) {
@@ -245,7 +246,7 @@ function render({ model, el }) {
   }
 
   const code = (name, file) => {
-    const text = make("pre", { tabindex: 0, "aria-label": name, "data-code": file });
+    const text = make("pre", { tabindex: 0, role: "region", "aria-label": name, "data-code": file });
     const button = make("button", { type: "button", onclick: () => copy(name, text.textContent) }, `Copy ${name}`);
     codes.append(make("details", {}, make("summary", {}, `As ${name}`), text, button));
     return text;
@@ -276,14 +277,14 @@ function render({ model, el }) {
     const ofRuns = presets().filter((preset) => preset.accuracy.length && asLong(preset) && (!hasLoss(preset) || preset.name === model.get("loss_curve")));
     // several runs of one schedule share its colour
     const recorded = drawn.flatMap((each, index) =>
-      ofRuns.filter((preset) => sameSchedule(preset.schedule, each.schedule)).map((preset, more) => ({ ...each, dash: lookOf(index + more).dash, preset })));
+      ofRuns.filter((preset) => sameValues(preset.schedule, each.schedule)).map((preset, more) => ({ ...each, dash: lookOf(index + more).dash, preset })));
     listRecorded(sources, recorded);
     const known = losses().length;
     if (drawn.some(({ schedule: { kind } }) => kind === "plateau") && known < epochs) {
       const said = known ? `The recorded loss ends after epoch ${known}: from there on, the plateau's rate is held.` : "Without the loss of a run, a plateau's rate is never lowered.";
       sources.append(make("li", {}, said));
     }
-    const chosen = presets().findIndex((preset) => asLong(preset) && sameSchedule(preset.schedule, schedule()) && titleOf(preset) === nameOf(schedule()));
+    const chosen = presets().findIndex((preset) => asLong(preset) && sameValues(preset.schedule, schedule()) && titleOf(preset) === nameOf(schedule()));
     kindSelect.value = chosen < 0 ? schedule().kind : chosen;
     const knots = schedule().kind === "piecewise-linear" ? schedule().points : [];
     const look = { total: total(), perEpoch, cursor, axis: model.get("axis"), scale: model.get("scale"), width: Math.max(280, plot.clientWidth || 600) };
@@ -295,7 +296,7 @@ function render({ model, el }) {
     for (const [place, text] of [[yaml, toYaml(schedule())], [torch, toTorch(schedule(), epochs, perEpoch)]]) {
       if (place.textContent !== text) place.textContent = text; // else a selection in it would be lost
     }
-    keep.disabled = curves().length >= MOST_CURVES || model.get("compared").some((each) => sameSchedule(each, schedule()));
+    keep.disabled = curves().length >= MOST_CURVES || model.get("compared").some((each) => sameValues(each, schedule()));
   }
 
   const option = ([value, label]) => make("option", { value }, label);

@@ -94,9 +94,6 @@ function checkedSchedule(schedule) {
   return bounded({ kind, ...Object.fromEntries(Object.keys(KINDS[kind][1]).map((key) => [key, value(key)])) });
 }
 
-const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-const sameSchedule = (a, b) => Object.keys({ ...a, ...b }).every((key) => equal(a[key], b[key]));
-
 // What each of several schedules is called: by its name if it has one, else its kind, and its settings where others of the kind
 // have different ones.
 function titlesOf(schedules, names = []) {

@@ -8,6 +8,7 @@ It trains on the garments that come with the code, in a thread, so that other ce
 """
 
 import html
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -163,7 +164,7 @@ class Laboratory(ipywidgets.VBox):
             raise UserError(f"file: {file} is there already; name another one")
         with replacing(file) as partial:
             partial.write_text(run.config.to_yaml(), encoding="utf-8")
-        return f"Saved. It trains the same with: fastresnet train {file}"
+        return f"Saved. It trains the same with: fastresnet train {shlex.quote(str(file))}"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The output of a cell: the live widget, and beside it what a page without a kernel says."""

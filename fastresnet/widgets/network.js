@@ -49,5 +49,3 @@ function partsOf(layers) {
     return { part, output: own.at(-1).output, parameters: sumOf(own, "parameters"), flops: sumOf(own, "flops") };
   });
 }
-
-const sameNetwork = (one, other) => Object.keys({ ...one, ...other }).every((key) => JSON.stringify(one[key]) === JSON.stringify(other[key]));

@@ -77,7 +77,7 @@ function drawRecorded(place, networks, chosen, width, choose) {
   const places = known.map((each) => [x(each.flops / 1e6), y.at(average(each))]);
   const taken = places.map(([px, py]) => ({ left: px - 8, top: py - 8, right: px + 8, bottom: py + 8 }));
   known.forEach((network, index) => {
-    const [[px, py], own] = [places[index], sameNetwork(network.model, chosen.model)];
+    const [[px, py], own] = [places[index], sameValues(network.model, chosen.model)];
     const [high, low] = [1, -1].map((sign) => y.at(average(network) + sign * eitherWay(network)));
     nodes.push(make("line", { class: "frame", x1: px, x2: px, y1: high, y2: low }));
     nodes.push(make("circle", { class: "point", r: own ? 8 : 5.5, cx: px, cy: py, style: `fill: var(--c${own ? 1 : 0})`, onclick: () => choose(network) }));

@@ -12,7 +12,6 @@ const SETTINGS = {
 const percentage = (accuracies) => (accuracies.length ? `${spread(accuracies.map((each) => 100 * each), 2)} % (n = ${accuracies.length})`.replace(/ (?!\()/g, "\u00a0") : "unknown: no run yet");
 const breakable = (text) => text.replace("\u00a0±", " ±"); // four columns do not fit a telephone otherwise
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
-const count = (value) => value.toLocaleString("en");
 const megaflops = (flops) => `${short(flops / 1e6)} MFLOP`;
 
 function tableOf(head, rows, label, look = {}) {
@@ -36,7 +35,7 @@ function render({ model, el }) {
   const layerTable = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Layers" });
   const message = make("p", { class: "message", role: "status" });
   const chosen = () => model.get("model_config");
-  const known = () => networks.find((each) => sameNetwork(each.model, chosen()));
+  const known = () => networks.find((each) => sameValues(each.model, chosen()));
 
   function put(key, value) {
     model.set(key, value);
@@ -57,9 +56,8 @@ function render({ model, el }) {
   const beside = selectSetting(`${uid}-compared`, "Network", named.slice(1), "", (name) => put("compared", name), { wide: true });
 
   // shows a value; one that Python set and the list does not have is added to it
-  function show(setting, value) {
+  function show(setting, text) {
     const select = setting.querySelector("select");
-    const text = typeof value === "string" ? value : JSON.stringify(value);
     if (![...select.options].some((option) => option.value === text)) select.append(make("option", { value: text }, text));
     select.value = text;
   }
@@ -79,7 +77,7 @@ function render({ model, el }) {
     const times = (key) => `${short(own[key] / other[key])} times`;
     const rows = [
       ["FLOPs, one image", megaflops(own.flops), megaflops(other.flops), times("flops")],
-      ["Parameters", count(own.parameters), count(other.parameters), times("parameters")],
+      ["Parameters", whole(own.parameters), whole(other.parameters), times("parameters")],
       ["Test accuracy", breakable(percentage(network?.accuracies ?? [])), breakable(percentage(other.accuracies)), differenceText(network, other)],
     ];
     readings.replaceChildren(tableOf(["", network?.variant ?? "this network", other.variant, "difference"], rows, "The network beside another", { class: "words" }));
@@ -104,7 +102,7 @@ function render({ model, el }) {
     drawRecorded(plot, networks, { model: chosen(), flops: sumOf(layers, "flops") }, width, (network) => put("model_config", network.model));
     const rows = layers.map((each) => {
       const name = make("span", {}, each.name, make("span", { class: "what" }, each.what));
-      return [name, each.output.join("×"), count(each.parameters), count(each.flops)];
+      return [name, each.output.join("×"), whole(each.parameters), whole(each.flops)];
     });
     layerTable.replaceChildren(tableOf(["Layer", "Output", "Parameters", "FLOPs"], rows, "Layers"));
     compare(layers);
@@ -112,7 +110,7 @@ function render({ model, el }) {
 
   function follow() {
     show(start, known()?.variant ?? "");
-    for (const [key, setting] of settings) show(setting, key === "stem" || key === "stem_pool" ? JSON.stringify(chosen()[key]) : chosen()[key]);
+    for (const [key, setting] of settings) show(setting, JSON.stringify(chosen()[key]));
     show(beside, model.get("compared"));
     draw();
   }

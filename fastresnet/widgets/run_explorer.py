@@ -19,8 +19,8 @@ from fastresnet.widgets.base import Explorer, script
 
 
 def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[Any] | dict[str, list[Any]]]:
-    """The runs by key. If few values repeat, a key has these values and each run's place among them, else the runs' values: keys
-    and values in each run would be three quarters of the page's size."""
+    """The runs by key: where values repeat, the different values and each run's place among them, else the runs' values. Keys and
+    values in each run would be three quarters of the page's size."""
     columns: dict[str, list[Any] | dict[str, list[Any]]] = {}
     for key in runs[0] if runs else ():
         values = [run[key] for run in runs]

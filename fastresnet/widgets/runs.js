@@ -131,14 +131,14 @@ function render({ model, el }) {
 
   function describe(run) {
     if (!run) return detail.replaceChildren(make("p", {}, "Choose a point, or move the slider, to see what lies behind it."));
-    const facts = [percent(run.accuracy), `${short(run.seconds)} s`, `${short(run.epochs)} epochs`, `${short(run.flops / 1e12)} TFLOP`, `${run.parameters.toLocaleString("en")} parameters`, run.hardware];
+    const facts = [percent(run.accuracy), `${short(run.seconds)} s`, `${short(run.epochs)} epochs`, `${short(run.flops / 1e12)} TFLOP`, `${whole(run.parameters)} parameters`, run.hardware];
     const open = detail.querySelector("details")?.open ? { open: "" } : {};
     const settings = JSON.stringify(model.get("configs")[run.config], null, 1);
     return detail.replaceChildren(
       make("p", { class: "title" }, `${run.experiment}: ${run.variant}, seed ${run.seed} (${run.chapter}, ${run.edition})`),
       make("p", {}, facts.join(" · ")),
       ...(run.curve.length > 1 ? [learningCurve(run, Math.max(280, canvas.clientWidth || 600))] : []),
-      make("details", open, make("summary", {}, "Configuration, where it differs from the defaults"), make("pre", { tabindex: 0, "aria-label": "Configuration" }, settings)),
+      make("details", open, make("summary", {}, "Configuration, where it differs from the defaults"), make("pre", { tabindex: 0, role: "region", "aria-label": "Configuration" }, settings)),
     );
   }
 

@@ -69,7 +69,8 @@ class ScheduleExplorer(Explorer):
         curves = {name: list(values) for name, values in (losses or {}).items()}
         first = {"loss_curve": next(iter(curves))} if curves else {}
         held = {"compared": list(compared), "losses": curves, "presets": list(presets)}
-        super().__init__(schedule=schedule or OneCycle(max_lr=0.1), **{**held, **first, **state})
+        shown = OneCycle(max_lr=0.1) if schedule is None else schedule
+        super().__init__(schedule=shown, **{**held, **first, **state})
 
     @traitlets.validate("loss_curve")
     def _known_curve(self, proposal: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 const LEVELS = { study: "Chapter", experiment: "Experiment", edition: "Edition", hardware: "Hardware", series: "Setting" };
 
-const whole = (value) => value.toLocaleString("en");
 const runsOf = (values) => ` (n\u00a0=\u00a0${values.length})`;
 const digitsOf = (value) => Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value) || 1)));
 
