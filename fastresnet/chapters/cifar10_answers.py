@@ -14,7 +14,7 @@ from fastresnet import report
 from fastresnet.chapters import cifar10_architectures, cifar10_curve, cifar10_differences
 from fastresnet.chapters.cifar10_steps import SMALL
 from fastresnet.records.record import as_printed
-from fastresnet.report import ACCURACY, SETTLED, Measure, figures, most_accurate, original, selection, style, values
+from fastresnet.report import ACCURACY, FASTEST, SETTLED, Measure, figures, most_accurate, original, selection, style, values
 from fastresnet.report.answers import (
     Answer,
     Questions,
@@ -30,7 +30,7 @@ from fastresnet.report.answers import (
     sentence,
     to_report,
 )
-from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, quicker
+from fastresnet.report.claims import equally_accurate, fits_better, more_accurate, overfits, sooner
 from fastresnet.report.tables import average, spread
 from fastresnet.report.verdicts import MIN_RUNS, Verdict, difference, our_own, ratio
 from fastresnet.study import Results
@@ -122,8 +122,8 @@ def schedules(c7: Results) -> Answer:
     counted = (
         "Counting a run that does not as one epoch more, it takes {} as many" if any(each > epochs for each in reached) else ""
     )
-    sooner = ratio(question, counted or "It takes {} as many", reached if rival else [], epochs, below=1)
-    answer = _duel(c7, "one-cycle", rival, 'one cycle "fastest"', [sooner, our_own(more_accurate(c7, "one-cycle", rival))])
+    earlier = ratio(question, counted or "It takes {} as many", reached if rival else [], epochs, below=1)
+    answer = _duel(c7, "one-cycle", rival, 'one cycle "fastest"', [earlier, our_own(more_accurate(c7, "one-cycle", rival))])
     rates = {epoch.lr for record in c7.records.get("plateau", ()) for epoch in record.epochs}
     stuck = " The plateau schedule never lowered its rate." * (len(rates) == 1)
     return replace(answer, summary=answer.summary and answer.summary + stuck)
@@ -169,9 +169,9 @@ def flips(c9: Results) -> Answer:
 
 def activations(c10: Results, timed: Results) -> Answer:
     """C10: in the report, ReLU was best, and times were about equal."""
-    others = timed.frame().groupby("variant")["fastest_epoch_seconds"].mean().drop("relu", errors="ignore")
+    others = timed.frame().groupby("variant")[FASTEST].mean().drop("relu", errors="ignore")
     slowest = str(others.idxmax()) if len(others) else ""
-    cheap = quicker(timed, slowest, "relu", what="an epoch", column="fastest_epoch_seconds", at_most=1.1)
+    cheap = sooner(timed, slowest, "relu", at_most=1.1)
     tables = (_table(c10), report.fastest_epochs(timed, original.EPOCH_IMAGES["cifar10"]))
     return choice(c10, "relu", "ReLU best, times equal", [cheap], figure=partial(figures.dots, c10), tables=tables)
 
@@ -191,7 +191,7 @@ def batch_sizes(c11: Results, in_equal_steps: Results, timed: Results) -> Answer
         our_own(
             difference(question, f"“{large}” is {{}} {{more|less}} accurate", after_steps[0], after_steps[-1] if smaller else [])
         ),
-        quicker(timed, at_scale.get(best, best), at_scale[large], what="an epoch", column="fastest_epoch_seconds", at_most=1.1),
+        sooner(timed, at_scale.get(best, best), at_scale[large], at_most=1.1),
     )
     return Answer(
         original="smaller better, 10.76 for 11.05 s",

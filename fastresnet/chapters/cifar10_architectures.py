@@ -10,7 +10,7 @@ from fastresnet import report
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, figures, most_accurate, original, style, values
 from fastresnet.report.answers import Answer, beside, comparable, mean, near_printed, percent, sentence, to_report
-from fastresnet.report.claims import equally_accurate, more_accurate, quicker
+from fastresnet.report.claims import equally_accurate, more_accurate, sooner
 from fastresnet.study import Results
 
 
@@ -19,21 +19,19 @@ def architectures(c13: Results, timed: Results) -> Answer:
     steps = [name for name in ("base", "no pool", "3x3 stem", "3x3 stem, no pool") if name in c13.records]
     verdicts = [more_accurate(c13, after, before) for before, after in pairwise(steps)]
     verdicts.append(equally_accurate(c13, "extra convolution", "base", margin=0.01))
-    verdicts.append(quicker(timed, "extra convolution", "base", what="an epoch", column="fastest_epoch_seconds", at_most=1.1))
-    verdicts += near_printed(c13, {name: accuracy for name, (accuracy, _) in original.C13.items() if name in c13.records})
+    verdicts.append(sooner(timed, "extra convolution", "base", at_most=1.1))
+    printed = {name: accuracy for name, (accuracy, _) in original.C13.items()}
+    verdicts += near_printed(c13, {name: accuracy for name, accuracy in printed.items() if name in c13.records})
     best = next((name for name in reversed(original.C13) if name in steps), "")
     base, ours = (values(c13, name, ACCURACY) for name in ("base", best))
-    printed = [original.C13[best][0]] if best else []
-    theirs = f"; the report prints {' and '.join(as_printed(original.C13[name][0]) for name in (best, 'base') if name)}" * (
-        comparable(c13)
-    )
+    theirs = f"; the report prints {' and '.join(as_printed(printed[name]) for name in (best, 'base') if name)}"
     here = most_accurate(c13, besides="")
     said = f"“{here}” does best here, with {mean(values(c13, here, ACCURACY))}. " * (here != best)
-    said += f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs}."
+    said += f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs * comparable(c13)}."
     return Answer(
-        original=f"{best}: {as_printed(printed[0])}" if best else "—",
+        original=f"{best}: {as_printed(printed[best])}" if best else "—",
         here=beside(percent, {best: ours}),
-        difference=to_report(c13, ours, printed[0]) if printed else "—",
+        difference=to_report(c13, ours, printed[best]) if best else "—",
         summary=sentence(said, base, ours) if best != "base" else "",
         verdicts=tuple(verdicts),
         figure=partial(_figure, c13, timed),

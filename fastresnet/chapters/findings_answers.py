@@ -131,15 +131,11 @@ def final_models(final: Results, timed: Results) -> Answer:
     """How accurate the report's two final models become, and how soon, at the pace of the timed runs."""
     ours = {name: values(final, name, "test_accuracy") for name in ("fast", "accurate")}
     fast, accurate = ours.values()
-    printed = {name: [accuracy] for name, (accuracy, _) in original.FINAL.items()}
+    printed = {name: accuracy for name, (accuracy, _) in original.FINAL.items()}
     said = f"The fast model ends at {mean(fast)} and the accurate one at {mean(accurate)}"
     images = max(record.data.train_images for record in final.all_records if record.data)
     paced = at_pace(final, timed)
-    said += (
-        "."
-        if final.other_data
-        else f"; the report prints {' and '.join(as_printed(accuracy) for accuracy, _ in original.FINAL.values())}."
-    )
+    said += "." if final.other_data else f"; the report prints {' and '.join(map(as_printed, printed.values()))}."
     if not final.other_data and not at_the_reports_scale(final):
         said += f" Here they train on {images:,} images, there on {original.EPOCH_IMAGES['cifar10']:,}."
     took = [values(paced, name, "train_seconds") for name in original.FINAL]
@@ -148,13 +144,13 @@ def final_models(final: Results, timed: Results) -> Answer:
         here = " and ".join(f"{average(each):,.0f}" for each in took)
         said += f" {original.EPOCHS['cifar10']} epochs take {here} s here; the report's took about {there} s."
     return Answer(
-        original="; ".join(f"{name}: {as_printed(accuracy)}" for name, (accuracy, _) in original.FINAL.items()),
+        original="; ".join(f"{name}: {as_printed(accuracy)}" for name, accuracy in printed.items()),
         here=beside(percent, ours),
-        difference="; ".join(dict.fromkeys(to_report(final, sample, *printed[name]) for name, sample in ours.items())),
+        difference="; ".join(dict.fromkeys(to_report(final, sample, printed[name]) for name, sample in ours.items())),
         summary=sentence(said, fast, accurate),
         verdicts=(
             more_accurate(final, "accurate", "fast"),
-            *near_printed(final, {name: accuracy for name, (accuracy, _) in original.FINAL.items()}),
+            *near_printed(final, printed),
         ),
         figure=partial(_final_figure, paced),
         tables=(_final_table(paced),),

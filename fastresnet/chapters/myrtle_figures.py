@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from fastresnet.chapters import myrtle_page
 from fastresnet.records.record import in_percent
-from fastresnet.report import figures, style
+from fastresnet.report import FASTEST, figures, style
 from fastresnet.report.figures import styles
 from fastresnet.report.style import COLOURS, RULE
 from fastresnet.study import Results
@@ -27,7 +27,7 @@ def recall(results: Results) -> Figure:
 def backbones(results: Results) -> Figure:
     """Accuracy of each network against the seconds of the fastest epoch of all its runs: other load only slows epochs down."""
     figure, ax = style.panels(4.4)
-    fastest = results.frame().groupby("variant")["fastest_epoch_seconds"].min()
+    fastest = results.frame().groupby("variant")[FASTEST].min()
     figures.accuracy_against_seconds(results, ax, seconds=fastest, label="seconds of the fastest epoch of all runs (logarithmic)")
     return figures.titled(figure, results, "Small: runs; large: their mean")
 

@@ -6,7 +6,6 @@ from itertools import pairwise
 from fastresnet import report
 from fastresnet.chapters import myrtle_figures, myrtle_page
 from fastresnet.chapters.myrtle_shapes import (
-    ACCURACY,
     EPOCH,
     TRAINED,
     beside_accuracies,
@@ -14,11 +13,10 @@ from fastresnet.chapters.myrtle_shapes import (
     by_accuracy,
     by_time,
     median_of,
-    sooner,
 )
-from fastresnet.report import figures, original, values
+from fastresnet.report import ACCURACY, figures, original, values
 from fastresnet.report.answers import Answer, beside, points, sentence
-from fastresnet.report.claims import fits_better, more_accurate, quicker
+from fastresnet.report.claims import fits_better, more_accurate, quicker, sooner
 from fastresnet.report.verdicts import difference, our_own, ratio
 from fastresnet.study import Results
 

@@ -9,19 +9,17 @@ from fastresnet import report
 from fastresnet.chapters import myrtle_figures, myrtle_page
 from fastresnet.chapters.myrtle_page import spreads_at_equal_product
 from fastresnet.chapters.myrtle_shapes import (
-    ACCURACY,
     EPOCH,
     TRAINED,
     by_accuracy,
     by_time,
     median_of,
-    sooner,
     with_fastest_epoch,
 )
 from fastresnet.records.record import in_percent
-from fastresnet.report import figures, original, values
+from fastresnet.report import ACCURACY, figures, original, values
 from fastresnet.report.answers import Answer, beside, mean, percent, points, seconds, sentence, times
-from fastresnet.report.claims import more_accurate
+from fastresnet.report.claims import more_accurate, sooner
 from fastresnet.report.verdicts import difference, exact, ratio
 from fastresnet.study import Results
 

@@ -6,14 +6,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.report import figures, original, values
+from fastresnet.report import ACCURACY, FASTEST, figures, original, values
 from fastresnet.report.answers import Answer, Table, duel, timed
-from fastresnet.report.claims import quicker
 from fastresnet.report.tables import Sample
 from fastresnet.report.verdicts import Verdict
 from fastresnet.study import Results
 
-ACCURACY, FASTEST = "test_accuracy", "fastest_epoch_seconds"
 TRAINED = 0.2
 """Accuracy above which a run counts as trained: twice chance."""
 EPOCH = original.EPOCH_IMAGES["cifar10"]
@@ -23,11 +21,6 @@ def median_of(sample: Sample) -> str:
     """The median as text; "none" if no run has a value."""
     median = pd.Series(sample, dtype=float).median()
     return "none" if pd.isna(median) else f"{median:g}"
-
-
-def sooner(results: Results, one: str, other: str) -> Verdict:
-    """Whether an epoch is shorter, by each run's fastest one: other load on a machine can only slow an epoch down."""
-    return quicker(results, one, other, what="an epoch", column=FASTEST)
 
 
 def beside_seconds(results: Results, printed: dict[str, float]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from fastresnet.report.captions import (
 )
 from fastresnet.report.tables import (
     ACCURACY,
+    FASTEST,
     SETTLED,
     as_table,
     at_pace,
@@ -36,6 +37,7 @@ from fastresnet.report.tables import (
 
 __all__ = [
     "ACCURACY",
+    "FASTEST",
     "MEASURES",
     "SETTLED",
     "Measure",

@@ -1,7 +1,7 @@
 """Verdicts on two variants of one experiment: questions and sentences are worded here, the runs are looked up in the results."""
 
 from fastresnet.records.record import as_printed
-from fastresnet.report import ACCURACY, values
+from fastresnet.report import ACCURACY, FASTEST, values
 from fastresnet.report.verdicts import Verdict, difference, ratio
 from fastresnet.study import Results
 
@@ -65,3 +65,9 @@ def quicker(
         else f"Does {what} take at most {at_most:g} times as long with “{one}” as with “{other}”?"
     )
     return ratio(question, "It takes {} as long", ours, theirs, below=at_most)
+
+
+def sooner(results: Results, one: str, other: str, *, at_most: float = 1.0) -> Verdict:
+    """Tests whether an epoch is shorter with variant `one`, or less than `at_most` times as long, by the fastest epoch of
+    each run, since other load can only slow one down."""
+    return quicker(results, one, other, what="an epoch", column=FASTEST, at_most=at_most)

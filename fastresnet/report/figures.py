@@ -17,7 +17,7 @@ from fastresnet import report
 from fastresnet.report import style
 from fastresnet.report.original import OriginalEpoch
 from fastresnet.report.style import COLOURS, RULE
-from fastresnet.report.tables import ACCURACY, SETTLED
+from fastresnet.report.tables import ACCURACY, FASTEST, SETTLED
 from fastresnet.study import Results
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -53,9 +53,7 @@ def dots(results: Results, column: str = ACCURACY) -> Figure:
     return titled(figure, results)
 
 
-def accuracy_and_seconds(
-    results: Results, column: str = "fastest_epoch_seconds", *, label: str = "seconds of the fastest epoch"
-) -> Figure:
+def accuracy_and_seconds(results: Results, column: str = FASTEST, *, label: str = "seconds of the fastest epoch") -> Figure:
     """Test accuracy and, below it, seconds of a column of `Results.frame()`: a row per variant, dots for runs, bars for means."""
     figure, (above, below) = style.panels(1.4 + 0.6 * len(results.records), 2)
     runs_by_variant(results, "test_accuracy", above, label="test accuracy, %", scale=100)

@@ -15,7 +15,8 @@ from fastresnet.study import Results
 
 ACCURACY: Final = "test_accuracy"
 SETTLED: Final = "settled_accuracy"
-"""Columns of `Results.frame()`: the test accuracy at the end, and the mean of the last five epochs."""
+FASTEST: Final = "fastest_epoch_seconds"
+"""Columns of `Results.frame()`: the test accuracy at the end, the mean of the last five epochs, and the shortest epoch."""
 
 
 Sample = Sequence[float] | np.ndarray
