@@ -27,6 +27,7 @@ from fastresnet.errors import UserError
 from fastresnet.models.build import check_image_size
 from fastresnet.records.store import Store
 from fastresnet.study import Experiment, Study
+from fastresnet.training.progress import Watcher
 
 from .made_up import record_of
 
@@ -229,6 +230,17 @@ def write_notebook(path, *cells, **metadata):
     cells[0].metadata |= metadata
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+class StopAfter(Watcher):
+    """Interrupts a run after so many epochs, when its checkpoint is written."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def epoch_done(self, epoch):
+        if epoch.epoch == self.epochs:
+            raise KeyboardInterrupt
 
 
 class Bomb:

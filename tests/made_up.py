@@ -9,14 +9,14 @@ from fastresnet.study import Experiment, Results
 MACHINE = Machine(processor="P", cores=2, threads=1, memory_gib=8, device="cpu", gpu=None, system="Linux")
 
 
-def record_of(config, *accuracies, norms=(), seconds=2.0, **fields):
+def record_of(config, *accuracies, norms=(), seconds=2.0, train_accuracy=0.5, **fields):
     """A record with a test accuracy (None: diverged) and a weight norm an epoch; each epoch takes these seconds and 3 TFLOP."""
     epochs = tuple(
         EpochRecord(
             epoch=number,
             lr=0.1,
             train_loss=None if accuracy is None else 1.0,
-            train_accuracy=0.5,
+            train_accuracy=train_accuracy,
             test_loss=None if accuracy is None else 1 - accuracy,
             test_accuracy=accuracy,
             train_seconds=seconds,

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import warnings
+from unittest.mock import Mock
 
 import pytest
 
@@ -132,10 +133,7 @@ def test_another_writer_at_work_is_left_alone(tmp_path, writer):
 
 @pytest.mark.parametrize("reason", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_file_system_without_locks_is_written_to_as_well(tmp_path, monkeypatch, reason):
-    def no_locks(*_):
-        raise OSError(reason, os.strerror(reason))
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", Mock(side_effect=OSError(reason, os.strerror(reason))))
     with warnings.catch_warnings(action="ignore"), replacing(tmp_path / "file") as partial:
         partial.write_text("mine")
         with replacing(tmp_path / "file") as other:

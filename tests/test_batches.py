@@ -1,5 +1,7 @@
 """Both loaders keep one contract; augmentation does what its name says."""
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -129,6 +131,12 @@ def test_subsets_are_stratified_and_nested():
     assert all(image.numpy().tobytes() in rows for image in small.images)
 
 
+def test_subset_has_classes_of_unequal_size_in_proportion():
+    images = ImageSet(torch.zeros(100, 1, 8, 8).byte(), (torch.arange(100) >= 90).long(), ("many", "few"))
+    counts = [torch.bincount(images.subset(size).labels, minlength=2).tolist() for size in (4, 10, 14)]
+    assert counts == [[4, 0], [9, 1], [13, 1]]
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -193,7 +201,8 @@ def test_random_crop_equals_a_window_of_the_reflected_image():
         windows = {(top, left): padded[index, :, top : top + 8, left : left + 8] for top in range(7) for left in range(7)}
         offsets += [offset for offset, window in windows.items() if torch.equal(window, crop.float())]
     assert len(offsets) == len(IMAGES)
-    assert len(set(offsets)) > 1
+    many = augment.random_crop(places_of([0] * 2000), 3, torch.Generator().manual_seed(0))
+    assert set(zip(many.rows[:, 3].tolist(), many.columns[:, 3].tolist(), strict=True)) == set(windows)
 
 
 def test_a_crop_is_mirrored_as_a_whole():
@@ -205,14 +214,17 @@ def test_a_crop_is_mirrored_as_a_whole():
 
 
 def test_cutout_paints_one_square_a_side_wide():
-    painted = augment.cutout(IMAGES, 3, torch.tensor([252, 253, 254], dtype=torch.uint8), torch.Generator().manual_seed(0))
-    for image, original in zip(painted, IMAGES, strict=True):
+    images, corners = IMAGES.repeat(60, 1, 1, 1), set()
+    painted = augment.cutout(images, 3, torch.tensor([252, 253, 254], dtype=torch.uint8), torch.Generator().manual_seed(0))
+    for image, original in zip(painted, images, strict=True):
         hole = image[0] == 252
         rows, columns = hole.any(1).nonzero().flatten(), hole.any(0).nonzero().flatten()
         assert int(hole.sum()) == 9
         assert len(rows) == len(columns) == 3
         assert (image[1][hole] == 253).all()
         assert torch.equal(image[:, ~hole], original[:, ~hole])
+        corners.add((int(rows[0]), int(columns[0])))
+    assert corners == set(product(range(6), repeat=2))
 
 
 def test_worker_cutout_paints_a_square_of_the_mean_colour():
@@ -221,6 +233,22 @@ def test_worker_cutout_paints_a_square_of_the_mean_colour():
     changed = (gathered(train)[0] != gathered(plain)[0]).any(dim=1)
     assert (changed.sum(dim=(1, 2)) <= 64).all()
     assert int(changed.sum(dim=(1, 2)).max()) > 55
+
+
+@pytest.mark.parametrize("loader", ["tensor", "worker"])
+def test_training_images_are_windows_of_the_reflected_ones_and_half_of_them_mirrored(loader):
+    torch.manual_seed(0)
+    (changed, _), (plain, _) = (
+        gathered(batches_of(name="fashion-sample", loader=loader, **settings)[0])
+        for settings in ({"flip": "random", "crop_padding": 2}, {})
+    )
+    padded = torch.nn.functional.pad(plain, (2, 2, 2, 2), mode="reflect")
+    windows = [padded[..., top : top + 28, left : left + 28] for top, left in product(range(5), repeat=2)]
+    straight, mirrored = (
+        torch.stack([(window == images).flatten(1).all(1) for window in windows]).any(0) for images in (changed, changed.flip(-1))
+    )
+    assert (straight | mirrored).all()
+    assert 0.2 < mirrored.float().mean() < 0.8
 
 
 @pytest.mark.parametrize("loader", ["tensor", "worker"])

@@ -1,5 +1,7 @@
 """A second build of the book does again only what something has changed for."""
 
+from unittest.mock import Mock
+
 import nbformat
 import pytest
 
@@ -98,14 +100,10 @@ def test_changed_notebook_trains_its_runs_anew(project, steps):
 
 
 def test_failure_leaves_no_page_and_is_tried_again(project, steps, monkeypatch):
-    def fail(*_, **__):
-        raise ChapterFailed("no")
-        yield
-
     steps()
     (project / "fastresnet" / "code.py").write_text("changed")
     with monkeypatch.context() as patch:
-        patch.setattr(build, "run_side_by_side", fail)
+        patch.setattr(build, "run_side_by_side", Mock(side_effect=ChapterFailed("no")))
         with pytest.raises(ChapterFailed):
             steps()
     assert not build.book_page().exists()

@@ -32,6 +32,7 @@ from .conftest import ROOT
         ({"model": {"kind": None}}, r"model: no such kind, got 'None'; allowed: resnet, speednet, davidnet"),
         ({"data": {"name": "folder:l\udce9"}}, r"a text is not UTF-8, as records are, in '.*folder:l\\udce9'$"),
         ({"train": {"schedule": {"kind": "piecewise-linear", "points": [[0.5, 0.1], [0.2, 0.1]]}}}, "strictly increasing"),
+        ({"train": {"muon": {}, "lars": {}}}, "lars: muon already trains the convolutions"),
         ({"train": {"cuda_graph": True, "precision": "fp16"}}, r"cuda_graph: a step cannot be recorded with precision as it is"),
         ({"train": {"cuda_graph": True, "lars": {"trust": 0.02}}}, r"cuda_graph: a step cannot be recorded with lars"),
         (
@@ -54,6 +55,9 @@ from .conftest import ROOT
         ({"data": {"name": "cifar"}}, r"no data set 'cifar'; allowed: fashion-mnist, cifar10"),
         ({"data": {"loader": "worker", "flip": "alternating"}}, r"'alternating' needs loader 'tensor'"),
         ({"data": {"num_workers": 2}}, r"loader 'tensor' has no workers"),
+        ({"data": {"loader": "worker", "size_curriculum": [[0, 24]]}}, "size_curriculum: needs loader 'tensor'"),
+        ({"data": {"validation_images": 5000, "train_images": 45001}}, "train_images: .* at most 45000 of cifar10"),
+        ({"data": {"validation_images": 5000, "test_images": 5001}}, "test_images: .* at most 5000 of cifar10"),
     ],
 )
 def test_refusal_names_the_key_and_what_is_allowed(values, message):

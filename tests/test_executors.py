@@ -6,8 +6,10 @@ import re
 import signal
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -163,12 +165,9 @@ def test_run_that_kills_every_worker_has_failed_and_the_others_are_trained(make_
 
 
 def test_result_that_no_worker_hands_over_ends_the_study():
-    def result(timeout):
-        raise TimeoutError
-
     cluster = SimpleNamespace(name="local", patience=5.0)
     with pytest.raises(ClusterLost, match="no worker has handed over a finished run for 5 s; the same command goes on"):
-        spreading._fetched(SimpleNamespace(result=result), cluster)
+        spreading._fetched(Mock(result=Mock(side_effect=TimeoutError)), cluster)
 
 
 def raising(run, **options):
@@ -236,16 +235,6 @@ def test_failure_on_a_worker_with_another_disk_is_recorded_here(make_study, clus
     assert sorted(statuses) == ["failed", "failed", "finished", "finished"]
 
 
-class Ended:
-    """A future that has ended at once, with an error or a result."""
-
-    def __init__(self, key, error, result):
-        self.key, self.exception, self.result, self.cancelled = key, lambda: error, lambda: result, lambda: False
-
-    def add_done_callback(self, told):
-        told(self)
-
-
 @pytest.mark.parametrize(
     ("begun", "end"),
     [
@@ -261,10 +250,13 @@ def test_item_is_given_up_only_if_workers_died_while_they_worked_on_it(begun, en
     tries = iter(range(10))
 
     def submit(call, **_):
-        number = next(tries)
-        if number < len(begun):
-            return Ended(number, KilledWorker("item", None, 3), None)
-        return Ended(number, None, "trained" if call.func is spreading._begin else call())
+        future = Future()
+        future.key = next(tries)
+        if future.key < len(begun):
+            future.set_exception(KilledWorker("item", None, 3))
+        else:
+            future.set_result("trained" if call.func is spreading._begin else call())
+        return future
 
     events = iter(begun)
     client = SimpleNamespace(submit=submit, get_events=lambda topic: ["begun"] * next(events))

@@ -199,6 +199,8 @@ def test_last_batch_of_one_image_is_refused_only_by_a_network_that_cannot_take_i
     assert len(fr.fit(Net(), loader, epochs=1).epochs) == 1
     half = fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1, num_classes=3), loader, epochs=0.5)
     assert half.outcome.status == "finished"  # it never comes to the last batch
+    dropped = DataLoader(loader.dataset, 3, drop_last=True)
+    assert len(fr.fit(fr.resnet10(channels=(8, 8, 8, 8), in_channels=1, num_classes=3), dropped, epochs=1).epochs) == 1
 
 
 @pytest.mark.parametrize("use", ["fit", "train"])
@@ -310,6 +312,15 @@ def test_making_a_network_leaves_the_generators_of_graphics_cards_alone(monkeypa
     fr.resnet10(seed=3)
 
 
+def test_run_whose_test_loss_is_not_finite_has_diverged(batches):
+    class Broken(Net):
+        def forward(self, images):
+            return super().forward(images) * (1 if self.training else torch.nan)
+
+    result = fr.fit(Broken(), batches, batches, epochs=3)
+    assert (result.outcome.status, len(result.epochs)) == ("diverged", 1)
+
+
 def test_measurement_that_is_not_finite_is_left_out_of_the_record():
     data = {"name": "fashion-sample", "train_images": 40, "test_images": 20, "batch_size": 20}
     model = {"kind": "davidnet", "in_channels": 1, "widths": (8, 8, 8, 8), "norm": {"kind": "none"}, "weight_scale": 1e12}
@@ -341,14 +352,17 @@ def test_statistics_from_numpy_are_numbers():
     assert [type(each) for each in dataset_of(np.float32([0.5]), torch.tensor([0.25])).std] == [float]
 
 
-def test_run_does_not_go_on_with_other_test_images(tmp_path):
+def test_run_does_not_go_on_with_other_test_images_seed_or_starting_weights(tmp_path):
     model = {"depth": 10, "channels": (4, 4, 4, 4), "in_channels": 1, "num_classes": 3}
     config = fr.RunConfig(data={"name": "given", "batch_size": 10}, model=model, train={"epochs": 3})
-    train, checkpoint = small_set(30), tmp_path / "state.pt"
+    train, test, checkpoint = small_set(30), small_set(12), tmp_path / "state.pt"
+    dataset = fr.from_tensors("x", train, test)
     with pytest.raises(KeyboardInterrupt):
-        fr.train(config, dataset=fr.from_tensors("x", train, small_set(12)), checkpoint=checkpoint, watch=Interrupt(5))
-    with pytest.raises(fr.UserError, match="a checkpoint of run "):
-        fr.train(config, dataset=fr.from_tensors("x", train, small_set(9)), checkpoint=checkpoint)
+        fr.train(config, dataset=dataset, checkpoint=checkpoint, watch=Interrupt(5))
+    start = fr.SavedModel(config, fr.build_model(config.model, 0), test.class_names, (1, 16, 16), dataset.mean, dataset.std)
+    for other in ({"dataset": fr.from_tensors("x", train, small_set(9))}, {"seed": 1}, {"start": start}):
+        with pytest.raises(fr.UserError, match="a checkpoint of run "):
+            fr.train(**{"config": config, "dataset": dataset, "checkpoint": checkpoint} | other)
 
 
 def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):

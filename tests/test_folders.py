@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -101,9 +102,7 @@ def test_what_was_there_stays_until_the_new_is_whole(place, monkeypatch):
     folder = open_folder(place)
     folder.write("a.json", b"old")
 
-    def out_of_space(*_, **__):
-        raise OSError("no space left")
-
+    out_of_space = Mock(side_effect=OSError("no space left"))
     with monkeypatch.context() as patch:
         if isinstance(folder, RemoteFolder):
             patch.setattr(folder._system, "pipe_file", out_of_space)
@@ -116,6 +115,14 @@ def test_what_was_there_stays_until_the_new_is_whole(place, monkeypatch):
     folder.remove("a.json")
     folder.remove("a.json")
     assert folder.names("*") == []
+
+
+def test_every_file_is_read_however_many_are_at_once(place, monkeypatch):
+    monkeypatch.setattr(folders, "_FILES_AT_ONCE", 2)
+    folder, files = open_folder(place), [(f"{name}.json", name.encode()) for name in "abcde"]
+    for name, content in files:
+        folder.write(name, content)
+    assert list(folder.read(folder.names("*"))) == files
 
 
 @pytest.mark.usefixtures("server")
@@ -138,6 +145,7 @@ WRITER = """
 import sys
 from fastresnet.records.store import Store, read_record
 from pathlib import Path
+from unittest.mock import Mock
 record, store = read_record(Path(sys.argv[1])), Store([sys.argv[2]])
 for seed in [0, 1, int(sys.argv[3])] * 4:
     own = record.model_copy(update={"seed": seed})
@@ -147,15 +155,14 @@ for seed in [0, 1, int(sys.argv[3])] * 4:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["here", "s3"])
-def test_eight_processes_write_to_one_store(kind, request, tmp_path, record):
+@pytest.mark.parametrize("place", ["here", "s3"], indirect=True)
+def test_eight_processes_write_to_one_store(place, tmp_path, record):
     """Each its own run and two that all of them have, over and over, and reads them in between."""
-    if kind == "s3":
-        request.getfixturevalue("server")
-    place = f"s3://records{tmp_path}" if kind == "s3" else str(tmp_path / "store")
-    file = Store([tmp_path / "template"]).save(record, "s", "e", "v")
+    (file := tmp_path / "record.json").write_text(record.model_dump_json())
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(file), place, str(10 + number)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), str(place), str(10 + number)], stderr=subprocess.PIPE, text=True
+        )
         for number in range(8)
     ]
     for writer in writers:
@@ -185,11 +192,7 @@ def test_executed_chapter_is_kept_and_a_failed_one_beside_it(place, tmp_path, mo
 
 
 def test_reason_of_a_failed_chapter_is_said_where_its_remains_cannot_be_kept(place, tmp_path, monkeypatch):
-    error = UserError if isinstance(open_folder(place), RemoteFolder) else OSError
-
-    def out_of_reach(*_):
-        raise error("out of reach")
-
+    out_of_reach = Mock(side_effect=(UserError if isinstance(open_folder(place), RemoteFolder) else OSError)("out of reach"))
     monkeypatch.setattr(RemoteFolder, "write", out_of_reach)
     monkeypatch.setattr(folders.Path, "replace", out_of_reach)
     source = notebooks.chapter_file("preface")
@@ -268,10 +271,8 @@ def test_a_file_is_no_folder_for_results(tmp_path):
 
 
 def test_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
-    def deny(path):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(os, "scandir", deny)
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
+    monkeypatch.setattr(os, "scandir", Mock(side_effect=denied))
     done = command_here("study", "status", "--results", tmp_path)
     assert (done.returncode, done.stderr) == (1, f"fastresnet: {tmp_path}: Permission denied\n")
 

@@ -140,6 +140,15 @@ def test_recipe_can_be_asked_for_in_a_variant_of_its_own():
         declare("frontier", parameters | {"variants": {"cifar10-97": "cpu"}}, "here")
 
 
+def test_recipe_of_another_length_has_its_image_sizes_in_the_same_shares():
+    parameters = edition_parameters("frontier", "cpu")
+    own = find_recipe("cifar10-90").config(parameters["variant"])
+    _, experiments = declare("frontier", parameters | {"epochs": own.train.epochs / 2}, "here")
+    (half,) = (one.variants["recipe"] for one in experiments if one.id == "cifar10-90")
+    assert half.train.epochs == own.train.epochs / 2
+    assert half.data.size_curriculum == tuple((start / 2, size) for start, size in own.data.size_curriculum)
+
+
 def test_published_points_are_those_of_their_data_set():
     assert {point.dataset for point in frontier_page.published_for("cifar10")} == {"cifar10"}
     assert frontier_page.recipes_in({"cifar10-83": 1, "fashion-80": 2, "ablations": 3}) == {"fashion-80": 2, "cifar10-83": 1}

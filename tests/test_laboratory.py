@@ -1,6 +1,7 @@
 """The laboratory trains in the background, can be stopped, says what is wrong, and saves what can be trained again."""
 
 from html import unescape
+from unittest.mock import Mock
 
 import pytest
 
@@ -138,10 +139,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(laboratory):
 
 
 def test_what_fails_while_it_trains_is_said_in_one_line(laboratory, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("no memory\nand much more")
-
-    monkeypatch.setattr(fastresnet, "train", fail)
+    monkeypatch.setattr(fastresnet, "train", Mock(side_effect=RuntimeError("no memory\nand much more")))
     assert trained(laboratory)[0]["state"] == "failed: no memory"
 
 

@@ -40,6 +40,8 @@ def test_run_holds_what_it_is_asked_for_and_nothing_else_changes(tiny, dropout):
     assert set(found.record.measured) == {
         *("gradient_norm", "channel_mean", "channel_std", "constant_share", "eigenvalues", "eigenvalues_frozen", "recall")
     }
+    batches, _ = make_batches(tiny.data, load_dataset(tiny.data.name), CPU, seed=0)
+    assert found.record.measured["recall"] == pytest.approx(measure_after(("recall",), found.model, batches, 8)["recall"])
     assert plain.record.measured == {}
     assert found.record.epochs[-1].weight_norm == pytest.approx(probes.weight_norm(found.model))
     assert plain.record.epochs[-1].weight_norm is None

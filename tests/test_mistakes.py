@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -84,10 +85,7 @@ def test_output_that_cannot_be_printed_leaves_record_and_network(tmp_path):
 
 @pytest.mark.parametrize("lost", ["fastresnet.models.saved.save_model", "fastresnet.records.store.write_record"])
 def test_disk_that_is_full_for_one_output_leaves_the_others_and_the_checkpoint(lost, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out")
-
-    monkeypatch.setattr(lost, full)
+    monkeypatch.setattr(lost, Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out")))
     outputs = {name: tmp_path / name for name in ("checkpoint", "record", "save")}
     arguments = [each for name, file in outputs.items() for each in (f"--{name}", file)]
     done = command_here("train", "params/example.yml", "-p", "data.train_images=256", "-p", "train.epochs=1.5", *arguments)
@@ -139,17 +137,17 @@ class InterruptedInEpoch2(fr.Watcher):
             raise KeyboardInterrupt
 
 
-def test_checkpoint_of_other_data_or_weights_is_refused(tmp_path):
-    def fit(labels=(0, 1), width=16, number=3, watch=None):
+def test_checkpoint_of_other_data_weights_or_settings_is_refused(tmp_path):
+    def fit(labels=(0, 1), width=16, number=3, **options):
         torch.manual_seed(0)
         batches = [(torch.full((2, 1, 4, 4), random.random()), torch.tensor(labels))] * number  # augmentation may not repeat
         model = nn.Sequential(nn.Flatten(), nn.Linear(16, width), nn.Linear(width, 2))
-        return fr.fit(model, batches, epochs=2, checkpoint=tmp_path / "c.pt", watch=watch)
+        return fr.fit(model, batches, epochs=2, checkpoint=tmp_path / "c.pt", **options)
 
     for _ in range(2):  # the second takes up the checkpoint of the first
         with pytest.raises(KeyboardInterrupt):
             fit(watch=InterruptedInEpoch2())
-    for other in ({"labels": (1, 1)}, {"width": 8}, {"number": 4}):
+    for other in ({"labels": (1, 1)}, {"width": 8}, {"number": 4}, {"label_smoothing": 0.1}):
         with pytest.raises(fr.UserError, match="a checkpoint of run"):
             fit(**other)
     fit()

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
@@ -18,11 +17,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import fastresnet
-from fastresnet.cli import app, main
+from fastresnet.cli import app
 from fastresnet.config import RunConfig
 from fastresnet.config.parsing import parse
 
-from .conftest import ROOT
+from .conftest import ROOT, command_here, refused
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -88,16 +87,12 @@ def test_run_of_a_page_is_a_configuration():
     ("package", "arguments"),
     [("papermill", "chapter run preface -o x.ipynb"), ("nbformat", "chapter list"), ("scipy", "study verify")],
 )
-def test_missing_extra_is_named_in_one_line(monkeypatch, capsys, package, arguments):
+def test_missing_extra_is_named_in_one_line(monkeypatch, package, arguments):
     monkeypatch.setitem(sys.modules, package, None)
     for module in [name for name in sys.modules if name.startswith(("fastresnet.book", "fastresnet.report"))]:
         monkeypatch.delitem(sys.modules, module)  # as in a process that has not loaded it yet
-    monkeypatch.setattr(sys, "argv", ["fastresnet", *arguments.split()])
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == f"fastresnet: {package} is not installed; get it with: pip install 'fastresnet[book]'\n"
+    said = f"fastresnet: {package} is not installed; get it with: pip install 'fastresnet[book]'"
+    assert refused(command_here(*arguments.split())) == said
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -140,10 +141,6 @@ def test_without_git_all_outside_the_build_folder_counts_as_committed(checkout):
         assert is_committed(checkout / name) == committed
 
 
-def interrupted(*_, **__):
-    raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("option", ["--record", "--save", "--checkpoint"])
 @pytest.mark.parametrize(
     "how", ["own.yml", "./sub/../own.yml", "symbolic", "hard", "images/train/a/0.png", "images/train/a/new", "link/a/new"]
@@ -160,14 +157,14 @@ def test_train_does_not_change_what_it_reads(tmp_path, monkeypatch, option, how)
     Path("images/train/a/0.png").touch()
     line = refused(command_here("train", "own.yml", option, how))
     assert line == f"fastresnet: {option} {Path(how)}: would change what the command reads; allowed: another name, or --force"
-    monkeypatch.setattr("fastresnet.training.runs.train", interrupted)
+    monkeypatch.setattr("fastresnet.training.runs.train", Mock(side_effect=KeyboardInterrupt))
     assert command_here("train", "own.yml", option, how, "--force").returncode == 130
 
 
 def test_what_lies_beside_the_pictures_of_a_folder_is_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("fastresnet.training.runs.train", interrupted)
+    monkeypatch.setattr("fastresnet.training.runs.train", Mock(side_effect=KeyboardInterrupt))
     Path("own.yml").write_text(RUN.replace("fashion-sample", "'folder:~/images'"))
     Path("images/train").mkdir(parents=True)
     Path("images/state").touch()

@@ -27,32 +27,20 @@ def record(tiny):
     return record_of(tiny.with_changes({"data.train_images": 120}), 0.5, 0.6, step_seconds=parts)
 
 
-def diverged(record):
-    """A record of a run that diverged in its only epoch."""
-    return changed(record, accuracies=[None]).model_copy(
-        update={"outcome": record.outcome.model_copy(update={"status": "diverged"}), "measured": {}}
-    )
-
-
 def changed(record, *, accuracies, train_accuracy=0.5):
-    """A record with other test accuracies, one an epoch."""
-    epochs = [
-        record.epochs[0].model_copy(update={"epoch": number, "test_accuracy": accuracy, "train_accuracy": train_accuracy})
-        for number, accuracy in enumerate(accuracies, 1)
-    ]
-    return record.model_copy(update={"epochs": tuple(epochs)})
+    """A record of the same configuration with other accuracies, a test accuracy an epoch."""
+    return record_of(record.config, *accuracies, train_accuracy=train_accuracy)
 
 
 def lasting(record, seconds):
-    """A record whose epochs lasted so long."""
-    epochs = tuple(epoch.model_copy(update={"train_seconds": seconds}) for epoch in record.epochs)
-    return record.model_copy(update={"epochs": epochs})
+    """A record of the same configuration and machine whose epochs take these seconds."""
+    return record_of(record.config, 0.5, 0.6, seconds=seconds, machine=record.machine)
 
 
 def test_results_at_another_pace_reach_an_accuracy_by_its_seconds(record):
     alone = record.model_copy(update={"machine": record.machine.model_copy(update={"threads": 2})})
     elsewhere = record.model_copy(update={"machine": record.machine.model_copy(update={"processor": "another"})})
-    timed = results_of(a=[lasting(record, 7)], b=[lasting(record, 20)], c=[record], d=[record])
+    timed = results_of(a=[lasting(record, 7), lasting(elsewhere, 9)], b=[lasting(record, 20)], c=[record], d=[record])
     paced = report.at_pace(results_of(a=[record], b=[record], c=[alone], d=[elsewhere]), timed)
     assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]  # two epochs of 120 images
     assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0]]
@@ -80,11 +68,19 @@ def test_number_of_runs_is_that_of_the_mean_beside_it(record):
     assert results.frame()["train_seconds"].isna().tolist() == [False, False, True]
 
 
+def test_seconds_of_an_epoch_are_those_of_a_whole_one(record):
+    uneven = record.model_copy(update={"epochs": (lasting(record, 3).epochs[0], *record.epochs[1:])})
+    part = record_of(record.config.with_changes({"train.epochs": 1.5}), 0.5, 0.6)
+    frame = results_of(a=[uneven, part]).frame()
+    assert frame["epoch_seconds"].tolist() == pytest.approx([2, 4 / 1.5])
+    assert frame["fastest_epoch_seconds"][0] == 2
+
+
 def test_pace_of_a_part_of_an_epoch(record):
     config = record.config.with_changes({"train.epochs": 1.5})
     part = record_of(config, 0.5, 0.6)
-    (paced,) = report.at_pace(results_of(a=[part]), results_of(a=[lasting(part, 0.1 * part.data.train_images)])).records["a"]
     whole = 0.1 * part.data.train_images
+    (paced,) = report.at_pace(results_of(a=[part]), results_of(a=[lasting(part, whole)])).records["a"]
     assert [epoch.train_seconds for epoch in paced.epochs] == pytest.approx([whole, whole / 2])
     assert paced.seconds.train == pytest.approx(1.5 * whole)
 
@@ -114,7 +110,7 @@ def test_selection_bias_is_what_the_best_run_has_over_its_variant_s_others(recor
 
 def test_run_that_diverged_is_never_the_best_and_hides_no_other(record):
     a = [changed(record, accuracies=[value]) for value in (0.60, 0.80)]
-    lost = diverged(record)
+    lost = changed(record, accuracies=[None])
     assert selection.selection_bias(results_of(a=a, b=[lost, lost])) == pytest.approx(0)
     # of six draws a's 0.80 wins three, its 0.60 one, b's 0.70 and 0.75 one each
     b = [lost, *(changed(record, accuracies=[value]) for value in (0.70, 0.75))]
@@ -130,9 +126,9 @@ def test_draws_that_tie_say_nothing_of_selection_bias(record):
     assert selection.selection_bias(results_of(a=a, b=a)) == pytest.approx(0.20)
 
 
-def test_jumps_are_mean_moves_between_epochs(record):
-    found = results_of(a=[changed(record, accuracies=[0.5, 0.7, 0.6]), changed(record, accuracies=[0.5, 0.5, 0.5])])
-    assert report.jumps(found, "a") == pytest.approx([0.15, 0.0])
+def test_jumps_are_median_moves_between_epochs(record):
+    found = results_of(a=[changed(record, accuracies=[0.5, 0.7, 0.6, 0.55]), changed(record, accuracies=[0.5, 0.5, 0.5])])
+    assert report.jumps(found, "a") == pytest.approx([0.1, 0.0])
     assert report.jumps(found, "not run") == []
 
 
@@ -175,10 +171,26 @@ def test_nothing_that_the_original_prints_stands_beside_runs_on_another_data_set
     plt.close("all")
 
 
+@pytest.mark.parametrize(("epochs", "said"), [(10, "+1.00 points against the report"), (15, "other epochs")])
+def test_only_runs_of_the_reports_scale_and_epochs_are_compared_with_it(tiny, epochs, said):
+    config = tiny.with_changes({"data.name": "fashion-mnist", "data.train_images": 60_000, "train.epochs": epochs})
+    assert answers.to_report(results_of(a=[record_of(config, 0.5)]), [0.50, 0.52], 0.50) == said
+
+
+def test_ratio_of_times_is_that_of_their_geometric_means():
+    assert answers.times([1, 4], [1, 1]) == "2.00 times the time"
+
+
+def test_scale_is_that_of_the_longest_run(record):
+    short, long = (record_of(record.config.with_changes({"train.epochs": epochs}), 0.5) for epochs in (1, 3))
+    assert answers.scale(results_of(a=[short], b=[long], c=[record])) == "120 x 3, n = 1"
+
+
 def test_timed_runs_are_extrapolated_from_the_parts_of_their_steps(record):
     found = results_of(a=[record])
     parts = record.step_seconds.model_dump()
     row = report.timed(found, epoch_images=60_000).loc["a"]
+    assert row["images per second"] == "160"  # 240 images in 1.5 s
     assert row["steps"] == 8  # two epochs of four batches, the last of which is smaller
     assert float(row["seconds per epoch, extrapolated"]) == pytest.approx(60_000 * sum(parts.values()) / 240, abs=0.06)
     assert float(row["forward, ms"]) == pytest.approx(1e3 * parts["forward"] / 240, abs=0.006)
@@ -199,6 +211,13 @@ def test_training_and_test_curves_are_drawn_apart(record):
     training, test = ax.get_lines()
     assert list(test.get_ydata()) == pytest.approx([50, 60])
     assert list(training.get_ydata()) == pytest.approx([90, 90])
+    plt.close(figure)
+
+
+def test_seconds_of_training_are_counted_run_by_run(record):
+    figure, ax = plt.subplots()
+    figures.accuracy_by_seconds(results_of(a=[record, record.model_copy(update={"seed": 1})]), ax)
+    assert list(ax.get_lines()[0].get_xdata()) == [2, 4]
     plt.close(figure)
 
 
@@ -242,7 +261,7 @@ def test_question_says_how_much_more_accurate(record, margin, question):
     assert claims.more_accurate(results_of(a=runs, b=runs), "b", "a", margin=margin).question == question
 
 
-def test_quicker_takes_the_first_variant_for_the_fast_one(record):
+def test_quicker_takes_the_first_variant_for_the_fast_one_and_quickest_finds_it(record):
     def timed(*seconds):
         return [record.model_copy(update={"seconds": record.seconds.model_copy(update={"train": value})}) for value in seconds]
 
@@ -250,6 +269,8 @@ def test_quicker_takes_the_first_variant_for_the_fast_one(record):
     assert claims.quicker(results, "fast", "slow", column="train_seconds").outcome == "yes"
     assert claims.quicker(results, "slow", "fast", column="train_seconds", at_most=2).outcome == "no"
     assert claims.quicker(results, "slow", "fast", column="train_seconds", at_most=4).outcome == "yes"
+    assert [report.quickest(results, besides=name) for name in ("-", "fast")] == ["fast", "slow"]
+    assert report.quickest(results, besides=["fast", "slow"]) == ""
 
 
 def test_provenance_sorts_numbers_and_names_the_ends_of_many(record):
@@ -263,6 +284,10 @@ def test_provenance_sorts_numbers_and_names_the_ends_of_many(record):
     assert report.provenance(sizes(1024, 900)).startswith("X, cpu edition: ")
     assert "trained on 900 or 1,024 training images" in report.provenance(sizes(1024, 900))
     assert "trained on 64 to 10,192 training images" in report.provenance(sizes(1024, 10192, 64, 2048))
+
+
+def test_run_is_described_with_its_operations_and_their_rate(record):
+    assert "training 4.0 s (6.00 TFLOP, 1500 GFLOP/s)" in report.describe_run(record)
 
 
 def test_operations_are_numbers_that_can_be_read():
@@ -327,8 +352,7 @@ def test_duel_begins_with_the_answer(record, ours, theirs, said):
 
 
 def test_choice_without_its_variants_asks_nothing_and_tells_what_was_run(record):
-    whole = record.model_copy(update={"step_seconds": None})
-    runs = [changed(whole, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
+    runs = [changed(record, accuracies=[value]) for value in (0.70, 0.71, 0.72)]
     (chosen, others) = (results_of(chosen=runs), results_of(a=runs, b=runs[:2]))
     alone = replace(answers.choice(chosen, "chosen", "chosen best", figure=plt.figure), results=(chosen,))
     assert (alone.here, alone.difference, alone.asked) == ("chosen: 71.0 ± 1.0 %", "—", [])
@@ -405,12 +429,12 @@ def test_accuracy_of_whoever_chooses_by_one_half_is_that_on_the_other(record):
     a, b = ([record.model_copy(update={"measured": {"test_halves": halves}})] for halves in ((0.9, 0.1), (0.2, 0.8)))
     assert selection.held_out(results_of(a=a, b=b)) == pytest.approx((0.1 + 0.2) / 2)
     assert math.isnan(selection.held_out(results_of(a=a, b=[record])))
-    assert selection.held_out(results_of(a=a, b=[diverged(record)])) == pytest.approx((0.1 + 0.9) / 2)
-    assert math.isnan(selection.held_out(results_of(a=[diverged(record)])))
+    assert selection.held_out(results_of(a=a, b=[changed(record, accuracies=[None])])) == pytest.approx((0.1 + 0.9) / 2)
+    assert math.isnan(selection.held_out(results_of(a=[changed(record, accuracies=[None])])))
 
 
 def test_claims_are_counted_with_what_they_rest_on(record):
-    results = results_of(a=[changed(record, accuracies=[0.5]).model_copy(update={"step_seconds": None})])
+    results = results_of(a=[changed(record, accuracies=[0.5])])
 
     def found(*outcomes):
         judged = tuple(verdicts.Verdict("So?", outcome, "", "") for outcome in outcomes)

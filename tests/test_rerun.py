@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from statistics import fmean, median
+from types import SimpleNamespace
 
 import nbformat
 import papermill
@@ -11,12 +12,13 @@ import torch
 from papermill.exceptions import PapermillExecutionError
 
 from fastresnet.book.notebooks import chapter_file
+from fastresnet.cli.chapters import _duration, _train
 from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import DavidNetConfig, NormConfig, RunConfig
 from fastresnet.report.page import live
 from fastresnet.study import STUDIES, Experiment, Study, edition_parameters, open_chapter, open_study
 from fastresnet.study.declaration import scaled
-from fastresnet.study.plan import plan
+from fastresnet.study.plan import Planned, _images_per_epoch, plan
 
 from .conftest import ROOT, command_here, refused, write_notebook
 
@@ -145,6 +147,11 @@ def test_time_is_estimated_with_that_of_evaluations():
     assert sum(few.seconds) < sum(whole.seconds)
 
 
+def test_evaluation_is_estimated_by_the_images_held_out():
+    config = RunConfig(data={"name": "cifar10", "validation_images": 5000})
+    assert _images_per_epoch(config) == (45_000, 5000)
+
+
 def test_pause_in_an_epoch_is_not_estimated_again(monkeypatch):
     recorded = Study.nearest
     before = sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds)
@@ -186,6 +193,19 @@ def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
 
     monkeypatch.setattr(Study, "nearest", nearest)
     assert {record.machine for record in planned("fashionmnist_speed", f8_epochs=5)["F8"].reference_runs} == {here}
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(9, "9.0 s"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_duration_is_told_in_its_unit(seconds, said):
+    assert _duration(seconds) == said
+
+
+def test_what_is_left_is_told_after_each_run_by_the_time_so_far(record, capsys):
+    run = SimpleNamespace(experiment="A", variant="one", seed=0)
+    trainer = SimpleNamespace(train_missing=lambda *_, **__: iter([(run, record)] * 2))
+    _train([(trainer, Planned("A", "cpu", 2, (run, run), (1.0, 3.0), (record,)))])
+    said = capsys.readouterr().err.splitlines()
+    assert [line.rpartition("finished, ")[2] for line in said] == ["about 7.5 s left", "about 0.0 s left"]  # 2.5 s a run
 
 
 def test_run_that_two_experiments_share_is_planned_once():

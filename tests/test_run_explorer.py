@@ -24,7 +24,7 @@ def test_every_run_evaluated_on_test_images_is_a_point(explorer):
     frame = load_frame(committed_results())
     tested = frame["data.validation_images"] == 0
     assert not tested.all()
-    finished = frame[tested & (frame.outcome == "finished") & frame.test_accuracy.notna()]
+    finished = frame[tested & (frame.outcome == "finished") & frame.test_accuracy.notna() & ~(frame["data.test_images"] < 1000)]
     assert len(explorer.runs) == len(finished) > 400
     assert sum(run["accuracy"] for run in explorer.runs) == pytest.approx(finished.test_accuracy.sum())
     assert {run["edition"] for run in explorer.runs} <= {"quick", "cpu", "gpu", "of its own"}

@@ -15,22 +15,15 @@ from fastresnet.records.store import read_record
 from fastresnet.training.fit import fit
 from fastresnet.training.runs import train
 
-from .conftest import Bomb, command, command_here, no_more_than, refused
+from .conftest import TINY, Bomb, command, command_here, no_more_than, refused
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A small network trained on the sample, and the file that holds it."""
-    from fastresnet.config import DataConfig, RunConfig, TrainConfig
-    from fastresnet.config.models import SpeedNetConfig
-    from fastresnet.config.schedules import Constant
-
-    config = RunConfig(
-        data=DataConfig(name="fashion-sample", train_images=1_000, test_images=100, batch_size=50),
-        model=SpeedNetConfig(widths=(8, 16), in_channels=1),
-        train=TrainConfig(epochs=2, schedule=Constant(lr=0.1), momentum=0.9),
-    )
-    result = train(config)
+    changes = {"data.train_images": 1_000, "data.test_images": 100, "data.batch_size": 50, "train.momentum": 0.9}
+    changes |= {"model.kind": "speednet", "model.widths": (8, 16), "model.in_channels": 1, "train.schedule.lr": 0.1}
+    result = train(TINY.with_changes(changes))
     return result, save_model(result.saved, tmp_path_factory.mktemp("models") / "new" / "model.pt")
 
 
@@ -42,6 +35,12 @@ def test_loaded_network_gives_the_logits_of_the_trained_one(saved):
     torch.testing.assert_close(loaded.predict(images), expected)
     assert loaded.class_names == load_dataset("fashion-sample").train.class_names
     assert loaded.weights_digest == result.saved.weights_digest
+
+
+def test_record_counts_all_parameters_those_that_are_not_trained_too(saved):
+    result, _ = saved
+    assert not all(parameter.requires_grad for parameter in result.model.parameters())
+    assert result.record.parameters == sum(parameter.numel() for parameter in result.model.parameters())
 
 
 def test_file_that_would_run_code_is_refused_and_runs_none(tmp_path):

@@ -282,6 +282,28 @@ def test_key_moves_a_knot_in_one_direction_and_small_rates_too(shown):
 
 
 @pytest.mark.browser
+def test_button_is_pressed_also_where_that_ends_a_correction(shown):
+    page = shown(ScheduleExplorer(OneCycle(max_lr=0.1)))
+    rate = page.get_by_label("Maximal rate", exact=True)
+    rate.fill("x")
+    page.keyboard.press("Tab")
+    rate.fill("0.2")
+    page.get_by_text("Keep for comparison").click()
+    assert page.locator("tbody th").count() == 2
+    page.get_by_label("Shape").select_option("constant")
+    assert page.locator(".message").text_content() == ""
+
+
+@pytest.mark.browser
+def test_slider_leads_back_to_zero_where_that_is_allowed(shown):
+    page = shown(ScheduleExplorer(Linear(start_lr=0.1)))
+    slider = page.get_by_label("Last rate, slider")
+    slider.press("ArrowRight")
+    slider.press("Home")
+    assert yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["end_lr"] == 0
+
+
+@pytest.mark.browser
 def test_knot_that_moves_takes_refused_text_along(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (1, 0)))))
     knots = page.get_by_label("Knots")
@@ -667,6 +689,8 @@ def test_impossible_schedule_is_refused(values, message):
 def test_impossible_run_is_refused():
     with pytest.raises(traitlets.TraitError):
         ScheduleExplorer(epochs=0)
+    with pytest.raises(UserError, match="schedule: has no kind"):
+        ScheduleExplorer({})
     with pytest.raises(UserError, match="no curve 'b'; allowed: a"):
         ScheduleExplorer(losses={"a": LOSSES}, loss_curve="b")
 
@@ -675,3 +699,18 @@ def test_recorded_losses_are_those_of_the_records():
     losses = recorded_losses(open_study("cifar10_accuracy").best_recorded("C7"))
     assert set(losses) == {"constant", "cyclic", "one-cycle", "plateau"}
     assert all(curve[0] > curve[-1] > 0 for curve in losses.values())
+
+
+def test_large_rates_and_factors_of_the_browser_are_no_counts():
+    explorer = ScheduleExplorer(OneCycle(max_lr=0.1, final_div_factor=1e10))
+    values = explorer.schedule.model_dump(mode="json") | {"final_div_factor": 10**10, "max_lr": 1}  # as the browser sends it
+    explorer.set_state({"schedule": values})
+    assert explorer.schedule == OneCycle(max_lr=1, final_div_factor=1e10)
+
+
+def test_losses_are_numbers_and_the_chosen_curve_is_one_of_them():
+    with pytest.raises(UserError, match=r"losses: 'a run': must be finite numbers, got \[1.0, nan\]"):
+        ScheduleExplorer(losses={"a run": [1.0, float("nan")]})
+    explorer = ScheduleExplorer(losses={"a run": [1.0]})
+    explorer.losses = {"another": [2.0]}
+    assert explorer.loss_curve == "another"

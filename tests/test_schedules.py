@@ -40,7 +40,7 @@ def torch_values(make_scheduler):
     ("schedule", "make_scheduler"),
     [
         (Constant(lr=0.1), lambda o: theirs.ConstantLR(o, factor=1.0)),
-        (MultiStep(lr=0.1, milestones=(0.5, 0.75), factor=0.2), lambda o: theirs.MultiStepLR(o, [20, 30], gamma=0.2)),
+        (MultiStep(lr=0.1, milestones=(0.49, 0.76), factor=0.2), lambda o: theirs.MultiStepLR(o, [20, 30], gamma=0.2)),
         (Linear(start_lr=0.1, end_lr=0.02), lambda o: theirs.LinearLR(o, 1.0, 0.2, total_iters=TOTAL_STEPS)),
         (Cosine(lr=0.1, end_lr=0.01), lambda o: theirs.CosineAnnealingLR(o, TOTAL_STEPS, eta_min=0.01)),
         (

@@ -79,7 +79,7 @@ def test_names_in_captions_and_verdicts_are_text(tiny):
 @pytest.mark.browser
 def test_names_in_records_put_no_script_into_the_explorer(show, tiny, tmp_path):
     machine = MACHINE.model_copy(update={"processor": ATTACK})
-    config = tiny.with_changes({"data.name": f"folder:{ATTACK}"})
+    config = tiny.with_changes({"data.name": f"folder:{ATTACK}", "data.test_images": 1_000})
     hostile = record_of(config, 0.5, machine=machine, versions={"torch": ATTACK})
     folder = tmp_path / "results" / "<img src=x onerror=attacked=1>" / "<b>"
     folder.mkdir(parents=True)

@@ -21,7 +21,7 @@ OF_A_DATE = 20261128124731
 
 @pytest.mark.parametrize(("seed", "loader"), [(OF_A_DATE, "tensor"), (LARGEST_SEED, "worker")])
 def test_large_seed_is_trained_with_and_recorded(tiny, tmp_path, seed, loader):
-    config = tiny.with_changes({"train.epochs": 1, "data.loader": loader, "data.crop_padding": 2})
+    config = tiny.with_changes({"train.epochs": 1, "data.loader": loader, "data.crop_padding": 2, "data.test_images": 1_000})
     study = study_of(tmp_path, (seed,), one=config)
     ((_, record),) = study.train_missing()
     assert (record.seed, record.outcome.status) == (seed, "finished")

@@ -205,6 +205,12 @@ def test_lars_steps_convolutions_only_and_follows_a_schedules_momentum():
     }
 
 
+def test_schedules_momentum_replaces_that_of_sgd_but_not_that_of_muon():
+    muon, sgd = optimizers = make_optimizers(TrainConfig(momentum=0.9, muon={"momentum": 0.6}), build_model(SMALL, 0))
+    set_rates(optimizers, 0.1, 0.5)
+    assert [each.param_groups[0]["momentum"] for each in (muon, sgd)] == [0.6, 0.5]
+
+
 def test_every_trained_parameter_is_in_one_group_with_its_factor():
     config = TrainConfig(
         momentum=0.9, nesterov=True, bias_lr_factor=10, head_lr_factor=0.5, weight_decay=0.2, muon={"momentum": 0.6}

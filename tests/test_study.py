@@ -4,6 +4,7 @@ import pickle
 import shutil
 import threading
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -98,6 +99,13 @@ def test_all_missing_runs_are_counted_also_those_of_unknown_length(study):
     assert everything["hours left"] is None
 
 
+def test_hours_are_of_training_and_evaluation_together(tmp_path):
+    study, record = study_of(tmp_path, (0, 1), one=SHORT), record_of(SHORT, 0.5)
+    hours = record.seconds.model_copy(update={"train": 3600, "evaluate": 1800})
+    study.store.save(record.model_copy(update={"seconds": hours}), "trial", "A", "one")
+    assert [(row["hours"], row["hours left"]) for row in status([study])] == [(1.5, 1.5)] * 2
+
+
 def test_seeds_of_one_experiment_leave_those_of_others(tmp_path):
     study = open_study("cifar10_accuracy", edition="cpu", parameters={"seeds_of": {"C1": [7]}}, results=tmp_path)
     assert [study.experiment(each).seeds for each in ("C1", "C2", "C4")] == [(7,), (0,), (0, 1, 2)]
@@ -160,11 +168,8 @@ def test_copy_of_a_record_is_left_out_of_the_frame_and_named(trained, tmp_path):
 
 
 def test_failed_run_is_recorded_with_its_reason_and_tried_again(study, monkeypatch, tmp_path):
-    def broken(*_, **__):
-        raise RuntimeError("no such kernel")
-
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "train_epochs", broken)
+        patch.setattr(runs, "train_epochs", Mock(side_effect=RuntimeError("no such kernel")))
         with pytest.raises(RunFailed, match="A one seed 0 failed: RuntimeError: no such kernel; recorded in .*A two seed 1"):
             study.run("A")
     records = [read_record(path) for path in tmp_path.glob("*/*/*.json")]
@@ -319,10 +324,7 @@ def test_run_that_another_process_has_recorded_meanwhile_is_not_trained_again(ti
 
 
 def test_failure_where_the_studys_folder_cannot_be_used_takes_its_record_along(tiny, tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("no luck")
-
-    monkeypatch.setattr(runs, "train_epochs", fail)
+    monkeypatch.setattr(runs, "train_epochs", Mock(side_effect=RuntimeError("no luck")))
     (tmp_path / "file").touch()
     (run,) = study_of(tmp_path, one=tiny).runs()
     with pytest.raises(RunFailed, match=r"failed: RuntimeError: no luck$") as failure:
@@ -334,12 +336,7 @@ def test_failure_where_the_studys_folder_cannot_be_used_takes_its_record_along(t
 
 def test_error_that_ends_a_study_leaves_its_failures_named(tiny, tmp_path, monkeypatch):
     study = study_of(tmp_path, seeds=(0, 1), one=tiny)
-    errors = iter([RuntimeError("no luck"), UserError("no use")])
-
-    def fail(*_, **__):
-        raise next(errors)
-
-    monkeypatch.setattr(runs, "train_epochs", fail)
+    monkeypatch.setattr(runs, "train_epochs", Mock(side_effect=[RuntimeError("no luck"), UserError("no use")]))
     with pytest.warns(UserWarning, match="A one seed 0 failed: RuntimeError: no luck; recorded in"), pytest.raises(UserError):
         study.run("A")
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -28,7 +29,7 @@ from fastresnet.errors import MachineFault
 from fastresnet.records.folders import usable_cache
 from fastresnet.training.runs import train
 
-from .conftest import study_of, write_notebook
+from .conftest import command_here, study_of, write_notebook
 
 TOO_LONG = "x" * 300
 """A folder of this name can be neither made nor looked into, even by the superuser."""
@@ -91,9 +92,9 @@ def test_what_python_cannot_raise_is_said_on_one_line_and_interrupts(lost, waits
     assert re.fullmatch(f"fastresnet: {said}\n", done.stderr)
 
 
-def test_memory_that_is_not_there_is_one_line():
-    program = "from fastresnet import cli\ncli.app = lambda **_: bytearray(2**62)\ncli.main()"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+def test_memory_that_is_not_there_is_one_line(monkeypatch):
+    monkeypatch.setattr(cli, "app", lambda **_: bytearray(2**62))
+    done = command_here()
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "out of memory" in done.stderr
 
@@ -123,10 +124,7 @@ def test_study_trains_without_checkpoints_where_the_cache_cannot_be_used(tiny, m
 def test_fault_of_the_surroundings_ends_a_study_and_is_not_recorded(tiny, fault, monkeypatch, tmp_path):
     from fastresnet.training import runs
 
-    def failing(*_, **__):
-        raise fault
-
-    monkeypatch.setattr(runs, "train_epochs", failing)
+    monkeypatch.setattr(runs, "train_epochs", Mock(side_effect=fault))
     with pytest.raises(type(fault)):
         list(study_of(tmp_path, one=tiny).train_missing())
     assert not list(tmp_path.rglob("*.json"))
@@ -140,10 +138,8 @@ def test_user_without_a_home_does_without_a_cache(monkeypatch):
 
 
 def test_machine_without_loopback_is_named_before_a_local_cluster_starts(monkeypatch, tiny, tmp_path):
-    def unavailable(*_, **__):
-        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-
-    monkeypatch.setattr(socket, "create_server", unavailable)
+    unavailable = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    monkeypatch.setattr(socket, "create_server", Mock(side_effect=unavailable))
     with pytest.raises(MachineFault, match="loopback \\(Cannot assign"):
         list(study_of(tmp_path, one=tiny).train_missing(dask="local"))
 
@@ -172,10 +168,7 @@ def test_long_path_of_temporary_files_is_named_before_any_training(loading, monk
 
 
 def test_folder_of_temporary_files_without_room_is_named_before_any_training(loading, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
     with pytest.raises(MachineFault, match=r"talk through this folder \(No space left on device\); set TMPDIR to another"):
         train(loading)
 
@@ -218,10 +211,8 @@ def test_process_that_loads_images_says_nothing_of_its_own(monkeypatch, capsys):
 
 
 def test_processes_that_cannot_be_started_are_named(loading, monkeypatch):
-    def refused(*_):
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(os, "fork", refused)
+    refused = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    monkeypatch.setattr(os, "fork", Mock(side_effect=refused))
     with pytest.raises(MachineFault, match="num_workers 1: the processes that load images cannot work .*temporarily"):
         train(loading)
 

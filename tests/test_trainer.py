@@ -22,6 +22,8 @@ from fastresnet.training.loop import _Loop, train_epochs
 from fastresnet.training.progress import Watcher
 from fastresnet.training.runs import train
 
+from .conftest import StopAfter
+
 TINY = RunConfig(
     data=DataConfig(name="fashion-sample", train_images=256, test_images=100, batch_size=64, flip="random", crop_padding=2),
     model=ResNetConfig(depth=10, channels=(8, 8, 16, 16), in_channels=1, dropout=0.2),
@@ -36,10 +38,6 @@ def same_weights(one, other):
 def figures(record):
     """What must be equal: everything about the epochs but their seconds."""
     return [epoch.model_dump(exclude={"train_seconds", "evaluate_seconds"}) for epoch in record.epochs]
-
-
-class Stopped(Exception):
-    pass
 
 
 class Followed(Watcher):
@@ -71,21 +69,12 @@ class Followed(Watcher):
     ids=["plain", "ema", "fp16", "plateau", "worker", "muon", "curriculum", "lars", "prune"],
 )
 @pytest.mark.filterwarnings("ignore:precision")
-def test_resumed_run_equals_uninterrupted_run(changes, tmp_path, monkeypatch):
+def test_resumed_run_equals_uninterrupted_run(changes, tmp_path):
     config = TINY.with_changes(changes)
     whole = train(config, seed=3)
     checkpoint = tmp_path / "run.pt"
-    save = _Loop.save
-
-    def save_and_stop(loop, *arguments):
-        save(loop, *arguments)
-        if len(loop.epochs) == 2:
-            raise Stopped
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "save", save_and_stop)
-        with pytest.raises(Stopped):
-            train(config, seed=3, checkpoint=checkpoint)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, seed=3, checkpoint=checkpoint, watch=StopAfter(2))
     torch.rand(7)  # whatever else drew random numbers in between
     resumed = train(config, seed=3, checkpoint=checkpoint, watch=(seen := Followed()))
     assert (seen.resumptions, seen.steps[0]) == ([(2, 8)], 9)  # it did not start again
@@ -116,11 +105,9 @@ def test_setting_reaches_the_run(base, change):
     assert one != other
 
 
-def test_progress_is_shown_from_where_the_run_resumed(tmp_path, monkeypatch, capsys):
+def test_progress_is_shown_from_where_the_run_resumed(tmp_path, capsys):
     checkpoint = tmp_path / "run.pt"
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "restore", lambda *_: None)
-        train(TINY, checkpoint=checkpoint)  # leaves the state after its second epoch
+    train(TINY, checkpoint=checkpoint)  # leaves the state after its second epoch
     record = train(TINY, checkpoint=checkpoint, progress=True).record
     *shown, last = re.split("[\r\n]+", capsys.readouterr().err.strip())
     assert any(line.startswith("fashion-sample seed 0:  67%|") for line in shown)
@@ -136,11 +123,9 @@ def test_file_that_is_no_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("losses", [None, "7", torch.zeros(255)], ids=["none", "text", "of fewer images"])
-def test_checkpoint_with_losses_of_other_images_is_refused(losses, tmp_path, monkeypatch):
+def test_checkpoint_with_losses_of_other_images_is_refused(losses, tmp_path):
     config, checkpoint = TINY.with_changes({"train.epochs": 2, "data.prune": {}}), tmp_path / "run.pt"
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "restore", lambda *_: None)
-        train(config, checkpoint=checkpoint)  # leaves the state after its first epoch
+    train(config, checkpoint=checkpoint)  # leaves the state after its first epoch
     state = read_state(checkpoint.read_bytes())
     assert state["image_losses"].shape == (256,)
     torch.save(state | {"image_losses": losses}, checkpoint)
@@ -259,18 +244,21 @@ def test_parts_of_the_steps_add_up_to_the_training_and_change_nothing():
     parts = record.step_seconds.model_dump()
     assert all(seconds > 0 for seconds in parts.values())
     assert 0.5 * record.seconds.train < sum(parts.values()) < record.seconds.train
+    assert sum(epoch.train_seconds for epoch in record.epochs) == pytest.approx(record.seconds.train)
+    assert sum(epoch.evaluate_seconds for epoch in record.epochs) == pytest.approx(record.seconds.evaluate)
     assert train(TINY).record.step_seconds is None
     assert figures(train(config.with_changes({"train.time_parts": False})).record) == figures(record)
 
 
-def test_seconds_of_the_parts_are_taken_up_from_a_checkpoint(tmp_path):
+def test_seconds_are_taken_up_from_a_checkpoint_without_those_that_prepared_the_network_again(tmp_path):
     config = TINY.with_changes({"train.time_parts": True, "train.epochs": 1})
     first = _loop(config)
-    first.steps.parts.seconds["forward"] = 1_000.0
+    first.steps.parts.seconds["forward"] = first.timer.seconds["train"] = 1_000.0
     first.save(tmp_path / "run.pt", "a run")
     second = _loop(config)
+    second.timer.seconds["train"] = 7.0
     second.restore(tmp_path / "run.pt", "a run")
-    assert second.steps.parts.seconds["forward"] == 1_000.0
+    assert second.steps.parts.seconds["forward"] == second.timer.seconds["train"] == 1_000.0
 
 
 @pytest.mark.parametrize(

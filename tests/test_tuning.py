@@ -37,6 +37,11 @@ def test_trials_differ_in_settings_alone_and_never_see_the_test_set(trained):
     assert study.best_value == max(config.train.schedule.start_lr for config in trained)
 
 
+def test_as_many_images_are_held_out_as_the_configuration_says(trained):
+    tuning.search(CONFIG.with_changes({"data.validation_images": 300}), trials=1, seeds=1, storage=None)
+    assert trained[0].data.validation_images == 300
+
+
 def test_search_that_goes_on_tries_other_settings(trained, tmp_path):
     file = tmp_path / f"{ODD} ?x=%41.db"
     for _ in range(2):

@@ -57,20 +57,25 @@ def test_as_many_runs_as_are_said_to_be_enough_decide():
     spread = [0.80, 0.82, 0.84]
     verdict = difference("?", "It is {} {more|less}", spread, [value - 0.02 for value in spread])
     assert verdict.outcome == "cannot tell"
-    runs = int(re.search(r"about (\d+) runs", verdict.found)[1])
-    deviation = 0.02 * ((runs - 1) / runs) ** 0.5  # so that the larger sample has the spread of the small one
-    more = [0.82 + deviation * (-1) ** place for place in range(runs)]
-    assert difference("?", "{}", more, [value - 0.02 for value in more]).outcome == "yes"
+    assert "about 9 runs of each" in verdict.found
+    for runs, outcome in ((8, "cannot tell"), (9, "yes")):
+        deviation = 0.02 * ((runs - 1) / runs) ** 0.5  # so that the larger sample has the spread of the small one
+        more = [0.82 + deviation * (-1) ** place for place in range(runs)]
+        assert difference("?", "{}", more, [value - 0.02 for value in more]).outcome == outcome
+    behind = difference("?", "{}", spread, [value + 0.002 for value in spread])
+    assert "about 64 runs of each" in behind.found  # an interval that ends below what would matter decides, too
     hopeless = difference("?", "{}", [0.7, 0.8, 0.9], [0.6995, 0.7995, 0.8995], within=0.001)
     assert "It would take more than 200 runs" in hopeless.found
 
 
-def test_interval_is_that_of_scipy():
+def test_interval_and_p_value_are_those_of_scipy():
     interval = stats.ttest_ind(HIGH, LOW, equal_var=False).confidence_interval(0.95)
     expected = f"interval {100 * interval.low:+.2f} to {100 * interval.high:+.2f} points"
     assert expected in difference("?", "{}", HIGH, LOW).statistics
     assert verdicts.interval(HIGH, LOW) == pytest.approx((0.1, interval.low, interval.high))
     assert verdicts.interval(HIGH[:2], LOW) is None
+    close = difference("?", "{}", [0.801, 0.803, 0.802], [0.800, 0.802, 0.801], matters=0)
+    assert close.statistics.endswith(", p = 0.288 for no difference, effect size 1.0.")
 
 
 def test_pairing_finds_what_the_spread_between_seeds_hides():

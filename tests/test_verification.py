@@ -2,6 +2,7 @@
 
 import dataclasses
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -10,7 +11,7 @@ from fastresnet.report import verification
 from fastresnet.report.verification import Recheck, draw, judge, recheck
 
 from .conftest import command_here, refused
-from .made_up import record_of
+from .made_up import record_of, results_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,6 +48,17 @@ def test_only_short_runs_about_accuracy_are_drawn():
     assert {each.study for each in draw(2, device="cpu", studies=["myrtle_notes"], seed=0)} == {"myrtle_notes"}
 
 
+def test_runs_on_held_out_or_fewer_images_are_not_drawn(monkeypatch, tiny):
+    whole, fewer = tiny.with_changes({"data.test_images": None}), tiny
+    held_out = whole.with_changes({"data.validation_images": 10})
+    variants = {"whole": whole, "fewer": fewer, "held out": held_out}
+    results = results_of(**{name: [record_of(config, 0.5)] * 3 for name, config in variants.items()})
+    monkeypatch.setattr(verification, "best_records", lambda: [("trial", results)])
+    assert [each.variant for each in draw(1, device="cpu")] == ["whole"]
+    with pytest.raises(UserError, match="only 1 recorded variants"):
+        draw(2, device="cpu")
+
+
 def test_too_large_a_sample_is_refused():
     with pytest.raises(UserError, match="only 0 recorded variants .* of at most 0 s on a device of kind"):
         draw(1, longest=0)
@@ -54,15 +66,10 @@ def test_too_large_a_sample_is_refused():
 
 
 def test_new_run_has_a_fresh_seed_and_the_recorded_configuration(monkeypatch, candidate, tiny):
-    asked = []
-
-    def short(config, seed, **_):
-        asked.append((config, seed))
-        return SimpleNamespace(record=record_of(tiny, 0.5))
-
-    monkeypatch.setattr("fastresnet.training.runs.train", short)
+    train = Mock(return_value=SimpleNamespace(record=record_of(tiny, 0.5)))
+    monkeypatch.setattr("fastresnet.training.runs.train", train)
     (done,) = recheck([candidate], seed=0)
-    ((config, seed),) = asked
+    (config, seed), _ = train.call_args
     assert config == candidate.records[0].config
     assert seed >= verification.FRESH_SEED
     assert seed not in {record.seed for record in candidate.records}

@@ -9,7 +9,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
       for (const other of table.tHead.rows[0].cells) other.ariaSort = null;
       heading.ariaSort = way > 0 ? "ascending" : "descending";
       const text = (row) => row.cells[heading.cellIndex].textContent;
-      const order = (one, other) => parseFloat(one) - parseFloat(other) || one.localeCompare(other, "en", { numeric: true });
+      const unit = (cell) => cell.replace(/^[-+\d.,]+/, "");
+      const number = (cell) => parseFloat(cell.replaceAll(",", ""));
+      const texts = (one, other) => one.localeCompare(other, "en", { numeric: true });
+      const order = (one, other) => (unit(one) === unit(other) ? number(one) - number(other) : 0) || texts(unit(one), unit(other)) || texts(one, other);
       const body = table.tBodies[0];
       body.append(...[...body.rows].sort((one, other) => way * order(text(one), text(other))));
     });

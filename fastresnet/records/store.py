@@ -162,6 +162,7 @@ def check_records(folder: Place) -> None:
     """Raises UserError for a folder that does not exist."""
     opened = open_folder(folder)
     if isinstance(opened, LocalFolder) and not opened.path.is_dir():
+        opened.names(RECORDS)  # says so if a file is in its place
         raise UserError(f"{folder}: no such folder of records")
 
 

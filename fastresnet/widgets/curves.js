@@ -119,9 +119,9 @@ function readings(rate, epochs, stepsPerEpoch) {
   return { maximum, lowest, area: (area / steps.length) * epochs };
 }
 
-// YAML 1.1 reads 1e-7 as text: its numbers want a point before the exponent.
+// YAML 1.1 reads 1e-7 as text: its numbers want a point before the exponent. A large number without one would be a count.
 function number(value) {
-  const text = String(value);
+  const text = Math.abs(value) > LARGEST_COUNT ? value.toExponential() : String(value);
   return text.includes("e") && !text.includes(".") ? text.replace("e", ".0e") : text;
 }
 

@@ -1,6 +1,6 @@
 // What the widgets draw with: elements, settings to choose from, figures in few digits, axes.
 
-const SVG = ["svg", "path", "line", "rect", "circle", "text", "g"];
+const SVG = ["svg", "path", "line", "rect", "circle", "text"];
 const TAKES_KEYS = ["input", "select", "button", "summary"];
 
 function make(tag, attributes = {}, ...children) {
@@ -40,7 +40,7 @@ function niceTicks(low, high, many) {
 
 // The ticks of a cost in decades, with 2 and 5 between them where there are few; even ones within a narrow range.
 function costTicks(low, high) {
-  if (high / low < 4) return niceTicks(low, high, 5);
+  if (high / low < 10) return niceTicks(low, high, 5);
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) ticks.push(...[1, 2, 5].map((times) => times * 10 ** power));
   const inside = ticks.filter((tick) => tick >= low && tick <= high);

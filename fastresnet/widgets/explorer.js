@@ -45,6 +45,7 @@ function render({ model, el }) {
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Readings of the curves" });
   const reader = make("input", { type: "range", id: `${uid}-cursor`, min: 0, value: 0, oninput: () => moveCursor(Number(reader.value)) });
   const message = make("p", { class: "message", role: "status", id: `${uid}-message` });
+  const home = make("div", { class: "messages" }, message);
   const codes = make("div");
   const sources = make("ul", { class: "caption sources" });
   const keep = make("button", { type: "button", onclick: keepThis }, "Keep for comparison");
@@ -64,10 +65,9 @@ function render({ model, el }) {
   const hasLoss = (preset) => preset.schedule.kind === "plateau" && preset.name in model.get("losses");
   const total = () => model.get("epochs") * model.get("steps_per_epoch");
 
-  // beside the setting that it is about, if there is one
-  function say(text, wrong = false, setting = null) {
-    if (setting) setting.after(message);
-    else root.querySelector(".panes > :last-child").append(message);
+  // at its own place, or over what is below a setting: buttons that moved away under a pointer would not be pressed
+  function say(text, wrong = false, place = home) {
+    if (message.parentElement !== place) place.append(message);
     message.textContent = text;
     message.classList.toggle("wrong", wrong);
   }
@@ -106,6 +106,7 @@ function render({ model, el }) {
   const change = (key, value) => put("schedule", bounded({ ...schedule(), [key]: value }));
 
   function choose(option) {
+    say("");
     const preset = presets()[option];
     if (preset) {
       put("_names", { ...names(), [JSON.stringify(preset.schedule)]: titleOf(preset) });
@@ -136,7 +137,7 @@ function render({ model, el }) {
     };
     slider.addEventListener("input", () => {
       const raw = from + (slider.value / 1000) * (to - from);
-      const moved = field.log ? Math.exp(raw) : raw;
+      const moved = field.log && field.low === 0 && slider.value === "0" ? 0 : field.log ? Math.exp(raw) : raw;
       take(field.whole ? Math.round(moved) : rounded(moved));
     });
     slider.addEventListener("keydown", (event) => {
@@ -227,8 +228,10 @@ function render({ model, el }) {
     const points = schedule().points;
     const low = index ? points[index - 1][0] + 0.001 : 0;
     const high = index < points.length - 1 ? points[index + 1][0] - 0.001 : 1;
-    const stays = at === points[index][0] || low >= high; // no room between its neighbours
-    const share = stays ? points[index][0] : Number(Math.max(low, Math.min(high, at)).toFixed(4));
+    const within = Math.max(low, Math.min(high, at));
+    // there may be no room between its neighbours, or only on the other side
+    const stays = low >= high || Math.sign(within - points[index][0]) !== Math.sign(at - points[index][0]);
+    const share = stays ? points[index][0] : Number(within.toFixed(4));
     const rate = lr === points[index][1] ? lr : Math.min(FIELDS.lr.high, Math.max(0, rounded(lr)));
     const moved = [share, tooSmall(rate) ? 0 : rate];
     const box = settings.querySelector(`#${uid}-points`);
@@ -238,17 +241,18 @@ function render({ model, el }) {
     }, box);
   }
 
-  function copy(name, text) {
-    const done = () => say(`${name} copied.`);
-    const failed = () => say(`The browser refuses to copy; select the ${name} by hand.`, true);
+  function copy(name, text, place = home) {
+    const done = () => say(`${name} copied.`, false, place);
+    const failed = () => say(`The browser refuses to copy; select the ${name} by hand.`, true, place);
     if (!navigator.clipboard) return failed();
     return navigator.clipboard.writeText(text).then(done, failed);
   }
 
   const code = (name, file) => {
     const text = make("pre", { tabindex: 0, role: "region", "aria-label": name, "data-code": file });
-    const button = make("button", { type: "button", onclick: () => copy(name, text.textContent) }, `Copy ${name}`);
-    codes.append(make("details", {}, make("summary", {}, `As ${name}`), text, button));
+    const said = make("div", { class: "messages" });
+    const button = make("button", { type: "button", onclick: () => copy(name, text.textContent, said) }, `Copy ${name}`);
+    codes.append(make("details", {}, make("summary", {}, `As ${name}`), text, button, said));
     return text;
   };
   const yaml = code("YAML", "yaml");
@@ -308,11 +312,11 @@ function render({ model, el }) {
   const controls = make("div", {},
     make("fieldset", {}, make("legend", {}, "Schedule"),
       make("div", { class: "setting" }, make("label", { for: kindSelect.id }, "Shape"), make("span", { class: "wide" }, kindSelect)),
-      settings, make("div", { class: "buttons" }, keep, ...(model.isPage ? [link] : []))),
+      settings, make("div", { class: "buttons" }, keep, ...(model.isPage ? [link] : [])), home),
     make("fieldset", {}, make("legend", {}, "Run"), run));
   const cursorRow = make("div", {}, make("label", { for: reader.id }, "Read at step"), reader);
   const root = make("div", { class: "fastresnet-widget schedule-explorer" },
-    make("div", { class: "panes" }, controls, make("div", {}, plot, sources, cursorRow, table, codes, message)));
+    make("div", { class: "panes" }, controls, make("div", {}, plot, sources, cursorRow, table, codes)));
   el.append(root);
   buildSettings();
   buildRun();
@@ -331,7 +335,9 @@ function render({ model, el }) {
     followed = location.hash;
     try {
       const { state, names: linked } = linkedState(location.hash, Object.keys(model.get("losses")));
-      const named = [state.schedule, ...state.compared].map((each, index) => [JSON.stringify(each), linked[index]]).filter(([, name]) => name);
+      const called = (each, name) => presets().some((preset) => titleOf(preset) === name && sameValues(preset.schedule, each));
+      const linkedCurves = [state.schedule, ...state.compared].map((each, index) => [each, linked[index]]);
+      const named = linkedCurves.filter((each) => called(...each)).map(([each, name]) => [JSON.stringify(each), name]);
       model.set("_names", { ...names(), ...Object.fromEntries(named) });
       for (const [key, value] of Object.entries(state)) model.set(key, value);
     } catch (error) {

@@ -15,7 +15,7 @@ from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import Kept, read_all
 from fastresnet.study import STUDIES, opened_editions
-from fastresnet.widgets.base import Explorer, script
+from fastresnet.widgets.base import FEWEST_TEST_IMAGES, Explorer, script
 
 
 def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[Any] | dict[str, list[Any]]]:
@@ -31,8 +31,9 @@ def _columns(runs: list[dict[str, Any]], _widget: Any = None) -> dict[str, list[
 
 
 class RunExplorer(Explorer):
-    """Shows the finished runs below a folder of records that were evaluated on test images. `selected` is the "id" of the chosen
-    one in `runs`.
+    """Shows the finished runs below a folder of records that were evaluated on `FEWEST_TEST_IMAGES` test images or more.
+
+    `selected` is the "id" of the chosen one in `runs`.
 
     Raises UserError if there is no finished run, or for a file that is not a record.
     """
@@ -53,12 +54,14 @@ class RunExplorer(Explorer):
             record = kept.record
             if record.outcome.status != "finished" or record.test_accuracy is None or record.config.data.validation_images:
                 continue  # what was evaluated on held-out images has no test accuracy
+            if record.data is None or record.data.test_images < FEWEST_TEST_IMAGES:
+                continue  # a run that was only timed
             point = _point(kept, editions)
             self._records[point["id"]] = record
             runs.append(point)
             configs[record.config_hash] = record.config.model_dump(mode="json", exclude_defaults=True)
         if not runs:
-            raise UserError(f"{results}: no record of a finished run")
+            raise UserError(f"{results}: no record of a finished run on {FEWEST_TEST_IMAGES:,} test images or more")
         super().__init__(runs=runs, configs=configs)
 
     @traitlets.validate("selected")
@@ -90,6 +93,7 @@ def _point(kept: Kept, editions: dict[tuple[str, str], str]) -> dict[str, Any]:
         "epochs": record.epochs_trained,
         "flops": record.training_flops,
         "parameters": record.parameters,
+        "test_images": record.data.test_images if record.data else 0,
         "curve": tuple(
             (min(each.epoch, record.epochs_trained), each.test_accuracy)
             for each in record.epochs

@@ -45,7 +45,7 @@ function render({ model, el }) {
   const canvas = make("canvas", { role: "img" });
   const slider = make("input", { id: `${uid}-step`, type: "range", min: 0, value: 0, oninput: () => select(shown[slider.value]), onclick: () => select(shown[slider.value]), onkeydown: stepIn });
   const count = make("p", { class: "message", role: "status" });
-  const detail = make("div", { class: "detail" });
+  const detail = make("div", { class: "detail", tabindex: -1 });
   const table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Runs on the front" });
   const filters = make("div");
   const cost = (run) => AXES[axis()][1](run);
@@ -56,7 +56,15 @@ function render({ model, el }) {
     model.save_changes();
   }
 
-  const select = (run) => run && put("selected", run.id);
+  const select = (run) => {
+    hovered = null; // the pointer may rest on another one
+    if (run) put("selected", run.id);
+  };
+  const show = (run) => {
+    select(run);
+    detail.scrollIntoView({ block: "nearest" });
+    detail.focus();
+  };
   const begin = (dataset) => put("_filters", { dataset });
 
   // the slider stands on the first run before one is chosen, and moves to no other if it is the only one
@@ -131,7 +139,7 @@ function render({ model, el }) {
 
   function describe(run) {
     if (!run) return detail.replaceChildren(make("p", {}, "Choose a point, or move the slider, to see what lies behind it."));
-    const facts = [percent(run.accuracy), `${short(run.seconds)} s`, `${short(run.epochs)} epochs`, `${short(run.flops / 1e12)} TFLOP`, `${whole(run.parameters)} parameters`, run.hardware];
+    const facts = [percent(run.accuracy), `${short(run.seconds)} s`, `${short(run.epochs)} epochs`, `${short(run.flops / 1e12)} TFLOP`, `${whole(run.parameters)} parameters`, `${whole(run.test_images)} test images`, run.hardware];
     const open = detail.querySelector("details")?.open ? { open: "" } : {};
     const settings = JSON.stringify(model.get("configs")[run.config], null, 1);
     return detail.replaceChildren(
@@ -146,7 +154,7 @@ function render({ model, el }) {
     const head = ["Run on the front", AXES[axis()][0], "test accuracy", ""].map((name) => (name ? make("th", { scope: "col" }, name) : make("td", {})));
     const rows = front.toReversed().map((run) => {
       const name = `${run.experiment}: ${run.variant}, seed ${run.seed}`;
-      const button = make("button", { type: "button", "aria-label": `Show ${name}`, onclick: () => select(run) }, "Show");
+      const button = make("button", { type: "button", "aria-label": `Show ${name}`, onclick: () => show(run) }, "Show");
       return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, short(cost(run))), make("td", {}, percent(run.accuracy)), make("td", {}, button));
     });
     table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
@@ -154,7 +162,7 @@ function render({ model, el }) {
 
   function follow() {
     const at = shown.indexOf(selected());
-    if (at >= 0) slider.value = at;
+    slider.value = Math.max(0, at);
     slider.setAttribute("aria-valuetext", at >= 0 ? `${shown[at].experiment}, ${shown[at].variant}, ${percent(shown[at].accuracy)}` : "none chosen");
     describe(hovered ?? shown[at]);
     draw();
@@ -239,7 +247,7 @@ function drawAxes(pen, x, y, ticks, { width, height, name, line, text }) {
   pen.textAlign = "center";
   for (const tick of ticks) {
     grid(x(tick), EDGE.top, x(tick), bottom);
-    pen.fillText(tick >= 1e5 ? tick.toExponential(0) : short(tick), x(tick), bottom + 16);
+    pen.fillText(short(tick), x(tick), bottom + 16);
   }
   pen.textAlign = "left";
   pen.fillText("test accuracy, %", EDGE.left, EDGE.top - 8);

@@ -7,12 +7,13 @@
 The curves are computed in the browser; a test compares them with `fastresnet.config.schedules`, step by step.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import traitlets
 
-from fastresnet.config.base import Frozen
+from fastresnet.config.base import LARGEST_COUNT, Frozen
 from fastresnet.config.parsing import parse
 from fastresnet.config.schedules import OneCycle, Schedule
 from fastresnet.errors import UserError
@@ -33,7 +34,9 @@ class ScheduleTrait(ConfigTrait):
 
     def check(self, values: Mapping[str, Any], where: str) -> Any:
         """Builds the schedule from `values`. Raises UserError, naming `where`, for values that are not allowed."""
-        return parse({"schedule": values}, _Holder, where).schedule
+        # a browser writes 1e10 without a point
+        floats = {key: float(each) for key, each in values.items() if type(each) is int and each > LARGEST_COUNT}
+        return parse({"schedule": {**values, **floats}}, _Holder, where).schedule
 
 
 class ScheduleExplorer(Explorer):
@@ -71,6 +74,18 @@ class ScheduleExplorer(Explorer):
         held = {"compared": list(compared), "losses": curves, "presets": list(presets)}
         shown = OneCycle(max_lr=0.1) if schedule is None else schedule
         super().__init__(schedule=shown, **{**held, **first, **state})
+
+    @traitlets.validate("losses")
+    def _finite(self, proposal: Mapping[str, Any]) -> dict[str, list[float]]:
+        for name, curve in proposal["value"].items():
+            if not all(map(math.isfinite, curve)):
+                raise UserError(f"losses: {name!r}: must be finite numbers, got {curve}")
+        return dict(proposal["value"])
+
+    @traitlets.observe("losses")
+    def _keep_to_a_known_curve(self, _change: Mapping[str, Any]) -> None:
+        if self.loss_curve not in self.losses:
+            self.loss_curve = next(iter(self.losses), "")
 
     @traitlets.validate("loss_curve")
     def _known_curve(self, proposal: Mapping[str, Any]) -> str:

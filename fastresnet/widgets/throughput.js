@@ -16,7 +16,7 @@ function epochNote(family, point) {
 
 function accuracyRow(point) {
   const after = `Test accuracy after ${short(point.epochs)} epochs of ${whole(point.train_images)} images`;
-  if (!point.accuracies.length) return ["Test accuracy", `not measured: this run of ${point.steps} steps was only timed`];
+  if (!point.accuracies.length) return ["Test accuracy", "not measured: these runs of a few steps are only timed"];
   return [after, `${spread(point.accuracies.map((each) => 100 * each), 2)} %${runsOf(point.accuracies)}`];
 }
 

@@ -1,7 +1,7 @@
 // Images per second and the parts of a step, for every batch size that was measured; a press or a drag chooses the nearest.
 
 const PARTS = ["loader", "transfer", "forward", "backward", "optimiser"];
-const colourOf = (part) => `fill: var(--c${Math.max(0, PARTS.indexOf(part))})`;
+const colourOf = (part) => `fill: var(${PARTS.includes(part) ? `--c${PARTS.indexOf(part)}` : "--line"})`;
 const rateOf = (point) => point.image_seconds.map((seconds) => 1 / seconds);
 
 // Each part's mean milliseconds per image; where parts were not timed, those of a whole step.
@@ -56,7 +56,7 @@ function drawParts(place, points, chosen, width, choose) {
   const scale = (bottom - top) / Math.max(...points.map(total));
   const at = (point) => (points.indexOf(point) + 0.5) * column;
   const wide = Math.min(70, column * 0.62);
-  const nodes = [make("text", { x: 0, y: 12 }, "milliseconds per image, by part of a step")];
+  const nodes = [make("text", { x: 0, y: 12 }, `milliseconds per image${chosen.parts[PARTS[0]] ? ", by part of a step" : ""}`)];
   points.forEach((point, index) => {
     let y = bottom;
     for (const [part, milliseconds] of millisecondsOf(point)) {

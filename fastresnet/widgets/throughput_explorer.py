@@ -20,10 +20,8 @@ from fastresnet.errors import UserError
 from fastresnet.records.record import RunRecord
 from fastresnet.records.store import read_all
 from fastresnet.study import STUDIES, opened_editions
-from fastresnet.widgets.base import Explorer, script
+from fastresnet.widgets.base import FEWEST_TEST_IMAGES, Explorer, script
 
-FEWEST_TEST_IMAGES = 1000
-"""Test images below which no accuracy is shown. At this number, the standard deviation near one half is 1.6 points."""
 _SCALE = ("data.batch_size", "data.train_images", "train.epochs")
 """Settings that may differ within a family of runs."""
 
@@ -175,7 +173,6 @@ def _point(batch_size: int, records: Sequence[RunRecord]) -> dict[str, Any]:
         "parts": parts.to_dict(orient="list"),
         "memory_bytes": [record.peak_memory_bytes for record in records],
         "accuracies": accuracies if tested >= FEWEST_TEST_IMAGES else [],
-        "test_images": tested,
         "train_images": first.data.train_images if first.data else 0,
         "epochs": first.epochs_trained,
         "steps": first.steps,
