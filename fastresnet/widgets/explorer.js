@@ -65,7 +65,7 @@ function render({ model, el }) {
   const hasLoss = (preset) => preset.schedule.kind === "plateau" && preset.name in model.get("losses");
   const total = () => model.get("epochs") * model.get("steps_per_epoch");
 
-  // at its own place, or over what is below a setting: buttons that moved away under a pointer would not be pressed
+  // at its own place, or over the label of a setting: buttons that moved away under a pointer would not be pressed
   function say(text, wrong = false, place = home) {
     if (message.parentElement !== place) place.append(message);
     message.textContent = text;
