@@ -69,7 +69,12 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["data", "fetch", "mnist"], "no data set 'mnist'"),
         (["study", "run", "myrtle"], "no study 'myrtle'; allowed: myrtle_notes"),
         (["study", "run", "myrtle_notes", "--only", "M9"], "--only M9: no such experiment in myrtle_notes; allowed: M0, M1a"),
-        (["chapter", "run", "nothing"], "no chapter 'nothing'; allowed: preface, myrtle_notes"),
+        *((["chapter", how, "nothing"], "no chapter 'nothing'; allowed: preface, myrtle_notes") for how in ("run", "sweep")),
+        (["study", "status", "--results", "nowhere"], "nowhere: no such folder of records"),
+        (
+            ["train", "RUN", "-p", "data.name=folder:"],
+            "data.name: Input should be a valid string, got a mapping, since it has a colon",
+        ),
         (["chapter", "run", "myrtle_notes", "-o", "out.html"], "the output must be named .ipynb"),
     ],
 )

@@ -275,6 +275,7 @@ def test_only_the_books_own_page_trains_an_experiment_live(name, monkeypatch):
         (["study", "run", "findings", "--only", "final-time", "--dask", ""], "--dask: names no cluster"),
         (["study", "export", "x.csv", "--results", ""], "'': names no folder"),
         (["chapter", "run", "preface", "-o", ""], "-o: names no file"),
+        (["chapter", "sweep", "preface", "-o", ""], "'': names no folder"),
         (
             ["study", "run", "cifar10_accuracy", "findings", "--edition", "cpu", "-p", "batch_size=4500"],
             "-p: changes some of cifar10_accuracy, findings",

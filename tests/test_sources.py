@@ -177,10 +177,8 @@ def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
     lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  cifar10/{file.name}\n" for file in files]
     (shards / "SHA256SUMS").write_text("".join(lines))
     assert len(load_dataset("cifar10", shards).train) == 100
-    binary = [
-        f"{digest.upper()} *./{name}" for digest, name in (line.split("  ") for line in lines)
-    ]  # as `sha256sum -b ./*` does
-    (shards / "SHA256SUMS").write_text("".join(binary))
+    other_form = [f"{line[:64].upper()} *./{line[66:]}" for line in lines]  # as `sha256sum --binary ./*` writes, in capitals
+    (shards / "SHA256SUMS").write_text("".join(other_form))
     assert len(load_dataset("cifar10", shards).train) == 100
     (shards / "SHA256SUMS").write_text(lines[0])
     with pytest.raises(UserError, match=r"SHA256SUMS: does not list cifar10/"):
@@ -192,16 +190,6 @@ def test_parquet_shards_without_a_pinned_digest_need_a_list_of_sums(shards):
         (shards / "SHA256SUMS").write_bytes(content)
         with pytest.raises(UserError, match=r"SHA256SUMS: expected a digest and a name"):
             load_dataset("cifar10", shards)
-
-
-@pytest.mark.parametrize("byte", range(40, 400, 90))
-def test_every_altered_byte_of_a_compressed_file_is_noticed(fashion, byte):
-    file = fashion / "FashionMNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
-    content = bytearray(file.read_bytes())
-    content[byte] ^= 0x55
-    file.write_bytes(content)
-    with pytest.raises(UserError, match="t10k-labels"):
-        load_dataset("fashion-mnist", fashion)
 
 
 def damage(file, how):

@@ -11,7 +11,7 @@ import pytest
 from fastresnet import report
 from fastresnet.compute import provenance
 from fastresnet.errors import UserError
-from fastresnet.records.store import Store, load_frame, read_record
+from fastresnet.records.store import RECORDS, Store, load_frame, read_record
 from fastresnet.study import STUDIES, Experiment, RunFailed, Study, by_seed, open_study, train_and_save
 from fastresnet.study.project import committed_results
 from fastresnet.study.status import status
@@ -140,7 +140,10 @@ def test_record_survives_the_disk_and_holds_what_it_should(tiny, tmp_path):
 
 
 def test_committed_records_load_as_one_frame():
+    """Fails if a default changes: records made under the old one would then serve requests for the new one."""
     frame = load_frame(committed_results())
+    names = {"-".join(path.stem.rsplit("-", 2)[1:]) for path in committed_results().glob(RECORDS)}
+    assert names == set(frame["config_hash"] + "-seed" + frame["seed"].astype(str))
     assert set(frame["study"]) <= set(STUDIES)
     finished = frame[frame["outcome"] == "finished"]
     assert finished["test_accuracy"].between(0, 1).all()
