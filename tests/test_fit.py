@@ -75,16 +75,20 @@ def test_interrupted_run_resumes_with_the_same_network_object(batches, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "change",
-    [lambda model: setattr(model, "activation", nn.Tanh()), lambda model: model.first.requires_grad_(False)],
-    ids=["layers", "trained layers"],
+    ("change", "tested"),
+    [
+        (lambda model: setattr(model, "activation", nn.Tanh()), 3),
+        (lambda model: model.first.requires_grad_(False), 3),
+        (lambda model: None, 2),
+    ],
+    ids=["layers", "trained layers", "test images"],
 )
-def test_checkpoint_of_other_layers_is_refused(change, batches, tmp_path):
+def test_checkpoint_of_another_run_is_refused(change, tested, batches, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fr.fit(model := Net(nn.ReLU()), batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
+        fr.fit(model := Net(), batches, batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
     change(model)
     with pytest.raises(fr.UserError, match="a checkpoint of run Net-seed0-"):
-        fr.fit(model, batches, epochs=3, checkpoint=tmp_path / "state.pt")
+        fr.fit(model, batches, batches[:tested], epochs=3, checkpoint=tmp_path / "state.pt")
 
 
 class Apply(nn.Module):
@@ -134,13 +138,6 @@ def test_two_runs_do_not_share_a_checkpoint(batches, tmp_path):
 
     with pytest.raises(fr.UserError, match=r"checkpoint: another run is using .*state\.pt, .*; allowed: a file for each"):
         fr.fit(Net(), batches, epochs=2, checkpoint=tmp_path / "state.pt", watch=Other())
-
-
-def test_run_of_fit_does_not_go_on_with_other_test_images(batches, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        fr.fit(Net(), batches, batches, epochs=3, checkpoint=tmp_path / "state.pt", watch=Interrupt(5))
-    with pytest.raises(fr.UserError, match="a checkpoint of run Net-seed0-"):
-        fr.fit(Net(), batches, batches[:2], epochs=3, checkpoint=tmp_path / "state.pt")
 
 
 class Batches(list):

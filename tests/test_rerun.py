@@ -152,19 +152,26 @@ def test_evaluation_is_estimated_by_the_images_held_out():
     assert _images_per_epoch(config) == (45_000, 5000)
 
 
-def test_pause_in_an_epoch_is_not_estimated_again(monkeypatch):
+@pytest.fixture
+def records_as(monkeypatch):
+    """Makes the records by which times are estimated others: `change(run, first)`, of the first variant or a later one."""
     recorded = Study.nearest
-    before = sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds)
 
-    def nearest(study, name):
-        def paused(run):
-            first, *others = run.epochs
-            return run.model_copy(update={"epochs": (first.model_copy(update={"train_seconds": 1e6}), *others)})
-
+    def changed(study, name, change):
         found = recorded(study, name)
-        return replace(found, records={variant: tuple(map(paused, runs)) for variant, runs in found.records.items()})
+        records = {
+            variant: tuple(run.model_copy(update=change(run, place == 0)) for run in runs)
+            for place, (variant, runs) in enumerate(found.records.items())
+        }
+        return replace(found, records=records)
 
-    monkeypatch.setattr(Study, "nearest", nearest)
+    return lambda change: monkeypatch.setattr(Study, "nearest", lambda study, name: changed(study, name, change))
+
+
+def test_pause_in_an_epoch_is_not_estimated_again(records_as):
+    before = sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds)
+    pause = {"train_seconds": 1e6}
+    records_as(lambda run, first: {"epochs": (run.epochs[0].model_copy(update=pause), *run.epochs[1:])})
     assert before <= sum(planned("fashionmnist_speed", f8_epochs=5)["F8"].seconds) < 1.5 * before
 
 
@@ -176,22 +183,10 @@ def test_time_grows_with_the_work_per_image_of_a_larger_image_or_network():
     assert 3 < sum(wider) / sum(recorded) < 6  # twice the width
 
 
-def test_time_is_estimated_from_this_processor_if_it_has_records(monkeypatch):
-    here, recorded = describe_machine(torch.device("cpu")), Study.nearest
+def test_time_is_estimated_from_this_processor_if_it_has_records(records_as):
+    here = describe_machine(torch.device("cpu"))
     other = here.model_copy(update={"processor": "another one"})
-
-    def nearest(study, name):
-        found = recorded(study, name)
-        first, *_ = found.records
-        return replace(
-            found,
-            records={
-                variant: tuple(run.model_copy(update={"machine": here if variant == first else other}) for run in runs)
-                for variant, runs in found.records.items()
-            },
-        )
-
-    monkeypatch.setattr(Study, "nearest", nearest)
+    records_as(lambda run, first: {"machine": here if first else other})
     assert {record.machine for record in planned("fashionmnist_speed", f8_epochs=5)["F8"].reference_runs} == {here}
 
 

@@ -59,6 +59,37 @@ def code_of(page, name):
     return page.locator(f'pre[data-code="{name}"]').text_content()
 
 
+def schedule_of(page):
+    return yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]
+
+
+def enter(page, label, text):
+    field = page.get_by_label(label, exact=True)
+    field.fill(text)
+    page.keyboard.press("Tab")
+    return field
+
+
+def reopened(page, link=None):
+    """Loads the page again, or opens a link in a fresh one, and waits for its curves."""
+    if link is None:
+        page.reload()
+    else:
+        page.goto("about:blank")
+        page.goto(link)
+    page.wait_for_selector("path.curve[d]", state="attached")
+
+
+def drag(page, knot, right, down, grab=0):
+    """Moves the pointer with a knot that it holds `grab` pixels off the centre."""
+    box = knot.bounding_box()
+    x, y = box["x"] + box["width"] / 2 + grab, box["y"] + box["height"] / 2 + grab
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=5)
+    page.mouse.up()
+
+
 @pytest.mark.browser
 def test_curves_in_the_browser_are_the_library_s(module):
     ask = """([grid, losses]) => grid.map(([schedule, epochs, perEpoch]) => {
@@ -125,9 +156,8 @@ def test_moving_a_slider_moves_the_curve_the_table_and_the_code(shown):
     before = path_of(page)
     page.get_by_label("Warm-up, share of the run, slider").fill("700")
     assert path_of(page) != before
-    page.get_by_label("Maximal rate", exact=True).fill("0.25")
-    page.keyboard.press("Tab")
-    assert yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["max_lr"] == 0.25
+    enter(page, "Maximal rate", "0.25")
+    assert schedule_of(page)["max_lr"] == 0.25
     assert "max_lr=0.25" in code_of(page, "torch")
     assert page.locator("tbody tr").first.locator("td").first.text_content() == "0.25"
 
@@ -154,9 +184,7 @@ def test_what_cannot_be_is_refused_with_a_message(shown, kind, label, text, mess
     page = shown()
     page.get_by_label("Shape").select_option(kind)
     before = path_of(page)
-    page.get_by_label(label, exact=True).fill(text)
-    page.keyboard.press("Tab")
-    field, status = page.get_by_label(label, exact=True), page.get_by_role("status")
+    field, status = enter(page, label, text), page.get_by_role("status")
     assert status.text_content() == f'{label}: must be {message}, got "{text}"'
     assert field.get_attribute("aria-describedby") == status.get_attribute("id")
     assert status.bounding_box()["y"] - field.bounding_box()["y"] < 80
@@ -166,10 +194,8 @@ def test_what_cannot_be_is_refused_with_a_message(shown, kind, label, text, mess
 @pytest.mark.browser
 def test_message_goes_once_the_value_is_allowed(shown):
     page = shown()
-    field = page.get_by_label("Maximal rate", exact=True)
     for value, wrong in (("-1", True), ("1", False)):
-        field.fill(value)
-        page.keyboard.press("Tab")
+        field = enter(page, "Maximal rate", value)
         assert bool(page.get_by_role("status").text_content()) == wrong
         assert (field.get_attribute("aria-invalid") == "true") == wrong
         assert (field.get_attribute("aria-describedby") is not None) == wrong
@@ -178,9 +204,7 @@ def test_message_goes_once_the_value_is_allowed(shown):
 @pytest.mark.browser
 def test_refused_value_goes_with_its_message(shown):
     page = shown()
-    field = page.get_by_label("Maximal rate", exact=True)
-    field.fill("-1")
-    page.keyboard.press("Tab")
+    field = enter(page, "Maximal rate", "-1")
     page.get_by_label("Warm-up, share of the run, slider").fill("700")
     assert page.get_by_role("status").text_content() == ""
     assert (field.input_value(), field.get_attribute("aria-invalid")) == ("0.1", None)
@@ -208,15 +232,11 @@ def test_every_shape_can_be_chosen_and_compared(shown):
 @pytest.mark.browser
 def test_knots_follow_pointer_and_keys(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0), (0.5, 0.1), (1, 0)))))
-
-    def points():
-        return yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
-
     knot = page.locator('[data-knot="1"]')
     knot.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
-    assert points()[1] == pytest.approx([0.51, 0.105])
+    assert schedule_of(page)["points"][1] == pytest.approx([0.51, 0.105])
     box = knot.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
@@ -227,67 +247,48 @@ def test_knots_follow_pointer_and_keys(shown):
     page.mouse.move(x - 150, y + 60, steps=5)
     page.mouse.up()
     assert reader.input_value() == read
-    assert points()[1][0] < 0.45
-    assert 0.03 < points()[1][1] < 0.095
+    assert schedule_of(page)["points"][1][0] < 0.45
+    assert 0.03 < schedule_of(page)["points"][1][1] < 0.095
     page.mouse.move(x, y)
-    assert len(points()) == 3
+    assert len(schedule_of(page)["points"]) == 3
     page.get_by_text("Add a knot").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    assert len(points()) == 5
+    assert len(schedule_of(page)["points"]) == 5
     page.get_by_text("Remove a knot").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    assert len(points()) == 3
+    assert len(schedule_of(page)["points"]) == 3
 
 
 @pytest.mark.browser
 def test_knot_is_moved_by_what_the_pointer_moves_and_to_no_rate_that_is_refused(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (0.5, 0.3), (1, 0.1))), scale="log"))
-
-    def rate():
-        return yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"][1][1]
-
     knot = page.locator('[data-knot="1"]')
-
-    def drag(grab, by):
-        box = knot.bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2 + grab, box["y"] + box["height"] / 2 + grab)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] / 2 + grab, box["y"] + box["height"] / 2 + grab + by)
-        page.mouse.up()
-
-    drag(4, 1)
-    assert rate() == pytest.approx(0.3, rel=0.02)
+    drag(page, knot, 0, 1, grab=4)
+    assert schedule_of(page)["points"][1][1] == pytest.approx(0.3, rel=0.02)
     assert page.evaluate("document.activeElement.dataset.knot") == "1"
     for _ in range(8):
-        drag(0, -250)
-    assert rate() == 1e6
+        drag(page, knot, 0, -250)
+    assert schedule_of(page)["points"][1][1] == 1e6
     assert float(knot.get_attribute("aria-valuemax")) == 1e6
 
 
 @pytest.mark.browser
 def test_key_moves_a_knot_in_one_direction_and_small_rates_too(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (0.33333, 0.12345), (0.5, 5e-5), (1, 0)))))
-
-    def points():
-        return yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
-
     page.locator('[data-knot="1"]').press("ArrowRight")
-    assert points()[1] == pytest.approx([0.3433, 0.12345])
+    assert schedule_of(page)["points"][1] == pytest.approx([0.3433, 0.12345])
     page.locator('[data-knot="1"]').press("ArrowUp")
-    assert points()[1] == pytest.approx([0.3433, 0.13])
+    assert schedule_of(page)["points"][1] == pytest.approx([0.3433, 0.13])
     page.locator('[data-knot="2"]').press("ArrowDown")
-    assert points()[2] == pytest.approx([0.5, 4.76e-5])
+    assert schedule_of(page)["points"][2] == pytest.approx([0.5, 4.76e-5])
 
 
 @pytest.mark.browser
 def test_button_is_pressed_also_where_that_ends_a_correction(shown):
     page = shown(ScheduleExplorer(OneCycle(max_lr=0.1)))
-    rate = page.get_by_label("Maximal rate", exact=True)
-    rate.fill("x")
-    page.keyboard.press("Tab")
-    rate.fill("0.2")
+    enter(page, "Maximal rate", "x").fill("0.2")
     page.get_by_text("Keep for comparison").click()
     assert page.locator("tbody th").count() == 2
     page.get_by_label("Shape").select_option("constant")
@@ -300,15 +301,13 @@ def test_slider_leads_back_to_zero_where_that_is_allowed(shown):
     slider = page.get_by_label("Last rate, slider")
     slider.press("ArrowRight")
     slider.press("Home")
-    assert yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["end_lr"] == 0
+    assert schedule_of(page)["end_lr"] == 0
 
 
 @pytest.mark.browser
 def test_knot_that_moves_takes_refused_text_along(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (1, 0)))))
-    knots = page.get_by_label("Knots")
-    knots.fill("0: 0.1, 1:")
-    page.keyboard.press("Tab")
+    knots = enter(page, "Knots, share of the run: rate", "0: 0.1, 1:")
     assert knots.get_attribute("aria-invalid") == "true"
     page.locator('[data-knot="0"]').press("ArrowUp")
     assert (knots.get_attribute("aria-invalid"), knots.input_value()) == (None, "0: 0.105, 1: 0")
@@ -322,8 +321,7 @@ def test_knot_that_moves_takes_refused_text_along(shown):
 @pytest.mark.browser
 def test_milestones_with_a_decimal_comma_are_not_taken_for_others(shown):
     page = shown(ScheduleExplorer(MultiStep(lr=0.1, milestones=(0.5,))))
-    page.get_by_label("Milestones").fill("0,1")
-    page.keyboard.press("Tab")
+    enter(page, "Milestones, shares of the run", "0,1")
     assert 'must be written with points, like 0.1, got "0,1"' in page.locator(".message").text_content()
     assert "0.5" in code_of(page, "yaml")
 
@@ -334,8 +332,7 @@ def test_plateau_says_where_its_loss_ends(shown):
     assert page.locator(".sources").text_content() == "Without the loss of a run, a plateau's rate is never lowered."
     page = shown(ScheduleExplorer(Plateau(lr=0.1), losses={"a": [1.0, 0.5]}, loss_curve="a", epochs=3))
     assert page.locator(".sources").text_content().startswith("The recorded loss ends after epoch 2")
-    page.get_by_label("Epochs", exact=True).fill("2")
-    page.keyboard.press("Tab")
+    enter(page, "Epochs", "2")
     assert page.locator(".sources").text_content() == ""
 
 
@@ -345,8 +342,7 @@ def test_way_back_undoes_nothing(shown):
     page.get_by_text("Copy a link to this").click()
     page.get_by_label("Shape").select_option("cosine")
     drawn = path_of(page)
-    page.reload()
-    page.wait_for_selector("path.curve[d]", state="attached")
+    reopened(page)
     page.evaluate("location.hash = '#a-heading'")
     page.go_back()
     page.wait_for_function("location.hash.startsWith('#schedules=')")
@@ -366,7 +362,7 @@ def test_knots_close_to_each_other_stay_in_order(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0.3331, 0.1), (0.3335, 0.2), (0.3339, 0.3)))))
     page.locator('[data-knot="1"]').press("ArrowRight")
     page.get_by_text("Add a knot").press("Enter")
-    points = yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
+    points = schedule_of(page)["points"]
     assert len(points) == 4
     assert PiecewiseLinear(points=points)
 
@@ -374,13 +370,8 @@ def test_knots_close_to_each_other_stay_in_order(shown):
 @pytest.mark.browser
 def test_knot_at_rate_0_stays_there_on_a_logarithmic_axis(shown):
     page = shown(ScheduleExplorer(PiecewiseLinear(points=((0, 0.1), (0.5, 0), (1, 0.1))), scale="log"))
-    box = page.locator('[data-knot="1"]').bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 40, y)
-    page.mouse.up()
-    _, (at, lr), _ = yaml.safe_load(code_of(page, "yaml"))["train"]["schedule"]["points"]
+    drag(page, page.locator('[data-knot="1"]'), 40, 0)
+    _, (at, lr), _ = schedule_of(page)["points"]
     assert at > 0.5
     assert lr == 0
 
@@ -389,11 +380,9 @@ def test_knot_at_rate_0_stays_there_on_a_logarithmic_axis(shown):
 def test_what_is_chosen_outlives_a_reload_and_the_way_back(shown):
     page = shown()
     page.get_by_label("Shape").select_option("cosine")
-    page.get_by_label("Epochs", exact=True).fill("7")
-    page.keyboard.press("Tab")
+    enter(page, "Epochs", "7")
     drawn = path_of(page)
-    page.reload()
-    page.wait_for_selector("path.curve[d]", state="attached")
+    reopened(page)
     assert (path_of(page), page.get_by_label("Shape").input_value()) == (drawn, "cosine")
     page.goto("about:blank")
     page.go_back()
@@ -409,8 +398,7 @@ def test_preset_and_kept_names_outlive_a_reload(shown):
     shape.select_option("falling")
     page.get_by_text("Keep for comparison").click()
     shape.select_option("C9, one cycle to 0.1")
-    page.reload()
-    page.wait_for_selector("path.curve[d]", state="attached")
+    reopened(page)
     assert shape.locator("option:checked").text_content() == "C9, one cycle to 0.1"
     titles = page.locator("tbody th").all_text_contents()
     assert titles[0].startswith("1 Report: C9")
@@ -424,12 +412,9 @@ def test_link_that_is_opened_again_is_followed_again(shown):
     link, drawn = page.url, path_of(page)
     page.get_by_label("Warm-up, share of the run, slider").fill("700")
     changed = path_of(page)
-    page.reload()
-    page.wait_for_selector("path.curve[d]", state="attached")
+    reopened(page)
     assert path_of(page) == changed != drawn
-    page.goto("about:blank")
-    page.goto(link)
-    page.wait_for_selector("path.curve[d]", state="attached")
+    reopened(page, link)
     assert path_of(page) == drawn
 
 
@@ -525,13 +510,11 @@ def test_recorded_accuracy_is_shown_beside_the_schedule_of_its_runs(shown):
     assert "recorded test accuracy" in page.locator(".plot").text_content()
     assert page.locator("circle.recorded").count() == 2
     assert page.locator(".sources").text_content() == "X1, falling: 62.5 % after 8 epochs, one run"
-    page.get_by_label("Learning rate", exact=True).fill("0.2")
-    page.keyboard.press("Tab")
+    enter(page, "Learning rate", "0.2")
     assert page.locator("circle.recorded").count() == 0  # nobody has trained with this one
     assert shape.input_value() == "cosine"
     shape.select_option("falling")
-    page.get_by_label("Epochs", exact=True).fill("4")
-    page.keyboard.press("Tab")
+    enter(page, "Epochs", "4")
     assert page.locator("circle.recorded").count() == 0  # nor as long as this
     assert shape.input_value() == "cosine"
 
@@ -567,8 +550,7 @@ def test_kept_preset_keeps_its_name_and_can_be_removed_on_a_telephone(shown):
     assert page.locator(".scroll").evaluate("box => box.scrollWidth - box.clientWidth") == 0
     page.get_by_text("Copy a link to this").click()
     somebody = page.context.browser.new_page()
-    somebody.goto(page.url)
-    somebody.wait_for_selector("path.curve[d]", state="attached")
+    reopened(somebody, page.url)
     assert somebody.locator("tbody th").nth(1).text_content().startswith("2 X1: falling")
     somebody.close()
 
@@ -626,9 +608,7 @@ def test_link_holds_the_state_and_restores_it(shown):
     page.get_by_text("Copy a link to this").click()
     link, table, code = page.url, page.locator("tbody").text_content(), code_of(page, "yaml")
     assert "#schedules=" in link
-    page.goto("about:blank")
-    page.goto(link)
-    page.wait_for_selector("path.curve[d]", state="attached")
+    reopened(page, link)
     assert (page.locator("tbody").text_content(), code_of(page, "yaml")) == (table, code)
     assert page.get_by_label("Epochs", exact=True).input_value() == "7"
     assert page.get_by_label("Horizontal axis").input_value() == "epoch"
