@@ -122,7 +122,6 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
 
     Raises UserError for what is no SavedModel.
 
-
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
     >>> print(fr.save_model(fr.train(config).saved, "model.pt"))
