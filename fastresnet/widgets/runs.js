@@ -85,13 +85,9 @@ function render({ model, el }) {
       return selectSetting(`${uid}-${key}`, label, options, filtered()[key] ?? "", (value) => {
         if (key === "dataset") begin(value);
         else put("_filters", { ...filtered(), [key]: value });
-        refresh();
       }, { wide: true });
     });
-    rows.push(selectSetting(`${uid}-axis`, "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis(), (value) => {
-      put("_cost", value);
-      refresh();
-    }, { wide: true }));
+    rows.push(selectSetting(`${uid}-axis`, "Cost", Object.entries(AXES).map(([key, [name]]) => [key, name]), axis(), (value) => put("_cost", value), { wide: true }));
     filters.replaceChildren(...rows);
     if (focused?.startsWith(uid)) filters.querySelector(`#${focused}`)?.focus();
   }
@@ -200,12 +196,9 @@ function render({ model, el }) {
   el.append(root);
   if (!filtered().dataset) begin((selected() ?? runs[0]).dataset);
   refresh();
-  const picked = () => {
-    if (!selected() || shown.includes(selected())) return follow();
-    begin(selected().dataset);
-    refresh();
-  };
-  model.on("change:selected", picked);
+  const picked = () => (!selected() || shown.includes(selected()) ? follow() : begin(selected().dataset));
+  const heard = { "change:selected": picked, "change:_filters": refresh, "change:_cost": refresh }; // also from another view
+  for (const [event, then] of Object.entries(heard)) model.on(event, then);
   const printed = matchMedia("print");
   printed.addEventListener("change", draw);
   const themed = new MutationObserver(draw);
@@ -215,7 +208,7 @@ function render({ model, el }) {
     themed.disconnect();
     resized.disconnect();
     printed.removeEventListener("change", draw);
-    model.off("change:selected", picked);
+    for (const [event, then] of Object.entries(heard)) model.off(event, then);
   };
 }
 
