@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from fastresnet.errors import MachineFault, UserError
 from fastresnet.records.atomic import claimed
 from fastresnet.records.folders import Place, absolute, cache_folder, usable_cache
-from fastresnet.records.record import RunRecord
+from fastresnet.records.record import Outcome, RunRecord, Seconds
 from fastresnet.records.store import Store, read_all
 from fastresnet.study.experiment import Run
 
@@ -106,12 +106,26 @@ def record_failure(run: Run, store: Store, reason: str, device: str | None, star
 
     If another process has recorded the run meanwhile, that record is kept.
     """
-    from fastresnet.training.runs import failed_record
+    from fastresnet.compute.device import choose_device
+    from fastresnet.compute.provenance import origin
 
     if store.find(*run.key):
         where = "another process has recorded the run meanwhile"
     else:
-        record = failed_record(run.config, run.seed, reason, device, started)
+        record = RunRecord(
+            config_hash=run.config.hash,
+            seed=run.seed,
+            config=run.config,
+            outcome=Outcome(status="failed", reason=reason),
+            epochs=(),
+            seconds=Seconds(build=0, prepare=0, train=0, evaluate=0),
+            training_flops=0,
+            peak_memory_bytes=0,
+            parameters=0,
+            data=None,
+            **dict(origin(choose_device(device))),
+            started=started,
+        )
         where = f"recorded in {store.save(record, run.study, run.experiment, run.variant)}"
     return RunFailed(f"{run.experiment} {run.variant} seed {run.seed} failed: {reason}; {where}")
 

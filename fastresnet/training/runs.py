@@ -18,7 +18,6 @@ from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
 from fastresnet.compute.device import choose_device, reliable_threads, warn_if_autocast_is_slow
 from fastresnet.compute.processes import ALONE, ProcessGroup
-from fastresnet.compute.provenance import origin
 from fastresnet.config import RunConfig
 from fastresnet.config.data import GIVEN
 from fastresnet.config.datasets import SPECS
@@ -33,7 +32,7 @@ from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
 from fastresnet.records.folders import at_home, check_file
-from fastresnet.records.record import DataRecord, Outcome, RunRecord, Seconds, StepSeconds
+from fastresnet.records.record import DataRecord, RunRecord, StepSeconds
 from fastresnet.training.evaluation import check_shift
 from fastresnet.training.loop import FitResult, train_epochs
 from fastresnet.training.measuring import Measured, check_measurable, measure_after, measure_before
@@ -254,24 +253,6 @@ def _out_of_memory(error: Exception) -> bool:
     # on a CPU torch raises a plain RuntimeError, and only its text tells the cause
     texts = ("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in texts)
-
-
-def failed_record(config: RunConfig, seed: int, reason: str, device: str | None, started: datetime) -> RunRecord:
-    """The record of a run that raised: its configuration and seed, the machine, and the reason."""
-    return RunRecord(
-        config_hash=config.hash,
-        seed=seed,
-        config=config,
-        outcome=Outcome(status="failed", reason=reason),
-        epochs=(),
-        seconds=Seconds(build=0, prepare=0, train=0, evaluate=0),
-        training_flops=0,
-        peak_memory_bytes=0,
-        parameters=0,
-        data=None,
-        **dict(origin(choose_device(device))),
-        started=started,
-    )
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:
