@@ -156,6 +156,7 @@ def test_wrong_tensors_are_refused():
     pixels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
     for images, labels, message in (
         (pixels.float(), torch.zeros(4, dtype=torch.int64), "images must be uint8"),
+        (pixels[:, :0], torch.zeros(4, dtype=torch.int64), "images must be uint8"),
         (pixels, torch.zeros(3, dtype=torch.int64), "labels must be int64"),
         (pixels, torch.full((4,), 2), r"labels must lie in \[0, 2\)"),
     ):

@@ -275,7 +275,7 @@ def test_network_that_keeps_a_tensor_is_trained_after_its_evaluation(batches):
         ({"test_shift": 8}, "test_shift: must be below the images' side, 8, got 8"),
         ({"lookahead": 3}, "lookahead: 3 steps until the first update; allowed: fewer than the run's, 3"),
         ({"freeze": ((0, 1), (0.5, 3))}, "freeze: Net has 2 parts to freeze, got 3"),
-        ({"freeze": ((0.5, 1), (0.5, 2))}, "freeze: shares must increase"),
+        ({"freeze": ((0.5, 1), (0.5, 2))}, "freeze: the first numbers of the pairs must be strictly increasing"),
     ],
 )
 def test_what_fit_cannot_do_is_refused_before_training(batches, settings, message):

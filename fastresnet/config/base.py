@@ -1,15 +1,26 @@
 """Base classes of all settings."""
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 LARGEST_COUNT = 2**31 - 1
 """The largest number of things in a configuration: images, channels, epochs between evaluations."""
 LARGEST_FLOAT = 1e30
 """Bound of the other numbers, which are then numbers in single precision as well."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _increasing(pairs: tuple[tuple[float, Any], ...]) -> tuple[tuple[float, Any], ...]:
+    if any(after <= before for (before, _), (after, _) in pairwise(pairs)):
+        raise ValueError("the first numbers of the pairs must be strictly increasing")
+    return pairs
+
+
+INCREASING = AfterValidator(_increasing)
+"""Requirement for pairs of (place in the run, value)."""
 
 
 class Frozen(BaseModel):

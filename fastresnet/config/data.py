@@ -1,11 +1,10 @@
 """Configuration of a run's images. Does not import torch."""
 
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
-from fastresnet.config.base import Settings
+from fastresnet.config.base import INCREASING, Settings
 from fastresnet.config.datasets import SPECS
 
 GIVEN = "given"
@@ -54,7 +53,7 @@ class DataConfig(Settings):
     image_size: ImageSize | None = None
     """Side in pixels after a bilinear resize; None keeps the original size. Pictures of a folder that differ in size are resized
     when they are read."""
-    size_curriculum: tuple[tuple[NonNegativeFloat, ImageSize], ...] = ()
+    size_curriculum: Annotated[tuple[tuple[NonNegativeFloat, ImageSize], ...], INCREASING] = ()
     """Pairs (epoch, side): from that epoch on, which may be fractional, training images have that side. `tensor` only."""
     batch_size: PositiveInt = 128
     """Images per optimiser step. The last batch of an epoch has those that are left; one image alone is left out."""
@@ -86,8 +85,6 @@ class DataConfig(Settings):
             raise ValueError("num_workers: loader 'tensor' has no workers; allowed: 0, or loader 'worker'")
         if self.loader == "worker" and self.size_curriculum:
             raise ValueError("size_curriculum: needs loader 'tensor'")
-        if any(after <= before for (before, _), (after, _) in pairwise(self.size_curriculum)):
-            raise ValueError(f"size_curriculum: epochs must strictly increase, got {list(self.size_curriculum)}")
         if spec := SPECS.get(self.name):
             there = {
                 "validation_images": spec.num_train - 1,

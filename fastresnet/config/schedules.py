@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config.base import LARGEST_FLOAT, Fraction, Settings
+from fastresnet.config.base import INCREASING, LARGEST_FLOAT, Fraction, Settings
 
 
 class _Schedule(Settings):
@@ -107,14 +107,7 @@ class PiecewiseLinear(_Schedule):
     """
 
     kind: Literal["piecewise-linear"] = "piecewise-linear"
-    points: Annotated[tuple[tuple[Fraction, NonNegativeFloat], ...], Field(min_length=2)]
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "PiecewiseLinear":
-        positions = [position for position, _ in self.points]
-        if any(after <= before for before, after in pairwise(positions)):
-            raise ValueError(f"points must have strictly increasing fractions, got {positions}")
-        return self
+    points: Annotated[tuple[tuple[Fraction, NonNegativeFloat], ...], Field(min_length=2), INCREASING]
 
     def __call__(self, step: int, total_steps: int, epoch_losses: Sequence[float] = ()) -> float:
         progress = step / total_steps
@@ -203,11 +196,11 @@ class OneCycle(_Schedule):
 
     def _anneal(self, step: int, total_steps: int, start: float, peak: float, end: float) -> float:
         # torch counts both phases in whole steps from 0, so each ends one step earlier than its share of the total
-        peak_step, last_step = self.warmup * total_steps - 1, total_steps - 1
+        peak_step = max(self.warmup * total_steps - 1, 0)
         blend = _cosine_blend if self.anneal == "cosine" else _blend
-        if step <= peak_step and peak_step > 0:
+        if step <= peak_step > 0:
             return blend(start, peak, step / peak_step)
-        return blend(peak, end, (step - max(peak_step, 0)) / max(last_step - max(peak_step, 0), 1))
+        return blend(peak, end, (step - peak_step) / max(total_steps - 1 - peak_step, 1))
 
 
 class OneCycleTail(OneCycle):
@@ -292,19 +285,9 @@ class Plateau(_Schedule):
         return lr
 
 
+_Cycles = CosineRestarts | OneCycle | OneCycleTail | Cyclic
 Schedule = Annotated[
-    Constant
-    | MultiStep
-    | Linear
-    | Exponential
-    | PiecewiseLinear
-    | Cosine
-    | CosineRestarts
-    | OneCycle
-    | OneCycleTail
-    | Cyclic
-    | Plateau,
-    Field(discriminator="kind"),
+    Constant | MultiStep | Linear | Exponential | PiecewiseLinear | Cosine | _Cycles | Plateau, Field(discriminator="kind")
 ]
 
 

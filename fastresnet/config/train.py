@@ -1,11 +1,10 @@
 """Configuration of a run's training: optimisers, schedule, precision and evaluation. Does not import torch."""
 
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from fastresnet.config.base import Fraction, Settings
+from fastresnet.config.base import INCREASING, Fraction, Settings
 from fastresnet.config.schedules import Constant, Schedule
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -78,7 +77,7 @@ class TrainConfig(Settings):
     stay in the processor's cache. Batch norm takes its statistics per micro-batch."""
     lookahead: PositiveInt | None = None
     """Steps between two updates of Lookahead's slow weights (Zhang et al., 2019), whose influence grows during the run."""
-    freeze: tuple[tuple[Fraction, PositiveInt], ...] = ()
+    freeze: Annotated[tuple[tuple[Fraction, PositiveInt], ...], INCREASING] = ()
     """Pairs (share of the run, number of parts): from that point on, so many first parts of the network are frozen. The stem is
     one part, and each group, layer or stage is another."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -146,6 +145,4 @@ class TrainConfig(Settings):
             raise ValueError("measure: batch-statistics needs torch's batch norm; set fused_kernels to false")
         if "batch-statistics" in self.measure and (self.test_flip or self.test_shift) and self.test_share < 1:
             raise ValueError("measure: batch-statistics needs whole batches; set test_share to 1")
-        if any(after <= before for (before, _), (after, _) in pairwise(self.freeze)):
-            raise ValueError(f"freeze: shares must increase, got {list(self.freeze)}")
         return self

@@ -41,7 +41,7 @@ class ImageSet:
                     f"{field} must be a torch.Tensor, got {type(tensor).__name__}; torch.from_numpy makes one of an array"
                 )
             object.__setattr__(self, field, tensor.cpu())
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or 0 in self.images.shape[1:]:
             raise UserError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise UserError(f"labels must be int64 [{len(self.images)}], got {self.labels.dtype} {list(self.labels.shape)}")
@@ -117,7 +117,15 @@ class Dataset:
     source: str
 
     def __post_init__(self) -> None:
-        _check_splits(self.name, self.train, self.test)
+        train, test = self.train, self.test
+        if not (len(train) and len(test)):
+            raise UserError(f"{self.name}: {len(train)} training and {len(test)} test images; allowed: at least one of each")
+        ours, theirs = (list(each.images.shape[1:]) for each in (train, test))
+        if ours != theirs:
+            raise UserError(f"{self.name}: train and test differ: images {ours} and {theirs}")
+        if train.class_names != test.class_names:
+            unshared = sorted(set(train.class_names) ^ set(test.class_names))
+            raise UserError(f"{self.name}: train and test differ in their classes: {', '.join(unshared[:5]) or 'their order'}")
         for field in ("mean", "std"):
             try:  # files hold no numbers of numpy or torch
                 object.__setattr__(self, field, tuple(map(float, getattr(self, field))))
@@ -141,19 +149,8 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
     >>> fr.from_tensors("pets", train=pets, test=pets).mean
     (0.0, 0.0, 0.0)
     """
-    _check_splits(name, train, test)
     mean, std = channel_statistics(train.images)
     return Dataset(name, train, test, mean, std, source)
-
-
-def _check_splits(name: str, train: ImageSet, test: ImageSet) -> None:
-    if not (len(train) and len(test)):
-        raise UserError(f"{name}: {len(train)} training and {len(test)} test images; allowed: at least one of each")
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise UserError(f"{name}: train and test differ: images {list(train.images.shape[1:])} and {list(test.images.shape[1:])}")
-    if train.class_names != test.class_names:
-        unshared = sorted(set(train.class_names) ^ set(test.class_names))
-        raise UserError(f"{name}: train and test differ in their classes: {', '.join(unshared[:5]) or 'their order'}")
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

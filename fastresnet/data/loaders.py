@@ -163,7 +163,7 @@ def ends_with_one(batches: Batches, first: int | None = None) -> bool:
     images, if that is known."""
     if isinstance(batches, ImageBatches):
         return batches.num_images % batches.batch_size == 1 % batches.batch_size
-    loader = getattr(batches, "iterable", None)
+    loader = batches.iterable
     if not isinstance(loader, DataLoader) or loader.drop_last or not isinstance(loader.sampler, Sized):
         return False
     size = loader.batch_size

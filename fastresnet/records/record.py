@@ -167,6 +167,11 @@ class RunRecord(Frozen):
         return self.epochs[-1].test_accuracy if self.epochs and self.outcome.status != "diverged" else None
 
     @property
+    def train_accuracy(self) -> float | None:
+        """Accuracy on the training batches of the last epoch, in [0, 1]; None if the run has not finished."""
+        return self.epochs[-1].train_accuracy if self.outcome.status == "finished" else None
+
+    @property
     def settled_accuracy(self) -> float | None:
         """Mean of the test accuracies of the last five epochs, in [0, 1]; None if the run has none at its end. At a constant
         rate, accuracy moves by points from epoch to epoch, and the last one is partly luck."""

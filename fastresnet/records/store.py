@@ -213,7 +213,7 @@ def _row(record: RunRecord) -> dict[str, object]:
         "outcome": record.outcome.status,
         "epochs": len(record.epochs),
         "test_accuracy": record.test_accuracy,
-        "train_accuracy": record.epochs[-1].train_accuracy if record.outcome.status == "finished" else None,
+        "train_accuracy": record.train_accuracy,
         **{f"{phase}_seconds": seconds for phase, seconds in record.seconds.model_dump().items()},
         "training_flops": record.training_flops,
         "peak_memory_bytes": record.peak_memory_bytes,

@@ -102,7 +102,7 @@ class Results:
                 "outcome": record.outcome.status,
                 "test_accuracy": record.test_accuracy,
                 "settled_accuracy": record.settled_accuracy,
-                "train_accuracy": record.epochs[-1].train_accuracy if record.outcome.status == "finished" else None,
+                "train_accuracy": record.train_accuracy,
                 "train_seconds": record.seconds.train if record.outcome.status == "finished" else None,
                 "epoch_seconds": record.seconds.train / record.epochs_trained,
                 "fastest_epoch_seconds": min(epoch.train_seconds for epoch in record.epochs),

@@ -11,7 +11,7 @@ from fastresnet.compute.processes import ProcessGroup
 from fastresnet.errors import UserError, first_line
 from fastresnet.records.atomic import claimed
 from fastresnet.records.folders import LocalFolder
-from fastresnet.records.torch_files import read_state, write_state
+from fastresnet.records.torch_files import read_state
 
 
 @contextmanager
@@ -24,12 +24,6 @@ def own_checkpoint(path: Path | None) -> Iterator[None]:
         if not ours:
             raise UserError(f"checkpoint: another run is using {path}, as {path}.lock says; allowed: a file for each")
         yield
-
-
-def write_checkpoint(state: dict[str, Any], path: Path, group: ProcessGroup) -> None:
-    """Writes a state atomically: a reader finds the old file or the new one. Only the first process of the group writes."""
-    if group.is_first:
-        write_state(state, path)
 
 
 def read_checkpoint(path: Path, identity: str, device: torch.device, group: ProcessGroup) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Loss and accuracy of a network on a set of images."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -103,7 +104,7 @@ def check_shift(test_shift: int, side: int) -> None:
 def least_confident(logits: Tensor, share: float) -> Tensor:
     """Indices of the least confident share of logits [N, classes], rounded up: their two largest values are closest."""
     first, *second = logits.topk(min(2, logits.shape[1]), dim=1).values.unbind(dim=1)
-    return (first - second[0] if second else first).argsort()[: -int(-len(logits) * share // 1)]
+    return (first - second[0] if second else first).argsort()[: math.ceil(len(logits) * share)]
 
 
 def average_views(forward: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor, *, flip: bool, shift: int) -> Tensor:

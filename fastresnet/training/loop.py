@@ -23,7 +23,8 @@ from fastresnet.data.batches import ImageBatches
 from fastresnet.data.loaders import Batches
 from fastresnet.errors import UserError, first_line
 from fastresnet.records.record import EpochRecord, Origin, Outcome, Seconds, in_percent
-from fastresnet.training.checkpoints import read_checkpoint, write_checkpoint
+from fastresnet.records.torch_files import write_state
+from fastresnet.training.checkpoints import read_checkpoint
 from fastresnet.training.evaluation import Score, evaluate
 from fastresnet.training.feed import Feed
 from fastresnet.training.measuring import with_batch_statistics
@@ -196,7 +197,7 @@ class _Loop:
         )
 
     def save(self, path: Path, identity: str) -> None:
-        """Writes the state atomically: a reader finds the old file or the new one."""
+        """Writes the state atomically: a reader finds the old file or the new one. Only the first process of the group writes."""
         own = {
             "random": torch.get_rng_state(),
             "device_random": torch.cuda.get_rng_state(self.timer.device) if self.timer.device.type == "cuda" else None,
@@ -211,7 +212,8 @@ class _Loop:
             "image_losses": self.batches.losses,
             "processes": self.group.gather(own),
         }
-        write_checkpoint(state, path, self.group)
+        if self.group.is_first:
+            write_state(state, path)
 
     def restore(self, path: Path, identity: str) -> None:
         """Resumes from a saved state, if there is one. Raises UserError if the file is damaged or belongs to another run."""

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Cluster:
     set_demand: Callable[[int], None] = lambda trials: None
     """Called with the number of trials left, so that the cluster can grow or shrink to it."""
     _slots: int = 0
-    _counted: float = field(default=float("-inf"))
+    _counted: float = float("-inf")
     _without_since: float | None = None
     """Time of the first count without a worker that can train; None if the latest count found one."""
 
