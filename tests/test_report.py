@@ -40,10 +40,10 @@ def lasting(record, seconds):
 def test_results_at_another_pace_reach_an_accuracy_by_its_seconds(record):
     alone = record.model_copy(update={"machine": record.machine.model_copy(update={"threads": 2})})
     elsewhere = record.model_copy(update={"machine": record.machine.model_copy(update={"processor": "another"})})
-    timed = results_of(a=[lasting(record, 7), lasting(elsewhere, 9)], b=[lasting(record, 20)], c=[record], d=[record])
-    paced = report.at_pace(results_of(a=[record], b=[record], c=[alone], d=[elsewhere]), timed)
-    assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0]]  # two epochs of 120 images
-    assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0]]
+    timed = results_of(a=[lasting(record, 7), lasting(elsewhere, 9)], b=[lasting(record, 20)], c=[record])
+    paced = report.at_pace(results_of(a=[record], b=[record, elsewhere], c=[alone], d=[elsewhere]), timed)
+    assert [report.seconds_reached(paced, variant, 0.6) for variant in "ab"] == [[14.0], [40.0] * 2]  # two epochs of 120 images
+    assert [report.values(paced, variant, "train_seconds") for variant in "ab"] == [[14.0], [40.0] * 2]
     assert paced.records["a"][0].seconds.evaluate == record.seconds.evaluate
     assert (paced.records["c"], paced.records["d"]) == ((alone,), (elsewhere,))
     (other,) = report.at_pace(results_of(a=[record]), timed, like="b").records["a"]
@@ -320,7 +320,7 @@ def test_choice_at_a_constant_rate_is_by_the_last_five_epochs(record):
     assert (by_end.here, settled.here) == ("steady: 70.0 %; lucky: 72.0 %", "steady: 70.0 %; lucky: 67.2 %")
     assert [each.outcome for each in (*by_end.verdicts, *settled.verdicts)] == ["points to no", "points to yes"]
     assert by_end.sentence.startswith("“lucky” did best, in one run of each, with 72.0 %.")
-    assert settled.sentence.endswith("These are means over what was evaluated of the last five epochs.")
+    assert settled.sentence.endswith("These are means over the evaluations of the last five epochs.")
 
 
 def test_settled_accuracy_of_a_run_without_one_at_its_end_is_unknown(record):
@@ -382,7 +382,7 @@ def test_table_of_answers_has_a_row_each_that_links_to_its_section(record):
     unasked = verdicts.Verdict("Is it so?", "not asked", "", "")
     alone = overview({"chapter": {"C1": Answer("", "", "", verdicts=(unasked,), results=(results,))}}).data
     assert "<td>not asked of these runs</td>" in alone
-    assert "What the original claims" in alone
+    assert "What was claimed" in alone
     assert own.count('<span class="points-to-yes" title="Is it so? It is.">points to yes</span>') == 2
 
 

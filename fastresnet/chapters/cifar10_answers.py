@@ -75,7 +75,7 @@ def momenta(c4: Results) -> Answer:
     best = most_accurate(c4, besides="", column=SETTLED)
     said = (
         f"“{best}” did best, with {mean(values(c4, best, SETTLED))}. The report's two, 0.5 and 0.75, have {mean(half)} and "
-        f"{mean(high)}. These are means over what was evaluated of the last five epochs."
+        f"{mean(high)}. These are means over the evaluations of the last five epochs."
     )
     return Answer(
         original="0.5 and 0.75 close",

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fastresnet import report
 from fastresnet.records.record import as_printed
-from fastresnet.report import ACCURACY, figures, most_accurate, original, style, values
+from fastresnet.report import ACCURACY, FASTEST, average, figures, most_accurate, original, style, values
 from fastresnet.report.answers import Answer, beside, comparable, mean, near_printed, percent, sentence, to_report
 from fastresnet.report.claims import equally_accurate, more_accurate, sooner
 from fastresnet.study import Results
@@ -28,6 +28,9 @@ def architectures(c13: Results, timed: Results) -> Answer:
     here = most_accurate(c13, besides="")
     said = f"“{here}” does best here, with {mean(values(c13, here, ACCURACY))}. " * (here != best)
     said += f"“{best}” ends at {mean(ours)} and “base” at {mean(base)}{theirs * comparable(c13)}."
+    cost, least = (values(timed, name, FASTEST) for name in (best, "base"))
+    if cost and least and best != "base":
+        said += f" An epoch of the first takes {average(cost) / average(least):.1f} times as long as one of the second."
     return Answer(
         original=f"{best}: {as_printed(printed[best])}" if best else "—",
         here=beside(percent, {best: ours}),

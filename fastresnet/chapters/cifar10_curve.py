@@ -62,7 +62,7 @@ def curve_finding(study: Study) -> str:
         return said
     too_high, falling = sum(max(epochs) > 1 for epochs in ours), sum(epochs != sorted(epochs) for epochs in ours)
     return (
-        f"{said} Ours are of single epochs. Read in the same way, they exceed 100 % in {too_high} of our {len(ours)} runs of "
+        f"{said} Ours are of single epochs. Read as such means, they exceed 100 % in {too_high} of our {len(ours)} runs of "
         f"{len(PRINTED)} epochs on all images, and fall somewhere in {falling}."
     )
 

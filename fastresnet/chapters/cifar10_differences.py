@@ -27,7 +27,7 @@ def small_batches_at_a_constant_rate(c6_batch: Results) -> Answer:
     above = [f"{100 * average(gaps):.0f}" for gaps in (wide, near)]
     said = (
         f"“{c6_large}” comes to {mean(large)} and “{c6_small}” to {mean(small)} (last five epochs). As a mean over all epochs, "
-        f"training accuracy is {above[0]} points above that with “{c5_large}” and {above[1]} with “{c5_small}”{theirs}."
+        f"training accuracy is {above[0]} points above test accuracy with “{c5_large}” and {above[1]} with “{c5_small}”{theirs}."
     )
     question = "Does the small batch at least halve how far {} lies from the report's?"
     verdicts = [

@@ -35,7 +35,7 @@ def ablations_finding(results: Results) -> str:
     ]
     if unknown := [f"“{name}”" for name in changes.index if not any(name in found.index for found in sides.values())]:
         said.append(f"Cannot tell: {', '.join(unknown) if len(unknown) < 4 else f'{len(unknown)} of {len(changes)}'}.")
-    return f"**Finding.** {' '.join(said)} Each is judged by itself; one such interval in twenty excludes zero by chance."
+    return f"**Finding.** {' '.join(said)}"
 
 
 def ablation_table(results: Results) -> pd.DataFrame:
@@ -150,6 +150,7 @@ def growth_finding(results: Results) -> str:
     once = medians.xs(1, level="factor").iloc[0]
     largest = {what: max(medians[what].index) for what in medians.index.unique("what")}
     grown = [
-        f"{medians[what, factor] / once:.1f} times as long with {factor} times the {what}" for what, factor in largest.items()
+        f"{medians[what, factor] / once:.1f} times as long in a run with {factor} times the {what}"
+        for what, factor in largest.items()
     ]
-    return f"**Finding.** Compared with one epoch as it is, an epoch takes {', '.join(grown)} (medians)."
+    return f"**Finding.** Compared with a run of one epoch, an epoch takes {', '.join(grown)} (medians)."

@@ -226,7 +226,7 @@ def choice(
             "cannot tell": f"{less}. These runs cannot tell whether that is within a point of it",
         }.get(close.outcome, ", more than a point below it")
         said = f"“{rival}” did best{few}, with {mean(theirs)}. The report's choice, “{chosen}”, has {mean(ours)}{judged}."
-    said += " These are means over what was evaluated of the last five epochs." * (column == SETTLED)
+    said += " These are means over the evaluations of the last five epochs." * (column == SETTLED)
     return Answer(
         original=original,
         here=beside(percent, {chosen: ours, rival: theirs}),

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from fastresnet.report.answers import Answer, Questions, Table, answer, scale
+from fastresnet.report.answers import Answer, Questions, Table, answer, scale, tally
 from fastresnet.report.captions import brief, fold, provenance, without_tags
 from fastresnet.report.tables import summary
 from fastresnet.report.verdicts import Verdict, VerdictList
@@ -56,6 +56,10 @@ class Page:
         display(VerdictList(found.verdicts))
         display(HTML(_fold(found)))
 
+    def in_short(self) -> Markdown:
+        """How many of the claims that the chapter runs again its runs bear out."""
+        return Markdown(f"**In short.** Of what was claimed, {tally(self.answers().values())}.")
+
     def overview(self) -> HTML:
         """The table of all answers of the chapter."""
         return overview({self.study.name: self.answers()}, here=True)
@@ -94,10 +98,10 @@ def overview(chapters: Mapping[str, Mapping[str, Answer]], *, here: bool = False
 
 
 def _answers(judged: str, rows: Sequence[str]) -> str:
-    columns = ("experiment", "published", "here", "difference", judged, "images x epochs, seeds")
+    columns = ("experiment", "claimed", "here", "difference", judged, "images x epochs, seeds")
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    caption = "What the original claims" if judged == "borne out?" else "Questions of our own"
+    caption = "What was claimed" if judged == "borne out?" else "Questions of our own"
     return (
         f'<table class="answers sortable"><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )

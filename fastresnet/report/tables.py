@@ -219,11 +219,12 @@ def _runs(results: Results, variant: str) -> tuple[RunRecord, ...]:
 
 def at_pace(results: Results, timed: Results, like: str = "") -> Results:
     """The results as if every training image of a run on one of several cores, which shared its machine with others, had taken as
-    long as in the `timed` runs of the same variant, or of the variant `like`, which had the machine to themselves. Runs on other
-    processors, with another batch size or in another precision keep their own seconds."""
+    long as in the `timed` runs of the same variant, or of the variant `like`, which had the machine to themselves: those on the
+    same processor, or else all. Runs with another batch size or in another precision keep their own seconds."""
 
     def at(variant: str, record: RunRecord) -> RunRecord:
-        alone = [each for each in _runs(timed, variant) if _work(each) == _work(record)]
+        alike = [each for each in _runs(timed, variant) if _work(each) == _work(record)]
+        alone = [each for each in alike if each.machine.processor == record.machine.processor] or alike
         if not (alone and record.data and 1 == record.machine.threads < record.machine.cores):
             return record
         seconds = fmean(map(_fastest_image_seconds, alone)) * record.data.train_images
@@ -240,7 +241,7 @@ def at_pace(results: Results, timed: Results, like: str = "") -> Results:
 
 
 def _work(record: RunRecord) -> tuple[object, ...]:
-    return record.machine.processor, record.config.data.batch_size, record.config.train.precision
+    return record.config.data.batch_size, record.config.train.precision
 
 
 def seconds_reached(results: Results, variant: str, accuracy: float) -> list[float]:
