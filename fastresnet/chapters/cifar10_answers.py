@@ -224,18 +224,9 @@ def maxima_in_small_batches(c12: Results) -> Answer:
     return replace(answer, here=percent(ours) if ours else answer.here, difference=to_report(c12, ours, printed))
 
 
-def schedules_by_hand(n2: Results) -> Answer:
-    """N2: whether a schedule made by hand is more accurate than one cycle."""
-    return _best_against(n2, "one-cycle")
-
-
-def tails(n3: Results) -> Answer:
-    """N3: whether a constant rate at the end is more accurate than annealing to zero."""
-    return _best_against(n3, "to nothing")
-
-
-def _best_against(results: Results, usual: str) -> Answer:
-    """Whether variants that the report did not try are more accurate than the usual one; the sentence tells of the best."""
+def best_against(usual: str, results: Results) -> Answer:
+    """N2 and N3: whether variants that the report did not try are more accurate than the usual one. The sentence tells of the
+    best."""
     verdicts = [more_accurate(results, each, usual) for each in results.records if each != usual]
     return _duel(results, most_accurate(results, besides=usual), usual, "not tried", verdicts)
 
@@ -290,6 +281,6 @@ QUESTIONS: Questions = {
     "C12-precision": (own(cifar10_differences.precisions),),
     "C13": (cifar10_architectures.architectures, "C13-time"),
     "C13-size": (own(partial(cifar10_differences.image_sizes, SMALL)),),
-    "N2": (own(schedules_by_hand),),
-    "N3": (own(tails),),
+    "N2": (own(partial(best_against, "one-cycle")),),
+    "N3": (own(partial(best_against, "to nothing")),),
 }

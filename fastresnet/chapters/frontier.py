@@ -205,18 +205,14 @@ def _grown(config: RunConfig, num_images: int) -> dict[str, RunConfig]:
     """A run of one epoch over `num_images`, and the same run with its epochs, images or width multiplied."""
     assert isinstance(config.model, SpeedNetConfig)
     widths = config.model.widths
-
-    def changes(what: str, factor: int) -> dict[str, object]:
-        each: dict[str, dict[str, object]] = {
-            "epochs": {"train.epochs": factor},
-            "images": {"data.train_images": factor * num_images},
-            "width": {"model.widths": [factor * width for width in widths]},
-        }
-        return each[what]
-
+    grown: dict[str, Callable[[int], dict[str, object]]] = {
+        "epochs": lambda factor: {"train.epochs": factor},
+        "images": lambda factor: {"data.train_images": factor * num_images},
+        "width": lambda factor: {"model.widths": [factor * width for width in widths]},
+    }
     one_epoch = config.with_changes({"data.train_images": num_images, "train.epochs": 1})
     return {
-        f"{what}, {factor} times": one_epoch.with_changes(changes(what, factor))
+        f"{what}, {factor} times": one_epoch.with_changes(grown[what](factor))
         for what, factors in GROWTH.items()
         for factor in factors
     }

@@ -44,7 +44,7 @@ _SECONDS_BETWEEN_DRAWINGS = 0.2
 class Curves(Explorer):
     """Learning rate, training loss and test accuracy of runs by epoch, and the list of the runs."""
 
-    _esm = script("drawing.js", "curves.js", "fields.js", "plot.js", "laboratory.js")
+    _esm = script("drawing.js", "fields.js", "plot.js", "laboratory.js")
     runs = traitlets.List(traitlets.Dict()).tag(sync=True)
 
 

@@ -12,9 +12,6 @@ from fastresnet.config.schedules import Constant, OneCycle, PiecewiseLinear, Sch
 from fastresnet.report import original
 from fastresnet.study import Results
 
-STEPS_CIFAR10 = {128: 391, 512: 98, 4500: 12}
-"""Steps per epoch on all 50,000 training images, by batch size."""
-
 
 class Preset(Settings):
     """A schedule with the run it was made for. `accuracy` holds pairs (epoch, test accuracy in [0, 1]), possibly none."""
@@ -79,7 +76,10 @@ def _as_written(config: RunConfig) -> Any:
     return plain(config.train.schedule.model_dump(mode="json"))
 
 
-def _published(group: str, name: str, schedule: Schedule, epochs: int, steps: int, **known: Any) -> Preset:
+def _published(
+    group: str, name: str, schedule: Schedule, epochs: int, batch_size: int, dataset: str = "cifar10", **known: Any
+) -> Preset:
+    steps = math.ceil(original.EPOCH_IMAGES[dataset] / batch_size)
     return Preset(group=group, about=_ABOUT[group], name=name, schedule=schedule, epochs=epochs, steps_per_epoch=steps, **known)
 
 
@@ -97,7 +97,7 @@ PUBLISHED = (
         "C9, one cycle to 0.1",
         OneCycle(max_lr=0.1, momentum_range=(0.85, 0.95)),
         20,
-        STEPS_CIFAR10[4500],
+        4500,
         accuracy=_printed(original.C9),
         source="one run on CIFAR-10, as printed; its test images were mirrored at random, too",
     ),
@@ -106,7 +106,8 @@ PUBLISHED = (
         "F8, constant 0.1",
         Constant(lr=0.1),
         10,
-        math.ceil(original.EPOCH_IMAGES["fashion-mnist"] / 4500),
+        4500,
+        "fashion-mnist",
         accuracy=_printed(original.F8_HALF),
         source="one run of half width on FashionMNIST, as printed",
     ),
@@ -115,17 +116,15 @@ PUBLISHED = (
         "first post, 35 epochs",
         PiecewiseLinear(points=((0, 0), (round(15 / 35, 4), 0.1), (round(30 / 35, 4), 0.005), (1, 0))),
         35,
-        STEPS_CIFAR10[128],
+        128,
     ),
     _published(
         "myrtle",
         "DAWNBench entry, 24 epochs",
         PiecewiseLinear(points=((0, 0), (round(5 / 24, 4), 0.4), (1, 0))),
         24,
-        STEPS_CIFAR10[512],
+        512,
     ),
-    _published(
-        "myrtle", "last post, 10 epochs", PiecewiseLinear(points=((0, 0), (0.2, 1.0), (0.8, 0.1))), 10, STEPS_CIFAR10[512]
-    ),
+    _published("myrtle", "last post, 10 epochs", PiecewiseLinear(points=((0, 0), (0.2, 1.0), (0.8, 0.1))), 10, 512),
 )
 """Schedules of the original report and of Page's code, whose rates hold for a loss averaged over the batch."""
