@@ -168,7 +168,7 @@ def test_first_table_has_the_reports_seconds_ours_and_a_peers(results):
     assert table.loc["94 % of CIFAR-10", ["the report, s", "report / here"]].tolist() == ["—", "—"]
     finding = frontier_page.report_finding(results)
     assert f"all 4 accuracies for which the report prints a time, {412 / 85:.0f} to " in finding
-    assert "Images held out of training confirm the length of 2 of these 4 recipes." in finding
+    assert "Images held out of training confirm that 2 of these 4 recipes are long enough." in finding
     assert "41.9 times as long to 83.06 % of CIFAR-10 (tutorial, which ended at 83.7 %; whole runs, n = 1)" in finding
     assert frontier_page.report_finding({"cifar10-83": results["cifar10-83"]}) == ""
 

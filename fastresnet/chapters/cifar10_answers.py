@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fastresnet import report
-from fastresnet.chapters import cifar10_architectures, cifar10_curve, cifar10_differences
+from fastresnet.chapters import cifar10_architectures, cifar10_differences
 from fastresnet.chapters.cifar10_steps import SMALL
 from fastresnet.records.record import as_printed
 from fastresnet.report import ACCURACY, FASTEST, SETTLED, Measure, figures, most_accurate, original, selection, style, values
@@ -148,10 +148,6 @@ def flips(c9: Results) -> Answer:
         f"images flipped as well, as in the report, at {mean(samples[2])}"
         f"{f'; the report prints {as_printed(printed)}' * comparable(c9)}."
     )
-    near = near_printed(c9, {both: printed})
-    if near and (each_apart := cifar10_curve.distances(c9, both)):
-        apart = 100 * fmean(each_apart)
-        said += f" Over all epochs, these runs lie {apart:.0f} points from the report's curve (root mean square)."
     return Answer(
         original=as_printed(printed),
         here=percent(samples[2]),
@@ -159,7 +155,7 @@ def flips(c9: Results) -> Answer:
         summary=sentence(said, *samples),
         verdicts=(
             more_accurate(c9, flipped, plain),
-            *near,
+            *near_printed(c9, {both: printed}),
             our_own(equally_accurate(c9, both, flipped, margin=0.005, paired=True)),
         ),
         figure=partial(figures.train_and_test, c9, original=original.C9),

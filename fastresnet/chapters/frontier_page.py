@@ -223,7 +223,7 @@ def _confirmed(lengths: Results, recipes: Collection[str]) -> str:
     if not set(recipes) <= set(sure):
         return ""
     count = sum(sure[recipe] for recipe in recipes)
-    return f" Images held out of training confirm the length of {count} of these {len(recipes)} recipes."
+    return f" Images held out of training confirm that {count} of these {len(recipes)} recipes are long enough."
 
 
 def report_finding(results: Mapping[str, Results]) -> str:

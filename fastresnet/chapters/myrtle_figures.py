@@ -139,7 +139,8 @@ def rate_stress(results: Results, runs: pd.DataFrame) -> Figure:
     ax.set_ylabel("test accuracy, %")
     if runs["group"].nunique() > 1:
         style.legend(ax)
-    return figures.titled(figure, results, "Dots: runs; crosses: runs that diverged; grey: chance")
+    crosses = "; crosses: runs that diverged" * bool(runs["accuracy"].isna().any())
+    return figures.titled(figure, results, f"Dots: runs{crosses}; grey: chance")
 
 
 def surface(runs: pd.DataFrame, other: str, ax: Axes, *, label: str) -> Axes:
