@@ -22,6 +22,13 @@ class MachineFault(RuntimeError):
     """
 
 
+def check_type(value: object, kind: type, what: str, such_as: str = "") -> None:
+    """Raises UserError, which begins with `what`, unless a value is of a type."""
+    if not isinstance(value, kind):
+        example = f", {such_as}" if such_as else ""
+        raise UserError(f"{what}: must be of the type {kind.__name__}{example}, got {type(value).__name__}")
+
+
 def first_line(error: BaseException) -> str:
     """The first line of any exception's message, or the name of its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,12 +1,13 @@
 """What `fit` and `train` leave behind, and what they find of earlier calls: frozen parts, checkpoints, weights, data sets."""
 
 import copy
+import threading
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler, TensorDataset
 
 import fastresnet as fr
 from fastresnet.compute.kernels.convolution import Convolution
@@ -377,20 +378,44 @@ def test_names_of_classes_from_numpy_are_saved_as_texts(tmp_path):
         (lambda: small_set(30, "abc"), "class_names must be texts in the order of the labels, got 'abc'"),
         (lambda: small_set(30, 3), "class_names must be texts in the order of the labels, got 3"),
         (lambda: small_set(30).hold_out(0), "validation_images: asked for 0 of 30; allowed: at least 1, and fewer than all"),
+        (lambda: small_set(30).hold_out("3"), "validation_images: asked for '3' of 30"),
+        (lambda: small_set(30).hold_out(True), "validation_images: asked for True of 30"),
+        (lambda: small_set(30).subset(2.0), "asked for 2.0 images; allowed: 1 to 30"),
+        (lambda: fr.from_tensors("x", 1, 2), "x: train: must be of the type ImageSet, got int"),
+        (lambda: fr.from_tensors("x", small_set(3), 2), "x: each split: must be of the type ImageSet, got int"),
+        (
+            lambda: fr.ImageSet(torch.zeros(2, 1, 8, 8, dtype=torch.uint8, device="meta"), torch.zeros(2).long(), ("a",)),
+            "images must have a value for each element, got torch.strided on meta",
+        ),
+        (
+            lambda: fr.ImageSet(torch.zeros(2, 1, 8, 8).byte().to_sparse(), torch.zeros(2).long(), ("a",)),
+            "images must have a value for each element, got torch.sparse_coo on cpu",
+        ),
+        (lambda: fr.build_model({"kind": "resnet"}, 0), "build_model: dict configures no network; allowed: ResNetConfig, "),
+        (lambda: fr.build_model(fr.ResNetConfig(), -1), "seed: must be a whole number"),
+        (lambda: fr.ResNet(18), "ResNet: must be of the type ResNetConfig, got int"),
+        (lambda: fr.Store(None), "None: is no path; allowed: a text"),
+        (lambda: fr.Store([]), "Store: there is no folder; allowed: one, or a list"),
+        (lambda: fr.load_frame(None), "None: is no path; allowed: a text"),
+        (lambda: fr.load_frame("a\0b"), "'a.*b': is no path; allowed: a text without null characters"),
+        (lambda: fr.evaluate(Net(), [], test_shift="1"), "test_shift: must be a whole number of at least 0, got '1'"),
         (lambda: fr.ImageSet(np.zeros((1, 1, 8, 8)), torch.zeros(1), ("a",)), "images must be a torch.Tensor, got ndarray"),
         (
             lambda: fr.Dataset("x", small_set(3), small_set(3, ("a", "b", "c")), (0,), (1,), "mine"),
             "x: train and test differ in their cl",
         ),
         (lambda: fr.loaders((small_set(9), small_set(9)), train_images=10), "train_images: asked for 10 images; allowed: 1 to 9"),
-        (lambda: fr.train("fashion-80", start="model.pt"), "start: must be a SavedModel, as load_model reads it, got str"),
+        (lambda: fr.train("fashion-80", start="model.pt"), "start: must be of the type SavedModel, as load_model"),
         (lambda: small_set(30).subset(-1), "asked for -1 images; allowed: 1 to 30"),
         (lambda: fr.from_tensors("x", small_set(30), small_set(0)), "x: 30 training and 0 test images; allowed: at least one of"),
         (
             lambda: fr.train(fr.RunConfig(), dataset=fr.from_tensors("x", small_set(30), small_set(3))),
             "data.name: 'cifar10', but the data set handed over is 'x'; allowed: 'given'",
         ),
-        (lambda: fr.train(fr.RunConfig(data={"name": "given"}), dataset=(1, 2)), "dataset: must be a Dataset, .* got tuple"),
+        (
+            lambda: fr.train(fr.RunConfig(data={"name": "given"}), dataset=(1, 2)),
+            "dataset: must be of the type Dataset, .* got tuple",
+        ),
         (lambda: fr.evaluate(Net(), [], precision="fp8"), "precision: got 'fp8'; allowed: fp32, "),
         (
             lambda: dataset_of((0.5,), (0.0,)),
@@ -438,6 +463,132 @@ def test_what_follows_no_run_is_refused_before_any_work(batches, monkeypatch):
     network = fr.SpeedNet(fr.SpeedNetConfig(in_channels=1, widths=(8, 16)))
     with pytest.raises(fr.UserError, match="watch: must be an object of a subclass of fastresnet.Watcher"):
         fr.fit(network, batches, watch=print)
+
+
+IMAGES = torch.zeros(6, 1, 8, 8)
+LABELS = torch.arange(6) % 3
+
+
+class Changing(list):
+    """Batches of which one cannot be looked at before its turn comes, as those of a DataLoader."""
+
+
+@pytest.mark.parametrize("kind", [list, Changing])
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((IMAGES, LABELS - 100), "batch 3: labels from -100 to -98, but the network tells 3 classes apart"),
+        ((IMAGES, LABELS + 1), "batch 3: labels from 1 to 3, but"),
+        (
+            (IMAGES, LABELS.float()),
+            r"batch 3: must be images float32 \[N, ...\] and labels int64 \[N\], got .* and float32 \[6\]",
+        ),
+        ((IMAGES.double(), LABELS), "batch 3: must be .* got float64"),
+        ((IMAGES, LABELS, LABELS), r"batch 3: must be a pair of tensors \(images, labels\), got Tensor, Tensor, Tensor"),
+        ({"images": IMAGES, "labels": LABELS}, "batch 3: must be a pair of tensors .*, got dict"),
+        ((IMAGES[:0], LABELS[:0]), "batch 3: must be images"),
+    ],
+)
+def test_later_batch_that_fits_no_step_is_named(batches, batch, message, kind):
+    model, wrong, steps = Net(), kind([*batches[:2], batch]), Counted()
+    with pytest.raises(fr.UserError, match=f"train: {message}"):
+        fr.fit(model, wrong, epochs=1, watch=steps)
+    assert len(steps.numbers) == (0 if kind is list else 2)  # all batches in a list are looked at before training
+    with pytest.raises(fr.UserError, match=f"test: {message}"):
+        fr.fit(model, batches, kind(wrong), epochs=1, watch=steps)
+    with pytest.raises(fr.UserError, match=f"batches: ({message}|{message.removeprefix('batch 3: ')})"):
+        fr.evaluate(model, wrong)
+
+
+def test_later_images_that_the_network_cannot_take_are_named(batches):
+    wrong = [*batches, (torch.zeros(6, 3, 8, 8), LABELS)]
+    with pytest.raises(fr.UserError, match=r"train: Net cannot take images \[6, 3, 8, 8\]"):
+        fr.fit(Net(), wrong, epochs=1)
+    with pytest.raises(fr.UserError, match=r"batches: Net cannot take images \[6, 3, 8, 8\]"):
+        fr.evaluate(Net(), wrong)
+
+
+def normed():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+
+def test_single_image_is_refused_wherever_it_comes(batches):
+    single = [batches[0], (IMAGES[:1], LABELS[:1]), batches[1]]
+    dataset = TensorDataset(torch.randn(7, 1, 8, 8), torch.arange(7) % 3)
+    sampled = DataLoader(dataset, batch_sampler=BatchSampler(SequentialSampler(dataset), 3, drop_last=False))
+    for known in (single, sampled):
+        with pytest.raises(
+            fr.UserError, match=r"train: Sequential cannot take images \[1, .*two images and more.*drop_last=True"
+        ):
+            fr.fit(normed(), known, epochs=1, watch=(steps := Counted()))
+        assert not steps.numbers
+        assert fr.fit(Net(), known, epochs=1).outcome.status == "finished"
+    with pytest.raises(fr.UserError, match=r"train: Sequential cannot take images \[1, .*two images and more"):
+        fr.fit(normed(), Changing(single), epochs=1, watch=(steps := Counted()))
+    assert steps.numbers == [1]
+
+
+class Locked(Net):
+    """A network that cannot be copied: it keeps a lock, and what it computed last."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def forward(self, images):
+        self.kept = super().forward(images)
+        return self.kept
+
+
+def test_network_that_cannot_be_copied_is_trained(batches):
+    model = Locked()
+    model(batches[0][0])
+    assert fr.fit(model, batches, batches, epochs=1).outcome.status == "finished"
+
+
+def test_look_before_training_changes_no_weight_and_no_statistics():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(fr.UserError, match="train: labels from 3 to 3, but"):
+        fr.fit(model, [(torch.randn(6, 1, 8, 8), torch.full((6,), 3))], epochs=1)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("use", [lambda model, batches: fr.fit(model, batches, epochs=1), fr.evaluate])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Net().half(), "Net cannot take images .*(Half|type)"),
+        (lambda: Net().to("meta"), "model: Net is on the device meta, where weights have no values"),
+        (lambda: Net, "model: must be a torch.nn.Module, got <class"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.Linear(63, 3)), r"Sequential cannot take images \[6, 1, 8, 8\]"),
+        (lambda: nn.Conv2d(1, 3, 3), r"model: Conv2d must return logits \[N, classes\], got float32"),
+    ],
+)
+def test_network_that_cannot_be_used_is_named(batches, use, make, message):
+    with pytest.raises(fr.UserError, match=message):
+        use(make(), batches)
+
+
+def test_whatever_a_network_raises_is_told_with_the_images(batches):
+    class Broken(Net):
+        def forward(self, images):
+            raise KeyError("no such layer")
+
+    with pytest.raises(fr.UserError, match=r"train: Broken cannot take images \[6, 1, 8, 8\]: 'no such layer'"):
+        fr.fit(Broken(), batches, epochs=1)
+
+
+def test_memory_that_ran_out_is_told_with_the_remedy(batches):
+    class Large(Net):
+        def forward(self, images):
+            if len(images) > 2:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+            return super().forward(images)
+
+    with pytest.raises(RuntimeError, match="out of memory with these batches: take smaller ones, or micro_batch"):
+        fr.fit(Large(), batches, epochs=1)
+    assert fr.fit(Large(), batches, epochs=1, micro_batch=2).outcome.status == "finished"
 
 
 def test_moved_views_need_images_of_a_height_and_a_width():

@@ -314,7 +314,7 @@ def test_torch_is_loaded_only_for_what_needs_it():
         (torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.zeros(4).long(), r"images float32 .* got uint8 \[4, 1, 28, 28\]"),
         (torch.zeros(4, 1, 28, 28), torch.zeros(4), r"labels int64 \[N\], got .* and float32 \[4\]"),
         (torch.zeros(4, 1, 28, 28), torch.zeros(3).long(), r"and int64 \[3\]"),
-        (torch.zeros(4, 1, 28, 28), torch.full((4,), 5), "train: labels from 5 to 5, but ResNet tells 5 classes apart"),
+        (torch.zeros(4, 1, 28, 28), torch.full((4,), 5), "train: labels from 5 to 5, but the network tells 5 classes apart"),
         (torch.zeros(4, 3, 28, 28), torch.zeros(4).long(), r"train: ResNet cannot take images \[4, 3, 28, 28\]"),
         ("images", "labels", "a pair of tensors .*, got str, str"),
     ],

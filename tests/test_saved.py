@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from fastresnet.data.sources import load_dataset
 from fastresnet.errors import UserError
@@ -84,8 +85,64 @@ def test_network_with_a_damaged_part_is_refused_before_it_predicts(saved, tmp_pa
     else:
         state[field] = value
     torch.save(state, tmp_path / "damaged.pt")
-    with pytest.raises(UserError, match="damaged.pt: damaged: "):
+    with pytest.raises(UserError, match="damaged.pt: "):
         load_model(tmp_path / "damaged.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: setattr(model.head, "weight", nn.Parameter(torch.zeros(5, 16))), "do not fit its configuration: size mis"),
+        (lambda model: model.add_module("extra", nn.Linear(2, 2)), "do not fit its configuration: Unexpected key.*extra"),
+        (lambda model: nn.init.constant_(model.head.weight, torch.inf), "its weights are not all finite numbers"),
+    ],
+)
+def test_network_that_could_not_be_loaded_is_not_saved_over_one_that_can(saved, tmp_path, change, message):
+    path = save_model(saved[0].saved, tmp_path / "model.pt")
+    changed = load_model(path)
+    change(changed.model)
+    with pytest.raises(
+        UserError, match=f"save_model: {message}" if "finite" in message else f"save_model: its weights {message}"
+    ):
+        save_model(changed, path)
+    assert load_model(path).weights_digest == saved[0].saved.weights_digest
+
+
+def test_network_whose_weights_are_no_numbers_predicts_nothing(saved):
+    broken = load_model(saved[1])
+    nn.init.constant_(broken.model.head.weight, torch.nan)
+    with pytest.raises(UserError, match="predict: the network's logits are not all finite numbers; its weights are damaged"):
+        broken.predict(torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+
+
+def test_network_in_half_precision_predicts_and_is_saved(saved, tmp_path):
+    half = load_model(saved[1])
+    images = load_dataset("fashion-sample").test.images[:20]
+    expected = half.predict(images)
+    half.model.bfloat16()
+    found = half.predict(images)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.1, rtol=0)
+    assert half.weights_digest != saved[0].saved.weights_digest
+    kept = load_model(save_model(half, tmp_path / "half.pt"))
+    torch.testing.assert_close(kept.predict(images), found, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("file", [None, b"image.png", 3, "a\0b", Image.new("L", (2, 2))])
+def test_what_is_no_path_spoils_no_other_file(saved, tmp_path, file):
+    Image.new("L", (28, 28)).save(tmp_path / "good.png")
+    (_, error), (_, found) = saved[0].saved.predict_files([file, tmp_path / "good.png"])
+    assert "is no path" in str(error)
+    assert found.shape == (10,)
+    for call in (load_model, saved[0].saved.read_image):
+        with pytest.raises(UserError, match="is no path; allowed: a text"):
+            call(file)
+
+
+@pytest.mark.parametrize("files", ["image.png", b"image.png", 3, None])
+def test_single_file_in_place_of_a_list_is_refused(saved, files):
+    with pytest.raises(UserError, match="files: must be a list of paths, got"):
+        list(saved[0].saved.predict_files(files))
 
 
 def test_disk_without_room_is_an_error_that_names_the_file(saved, tmp_path):

@@ -180,7 +180,7 @@ class OneCycle(_Schedule):
     max_lr: PositiveFloat
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3
     anneal: Literal["cosine", "linear"] = "cosine"
-    div_factor: PositiveFloat = 25.0
+    div_factor: Annotated[float, Field(ge=1)] = 25.0
     final_div_factor: PositiveFloat = 1e4
     momentum_range: tuple[Fraction, Fraction] | None = None
 

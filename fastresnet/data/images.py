@@ -5,12 +5,13 @@ import math
 from collections.abc import Collection, Set
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fastresnet.errors import UserError
+from fastresnet.errors import UserError, check_type
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ImageSet:
                 raise UserError(
                     f"{field} must be a torch.Tensor, got {type(tensor).__name__}; torch.from_numpy makes one of an array"
                 )
+            if tensor.is_meta or tensor.layout != torch.strided:
+                raise UserError(f"{field} must have a value for each element, got {tensor.layout} on {tensor.device}")
             object.__setattr__(self, field, tensor.cpu())
         if self.images.dtype != torch.uint8 or self.images.ndim != 4 or 0 in self.images.shape[1:]:
             raise UserError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
@@ -69,8 +72,8 @@ class ImageSet:
         """
         if num_images is None or num_images == len(self):
             return self
-        if not 0 < num_images <= len(self):
-            raise UserError(f"{key}: asked for {num_images} images; allowed: 1 to {len(self)}")
+        if not _is_count(num_images) or not 0 < num_images <= len(self):
+            raise UserError(f"{key}: asked for {num_images!r} images; allowed: 1 to {len(self)}")
         return self._chosen(self._by_class_rank()[:num_images])
 
     def hold_out(self, num_images: int) -> tuple["ImageSet", "ImageSet"]:
@@ -78,8 +81,10 @@ class ImageSet:
 
         Raises UserError if nothing would be held out, or left to train on.
         """
-        if not 0 < num_images < len(self):
-            raise UserError(f"validation_images: asked for {num_images} of {len(self)}; allowed: at least 1, and fewer than all")
+        if not _is_count(num_images) or not 0 < num_images < len(self):
+            raise UserError(
+                f"validation_images: asked for {num_images!r} of {len(self)}; allowed: at least 1, and fewer than all"
+            )
         order = self._by_class_rank()
         # `subset` keeps the first ranks, so the last ones are held out
         return self._chosen(order[:-num_images]), self._chosen(order[-num_images:])
@@ -118,6 +123,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         train, test = self.train, self.test
+        for each in (train, test):
+            check_type(each, ImageSet, f"{self.name}: each split")
         if not (len(train) and len(test)):
             raise UserError(f"{self.name}: {len(train)} training and {len(test)} test images; allowed: at least one of each")
         ours, theirs = (list(each.images.shape[1:]) for each in (train, test))
@@ -149,8 +156,13 @@ def from_tensors(name: str, train: ImageSet, test: ImageSet, source: str = "tens
     >>> fr.from_tensors("pets", train=pets, test=pets).mean
     (0.0, 0.0, 0.0)
     """
+    check_type(train, ImageSet, f"{name}: train")
     mean, std = channel_statistics(train.images)
     return Dataset(name, train, test, mean, std, source)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

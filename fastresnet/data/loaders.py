@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler
 
 from fastresnet.compute.device import choose_device
 from fastresnet.compute.processes import ALONE, ProcessGroup
@@ -120,10 +120,14 @@ def _given(data: Dataset | tuple[ImageSet, ImageSet] | tuple[Tensor, Tensor, Ten
 
 
 class IterableBatches:
-    """Wraps any repeatable iterable of (images [B, C, H, W], labels [B]), for example a torch DataLoader."""
+    """Wraps any repeatable iterable of (images [B, C, H, W], labels [B]), for example a torch DataLoader.
 
-    def __init__(self, iterable: Any, device: torch.device) -> None:
-        self.iterable, self.device, self.group = iterable, device, ALONE
+    Each batch is checked as it comes, its labels once `classes` is set. Errors begin with `name`.
+    """
+
+    def __init__(self, iterable: Any, device: torch.device, name: str) -> None:
+        self.iterable, self.device, self.group, self.name = iterable, device, ALONE, name
+        self.classes: int | None = None
         self.losses: Tensor | None = None  # these batches do not depend on losses
         self.prefetchable = False
         try:
@@ -133,7 +137,7 @@ class IterableBatches:
             repeatable = False
         if not repeatable:
             raise UserError(
-                f"batches: {type(self.iterable).__name__} has no length, no batches, or can be gone through only once; "
+                f"{name}: {type(self.iterable).__name__} has no length, no batches, or can be gone through only once; "
                 "allowed: loaders(), a DataLoader, a list of (images, labels)"
             )
 
@@ -141,36 +145,69 @@ class IterableBatches:
         return len(self.iterable)
 
     def epoch(self, index: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of one epoch."""
-        yield from self.iterable
+        """Batches of one epoch. Raises UserError at one that is not images float32 and labels int64 [N]."""
+        for number, batch in enumerate(self.iterable, 1):
+            yield self._checked(batch, f"{self.name}: batch {number}")
+
+    def check_all(self) -> None:
+        """Raises UserError like `epoch`, if the batches lie in memory and looking at them changes nothing."""
+        if type(self.iterable) in (list, tuple):
+            for _ in self.epoch(0):
+                pass
 
     def first_images(self, num_images: int) -> Tensor:
         """Images of the first batches, as they come: float32 [at most num_images, C, H, W]."""
         found: list[Tensor] = []
-        for images, _ in self.iterable:
+        for images, _ in self.epoch(0):
             found.append(images)
             if sum(map(len, found)) >= num_images:
                 break
         return torch.cat(found)[:num_images].to(self.device)
+
+    def _checked(self, batch: Any, where: str) -> tuple[Tensor, Tensor]:
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(each, Tensor) for each in batch):
+            found = ", ".join(type(each).__name__ for each in batch) if isinstance(batch, tuple | list) else type(batch).__name__
+            raise UserError(f"{where}: must be a pair of tensors (images, labels), got {found}")
+        images, labels = batch
+        if images.dtype != torch.float32 or labels.dtype != torch.int64 or labels.shape != images.shape[:1] or not len(labels):
+            raise UserError(
+                f"{where}: must be images float32 [N, ...] and labels int64 [N], got "
+                f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)} and "
+                f"{str(labels.dtype).removeprefix('torch.')} {list(labels.shape)}"
+            )
+        if self.classes is not None:
+            check_labels(labels, self.classes, where)
+        return images, labels
 
 
 Batches = ImageBatches | IterableBatches
 """Batches for training and evaluation."""
 
 
-def ends_with_one(batches: Batches, first: int | None = None) -> bool:
-    """Whether the last of the batches is a single image, as far as a DataLoader tells, of whose batches the first has so many
-    images, if that is known."""
+def check_labels(labels: Tensor, classes: int, where: str) -> None:
+    """Raises UserError unless labels lie in [0, classes). Labels on a graphics card, for which a step would have to wait, are not
+    looked at."""
+    if labels.device.type == "cpu" and len(labels):
+        low, high = map(int, labels.aminmax())
+        if low < 0 or high >= classes:
+            raise UserError(f"{where}: labels from {low} to {high}, but the network tells {classes} classes apart")
+
+
+def has_single(batches: Batches, first: int | None = None) -> bool:
+    """Whether one of the batches is a single image, as far as a list or a DataLoader tells, of whose batches the first has so
+    many images, if that is known."""
     if isinstance(batches, ImageBatches):
         return batches.num_images % batches.batch_size == 1 % batches.batch_size
-    loader = batches.iterable
-    if not isinstance(loader, DataLoader) or loader.drop_last or not isinstance(loader.sampler, Sized):
+    if type(batches.iterable) in (list, tuple):
+        return any(len(labels) == 1 for _, labels in batches.epoch(0))
+    sampler = getattr(batches.iterable, "batch_sampler", None)
+    if type(sampler) is not BatchSampler or sampler.drop_last or not isinstance(sampler.sampler, Sized):
         return False
-    size = loader.batch_size
-    return size is not None and first in (None, size) and len(loader.sampler) % size == 1 % size
+    size = sampler.batch_size
+    return first in (None, size) and len(sampler.sampler) % size == 1 % size
 
 
-def as_batches(batches: Any, device: torch.device) -> Batches:
-    """Returns batches of `loaders` unchanged, and any other iterable of batches wrapped with the device to train on. Raises
-    UserError for an iterable that cannot be iterated over repeatedly."""
-    return batches if isinstance(batches, ImageBatches | IterableBatches) else IterableBatches(batches, device)
+def as_batches(batches: Any, device: torch.device, name: str = "batches") -> Batches:
+    """Returns batches of `loaders` unchanged, and any other iterable of batches wrapped with the device to train on and with what
+    errors call it. Raises UserError for an iterable that cannot be iterated over repeatedly."""
+    return batches if isinstance(batches, ImageBatches | IterableBatches) else IterableBatches(batches, device, name)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.config.models import DavidNetConfig
+from fastresnet.errors import check_type
 from fastresnet.models.layers import ACTIVATIONS, conv, make_norm
 from fastresnet.models.protocols import set_prepared
 from fastresnet.models.whitening import whitening_filters
@@ -24,6 +25,7 @@ class DavidNet(nn.Module):
     """
 
     def __init__(self, config: DavidNetConfig) -> None:
+        check_type(config, DavidNetConfig, "DavidNet")
         super().__init__()
         self.config = config
         self.prepared = False

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fastresnet.config.models import ResNetConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed, generator_seed
+from fastresnet.errors import check_type
 from fastresnet.models.layers import ACTIVATIONS, conv
 
 BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -58,6 +59,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(self, config: ResNetConfig) -> None:
+        check_type(config, ResNetConfig, "ResNet")
         super().__init__()
         kernel, stride = (7, 2) if config.stem == "7x7/2" else (3, 1)
         padding = None if config.stem_padding else 0

@@ -56,14 +56,15 @@ class SavedModel:
         """Twelve hexadecimal digits that identify the weights."""
         digest = hashlib.sha256()
         for tensor in self.model.state_dict().values():
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+            digest.update(tensor.cpu().flatten().view(torch.uint8).numpy().tobytes())  # numpy has no bf16
         return digest.hexdigest()[:12]
 
     @torch.no_grad()  # not inference_mode, whose tensors cannot be changed afterwards
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first resized
-        to the size of the training images. Test-time augmentation belongs to evaluation, and is not applied. Raises UserError for
-        other values or shapes. Leaves the network in evaluation mode."""
+        """Probabilities float32 [N, classes] of uint8 images [N, C, H, W] of any size, on the network's device. Images are first
+        resized to the size of the training images. Test-time augmentation belongs to evaluation, and is not applied. Raises
+        UserError for other values or shapes, or if weights that are not finite give no probabilities. Leaves the network in
+        evaluation mode."""
         channels = self.image_shape[0]
         if not isinstance(images, Tensor):
             raise UserError(f"predict: images must be a torch tensor, got {type(images).__name__}")
@@ -79,8 +80,8 @@ class SavedModel:
         A few files are read and classified at a time, so that memory does not grow with their number. Raises UserError, once
         iterated over, if the network takes images that no file holds, or for a single path.
         """
-        if isinstance(files, str | Path):
-            raise UserError(f"files: must be a list of paths, got {str(files)!r}")
+        if isinstance(files, str | bytes | Path) or not isinstance(files, Iterable):
+            raise UserError(f"files: must be a list of paths, got {files!r:.200}")
         self._mode()
         files = list(files)
         for start in range(0, len(files), _FILES_AT_A_TIME):
@@ -108,19 +109,22 @@ class SavedModel:
 
     def _prepare(self, images: Tensor) -> Tensor:
         """Normalises uint8 images [N, C, H, W] and resizes them to the size of the training images."""
-        device = next(self.model.parameters()).device
-        mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (self.mean, self.std))
-        pixels = (images.to(device).float() / 255 - mean) / std
-        return nn.functional.interpolate(pixels, size=self.image_shape[1:], mode="bilinear", antialias=True)
+        weight = next(self.model.parameters())
+        mean, std = (torch.tensor(values, device=weight.device)[:, None, None] for values in (self.mean, self.std))
+        pixels = (images.to(weight.device).float() / 255 - mean) / std
+        return nn.functional.interpolate(pixels, size=self.image_shape[1:], mode="bilinear", antialias=True).to(weight.dtype)
 
     def _classify(self, prepared: Tensor) -> Tensor:
-        return self.model.eval()(prepared).softmax(dim=1)  # training it further may have left it in training mode
+        logits = self.model.eval()(prepared)  # training it further may have left it in training mode
+        if not logits.isfinite().all():
+            raise UserError("predict: the network's logits are not all finite numbers; its weights are damaged")
+        return logits.float().softmax(dim=1)
 
 
 def save_model(saved: SavedModel, path: str | Path) -> Path:
     """Writes a network, such as `train(...).saved`, to a file atomically, in a new folder if need be, and returns its path.
 
-    Raises UserError for what is no SavedModel.
+    Raises UserError, before it writes, for what is no SavedModel, or for one that `load_model` would refuse.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
@@ -133,16 +137,15 @@ def save_model(saved: SavedModel, path: str | Path) -> Path:
             "state_dict() of any other network"
         )
     path = at_home(path)
-    state = {
-        "format": _FORMAT,
-        "config": saved.config.model_dump_json(),
+    facts = {
         "class_names": list(saved.class_names),
         "image_shape": list(saved.image_shape),
         "mean": list(saved.mean),
         "std": list(saved.std),
-        "weights": {name: tensor.cpu() for name, tensor in saved.model.state_dict().items()},
     }
-    write_state(state, path)
+    weights = {name: tensor.cpu() for name, tensor in saved.model.state_dict().items()}
+    _whole(saved.config, weights, facts, "save_model")
+    write_state({"format": _FORMAT, "config": saved.config.model_dump_json(), **facts, "weights": weights}, path)
     return path
 
 
@@ -167,21 +170,24 @@ def load_model(path: str | Path) -> SavedModel:
         config = parse(json.loads(state["config"]), RunConfig, str(path))
     except (TypeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: its configuration cannot be read: {error}") from error
+    return _whole(config, state["weights"], {name: state[name] for name in _Facts.model_fields}, str(path))
+
+
+def _whole(config: RunConfig, weights: dict[str, Tensor], facts: dict[str, Any], where: str) -> SavedModel:
+    """The network of these parts. Raises UserError, which begins with `where`, unless they fit together."""
     model = build_model(config.model, seed=0)
     try:
-        model.load_state_dict(state["weights"])
+        model.load_state_dict(weights)
     except (AttributeError, RuntimeError, TypeError) as error:
-        raise UserError(f"{path}: its weights do not fit its configuration: {first_line(error)}") from error
-    try:
-        facts = parse({name: state[name] for name in _Facts.model_fields}, _Facts, str(path))
-    except UserError as error:
-        raise UserError(f"{path}: damaged: {str(error).removeprefix(f'{path}: ')}") from error
+        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:2]) or first_line(error)
+        raise UserError(f"{where}: its weights do not fit its configuration: {reason}") from error
+    known = parse(facts, _Facts, where)
     channels, classes = config.model.in_channels, config.model.num_classes
-    if (len(facts.mean), len(facts.std), facts.image_shape[0], len(facts.class_names)) != (channels,) * 3 + (classes,):
-        raise UserError(f"{path}: damaged: its statistics or classes do not fit its network")
+    if (len(known.mean), len(known.std), known.image_shape[0], len(known.class_names)) != (channels,) * 3 + (classes,):
+        raise UserError(f"{where}: its statistics or classes do not fit its network")
     if not all(weight.isfinite().all() for weight in model.state_dict().values()):
-        raise UserError(f"{path}: damaged: its weights are not all finite numbers")
-    return SavedModel(config, model.eval(), facts.class_names, facts.image_shape, facts.mean, facts.std)
+        raise UserError(f"{where}: its weights are not all finite numbers")
+    return SavedModel(config, model.eval(), known.class_names, known.image_shape, known.mean, known.std)
 
 
 class _Facts(Frozen):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastresnet.config.models import SpeedNetConfig
+from fastresnet.errors import check_type
 from fastresnet.models.layers import ACTIVATIONS, HalvingMaxPool, conv
 from fastresnet.models.protocols import set_prepared
 from fastresnet.models.whitening import whitening_filters
@@ -26,6 +27,7 @@ class SpeedNet(nn.Module):
     """
 
     def __init__(self, config: SpeedNetConfig) -> None:
+        check_type(config, SpeedNetConfig, "SpeedNet")
         super().__init__()
         self.config = config
         self.prepared = False

@@ -67,8 +67,15 @@ def is_url(place: Place) -> bool:
 
 
 def at_home(path: str | Path) -> Path:
-    """A path whose leading `~/` is the user's home folder."""
+    """A path whose leading `~/` is the user's home folder. Raises UserError for what is no path."""
+    check_path(path)
     return Path(path).expanduser() if Path(path).parts[:1] == ("~",) else Path(path)
+
+
+def check_path(path: object) -> None:
+    """Raises UserError unless a value can be the path or the URL of a file or a folder."""
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise UserError(f"{path!r:.200}: is no path; allowed: a text without null characters, or a pathlib.Path")
 
 
 def absolute(place: Place) -> Place:
@@ -78,6 +85,7 @@ def absolute(place: Place) -> Place:
 
 def open_folder(place: Place) -> Folder:
     """The folder at a path or URL. Raises UserError with the reason if the URL cannot be used on this machine."""
+    check_path(place)
     if not str(place).strip():
         raise UserError(f"{str(place)!r}: names no folder")
     if not is_url(place):

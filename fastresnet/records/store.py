@@ -4,13 +4,13 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 from pydantic import ValidationError
 
 from fastresnet.errors import UserError
-from fastresnet.records.folders import LocalFolder, Place, check_length, open_folder, split_place
+from fastresnet.records.folders import LocalFolder, Place, check_length, check_path, open_folder, split_place
 from fastresnet.records.record import RunRecord
 
 Key = tuple[str, int]
@@ -26,7 +26,7 @@ _NAME = re.compile(r"-([0-9a-f]{12})-seed(\d+)\.json$")
 class Store:
     """Finds and keeps records in folders, each at STUDY/EXPERIMENT/VARIANT-HASH-seedN.json. New ones go into the first folder.
 
-    A folder is a path or a URL; there may be one or several.
+    A folder is a path or a URL; there may be one or several. Raises UserError if there is none.
 
     >>> data = {"name": "fashion-sample", "train_images": 100, "test_images": 100}
     >>> config = fr.RunConfig(data=data, model={"depth": 10, "in_channels": 1}, train={"epochs": 1})
@@ -37,7 +37,12 @@ class Store:
     """
 
     def __init__(self, folders: Place | Sequence[Place]) -> None:
-        self.folders: tuple[Place, ...] = tuple(dict.fromkeys([folders] if isinstance(folders, str | Path) else folders))
+        one = isinstance(folders, str | Path) or not isinstance(folders, Iterable)
+        self.folders: tuple[Place, ...] = tuple(dict.fromkeys(cast(Sequence[Place], [folders] if one else folders)))
+        for folder in self.folders:
+            check_path(folder)
+        if not self.folders:
+            raise UserError("Store: there is no folder; allowed: one, or a list of them")
 
     def __repr__(self) -> str:
         return f"Store({', '.join(map(str, self.folders))})"

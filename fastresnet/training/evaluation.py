@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,10 @@ from torch.nn import functional
 
 from fastresnet.compute.device import PRECISIONS, in_layout
 from fastresnet.config import Precision
-from fastresnet.data.loaders import Batches, as_batches
-from fastresnet.errors import UserError, first_line
+from fastresnet.data.batches import ImageBatches
+from fastresnet.data.loaders import Batches, as_batches, check_labels
+from fastresnet.errors import UserError
+from fastresnet.models.checks import check_logits, check_network, taking
 
 
 class Score(NamedTuple):
@@ -39,7 +42,7 @@ def evaluate(
     The network is left in evaluation mode. For test-time augmentation, `test_flip` averages the logits of each image and its
     mirror image, and `test_shift` adds views moved diagonally by that many pixels. Only a share `test_share` of each batch, its
     least confident images, gets these views. Each process of a group scores its own batches; all return the common score.
-    Raises UserError if there is no batch, no such precision, or a share or a shift that is not allowed.
+    Raises UserError if there is no batch, one is not what the network can take, or an option is not allowed.
 
     >>> _, test = fr.loaders("fashion-sample", test_images=100)
     >>> score = fr.evaluate(fr.resnet10(in_channels=1), test)
@@ -48,10 +51,11 @@ def evaluate(
     """
     if precision not in PRECISIONS:
         raise UserError(f"precision: got {precision!r}; allowed: {', '.join(PRECISIONS)}")
-    if not 0 < test_share <= 1 or test_shift < 0:
-        raise UserError(f"test_share: must be above 0 and at most 1, test_shift at least 0; got {test_share:g} and {test_shift}")
-    if not isinstance(model, nn.Module):
-        raise UserError(f"model: must be a torch.nn.Module, got {model!r}")
+    if not isinstance(test_share, Real) or not 0 < test_share <= 1:
+        raise UserError(f"test_share: must be above 0 and at most 1, got {test_share!r}")
+    if not isinstance(test_shift, Integral) or test_shift < 0:
+        raise UserError(f"test_shift: must be a whole number of at least 0, got {test_shift!r}")
+    check_network(model)
     model.eval()
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     batches = as_batches(batches, device)
@@ -64,20 +68,15 @@ def evaluate(
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def forward(images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, dtype, enabled=precision != "fp32"):
-            try:
-                return model(in_layout(images, layout)).float()
-            except RuntimeError as error:
-                if not (channels_last and "view size" in str(error)):
-                    raise
-                remedy = "allowed: reshape in place of view, or channels_last=False"
-                raise UserError(
-                    f"{type(model).__name__} cannot compute in channels_last ({first_line(error)}); {remedy}"
-                ) from error
+        with torch.autocast(images.device.type, dtype, enabled=precision != "fp32"), taking(list(images.shape), model, "batches"):
+            logits = model(in_layout(images, layout))
+        check_logits(logits, model)
+        return logits.float()
 
     for batch in batches.epoch(0):
         images, labels = (each.to(device, non_blocking=True) for each in batch)
         logits = forward(images)
+        check_labels(batches.images.labels if isinstance(batches, ImageBatches) else batch[1], logits.shape[1], "batches")
         if test_flip or test_shift:
             doubtful = least_confident(logits, test_share)
             logits[doubtful] = average_views(forward, images[doubtful], logits[doubtful], flip=test_flip, shift=test_shift)

@@ -1,6 +1,5 @@
 """Trains any network on any batches in one call."""
 
-import copy
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
@@ -10,16 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer
 from fastresnet.compute.device import choose_device, in_layout, reliable_threads, warn_if_autocast_is_slow
+from fastresnet.compute.memory import out_of_memory_named
 from fastresnet.config import TrainConfig
 from fastresnet.config.parsing import parse
 from fastresnet.config.seeds import check_seed, generator_seed
 from fastresnet.data.batches import ImageBatches
-from fastresnet.data.loaders import Batches, as_batches, ends_with_one
-from fastresnet.errors import UserError, first_line
+from fastresnet.data.loaders import Batches, IterableBatches, as_batches, check_labels, has_single
+from fastresnet.errors import UserError
+from fastresnet.models.checks import check_logits, check_network, taking
 from fastresnet.models.protocols import Prepared
 from fastresnet.records.folders import at_home, check_file
 from fastresnet.training.checkpoints import own_checkpoint
@@ -51,8 +53,9 @@ def fit(
     removed at the end of the run, which leaves the network in evaluation mode. A DataLoader that shuffles by a generator of its
     own goes on with other batches than in an uninterrupted run.
 
-    Raises UserError, before any training, for settings that are not allowed, and for first batches that are not images float32
-    and labels int64 [N], or that the network cannot take.
+    Raises UserError, before any training, for settings that are not allowed, and for batches that are not images float32 and
+    labels int64 [N], or that the network cannot take; of batches that do not lie in a list, before training only for the first,
+    and for others when they come. Raises OutOfMemory if a batch does not fit into memory.
 
     >>> train, test = fr.loaders("fashion-sample", train_images=500, test_images=100, batch_size=100)
     >>> model = fr.resnet10(channels=(8, 16, 32, 64), in_channels=1)
@@ -66,17 +69,16 @@ def fit(
         raise UserError(
             f"measure: {', '.join(sorted(unknown))} is measured by `train` alone; allowed: {', '.join(EPOCH_MEASURES)}"
         )
-    if not isinstance(model, nn.Module):
-        raise UserError(f"model: must be a torch.nn.Module, got {model!r}")
+    check_network(model)
     chosen = train.device if device is None and isinstance(train, ImageBatches) else choose_device(device)
-    batches, test_batches = as_batches(train, chosen), None if test is None else as_batches(test, chosen)
+    batches, test_batches = as_batches(train, chosen, "train"), None if test is None else as_batches(test, chosen, "test")
     if chosen.type == "cpu":
         keep_freed_memory()
     warn_if_autocast_is_slow(config, chosen)
     model.to(chosen)
     for name, each in (("train", batches), ("test", test_batches)):
         if each is not None:
-            sides = _check_first(name, each, model, chosen, config)
+            sides = _check_batches(name, each, model, chosen, config)
             if name == "test":
                 check_shift(config.test_shift, min(sides) if len(sides) == 2 else 0)
     check_measurable(config.measure, test_batches)
@@ -85,7 +87,8 @@ def fit(
         check_file(place)
     timer = Timer(chosen)
     torch.manual_seed(generator_seed(seed))
-    with reliable_threads(model, chosen), own_checkpoint(place):
+    remedy = "take smaller ones, or micro_batch"
+    with reliable_threads(model, chosen), own_checkpoint(place), out_of_memory_named("these batches", remedy):
         if isinstance(model, Prepared) and not model.prepared:
             with timer.phase("train"):
                 model.prepare(batches.first_images)
@@ -137,62 +140,51 @@ def _random_numbers_kept(batches: Batches | None) -> Iterator[None]:
     kept.set_state(before)
 
 
-def _check_first(name: str, batches: Batches, model: nn.Module, device: torch.device, config: TrainConfig) -> tuple[int, ...]:
+def _check_batches(name: str, batches: Batches, model: nn.Module, device: torch.device, config: TrainConfig) -> tuple[int, ...]:
     """Sides of the first images, height and width if they are such. Raises UserError unless their batch is what a step takes, and
-    the network has logits for its labels, at every size that the run has images in. If a DataLoader tells that its last batch is
-    a single image, the network has to take that, too."""
+    the network has logits for its labels, at every size that the run has images in. If one of the batches is a single image, as
+    far as can be told, the network has to take that, too. Batches in a list are all looked at."""
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UserError(f"model: {type(model).__name__} has no parameter to train")
     if isinstance(batches, ImageBatches):  # iterating over them would count as an epoch
         looks, labels = [batches.first_images(2, side) for side in batches.sides(config.epochs)], batches.images.labels
     else:
-        images, labels = _pair(name, next(iter(batches.epoch(0)), None))
-        looks = [images]
+        first = next(iter(batches.epoch(0)), None)
+        if first is None:
+            raise UserError(f"{name}: there is no batch")
+        looks, labels = [first[0]], first[1]
     training = model.training
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    answers = []
     try:
         for images in looks:
-            shape = list(images.shape)
             two = in_layout(images[:2].to(device), layout)
-            with torch.no_grad():
-                answers.append(model.eval()(two))
-            if name == "train":  # in training, a network may answer otherwise; a copy keeps the statistics of its batch norm
-                own = copy.deepcopy(model).train()._apply(lambda weight: in_layout(weight, layout))
-                answers.append(own(two))
-                if config.epochs >= 1 and ends_with_one(batches, len(images)):
-                    shape[0] = 1
-                    own(two[:1])
-    except (RuntimeError, ValueError, TypeError) as error:
-        remedy = "; allowed: reshape in place of view, or channels_last=False" * ("view size" in str(error))
-        remedy += "; allowed: a DataLoader with drop_last=True" * (shape[0] == 1 < len(images))
-        raise UserError(f"{name}: {type(model).__name__} cannot take images {shape}: {first_line(error)}{remedy}") from error
+            with torch.no_grad(), taking(list(images.shape), model, name):
+                logits = model.eval()(two)
+            check_logits(logits, model)
+            if name == "train":  # in training, a network may answer otherwise
+                model.train()
+                single = config.epochs >= 1 and has_single(batches, len(images))
+                for some, shape in ((two, images.shape), *([(two[:1], two[:1].shape)] if single else [])):
+                    with taking(list(shape), model, name):
+                        logits = functional_call(model, _copied_weights(model, layout), (some,))
+                    check_logits(logits, model)
+                    if not logits.requires_grad:
+                        raise UserError(
+                            f"model: {type(model).__name__} returns logits that depend on none of its trained parameters"
+                        )
     finally:
         model.train(training)
-    for logits in answers:
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
-            found = f"{logits.dtype} {list(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-            raise UserError(f"model: {type(model).__name__} must return logits [N, classes], got {found.removeprefix('torch.')}")
-    if name == "train" and not logits.requires_grad:
-        raise UserError(f"model: {type(model).__name__} returns logits that depend on none of its trained parameters")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= logits.shape[1]:
-        raise UserError(f"{name}: labels from {low} to {high}, but {type(model).__name__} tells {logits.shape[1]} classes apart")
+    check_labels(labels, logits.shape[1], name)
+    if isinstance(batches, IterableBatches):
+        batches.classes = logits.shape[1]
+        batches.check_all()
     return tuple(images.shape[2:])
 
 
-def _pair(name: str, batch: Any) -> tuple[Tensor, Tensor]:
-    """The images and labels of somebody's batch. Raises UserError unless they are such."""
-    if batch is None:
-        raise UserError(f"{name}: there is no batch")
-    if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(each, Tensor) for each in batch):
-        found = ", ".join(type(each).__name__ for each in batch) if isinstance(batch, tuple | list) else type(batch).__name__
-        raise UserError(f"{name}: a batch must be a pair of tensors (images, labels), got {found}")
-    images, labels = batch
-    if images.dtype != torch.float32 or labels.dtype != torch.int64 or labels.shape != images.shape[:1] or not len(labels):
-        raise UserError(
-            f"{name}: a batch must be images float32 [N, ...] and labels int64 [N], got "
-            f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)} and "
-            f"{str(labels.dtype).removeprefix('torch.')} {list(labels.shape)}"
-        )
-    return images, labels
+def _copied_weights(model: nn.Module, layout: torch.memory_format) -> dict[str, Tensor]:
+    """Copies of the parameters and buffers: a look at the network changes no statistics of batch norm."""
+    parameters = {
+        name: in_layout(weight.detach().clone(), layout).requires_grad_(weight.requires_grad)
+        for name, weight in model.named_parameters()
+    }
+    return parameters | {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fastresnet.config import Measure
 from fastresnet.data.batches import ImageBatches
-from fastresnet.data.loaders import Batches, ends_with_one
+from fastresnet.data.loaders import Batches, has_single
 from fastresnet.errors import UserError
 from fastresnet.training import probes
 from fastresnet.training.evaluation import Score
@@ -42,7 +42,7 @@ Measured = dict[str, tuple[float, ...]]
 
 def check_measurable(names: tuple[Measure, ...], test_batches: Batches | None) -> None:
     """Raises UserError if a test batch is a single image, as far as the batches tell, and statistics of batches are wanted."""
-    if "batch-statistics" in names and test_batches and ends_with_one(test_batches):
+    if "batch-statistics" in names and test_batches and has_single(test_batches):
         raise UserError(
             "measure: batch-statistics: the last test batch is a single image, which has none; allowed: another batch size"
         )

@@ -17,6 +17,7 @@ from torch import nn
 from fastresnet.compute.allocator import keep_freed_memory
 from fastresnet.compute.costs import Timer, peak_memory_bytes, reset_peak_memory
 from fastresnet.compute.device import choose_device, reliable_threads, warn_if_autocast_is_slow
+from fastresnet.compute.memory import out_of_memory_named
 from fastresnet.compute.processes import ALONE, ProcessGroup
 from fastresnet.config import RunConfig
 from fastresnet.config.data import GIVEN
@@ -27,7 +28,7 @@ from fastresnet.data.batches import ImageBatches
 from fastresnet.data.images import Dataset, ImageSet
 from fastresnet.data.loaders import make_batches
 from fastresnet.data.sources import load_dataset
-from fastresnet.errors import MachineFault, UserError, first_line, last_line
+from fastresnet.errors import MachineFault, UserError, check_type, last_line
 from fastresnet.models.build import build_model, check_image_size
 from fastresnet.models.protocols import Prepared
 from fastresnet.models.saved import SavedModel, transfer
@@ -93,8 +94,8 @@ def train(
     >>> fr.train(config).record.outcome.status
     'finished'
     """
-    if start is not None and not isinstance(start, SavedModel):
-        raise UserError(f"start: must be a SavedModel, as load_model reads it, got {type(start).__name__}")
+    if start is not None:
+        check_type(start, SavedModel, "start", "as load_model reads it")
     if dataset is not None and data_dir is not None:
         raise UserError("data_dir: says where to look for a data set, but one was handed over; allowed: one of the two")
     check_watcher(watch)
@@ -165,8 +166,8 @@ class _Run:
         name = self.config.data.name
         if dataset is None and name == GIVEN:
             raise UserError(f"data.name: {GIVEN!r} stands for a data set handed to train(..., dataset=...); there is none")
-        if dataset is not None and not isinstance(dataset, Dataset):
-            raise UserError(f"dataset: must be a Dataset, as from from_tensors, got {type(dataset).__name__}")
+        if dataset is not None:
+            check_type(dataset, Dataset, "dataset", "as from from_tensors")
         if dataset is not None and name not in (GIVEN, dataset.name):
             raise UserError(f"data.name: {name!r}, but the data set handed over is {dataset.name!r}; allowed: {GIVEN!r}")
         with self.timer.phase("prepare"):
@@ -233,26 +234,12 @@ def _causes_named(config: RunConfig) -> Iterator[None]:
     """Turns an out-of-memory error in the block into OutOfMemory, which names the batch size, and an error of the processes that
     load images, which torch may raise anywhere in the block, into MachineFault, which names their number."""
     try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if _out_of_memory(error):
-            raise OutOfMemory(
-                f"out of memory with data.batch_size {config.data.batch_size}: take a smaller one, or train.micro_batch "
-                f"({first_line(error)})"
-            ) from error
+        with out_of_memory_named(f"data.batch_size {config.data.batch_size}", "take a smaller one, or train.micro_batch"):
+            yield
+    except RuntimeError as error:
         if config.data.num_workers and ("DataLoader worker (pid" in str(error) or "shared memory" in str(error)):
             raise MachineFault(f"data.num_workers {config.data.num_workers}: {last_line(error)}") from error
         raise
-
-
-class OutOfMemory(RuntimeError):
-    """A batch did not fit into memory; the message names its size and the remedies."""
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # on a CPU torch raises a plain RuntimeError, and only its text tells the cause
-    texts = ("can't allocate memory", "not enough memory", "std::bad_alloc", "could not create a memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in texts)
 
 
 def _check_fit(config: RunConfig, dataset: Dataset) -> None:

@@ -32,6 +32,7 @@ from fastresnet.compute.processes import ProcessGroup, gradient_sync
 from fastresnet.config import TrainConfig
 from fastresnet.config.models import FUSED_ACTIVATIONS
 from fastresnet.errors import UserError
+from fastresnet.models.checks import taking
 from fastresnet.models.protocols import Freezable
 from fastresnet.models.speednet import SpeedNet
 from fastresnet.training.optim import Lookahead, load_optimizer, make_optimizers, set_rates
@@ -138,7 +139,8 @@ class Steps:
         images = in_layout(images, self._layout)
         autocast = torch.autocast(images.device.type, PRECISIONS[config.precision], enabled=config.precision != "fp32")
         with self.parts.phase("forward"), autocast:
-            logits = self._forward(images)
+            with taking(list(images.shape), self.model, "train"):
+                logits = self._forward(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing) * share
         with self.parts.phase("backward"):
             self._scaler.scale(loss).backward()
