@@ -60,6 +60,14 @@ def test_train_prints_and_writes_the_record(run_file, tmp_path):
         (["train", "own.yml", "--variant", "cpu"], "--variant cpu: only a recipe has variants, got own.yml"),
         *((["chapter", "run", "preface", "--time-limit", each], "--time-limit") for each in ("inf", "1e400")),
         (["chapter", "run", "findings", "-p", "scale=0.5", "--scale", "0.1"], "--scale 0.1: comes twice, also as -p scale"),
+        (
+            ["chapter", "run", "cifar10_accuracy", "--scale", "3"],
+            "scale=3: C1 has 50,000 of 50,000 training images; allowed: 4e-05 to 1",
+        ),
+        (
+            ["chapter", "run", "cifar10_accuracy", "--scale", "1e-5"],
+            "scale=1e-05: C1 has 50,000 of 50,000 training images; allowed",
+        ),
         (["train", "RUN", "--record", "nowhere/record.json"], "must name a file in a folder that exists"),
         (["train", "RUN", "-p", "data.train_images=5000"], "asked for 5000 images; allowed: at most 4000"),
         (["train", "RUN", "-p", "data.validation_images=4000"], "asked for 4000 images; allowed: at most 3999"),

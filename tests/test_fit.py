@@ -582,13 +582,13 @@ def test_whatever_a_network_raises_is_told_with_the_images(batches):
 def test_memory_that_ran_out_is_told_with_the_remedy(batches):
     class Large(Net):
         def forward(self, images):
-            if len(images) > 2:
+            if len(images) > 4:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
             return super().forward(images)
 
     with pytest.raises(RuntimeError, match="out of memory with these batches: take smaller ones, or micro_batch"):
         fr.fit(Large(), batches, epochs=1)
-    assert fr.fit(Large(), batches, epochs=1, micro_batch=2).outcome.status == "finished"
+    assert fr.fit(Large(), batches, epochs=1, micro_batch=4).outcome.status == "finished"
 
 
 def test_moved_views_need_images_of_a_height_and_a_width():

@@ -32,7 +32,10 @@ TRAIN = ("train", "params/example.yml", "-p", "train.epochs=0.1")
         ("train.weight_decay=1e308", "weight_decay: 1e+308 is out of range; allowed: 0, and sizes from 1e-30 to 1e+30"),
         ("train.schedule={kind: one-cycle, max_lr: 1e308}", "max_lr: 1e+308 is out of range"),
         ("train.schedule={kind: one-cycle, max_lr: 0.1, div_factor: 1e-300}", "div_factor: 1e-300 is out of range"),
-        ("train.schedule={kind: one-cycle, max_lr: 0.1, div_factor: 0.5}", "div_factor: Input should be greater than or equal to 1"),
+        (
+            "train.schedule={kind: one-cycle, max_lr: 0.1, div_factor: 0.5}",
+            "div_factor: Input should be greater than or equal to 1",
+        ),
         ("data.flip=!!bool maybe", "-p data.flip=!!bool maybe: the value is not valid YAML"),
         ("data.flip=!!timestamp abc", "-p data.flip=!!timestamp abc: the value is not valid YAML"),
         ("data.flip=!!float ''", "the value is not valid YAML"),

@@ -15,6 +15,7 @@ from fastresnet.book.notebooks import chapter_file
 from fastresnet.cli.chapters import _duration, _train
 from fastresnet.compute.provenance import describe_machine
 from fastresnet.config import DavidNetConfig, NormConfig, RunConfig
+from fastresnet.errors import UserError
 from fastresnet.report.page import live
 from fastresnet.study import STUDIES, Experiment, Study, edition_parameters, open_chapter, open_study
 from fastresnet.study.declaration import scaled
@@ -84,7 +85,8 @@ def test_scale_keeps_the_steps_of_runs_with_held_out_images(tiny):
     )
     data = scaled_run(held_out.with_changes({"data.batch_size": 500}), 0.1).data
     assert (data.train_images, data.batch_size) == (4500, 50)
-    assert scaled_run(held_out, 2).data.train_images == 45_000
+    with pytest.raises(UserError, match="scale=2: one has 45,000 of 45,000 training images; allowed: 4e-05 to 1"):
+        scaled_run(held_out, 2)
 
 
 def test_scale_shrinks_the_groups_of_batch_norm_with_the_batch():
@@ -293,8 +295,10 @@ def test_request_that_would_be_taken_for_another_is_refused(arguments, message):
     assert message in refused(command_here(*arguments))
 
 
-@pytest.mark.parametrize(("images", "scaled"), [(None, (50_000, 1000)), (20_000, (50_000, 2500)), (5_000, (20_000, 4000))])
+@pytest.mark.parametrize(("images", "scaled"), [(5_000, (20_000, 4000)), (12_500, (50_000, 4000))])
 def test_scale_above_one_keeps_the_steps_of_an_epoch(images, scaled):
     config = RunConfig(data={"train_images": images, "batch_size": 1000})
     data = scaled_run(config, 4).data
     assert (data.train_images, data.batch_size) == scaled
+    with pytest.raises(UserError, match=r"scale=40: one has .* of 50,000 training images; allowed: .* to (10|4)"):
+        scaled_run(config, 40)

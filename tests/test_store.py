@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,9 @@ def test_damaged_or_misnamed_records_are_noticed_where_they_are_used(record, tmp
     assert store.find(record.config_hash, 3)
     with pytest.raises(UserError, match=f"{damaged}: not a valid record"):
         store.find(record.config_hash, 0)
+    damaged.unlink()
+    with pytest.raises(UserError, match=f"{renamed}: holds another run than its name says"):
+        load_frame(tmp_path)
     with pytest.raises(UserError, match=f"{renamed}: holds another run than its name says"):
         store.find_all([(record.config_hash, 3), (record.config_hash, 2)])
 
@@ -77,6 +81,14 @@ def test_record_edited_by_hand_is_refused(record, tmp_path, before, after, reaso
     for read in (read_record, lambda _: read_all(tmp_path), lambda _: load_frame(tmp_path)):
         with pytest.raises(UserError, match=f"{path}: not a valid record: .*{reason}"):
             read(path)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path.with_name("nowhere"))])
+def test_what_is_no_file_among_records_is_named(record, tmp_path, make):
+    place = Store([tmp_path]).save(record, "s", "e", "v").with_name("other.json")
+    make(place)
+    with pytest.raises(UserError, match=f"{place}: cannot be read: "):
+        load_frame(tmp_path)
 
 
 def test_a_table_of_runs_names_all_machines_of_a_run_that_was_interrupted(record, tmp_path):

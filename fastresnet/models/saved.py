@@ -81,7 +81,7 @@ class SavedModel:
         iterated over, if the network takes images that no file holds, or for a single path.
         """
         if isinstance(files, str | bytes | Path) or not isinstance(files, Iterable):
-            raise UserError(f"files: must be a list of paths, got {files!r:.200}")
+            raise UserError(f"files: must be a list of paths, got {str(files)!r:.200}")
         self._mode()
         files = list(files)
         for start in range(0, len(files), _FILES_AT_A_TIME):

@@ -174,7 +174,10 @@ class LocalFolder:
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
-            yield name, (self.path / name).read_bytes()
+            try:
+                yield name, (self.path / name).read_bytes()
+            except OSError as error:  # a link to nowhere, a folder, or a file that may not be read
+                raise UserError(f"{self.path / name}: cannot be read: {error.strerror}") from error
 
     def get(self, name: str) -> bytes | None:
         try:

@@ -133,11 +133,17 @@ def _parse(content: bytes, place: Place) -> RunRecord:
     return record
 
 
-def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
-    """The record in a file's content; None for a failed run. Raises UserError if it is invalid or of another run than `key`."""
+def _of_run(key: Key, content: bytes, place: Place) -> RunRecord:
+    """The record in a file's content. Raises UserError if it is invalid or of another run than `key`."""
     record = _parse(content, place)
     if (record.config_hash, record.seed) != key:
         raise UserError(f"{place}: holds another run than its name says; remove it or give it back its name")
+    return record
+
+
+def _ended(content: bytes, key: Key, place: Place) -> RunRecord | None:
+    """Like `_of_run`, but None for a failed run."""
+    record = _of_run(key, content, place)
     return None if record.outcome.status == "failed" else record
 
 
@@ -179,7 +185,8 @@ def read_all(folder: Place) -> list[Kept]:
     found: dict[tuple[str, str, Key], Kept] = {}
     copies = []
     for name, content in opened.read(sorted(opened.names(RECORDS), key=lambda name: (_key(name) is None, name))):
-        kept = Kept(name, _parse(content, opened.place(name)))
+        key, place = _key(name), opened.place(name)
+        kept = Kept(name, _of_run(key, content, place) if key else _parse(content, place))
         run = kept.study, kept.experiment, (kept.record.config_hash, kept.record.seed)
         if found.setdefault(run, kept) is not kept:
             copies.append(opened.place(name))

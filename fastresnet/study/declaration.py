@@ -68,14 +68,15 @@ def scaled(experiment: Experiment, scale: float) -> Experiment:
     """An experiment with a factor on its training images and on its batches, also on those of ghost batch norm. Runs that time
     parts of their steps keep theirs.
 
-    Raises UserError if variants that differ would have batches of the same size.
+    Raises UserError if there are not as many images, hardly one would be left, or variants that differ would have batches of the
+    same size.
     """
     if scale == 1:
         return experiment
     variants: dict[str, RunConfig] = {}
     named: dict[str, str] = {}
     for name, config in experiment.variants.items():
-        variants[name] = here = _scaled(config, scale)
+        variants[name] = here = _scaled(config, scale, f"scale={scale:g}: {experiment.id}")
         twin = named.setdefault(here.hash, name)
         if experiment.variants[twin] != config:
             raise UserError(
@@ -84,19 +85,18 @@ def scaled(experiment: Experiment, scale: float) -> Experiment:
     return replace(experiment, variants=variants)
 
 
-def _scaled(config: RunConfig, scale: float) -> RunConfig:
+def _scaled(config: RunConfig, scale: float, where: str) -> RunConfig:
     if config.train.time_parts:
         return config
     all_images = SPECS[config.data.name].num_train - config.data.validation_images
     images = config.data.train_images or all_images
-    factor = min(scale, all_images / images)
-    changes = {
-        "data.train_images": max(round(factor * images), 1),
-        "data.batch_size": max(round(factor * config.data.batch_size), 2),
-    }
+    if not 2 <= round(scale * images) <= all_images:
+        allowed = f"{2 / images:.1g} to {all_images / images:g}"
+        raise UserError(f"{where} has {images:,} of {all_images:,} training images; allowed: {allowed}")
+    changes = {"data.train_images": round(scale * images), "data.batch_size": max(round(scale * config.data.batch_size), 2)}
     norm = getattr(config.model, "norm", None)
     if norm and norm.group_size:
-        changes["model.norm.group_size"] = max(round(factor * norm.group_size), 2)
+        changes["model.norm.group_size"] = max(round(scale * norm.group_size), 2)
     return config.with_changes(changes)
 
 
